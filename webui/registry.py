@@ -1,0 +1,85 @@
+"""Frozen name -> value mappings, found the way people write names: in any case, by name, label or alias."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from webui.errors import RequestError
+from webui.types import ModelCard, Sampler, Schedule, Task
+
+T = TypeVar("T")
+
+
+def _key(name: str) -> str:
+    return " ".join(name.replace("_", " ").lower().split())
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """Values by their exact name, in order; `find` is the lenient look-up for names that people type.
+
+    `field` is the request field that the names belong to ("sampler_name"), for errors. `aliases` gives
+    a value's other names. Of two values with one name the first wins.
+    """
+
+    def __init__(
+        self,
+        field: str,
+        values: Iterable[tuple[str, T]],
+        aliases: Callable[[T], Iterable[str]] = lambda value: (),
+    ) -> None:
+        self.field = field
+        named: dict[str, T] = {}
+        exact: dict[str, str] = {}
+        for name, value in values:
+            if name not in named:
+                named[name] = value
+                exact.setdefault(_key(name), name)
+        for name, value in named.items():
+            for alias in aliases(value):
+                exact.setdefault(_key(alias), name)
+        self._values = MappingProxyType(named)
+        self._exact = exact
+
+    def __getitem__(self, name: str) -> T:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def find(self, name: object) -> str:
+        """The exact name for `name` in any case or by alias; else `RequestError` with the nearest."""
+        if isinstance(name, str) and _key(name) in self._exact:
+            return self._exact[_key(name)]
+        raise RequestError(
+            f"{self.field} {name!r} is not known{nearest(name, list(self._values))}", self.field
+        )
+
+
+def nearest(name: object, known: Sequence[str]) -> str:
+    """ "What to say after an unknown name: the nearest of `known`, or a list of what there is."""
+    lower = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(str(name).lower(), list(lower), n=1, cutoff=0.4)
+    if close:
+        return f"; did you mean {lower[close[0]]!r}?"
+    return "; use " + ", ".join(repr(k) for k in known[:12]) if known else "; there is none"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything that a request can name. Models are asked for anew each time: files come and go."""
+
+    tasks: Registry[Task]
+    samplers: Registry[Sampler]
+    schedules: Registry[Schedule]
+    list_models: Callable[[], Sequence[ModelCard]]
+
+    def models(self) -> Registry[ModelCard]:
+        """The models found now, the default one first."""
+        return Registry("model", [(card.name, card) for card in self.list_models()])
