@@ -1,0 +1,36 @@
+"""The built-in samplers by the names that users see. docs/samplers.md tells how to write another.
+
+A sampler knows one latent and its noise levels; it knows no model, batch, device or random state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from webui.engine.samplers.ancestral import ddim, ddpm, euler_ancestral
+from webui.engine.samplers.dpmpp_2m import dpmpp_2m
+from webui.engine.samplers.euler import euler
+from webui.engine.samplers.heun import heun
+from webui.engine.samplers.lms import lms
+from webui.engine.samplers.plms import plms
+from webui.types import Sampler
+
+__all__ = ["SAMPLERS"]
+
+_ALL = (
+    Sampler("DPM++ 2M", dpmpp_2m, schedule="karras", aliases=("k_dpmpp_2m", "dpmpp_2m")),
+    Sampler(
+        "Euler a",
+        euler_ancestral,
+        aliases=("k_euler_a", "k_euler_ancestral", "euler_ancestral"),
+        options=("eta",),
+    ),
+    Sampler("Euler", euler, aliases=("k_euler",)),
+    Sampler("LMS", lms, aliases=("k_lms",)),
+    Sampler("Heun", heun, aliases=("k_heun",), calls=lambda steps: 2 * steps - 1),
+    Sampler("DDIM", ddim, options=("eta",)),
+    Sampler("DDPM", ddpm),
+    Sampler("PLMS", plms, calls=lambda steps: steps + 1 if steps > 1 else steps),
+)
+SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sampler in _ALL})
