@@ -1,0 +1,153 @@
+"""Which attention kernel runs, and the processor that puts it into diffusers' networks.
+
+Knows tensors and diffusers' `Attention` modules; knows no request. Kernels take and give [B, T, heads, d].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from webui.errors import ModelFileError
+
+__all__ = ["Attention", "Processor", "choose", "install", "sdpa"]
+
+Kernel = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+HOPPER = (9, 0)  # from here on PyTorch's own choice (cuDNN) is the faster one
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """A kernel that was tried on the device. `name` is "xformers" or "sdpa", `reason` says why this one.
+
+    `kernel(q, k, v, scale)` takes q [B, T, heads, d] and k, v [B, S, heads, d], gives [B, T, heads, d].
+    """
+
+    name: str
+    reason: str
+    kernel: Kernel
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """PyTorch's scaled dot product attention, which picks flash, cuDNN or memory-efficient by itself."""
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), scale=scale
+    )
+    return out.transpose(1, 2)
+
+
+def choose(device: torch.device, dtype: torch.dtype, wanted: str) -> Attention:
+    """The kernel for `wanted` ("auto", "sdpa" or "xformers"); SDPA with the reason where xformers cannot.
+
+    "auto" takes xformers where it is installed and works on a GPU older than Hopper, else SDPA.
+    """
+    if wanted == "sdpa":
+        return Attention("sdpa", "as asked", sdpa)
+    if wanted == "auto" and device.type != "cuda":
+        return Attention("sdpa", f"xformers has no kernels for {device.type}", sdpa)
+    if wanted == "auto" and torch.cuda.get_device_capability(device) >= HOPPER:
+        return Attention("sdpa", "faster than xformers on this GPU", sdpa)
+    kernel, fault = _try_xformers(device, dtype)
+    if kernel is None:
+        return Attention("sdpa", fault, sdpa)
+    return Attention("xformers", "as asked" if wanted == "xformers" else "installed", kernel)
+
+
+def _try_xformers(device: torch.device, dtype: torch.dtype) -> tuple[Kernel | None, str]:
+    """xformers' kernel after one real call on `device`, or None and why not.
+
+    That it is installed says nothing: its wheel may be built for another CUDA, or have no operator for the device.
+    """
+    try:
+        from xformers.ops import memory_efficient_attention
+    except ModuleNotFoundError:
+        return None, "xformers is not installed"
+    except (ImportError, OSError, RuntimeError, AttributeError) as fault:
+        return None, f"xformers does not load here ({_first_line(fault)})"
+
+    def kernel(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        out: Tensor = memory_efficient_attention(q, k, v, scale=scale)
+        return out
+
+    probe = torch.zeros(1, 64, 8, 40, device=device, dtype=dtype)  # the widest level of SD 1.x
+    try:
+        kernel(probe, probe, probe, 40**-0.5)
+    except (NotImplementedError, RuntimeError, ValueError, TypeError) as fault:
+        return None, f"xformers cannot compute on {device} ({_first_line(fault)})"
+    return kernel, ""
+
+
+def _first_line(fault: Exception) -> str:
+    return next(iter(str(fault).splitlines()), type(fault).__name__).strip()
+
+
+class Processor:
+    """diffusers' attention processor for the self and cross attention of SD U-Nets and the VAE's middle block.
+
+    Equal to diffusers' `AttnProcessor2_0` but for three things: the kernel is ours to choose, the heads need
+    not be transposed for kernels that take [B, T, heads, d], and dividing by 1 is skipped.
+    """
+
+    def __init__(self, attention: Attention) -> None:
+        self.attention = attention
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        """`hidden_states` [B, T, D] or [B, D, h, w], `encoder_hidden_states` [B, S, K]; gives the first's shape."""
+        assert attention_mask is None, "no network of ours is called with a mask"
+        residual = hidden_states
+        x: Tensor = hidden_states
+        if residual.ndim == 4:
+            x = x.flatten(2).transpose(1, 2)  # [B, D, h, w] -> [B, h * w, D]
+        if attn.group_norm is not None:
+            x = attn.group_norm(x.transpose(1, 2)).transpose(1, 2)
+
+        context = x if encoder_hidden_states is None else encoder_hidden_states
+        if encoder_hidden_states is not None and attn.norm_cross is not None:
+            context = attn.norm_encoder_hidden_states(context)
+        q, k, v = (
+            y.unflatten(-1, (attn.heads, -1))
+            for y in (attn.to_q(x), attn.to_k(context), attn.to_v(context))
+        )
+        x = attn.to_out[0](self.attention.kernel(q, k, v, attn.scale).flatten(2))
+
+        if residual.ndim == 4:
+            x = x.transpose(1, 2).reshape(residual.shape)
+        if attn.residual_connection:
+            x = x + residual
+        if attn.rescale_output_factor != 1:
+            x = x / attn.rescale_output_factor
+        return x
+
+
+def install(module: nn.Module, attention: Attention) -> None:
+    """Makes every attention of a U-Net or VAE use `attention`.
+
+    An attention of a kind that `Processor` does not compute raises `ModelFileError`.
+    """
+    from diffusers.models.attention_processor import Attention as Layer
+
+    for name, layer in module.named_modules():
+        if not isinstance(layer, Layer):
+            continue
+        unknown = [
+            part
+            for part in ("spatial_norm", "norm_q", "norm_k", "added_kv_proj_dim")
+            if getattr(layer, part, None) is not None
+        ]
+        if unknown:
+            raise ModelFileError(
+                f"attention {name!r} has {', '.join(unknown)}: not of an SD 1 kind"
+            )
+        layer.set_processor(Processor(attention))

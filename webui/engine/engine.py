@@ -1,0 +1,425 @@
+"""The engine: owns the loop in which every job's calls are made.
+
+A turn is: take in what happened meanwhile, choose calls that may share a batch, make them, hand each
+reply to its generator. A job is paused by not being advanced, and cancelled by closing its generators
+between two turns. Three kinds of threads: the loop (owns the device), one that loads models, one that
+saves pictures. Everything that is shared is changed under one lock.
+
+torch is imported on the loop's thread, so that whoever starts the engine can answer at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from webui.engine.job import Job, PictureRun
+from webui.engine.scheduler import Pending, batch_key, choose, row_count
+from webui.engine.schedules import resolve
+from webui.errors import EaselError, RequestError
+from webui.types import (
+    Call,
+    Denoise,
+    Finished,
+    GenerationRequest,
+    JobStatus,
+    LoadModel,
+    Model,
+    ModelCard,
+    Sampler,
+    SavedPicture,
+    Schedule,
+    Task,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from webui.engine.runner import Runner
+
+__all__ = ["Engine", "EngineOptions"]
+
+log = logging.getLogger(__name__)
+
+ROWS = 16  # of one UNet call: eight pictures with guidance
+ROWS_DETERMINISTIC = 4  # every call is filled up to this many, so it costs that much
+JOBS_AT_ONCE = 32  # later ones wait in the queue
+REMEMBERED = 500  # ended jobs whose status is still told
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What the engine runs on; "auto" lets it choose. `deterministic`: same bits whatever runs beside."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "auto"
+    deterministic: bool = False
+
+
+class Engine:
+    """See `webui.types.EngineFace` for what the faces use. `start` before, `stop` after."""
+
+    def __init__(
+        self,
+        list_models: Callable[[], Sequence[ModelCard]],
+        samplers: Mapping[str, Sampler],
+        schedules: Mapping[str, Schedule],
+        tasks: Mapping[str, Task],
+        save: Callable[[Finished], SavedPicture],
+        options: EngineOptions,
+    ) -> None:
+        self.models = list_models
+        self._samplers = samplers
+        self._schedules = schedules
+        self._tasks = tasks
+        self._save = save
+        self._options = options
+        self._capacity = ROWS_DETERMINISTIC if options.deterministic else ROWS
+        self._changed = threading.Condition(threading.RLock())
+        self._jobs: dict[str, Job] = {}  # in the order they came
+        self._arrived: deque[tuple[PictureRun, Callable[[], Any]]] = deque()
+        self._turn = 0
+        self._stopping = False
+        self._note = "Starting"
+        self._failure: str | None = None  # why the engine cannot run at all
+        self._runner: Runner | None = None
+        self._loop = threading.Thread(target=self._run, name="easel-engine", daemon=True)
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="easel-loader")
+        self._saver = ThreadPoolExecutor(1, thread_name_prefix="easel-saver")
+
+    # --- what faces call, from any thread ---------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts the loop; torch is loaded meanwhile."""
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Finishes the running call and the saving of finished pictures; what is left is cancelled."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._loop.is_alive():
+            self._loop.join()
+        self._loader.shutdown(wait=False, cancel_futures=True)
+        self._saver.shutdown(wait=True)
+        with self._changed:
+            for job in self._open_jobs():
+                self._end(job, "cancelled", "Easel was stopped before this was finished")
+
+    def submit(self, request: GenerationRequest) -> str:
+        with self._changed:
+            if self._stopping:
+                raise EaselError("Easel is stopping and takes no more requests")
+            if self._failure:
+                raise EaselError(self._failure)
+            job = Job(uuid.uuid4().hex[:12], request)
+            self._jobs[job.id] = job
+            ended = [known.id for known in self._jobs.values() if known.ended]
+            for old in ended[: max(0, len(ended) - REMEMBERED)]:
+                del self._jobs[old]
+            self._changed.notify_all()
+            return job.id
+
+    def status(self, job_id: str) -> JobStatus:
+        with self._changed:
+            return self._status(self._job(job_id))
+
+    def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
+        with self._changed:
+            job = self._job(job_id)
+            self._changed.wait_for(lambda: job.version > after or job.ended, timeout_s)
+            return self._status(job)
+
+    def cancel(self, job_id: str) -> None:
+        with self._changed:
+            job = self._job(job_id)
+            job.cancelled = True
+            self._changed.notify_all()
+
+    def preview(self, job_id: str) -> Image | None:
+        with self._changed:
+            runs = [r for r in self._job(job_id).runs if r.latest is not None]
+            if not runs or self._runner is None or runs[0].model is None:
+                return None
+            run, latent, model = runs[0], runs[0].latest, runs[0].model
+        request = run.job.request
+        networks = self._runner.networks(model)
+        picture: Image = networks.preview.picture(latent, request.width, request.height)
+        return picture
+
+    def describe(self) -> Mapping[str, str]:
+        runner = self._runner
+        if runner is None:
+            state = self._failure or self._note
+            return MappingProxyType({k: state for k in ("device", "dtype", "attention")})
+        place = runner.placement
+        attention = place.attention
+        return MappingProxyType(
+            {
+                "device": f"{place.device} ({place.device_reason})",
+                "dtype": f"{place.dtype_name} ({place.dtype_reason})",
+                "attention": f"{attention.name} ({attention.reason})",
+                "calls": f"{runner.calls} U-Net calls with {runner.rows} rows",
+            }
+        )
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._begin()
+        except Exception as error:  # the boundary: without a device there is nothing to run
+            log.exception("the engine could not start")
+            with self._changed:
+                self._failure = f"The engine could not start: {_sentence(error)}"
+                for job in self._open_jobs():
+                    self._end(job, "failed", self._failure)
+            return
+        import torch
+
+        with torch.inference_mode():
+            while batch := self._next_batch():
+                for run, reply in zip(batch, self._answers(batch), strict=True):
+                    self._advance(run, reply)
+
+    def _begin(self) -> None:
+        self._tell("Loading PyTorch")
+        from webui.engine.placement import place
+        from webui.engine.runner import Runner
+
+        options = self._options
+        placement = place(options.device, options.dtype, options.attention)
+        pad = self._capacity if options.deterministic else 0
+        self._runner = Runner(self.models, placement, pad)
+        first = next((card.name for card in self.models() if card.problem is None), None)
+        if first is not None:  # so that the first request finds it; a fault is told to who asks for it
+            self._loader.submit(self._runner.load, first)
+        self._tell("")
+        log.info("engine ready: %s", dict(self.describe()))
+
+    def _tell(self, note: str) -> None:
+        with self._changed:
+            self._note = note
+            for job in self._open_jobs():
+                job.version += 1
+            self._changed.notify_all()
+
+    def _next_batch(self) -> list[PictureRun]:
+        """Waits until there is something to do; an empty list when the engine stops."""
+        with self._changed:
+            while True:
+                self._take_in()
+                if self._stopping:
+                    return []
+                waiting = [r for job in self._open_jobs() for r in job.runs if r.call is not None]
+                pending = [
+                    Pending(batch_key(r.call), row_count(r.call), r.since)
+                    for r in waiting
+                    if r.call is not None
+                ]
+                if pending:
+                    self._turn += 1
+                    return [waiting[i] for i in choose(pending, self._capacity)]
+                self._changed.wait()
+
+    def _take_in(self) -> None:
+        """Cancels what is to be cancelled, hands over what other threads brought, starts pictures."""
+        for job in self._open_jobs():
+            if job.cancelled:
+                self._end(job, "cancelled")
+        while self._arrived:
+            run, bring = self._arrived.popleft()
+            if not run.job.ended:
+                self._receive(run, bring)
+        while not self._stopping and (fresh := self._next_to_start()) is not None:
+            self._begin_picture(fresh)
+
+    def _next_to_start(self) -> PictureRun | None:
+        """Each running job has one picture going at least; further ones fill the capacity, evenly."""
+        jobs = [job for job in self._open_jobs() if job.next_run()]
+        running = [job for job in self._open_jobs() if job.state == "running"]
+        for job in jobs:
+            if not job.active and (job.state == "running" or len(running) < JOBS_AT_ONCE):
+                return job.next_run()
+        rows = sum(job.active * job.rows_each for job in running)
+        started = [job for job in jobs if job.active and rows + job.rows_each <= self._capacity]
+        return min(started, key=lambda job: job.active).next_run() if started else None
+
+    def _begin_picture(self, run: PictureRun) -> None:
+        from webui.engine.studio import PictureStudio
+
+        assert self._runner is not None
+        job, request = run.job, run.job.request
+        if job.state == "queued":
+            job.state, job.started_s = "running", time.monotonic()
+            self._bump(job)
+        device = self._runner.placement.device
+        studio = PictureStudio(request, run.index, self._samplers, self._schedules, device)
+        run.task = self._tasks[request.task].make(request, studio)
+        self._advance(run, None)
+
+    def _answers(self, batch: list[PictureRun]) -> list[Any]:
+        """The replies, an exception in the place of each that failed.
+
+        A batch that fails is made again call by call, so that one job's fault is not another's.
+        """
+        assert self._runner is not None
+        calls = [run.call for run in batch if run.call is not None]
+        try:
+            return self._runner.run(calls)
+        except Exception as error:  # the boundary: what fails here is a job's, never the loop's
+            if len(calls) == 1:
+                return [error]
+            log.warning("a batch of %d calls failed (%s): one by one", len(calls), error)
+        return [self._answers([run])[0] for run in batch]
+
+    def _advance(self, run: PictureRun, reply: Any) -> None:
+        """Hands a reply to a picture's generator and takes its next call."""
+        call, run.call = run.call, None
+        if run.task is None:  # ended meanwhile
+            return
+        if isinstance(reply, Exception):
+            self._fail(run.job, reply)
+            return
+        if isinstance(call, Denoise):
+            self._saw(run, call, reply.denoised)
+        try:
+            following = run.task.send(reply)
+        except StopIteration as stop:
+            self._finish(run, stop.value)
+        except Exception as error:  # the boundary: a task's fault is its job's
+            self._fail(run.job, error)
+        else:
+            self._take(run, following)
+
+    def _saw(self, run: PictureRun, call: Denoise, denoised: Any) -> None:
+        with self._changed:
+            run.saw(call, denoised)
+            if not run.job.sampling_s:
+                run.job.sampling_s = time.monotonic()
+            self._bump(run.job)
+
+    def _take(self, run: PictureRun, call: Call) -> None:
+        """Puts a task's call where it will be answered."""
+        assert self._runner is not None
+        if isinstance(call, LoadModel):
+            model = self._runner.resident(call.name)
+            if model is not None:
+                self._loaded(run, model)
+                return
+            self._note_job(run.job, f"Loading model {call.name}")
+            future = self._loader.submit(self._runner.load, call.name)
+            future.add_done_callback(lambda done: self._arrive(run, done.result))
+            return
+        with self._changed:
+            run.call, run.since = call, self._turn
+
+    def _arrive(self, run: PictureRun, bring: Callable[[], Any]) -> None:
+        with self._changed:
+            self._arrived.append((run, bring))
+            self._changed.notify_all()
+
+    def _receive(self, run: PictureRun, bring: Callable[[], Any]) -> None:
+        """On the loop's thread: what another thread brought, or why it could not."""
+        try:
+            brought = bring()
+        except Exception as error:  # the boundary: loading and saving fail their own job
+            self._fail(run.job, error)
+            return
+        if isinstance(brought, Model):
+            self._note_job(run.job, "")
+            self._loaded(run, brought)
+        else:
+            self._saved(run, brought)
+
+    def _loaded(self, run: PictureRun, model: Model) -> None:
+        run.model = model
+        self._advance(run, model)
+
+    def _finish(self, run: PictureRun, result: Any) -> None:
+        """A task has returned its picture: off to be saved."""
+        from webui.engine.studio import as_picture
+
+        job, request, model = run.job, run.job.request, run.model
+        run.task = None
+        assert model is not None
+        sampler = self._samplers[request.sampler_name]
+        finished = Finished(
+            job=job.id,
+            request=request,
+            index=run.index,
+            seed=request.seed_of(run.index),
+            picture=as_picture(result),
+            model=model,
+            scheduler=resolve(request.scheduler, sampler, self._schedules).name,
+            seconds=job.seconds(),
+        )
+        run.made = True
+        future = self._saver.submit(self._save, finished)
+        future.add_done_callback(lambda done: self._arrive(run, done.result))
+
+    def _saved(self, run: PictureRun, saved: SavedPicture) -> None:
+        job = run.job
+        run.latest = None
+        job.saved[run.index] = saved
+        if len(job.saved) == len(job.runs):
+            self._end(job, "done")
+        else:
+            self._bump(job)
+
+    # --- a job's state ----------------------------------------------------------------------------
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        if not isinstance(error, EaselError):
+            log.error("job %s failed", job.id, exc_info=error)
+        with self._changed:
+            if not job.ended:
+                self._end(job, "failed", _sentence(error))
+
+    def _end(self, job: Job, state: Any, error: str | None = None) -> None:
+        job.state, job.error, job.note = state, error, ""
+        job.ended_s = time.monotonic()
+        for run in job.runs:
+            run.close()
+        self._bump(job)
+
+    def _note_job(self, job: Job, note: str) -> None:
+        with self._changed:
+            job.note = note
+            self._bump(job)
+
+    def _bump(self, job: Job) -> None:
+        with self._changed:
+            job.version += 1
+            self._changed.notify_all()
+
+    def _open_jobs(self) -> list[Job]:
+        return [job for job in self._jobs.values() if not job.ended]
+
+    def _job(self, job_id: str) -> Job:
+        if job_id not in self._jobs:
+            raise RequestError(f"job {job_id!r} is not known: it may have ended long ago")
+        return self._jobs[job_id]
+
+    def _status(self, job: Job) -> JobStatus:
+        position = 0
+        if job.state == "queued":
+            queued = [known for known in self._jobs.values() if known.state == "queued"]
+            position = 1 + queued.index(job)
+        return job.status(position, "" if job.ended else self._note)
+
+
+def _sentence(error: BaseException) -> str:
+    """What to show of an error: its own sentence if it was raised on purpose, else its kind as well."""
+    if isinstance(error, EaselError):
+        return str(error)
+    return f"internal error ({type(error).__name__}: {error}); the log has more"

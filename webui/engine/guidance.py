@@ -1,0 +1,17 @@
+"""Classifier-free guidance as weighted rows of one call: the one place that knows it.
+
+Ho & Salimans 2022: denoised = uncond + scale * (cond - uncond) = scale * cond + (1 - scale) * uncond.
+"""
+
+from __future__ import annotations
+
+from webui.types import Row, TextCondition
+
+__all__ = ["rows"]
+
+
+def rows(text: TextCondition, scale: float, want_uncond: bool = False) -> tuple[Row, ...]:
+    """Two rows; one when `scale` is 1, unless somebody wants the unconditional prediction."""
+    if scale == 1 and not want_uncond:
+        return (Row(text.cond, 1.0, "cond"),)
+    return (Row(text.cond, scale, "cond"), Row(text.uncond, 1 - scale, "uncond"))

@@ -1,0 +1,125 @@
+"""A job: one accepted request, as one generator per picture, and what is known of it at any moment.
+
+Holds state and answers questions about it; the engine alone changes it, under its lock.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from webui.types import (
+    Call,
+    Denoise,
+    GenerationRequest,
+    JobState,
+    JobStatus,
+    Model,
+    SavedPicture,
+    TaskRun,
+)
+
+__all__ = ["Job", "PictureRun"]
+
+
+@dataclass(slots=True, eq=False)
+class PictureRun:
+    """One picture of a job while it is made: the task's generator and the call it waits for."""
+
+    job: Job
+    index: int
+    task: TaskRun | None = None  # None before it is started and after it has ended
+    call: Call | None = None  # what it waits for, while that is in the scheduler's hands
+    since: int = 0  # the turn at which `call` came in
+    model: Model | None = None
+    latest: Any = None  # the last denoised latent [C, h, w]
+    step: int = 0
+    steps: int = 0
+    made: bool = False
+
+    def close(self) -> None:
+        """Ends the generator where it stands."""
+        if self.task is not None:
+            self.task.close()
+        self.task = self.call = self.latest = None
+
+    def saw(self, call: Denoise, denoised: Any) -> None:
+        """Notes the progress of a sampling."""
+        self.latest = denoised
+        self.steps = call.steps
+        self.step = max(self.step, call.step + 1)
+
+    @property
+    def progress(self) -> float:
+        if self.made:
+            return 1.0
+        return self.step / self.steps if self.steps else 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One accepted request."""
+
+    id: str
+    request: GenerationRequest
+    state: JobState = "queued"
+    version: int = 1
+    note: str = ""
+    error: str | None = None
+    cancelled: bool = False  # asked for; carried out between two calls
+    started_s: float = 0.0
+    sampling_s: float = 0.0  # when its first UNet call was answered
+    ended_s: float = 0.0
+    runs: list[PictureRun] = field(default_factory=list)
+    saved: dict[int, SavedPicture] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.runs = [PictureRun(self, i) for i in range(self.request.batch_size)]
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("done", "failed", "cancelled")
+
+    @property
+    def rows_each(self) -> int:
+        """The rows of a UNet call that one of its pictures takes."""
+        return 1 if self.request.cfg_scale == 1 else 2
+
+    def next_run(self) -> PictureRun | None:
+        """Its first picture that has not been started."""
+        return next((r for r in self.runs if r.task is None and not r.made), None)
+
+    @property
+    def active(self) -> int:
+        """How many of its pictures are being made."""
+        return sum(r.task is not None for r in self.runs)
+
+    def seconds(self) -> float:
+        if not self.started_s:
+            return 0.0
+        return (self.ended_s or time.monotonic()) - self.started_s
+
+    def status(self, position: int, note: str) -> JobStatus:
+        """What faces see. `position` and `note` are the engine's to know."""
+        going = [r for r in self.runs if not r.made] or self.runs
+        slowest = min(going, key=lambda r: r.step)
+        progress = sum(r.progress for r in self.runs) / len(self.runs)
+        eta = None
+        if self.state == "running" and self.sampling_s and 0 < progress < 1:
+            eta = (time.monotonic() - self.sampling_s) * (1 - progress) / progress
+        return JobStatus(
+            id=self.id,
+            state=self.state,
+            version=self.version,
+            request=self.request,
+            position=position,
+            step=slowest.step,
+            steps=max(r.steps for r in self.runs),
+            progress=1.0 if self.state == "done" else progress,
+            eta_s=eta,
+            seconds=self.seconds(),
+            note=self.note or note,
+            error=self.error,
+            pictures=tuple(self.saved[i] for i in sorted(self.saved)),
+        )

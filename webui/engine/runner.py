@@ -1,0 +1,183 @@
+"""Makes the calls: the only place where a request's tensors meet a network.
+
+Decides nothing: the scheduler says which calls share a batch. One thread owns it, but for `load`, which
+runs beside (reading a file must not hold up the pictures that are being made).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from webui.engine import vae
+from webui.engine.denoiser import PREDICTIONS, input_scale, timestep
+from webui.engine.loading import Networks, load
+from webui.engine.placement import Placement
+from webui.errors import CapacityError, RequestError
+from webui.types import (
+    Call,
+    Condition,
+    Decode,
+    Denoise,
+    Denoised,
+    Encode,
+    EncodeText,
+    LoadModel,
+    Model,
+    ModelCard,
+    TextCondition,
+)
+
+__all__ = ["Runner", "run_alone"]
+
+RESIDENT = 2  # models kept in memory
+TEXTS = 64  # encoded prompts kept
+
+
+class Runner:
+    """Runs calls on the networks of resident models.
+
+    `pad_rows`, where it is not 0, is the number of rows that every UNet call is filled up to: the same
+    arithmetic for a picture whatever its neighbours are (`deterministic`).
+    """
+
+    def __init__(
+        self,
+        list_models: Callable[[], Sequence[ModelCard]],
+        placement: Placement,
+        pad_rows: int = 0,
+    ) -> None:
+        self.placement = placement
+        self.calls = 0  # UNet calls made, and the rows in them: how full the batches are
+        self.rows = 0
+        self._list_models = list_models
+        self._pad_rows = pad_rows
+        self._networks: OrderedDict[str, Networks] = OrderedDict()
+        self._texts: OrderedDict[Hashable, TextCondition] = OrderedDict()
+        self._loading = Lock()
+
+    # --- models -----------------------------------------------------------------------------------
+
+    def resident(self, name: str) -> Model | None:
+        """The model if it is in memory."""
+        networks = self._networks.get(name)
+        return networks.model if networks else None
+
+    def load(self, name: str) -> Model:
+        """Makes a model resident. Raises `ModelFileError` as `loading.load` does."""
+        with self._loading:
+            if name not in self._networks:
+                card = next((c for c in self._list_models() if c.name == name), None)
+                if card is None:
+                    raise RequestError(f"model {name!r} is no longer there", "model")
+                self._networks[name] = load(card, self.placement)
+                while len(self._networks) > RESIDENT:
+                    self._networks.popitem(last=False)
+            self._networks.move_to_end(name)
+            return self._networks[name].model
+
+    def networks(self, model: Model) -> Networks:
+        """The networks behind a handle, read again if they had to make room."""
+        found = self._networks.get(model.name)
+        if found is None:
+            self.load(model.name)
+            found = self._networks[model.name]
+        return found
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    def run(self, calls: Sequence[Call]) -> list[Any]:
+        """The replies to `calls`, which may share a batch: several only when all are `Denoise`."""
+        if len(calls) > 1 or isinstance(calls[0], Denoise):
+            return self._denoise([call for call in calls if isinstance(call, Denoise)])
+        return [self._run_one(calls[0])]
+
+    def _run_one(self, call: Call) -> Any:
+        match call:
+            case LoadModel():
+                return self.load(call.name)
+            case EncodeText():
+                return Condition(call.model, self._text(call))
+            case Encode():
+                return vae.encode(self.networks(call.model), call.pixels[None])[0]
+            case Decode():
+                return vae.decode(self.networks(call.model), call.latent[None])[0]
+        raise TypeError(f"a task yielded {call!r}, which is no call")
+
+    def _text(self, call: EncodeText) -> TextCondition:
+        key = (call.model, call.prompt, call.negative_prompt)
+        if key not in self._texts:
+            encoder = self.networks(call.model).text
+            self._texts[key] = encoder.encode(call.prompt, call.negative_prompt)
+            while len(self._texts) > TEXTS:
+                self._texts.popitem(last=False)
+        self._texts.move_to_end(key)
+        return self._texts[key]
+
+    def _denoise(self, calls: Sequence[Denoise]) -> list[Denoised]:
+        """One UNet call for all rows of all `calls`."""
+        networks = self.networks(calls[0].model)
+        owner = [i for i, call in enumerate(calls) for _ in call.rows]
+        own = len(owner)
+        self.calls += 1
+        self.rows += own
+        if own < self._pad_rows:
+            owner += [owner[-1]] * (self._pad_rows - own)
+
+        device, dtype = self.placement.device, self.placement.dtype
+        sigmas = [call.sigma for call in calls]
+        x = torch.stack([call.x for call in calls])  # [N, C, h, w]
+        scale = torch.tensor([input_scale(s) for s in sigmas], device=device)
+        seen = (x * scale.view(-1, 1, 1, 1)).to(dtype)[owner]  # [R, C, h, w]
+        if "concat" in calls[0].inputs:
+            extra = torch.stack([call.inputs["concat"] for call in calls]).to(dtype)
+            seen = torch.cat([seen, extra[owner]], dim=1)
+        rows = [row.context for call in calls for row in call.rows]
+        rows += rows[-1:] * (len(owner) - own)
+        context = torch.stack(rows).to(dtype)  # [R, 77 * chunks, D]
+        levels = calls[0].model.sigmas
+        times = [timestep(s, levels) for s in sigmas]
+        steps = torch.tensor(times, device=device, dtype=torch.float32)[owner]
+
+        try:
+            output = networks.unet(seen, steps, context, return_dict=False)[0].float()
+        except torch.OutOfMemoryError as error:
+            raise CapacityError(
+                f"not enough memory for {x.shape[3] * 8}x{x.shape[2] * 8} pixels at "
+                f"{own} rows: use a smaller size"
+            ) from error
+
+        replies, first = [], 0
+        for call, latent in zip(calls, x, strict=True):
+            c_skip, c_out = PREDICTIONS[networks.prediction](call.sigma)
+            last = first + len(call.rows)
+            replies.append(_guided(call, latent * c_skip + output[first:last] * c_out))
+            first = last
+        return replies
+
+
+def _guided(call: Denoise, predictions: Tensor) -> Denoised:
+    """The weighted sum of a call's rows [rows, C, h, w], and its conditional and unconditional parts."""
+    rows = call.rows
+    denoised = predictions[0] * rows[0].weight
+    for row, prediction in zip(rows[1:], predictions[1:], strict=True):
+        denoised = denoised + prediction * row.weight
+    parts = {row.role: prediction for row, prediction in zip(rows, predictions, strict=True)}
+    return Denoised(denoised, parts.get("cond"), parts.get("uncond"))
+
+
+def run_alone(run: Any, runner: Runner) -> Any:
+    """Drives one task (or sampling) to its end, every call by itself, and gives what it returns."""
+    reply = None
+    with torch.inference_mode():
+        while True:
+            try:
+                call = run.send(reply)
+            except StopIteration as stop:
+                return stop.value
+            reply = runner.run([call])[0]

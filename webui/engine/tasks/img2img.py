@@ -1,0 +1,42 @@
+"""Image to image: the given picture, noised as far as the strength says, then sampled again."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from webui.engine.tasks.conditions import condition
+from webui.engine.tasks.controls import COMMON, IMAGE, PROMPTS, STRENGTH
+from webui.types import Decode, Encode, GenerationRequest, Group, LoadModel, Studio, Task, TaskRun
+
+__all__ = ["IMG2IMG", "last_sigmas"]
+
+
+def img2img(request: GenerationRequest, studio: Studio) -> TaskRun:
+    """One picture of `request.width` x `request.height`; the given one is resized to it."""
+    assert request.image is not None, "defaults.complete asks for a picture"
+    size = (request.width, request.height)
+    source = request.image.resize(size, Image.Resampling.LANCZOS)
+    model = yield LoadModel(request.model)
+    cond = yield from condition(request, model, studio)
+    sigmas = studio.sigmas(model, request.scheduler, request.steps)
+    sigmas = last_sigmas(sigmas, request.denoising_strength)
+    start = yield Encode(model, studio.pixels(source))
+    noise = studio.noise(studio.seed, model.latent_shape(*size))
+    x = start + noise * sigmas[0]
+    latent = yield from studio.sample(request.sampler_name, x, sigmas, cond)
+    return (yield Decode(model, latent))
+
+
+def last_sigmas(sigmas: list[float], strength: float) -> list[float]:
+    """The end of a schedule that img2img runs: `int(min(strength, 0.999) * steps) + 1` steps."""
+    steps = len(sigmas) - 1
+    return sigmas[steps - int(min(strength, 0.999) * steps) - 1 :]
+
+
+IMG2IMG = Task(
+    name="img2img",
+    label="Image to image",
+    make=img2img,
+    controls=(IMAGE, *PROMPTS, Group("Picture", (STRENGTH,), open=True), *COMMON),
+    info="Give a picture; the prompt says what it should become.",
+)

@@ -1,0 +1,194 @@
+"""Inpainting: the masked part of a picture is sampled again, the rest stays what it was.
+
+The picture outside the mask is held in every step by blending the denoised latent, which wraps any
+sampler; at the end the result is laid over the original through the blurred mask, so that pixels
+well outside it are the original's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+
+from webui.engine.tasks.conditions import seen_by_inpainting
+from webui.engine.tasks.controls import COMMON, IMAGE, INPAINTING, MASK, PROMPTS
+from webui.engine.tasks.img2img import last_sigmas
+from webui.errors import RequestError
+from webui.types import (
+    Call,
+    Decode,
+    Denoised,
+    Encode,
+    EncodeText,
+    GenerationRequest,
+    LoadModel,
+    Model,
+    Studio,
+    Task,
+    TaskRun,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["INPAINT", "blend_outside", "crop_box", "fill_from_surroundings"]
+
+FILL, ORIGINAL, LATENT_NOISE, LATENT_NOTHING = range(4)
+
+
+def inpaint(request: GenerationRequest, studio: Studio) -> TaskRun:
+    """Repaints where the mask is white.
+
+    Whole picture: everything is resized to the request's size. Only masked: the mask's surroundings
+    are cut out, sampled at the request's size, and put back into the picture at its own size.
+    """
+    assert request.image is not None and request.mask is not None, "defaults.complete asks for both"
+    size = (request.width, request.height)
+    mask = ImageChops.invert(request.mask) if request.inpainting_mask_invert else request.mask
+    if mask.getbbox() is None:
+        raise RequestError("mask: nothing is masked; paint white over what is to change", "mask")
+    box = None
+    if request.inpaint_full_res:
+        box = crop_box(mask, size, request.inpaint_full_res_padding)
+    part = request.image.resize(size, Image.Resampling.LANCZOS, box)
+    hole = mask.resize(size, Image.Resampling.BILINEAR, box)
+
+    model = yield LoadModel(request.model)
+    repainted = studio.picture((yield from repaint(request, studio, model, part, hole)))
+
+    if box is None:
+        return over(part, repainted, blurred(hole, request.mask_blur))
+    back = repainted.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.LANCZOS)
+    whole = request.image.copy()
+    whole.paste(back, box[:2])
+    soft = Image.new("L", whole.size)
+    scaled = hole.resize(back.size, Image.Resampling.BILINEAR)
+    soft.paste(scaled, box[:2])
+    return over(request.image, whole, blurred(soft, request.mask_blur))
+
+
+def repaint(
+    request: GenerationRequest, studio: Studio, model: Model, part: Image.Image, hole: Image.Image
+) -> Generator[Call, Any, Tensor]:
+    """Samples `part` anew where `hole` is white; both have the request's size. [H, W, 3] uint8."""
+    cond = yield EncodeText(model, request.prompt, request.negative_prompt)
+    if model.inpainting:
+        cond = yield from seen_by_inpainting(cond, part, hole, studio)
+    filled = part
+    if request.inpainting_fill == FILL:
+        filled = fill_from_surroundings(part, hole)
+    start = yield Encode(model, studio.pixels(filled))
+    sigmas = studio.sigmas(model, request.scheduler, request.steps)
+    sigmas = last_sigmas(sigmas, request.denoising_strength)
+    noise = studio.noise(studio.seed, model.latent_shape(*part.size))
+    inside = latent_mask(studio.pixels(hole), model.downscale)
+    if request.inpainting_fill == LATENT_NOISE:
+        start = start * (1 - inside) + noise * inside
+    elif request.inpainting_fill == LATENT_NOTHING:
+        start = start * (1 - inside)
+    x = start + noise * sigmas[0]
+    sampling = studio.sample(request.sampler_name, x, sigmas, cond)
+    if not model.inpainting:  # an inpainting UNet sees the rest of the picture itself
+        sampling = blend_outside(sampling, start, inside)
+    latent = yield from sampling
+    decoded: Tensor = yield Decode(model, latent)
+    return decoded
+
+
+def blend_outside(
+    sampling: Generator[Call, Any, Tensor], start: Tensor, inside: Tensor
+) -> Generator[Call, Any, Tensor]:
+    """Forwards the calls of `sampling`, but every denoised latent is `start` where `inside` is 0.
+
+    A deterministic sampler then carries `start` plus the first noise at each step's level there, which
+    is what RePaint and diffusers lay over the latent after each step.
+    """
+    reply: Any = None
+    try:
+        while True:
+            reply = yield sampling.send(reply)
+            if isinstance(reply, Denoised):
+                reply = replace(reply, denoised=start * (1 - inside) + reply.denoised * inside)
+    except StopIteration as stop:
+        final: Tensor = stop.value
+        return final
+    finally:
+        sampling.close()
+
+
+def latent_mask(hole: Tensor, downscale: int) -> Tensor:
+    """[1, H, W] in 0..1 to [1, h, w] of 0 and 1: a cell is repainted when any of its pixels is."""
+    _, height, width = hole.shape
+    cells = hole.reshape(1, height // downscale, downscale, width // downscale, downscale)
+    return (cells.amax(dim=(2, 4)) > 0.5).float()
+
+
+def blurred(mask: Image.Image, radius: int) -> Image.Image:
+    """The mask with a Gaussian edge of `radius` pixels standard deviation."""
+    return mask.filter(ImageFilter.GaussianBlur(radius)) if radius else mask
+
+
+def over(below: Image.Image, above: Image.Image, mask: Image.Image) -> Image.Image:
+    """`above` where `mask` is white, `below` to the bit where it is black."""
+    return Image.composite(above, below, mask)
+
+
+def crop_box(mask: Image.Image, size: tuple[int, int], padding: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom around the white of `mask`: padded, then grown to the aspect ratio of
+    `size` as far as the picture reaches."""
+    bounds = mask.getbbox()
+    assert bounds is not None
+    left, top = max(0, bounds[0] - padding), max(0, bounds[1] - padding)
+    right, bottom = min(mask.width, bounds[2] + padding), min(mask.height, bounds[3] + padding)
+    aspect = size[0] / size[1]
+    if (right - left) / (bottom - top) < aspect:
+        left, right = _widen(left, right, round((bottom - top) * aspect), mask.width)
+    else:
+        top, bottom = _widen(top, bottom, round((right - left) / aspect), mask.height)
+    return left, top, right, bottom
+
+
+def _widen(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
+    """`low`..`high` grown to `length` about its middle, moved and cut to fit 0..`limit`."""
+    length = min(length, limit)
+    low = min(max(0, (low + high - length) // 2), limit - length)
+    return low, low + length
+
+
+def fill_from_surroundings(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    """The masked part filled with the colours around it: normalised Gaussian blurs of what is known,
+    the widest first, each narrower one laid over where it still reaches. No mask, no change."""
+    known = ImageChops.invert(mask)
+    masked = Image.composite(picture, Image.new("RGB", picture.size), known)
+    filled = _average(masked, known)
+    for radius in (64, 32, 16, 8, 4, 2):
+        blur = ImageFilter.GaussianBlur(radius)
+        weight = np.asarray(known.filter(blur), dtype=np.float32)[..., None]
+        colour = np.asarray(masked.filter(blur), dtype=np.float32) * 255 / np.maximum(weight, 1)
+        reach = np.minimum(
+            weight / 32, 1
+        )  # below an eighth of white the quotient is mostly rounding
+        filled += (np.minimum(colour, 255) - filled) * reach
+    return Image.composite(picture, Image.fromarray(filled.round().astype(np.uint8)), known)
+
+
+def _average(masked: Image.Image, known: Image.Image) -> NDArray[np.float32]:
+    """The mean colour of what is known, at every pixel [H, W, 3]; mid grey where nothing is."""
+    weight = np.asarray(known, dtype=np.float32).sum() / 255
+    total = np.asarray(masked, dtype=np.float32).sum(axis=(0, 1))
+    mean = total / weight if weight else np.full(3, 127.5, dtype=np.float32)
+    return np.broadcast_to(mean, (masked.height, masked.width, 3)).astype(np.float32)
+
+
+INPAINT = Task(
+    name="inpaint",
+    label="Inpaint",
+    make=inpaint,
+    controls=(IMAGE, MASK, *PROMPTS, INPAINTING, *COMMON),
+    info="Paint over what should change; the prompt says what comes there.",
+)

@@ -1,0 +1,28 @@
+"""Text to image: from noise, by the prompt."""
+
+from __future__ import annotations
+
+from webui.engine.tasks.conditions import condition
+from webui.engine.tasks.controls import COMMON, PROMPTS
+from webui.types import Decode, GenerationRequest, LoadModel, Studio, Task, TaskRun
+
+__all__ = ["TXT2IMG"]
+
+
+def txt2img(request: GenerationRequest, studio: Studio) -> TaskRun:
+    """One picture of `request.width` x `request.height` from the noise of its seed."""
+    model = yield LoadModel(request.model)
+    cond = yield from condition(request, model, studio)
+    sigmas = studio.sigmas(model, request.scheduler, request.steps)
+    noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
+    latent = yield from studio.sample(request.sampler_name, noise * sigmas[0], sigmas, cond)
+    return (yield Decode(model, latent))
+
+
+TXT2IMG = Task(
+    name="txt2img",
+    label="Text to image",
+    make=txt2img,
+    controls=(*PROMPTS, *COMMON),
+    info="Write what you want to see.",
+)

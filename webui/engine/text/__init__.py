@@ -1,0 +1,1 @@
+"""Prompts to conditionings: tokens, chunks of 75, the text encoder."""
