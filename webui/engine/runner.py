@@ -37,6 +37,7 @@ __all__ = ["Runner", "run_alone"]
 
 RESIDENT = 2  # models kept in memory
 TEXTS = 64  # encoded prompts kept
+CPU_FULL = "can't allocate memory"  # how torch's CPU allocator says it
 
 
 class Runner:
@@ -92,10 +93,20 @@ class Runner:
     # --- calls ------------------------------------------------------------------------------------
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
-        """The replies to `calls`, which may share a batch: several only when all are `Denoise`."""
-        if len(calls) > 1 or isinstance(calls[0], Denoise):
-            return self._denoise([call for call in calls if isinstance(call, Denoise)])
-        return [self._run_one(calls[0])]
+        """The replies to `calls`, which may share a batch: several only when all are `Denoise`.
+
+        Raises `CapacityError` when the memory does not suffice.
+        """
+        try:
+            if len(calls) > 1 or isinstance(calls[0], Denoise):
+                return self._denoise([call for call in calls if isinstance(call, Denoise)])
+            return [self._run_one(calls[0])]
+        except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's has only its text
+            if not isinstance(error, torch.OutOfMemoryError) and CPU_FULL not in str(error):
+                raise
+            raise CapacityError(
+                f"not enough memory on {self.placement.device} for this size: use a smaller one"
+            ) from error
 
     def _run_one(self, call: Call) -> Any:
         match call:
@@ -144,13 +155,7 @@ class Runner:
         times = [timestep(s, levels) for s in sigmas]
         steps = torch.tensor(times, device=device, dtype=torch.float32)[owner]
 
-        try:
-            output = networks.unet(seen, steps, context, return_dict=False)[0].float()
-        except torch.OutOfMemoryError as error:
-            raise CapacityError(
-                f"not enough memory for {x.shape[3] * 8}x{x.shape[2] * 8} pixels at "
-                f"{own} rows: use a smaller size"
-            ) from error
+        output = networks.unet(seen, steps, context, return_dict=False)[0].float()
 
         replies, first = [], 0
         for call, latent in zip(calls, x, strict=True):

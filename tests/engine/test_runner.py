@@ -1,0 +1,83 @@
+"""Calls made together are the calls made alone; padding and other people's rows change nothing."""
+
+import pytest
+import torch
+
+from webui.engine import guidance
+from webui.engine.checkpoints import list_models
+from webui.engine.placement import place
+from webui.engine.runner import Runner
+from webui.errors import CapacityError
+from webui.types import Denoise, EncodeText, Row
+
+
+@pytest.fixture
+def runner(models_dir):
+    return Runner(lambda: list_models([models_dir]), place("cpu", "float32", "auto"))
+
+
+def denoise(runner, model, seed: int, sigma: float, scale: float) -> Denoise:
+    text = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].text
+    x = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(seed)) * sigma
+    return Denoise(model, x, sigma, guidance.rows(text, scale))
+
+
+def test_calls_at_different_levels_and_scales_share_one_unet_call(runner):
+    with torch.inference_mode():
+        model = runner.load("tiny")
+        kinds = ((1, 14.0, 7.0), (2, 3.0, 1.0), (3, 0.05, 2.5))
+        calls = [denoise(runner, model, *kind) for kind in kinds]
+        alone = [runner.run([call])[0] for call in calls]
+        before = (runner.calls, runner.rows)
+        together = runner.run(calls)
+    assert (runner.calls - before[0], runner.rows - before[1]) == (1, 5)
+    for a, b in zip(alone, together, strict=True):
+        torch.testing.assert_close(a.denoised, b.denoised, rtol=1e-4, atol=1e-4)
+    assert alone[1].uncond is None
+
+
+def test_the_reply_is_the_weighted_sum_of_its_rows(runner):
+    with torch.inference_mode():
+        model = runner.load("tiny")
+        call = denoise(runner, model, 1, 2.0, 5.0)
+        reply = runner.run([call])[0]
+        single = [
+            runner.run([Denoise(model, call.x, 2.0, (Row(row.context, 1.0),))])[0].denoised
+            for row in call.rows
+        ]
+    torch.testing.assert_close(reply.cond, single[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(reply.uncond, single[1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        reply.denoised, single[1] + 5.0 * (single[0] - single[1]), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_padded_rows_change_no_bit_whoever_is_beside(models_dir):
+    placement = place("cpu", "float32", "auto")
+    runner = Runner(lambda: list_models([models_dir]), placement, pad_rows=6)
+    with torch.inference_mode():
+        model = runner.load("tiny")
+        calls = [denoise(runner, model, i, 1.0 + i, 4.0) for i in range(3)]
+        alone = [runner.run([call])[0].denoised for call in calls]
+        for order in ((0, 1, 2), (2, 0), (1, 0, 2)):
+            replies = runner.run([calls[i] for i in order])
+            for i, reply in zip(order, replies, strict=True):
+                assert torch.equal(reply.denoised, alone[i])
+
+
+def test_an_encoded_prompt_is_kept(runner):
+    with torch.inference_mode():
+        model = runner.load("tiny")
+        first = runner.run([EncodeText(model, "a dog", "")])[0].text
+        assert runner.run([EncodeText(model, "a dog", "")])[0].text is first
+        assert runner.run([EncodeText(model, "a dog", "red")])[0].text is not first
+
+
+def test_too_little_memory_is_said(runner):
+    """A latent whose attention would take terabytes."""
+    with torch.inference_mode():
+        model = runner.load("tiny")
+        call = denoise(runner, model, 1, 1.0, 1.0)
+        huge = torch.empty(1).expand(4, 2**19, 2**19)
+        with pytest.raises(CapacityError, match="not enough memory"):
+            runner.run([Denoise(model, huge, 1.0, call.rows)])
