@@ -111,10 +111,11 @@ def _whole(name: str, value: object, low: int, high: int, what: str = "") -> Non
 
 
 def _number(name: str, value: object, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or not -math.inf < value < math.inf:  # type: ignore[operator]
         raise RequestError(f"{name} {value!r}: give a number from {low:g} to {high:g}", name)
     if not low <= value <= high:
-        raise RequestError(f"{name} {value:g}: use {low:g} to {high:g}", name)
+        raise RequestError(f"{name} {value!r}: use {low:g} to {high:g}", name)
 
 
 def _size(name: str, value: object) -> None:

@@ -1,0 +1,332 @@
+"""What loose values mean, with the real tasks, samplers and schedules."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from webui.defaults import complete, defaults_of
+from webui.engine.samplers import SAMPLERS
+from webui.engine.schedules import SCHEDULES
+from webui.engine.tasks import TASKS
+from webui.errors import EaselError, ModelFileError, RequestError
+from webui.registry import Catalog, Registry
+from webui.settings import Settings
+from webui.types import GenerationRequest, ModelCard, Number, Switch, Task
+
+PLAIN = ModelCard("plain", Path("/models/plain"))
+OWN = ModelCard(
+    "Own",
+    Path("/models/own"),
+    defaults={"steps": 12, "width": 128, "height": 128, "sampler_name": "euler A", "cfg_scale": 3},
+)
+BROKEN = ModelCard("broken", Path("/models/broken"), problem="broken: unet/config.json is missing")
+WITH_CONTROLS = Task(
+    "pan",
+    "Pan",
+    TASKS["txt2img"].make,
+    (
+        Number(name="frames", label="Frames", minimum=1, maximum=99, whole=True, default=8),
+        Switch(name="loop", label="Loop", default=False),
+        Number(name="steps", label="Steps", minimum=1, maximum=150, whole=True, default=33),
+    ),
+)
+IMAGE = Image.linear_gradient("L").resize((200, 100)).convert("RGB")
+MASK = Image.new("L", (200, 100), 255)
+
+
+def catalog(*cards: ModelCard) -> Catalog:
+    return Catalog(
+        Registry("task", [*TASKS.items(), ("pan", WITH_CONTROLS)], lambda task: [task.label]),
+        Registry("sampler_name", SAMPLERS.items(), lambda sampler: sampler.aliases),
+        Registry("scheduler", SCHEDULES.items(), lambda s: (s.label, *s.aliases)),
+        lambda: cards or (PLAIN, OWN, BROKEN),
+    )
+
+
+def completed(
+    task: str = "txt2img", settings: Settings | None = None, cards=(), **values
+) -> GenerationRequest:
+    return complete(task, values, catalog(*cards), settings or Settings())
+
+
+def refusal(task: str = "txt2img", error: type[EaselError] = RequestError, **values) -> str:
+    with pytest.raises(error) as caught:
+        completed(task, **values)
+    return str(caught.value)
+
+
+# --- Filling in -----------------------------------------------------------------------------------
+
+
+def test_nothing_given_means_the_built_in_values():
+    request = completed()
+    assert (request.task, request.model, request.prompt) == ("txt2img", "plain", "")
+    assert (request.sampler_name, request.scheduler, request.steps) == ("DPM++ 2M", "automatic", 20)
+    assert (request.width, request.height, request.cfg_scale) == (512, 512, 7.0)
+    assert (request.batch_size, request.eta, dict(request.extras)) == (1, None, {})
+
+
+def test_inpainting_follows_a1111s_page():
+    request = completed("inpaint", image=IMAGE, mask=MASK)
+    assert (request.mask_blur, request.inpainting_fill) == (4, 1)
+    assert (request.inpaint_full_res, request.inpaint_full_res_padding) == (False, 32)
+    assert (request.denoising_strength, request.inpainting_mask_invert) == (0.75, False)
+
+
+def test_request_beats_model_beats_settings_beats_control_beats_built_in():
+    assert completed("pan").steps == 33
+    settings = Settings(defaults={"steps": 44})
+    assert completed("pan", settings).steps == 44
+    assert completed("pan", settings, model="own").steps == 12
+    assert completed("pan", settings, model="own", steps=5).steps == 5
+    assert completed("pan", settings, model="own", steps=None).steps == 12
+
+
+def test_a_models_own_defaults_are_read_like_anybodys():
+    request = completed(model="OWN")
+    assert (request.model, request.sampler_name, request.width) == ("Own", "Euler a", 128)
+    assert type(request.cfg_scale) is float
+
+
+def test_forms_show_what_omitted_values_become():
+    shown = defaults_of("txt2img", OWN, catalog(), Settings())
+    request = completed(model="own")
+    assert {name: getattr(request, name) for name in shown if name != "seed"} == {
+        name: value for name, value in shown.items() if name != "seed"
+    }
+    assert shown["seed"] == -1
+    assert defaults_of("pan", None, catalog(), Settings())["frames"] == 8
+
+
+@pytest.mark.parametrize("seed", [-1, -1.0, None])
+def test_a_seed_is_drawn_when_none_is_given(seed):
+    seeds = {completed(seed=seed).seed for _ in range(4)}
+    assert len(seeds) > 1
+    assert all(0 <= drawn < 2**32 for drawn in seeds)
+
+
+def test_a_given_seed_stays():
+    assert completed(seed=0).seed == 0
+
+
+# --- Numbers, names, text -------------------------------------------------------------------------
+
+
+def test_numbers_as_json_clients_write_them():
+    request = completed(steps=20.0, width=512.0, seed=7.0, cfg_scale=7, eta=1)
+    assert (request.steps, request.width, request.seed) == (20, 512, 7)
+    assert all(type(value) is int for value in (request.steps, request.width, request.seed))
+    assert (type(request.cfg_scale), type(request.eta)) == (float, float)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"steps": True}, "steps True: give a whole number from 1 to 150"),
+        ({"steps": 20.5}, "steps 20.5: give a whole number from 1 to 150"),
+        ({"steps": "20"}, "steps '20': give a whole number from 1 to 150"),
+        ({"steps": float("inf")}, "steps inf: give a whole number from 1 to 150"),
+        ({"steps": [20]}, "steps [20]: give a whole number from 1 to 150"),
+        ({"cfg_scale": float("nan")}, "cfg_scale nan: give a number from 0 to 30"),
+        ({"cfg_scale": 10**400}, "cfg_scale inf: give a number from 0 to 30"),
+        ({"cfg_scale": False}, "cfg_scale False: give a number from 0 to 30"),
+        ({"eta": {}}, "eta {}: give a number from 0 to 1"),
+        ({"width": 513}, "width 513: use a multiple of 8 (512 or 520)"),
+        ({"seed": -2}, "seed -2: use 0 to 9007199254740975 (-1 draws one)"),
+        ({"prompt": 5}, "prompt 5: give text"),
+        ({"prompt": "\ud83d"}, "prompt: holds half a character; send valid Unicode"),
+        ({"sampler_name": "Eulr"}, "sampler_name 'Eulr' is not known; did you mean 'Euler'?"),
+        ({"sampler_name": 3}, "sampler_name 3 is not known"),
+        ({"scheduler": "carras"}, "scheduler 'carras' is not known; did you mean 'karras'?"),
+        ({"model": "plan"}, "model 'plan' is not known; did you mean 'plain'?"),
+        ({"stepps": 3}, "'stepps' is no parameter of txt2img; did you mean 'steps'?"),
+        ({"stepps": None}, "'stepps' is no parameter of txt2img; did you mean 'steps'?"),
+        ({"image": IMAGE}, "'image' is no parameter of txt2img"),
+    ],
+)
+def test_wrong_values_are_a_sentence_with_the_field(values, says):
+    with pytest.raises(RequestError) as caught:
+        completed(**values)
+    assert str(caught.value).startswith(says)
+    assert caught.value.field == next(iter(values))
+
+
+def test_none_for_another_tasks_parameter_is_omitted():
+    assert completed(image=None, mask=None, mask_blur=None).image is None
+
+
+def test_an_unknown_task_is_a_sentence():
+    assert refusal("txt2imgg") == "task 'txt2imgg' is not known; did you mean 'txt2img'?"
+    assert completed("Text to image").task == "txt2img"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sampler", "scheduler"),
+    [
+        ("DPM++ 2M Karras", "DPM++ 2M", "karras"),
+        ("dpm++ 2m sgm uniform", "DPM++ 2M", "sgm_uniform"),
+        ("k_euler_a_exponential", "Euler a", "exponential"),
+        ("Euler a Automatic", "Euler a", "automatic"),
+        ("Euler a", "Euler a", "automatic"),
+    ],
+)
+def test_combined_names_are_a_sampler_and_a_schedule(typed, sampler, scheduler):
+    for values in ({}, {"scheduler": "automatic"}, {"scheduler": scheduler}):
+        request = completed(sampler_name=typed, **values)
+        assert (request.sampler_name, request.scheduler) == (sampler, scheduler)
+
+
+def test_a_combined_name_and_another_schedule_contradict_each_other():
+    says = refusal(sampler_name="DPM++ 2M Karras", scheduler="exponential")
+    assert "says 'karras' and scheduler says 'exponential'" in says
+
+
+# --- Controls that are no fields ------------------------------------------------------------------
+
+
+def test_extras_are_completed_by_their_controls():
+    assert dict(completed("pan").extras) == {"frames": 8, "loop": False}
+    request = completed("pan", extras={"frames": 3})
+    assert dict(request.extras) == {"frames": 3, "loop": False}
+    with pytest.raises(TypeError):
+        request.extras["frames"] = 4  # type: ignore[index]
+
+
+def test_unknown_extras_are_refused():
+    assert refusal(extras={"frames": 3}) == (
+        "extras: 'frames' is no control of txt2img; there is none"
+    )
+    assert "did you mean 'frames'?" in refusal("pan", extras={"frame": 3})
+    assert refusal(extras=[1]) == "extras [1]: give a JSON object"
+
+
+# --- Models ---------------------------------------------------------------------------------------
+
+
+def test_the_first_usable_model_is_the_default():
+    assert completed(cards=(BROKEN, OWN, PLAIN)).model == "Own"
+
+
+def test_a_model_that_cannot_be_used_says_why():
+    problem = "broken: unet/config.json is missing"
+    assert refusal(error=ModelFileError, model="broken") == problem
+    assert refusal(error=ModelFileError, cards=(BROKEN,)) == problem
+
+
+def test_without_models_the_place_for_one_is_said():
+    empty = Catalog(catalog().tasks, catalog().samplers, catalog().schedules, lambda: ())
+    settings = Settings(models_dirs=(Path("a"), Path("b")))
+    with pytest.raises(
+        ModelFileError, match=r"there is no model: put one .* into b.Stable-diffusion"
+    ):
+        complete("txt2img", {}, empty, settings)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "says"),
+    [
+        ({"steps": 0}, "steps 0: use 1 to 150"),
+        ({"steps": "many"}, "steps 'many': give a whole number from 1 to 150"),
+        ({"sampler_name": "Eulr"}, "sampler_name 'Eulr' is not known; did you mean 'Euler'?"),
+        ({"stepps": 3}, "'stepps' is no field of a request; did you mean 'steps'?"),
+    ],
+)
+def test_wrong_defaults_are_the_files_fault(defaults, says):
+    card = ModelCard("m", Path("/models/m"), defaults=defaults)
+    said = refusal(error=ModelFileError, cards=(card,))
+    assert said == f"{Path('/models/m') / 'easel.json'}, defaults: {says}"
+
+
+def test_the_request_may_override_a_wrong_default_but_not_share_its_blame():
+    card = ModelCard("m", Path("/models/m"), defaults={"steps": 0})
+    assert completed(cards=(card,), steps=3).steps == 3
+    assert refusal(cards=(card,), steps=500) == "steps 500: use 1 to 150"
+
+
+# --- Pictures -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["img2img", "inpaint"])
+def test_a_picture_is_asked_for(task):
+    assert refusal(task) == f"image: {task} starts from a picture; give one"
+
+
+def test_a_mask_is_asked_for():
+    assert "white where to repaint" in refusal("inpaint", image=IMAGE)
+
+
+def test_pictures_may_be_files_bytes_or_pictures(tmp_path):
+    file = io.BytesIO()
+    IMAGE.save(file, "PNG")
+    path = tmp_path / "image.png"
+    path.write_bytes(file.getvalue())
+    for source in (IMAGE, file.getvalue(), path):
+        image = completed("img2img", image=source).image
+        assert (image.mode, image.tobytes()) == ("RGB", IMAGE.tobytes())
+    assert refusal("img2img", image=b"no").startswith("image: this is not a whole picture")
+    assert refusal("img2img", image="/etc/hostname") == "image: give a picture"
+
+
+def test_a_mask_of_another_size_is_resized_to_the_pictures():
+    half = Image.new("L", (20, 10), 0)
+    half.paste(255, (0, 0, 10, 10))
+    mask = completed("inpaint", image=IMAGE, mask=half).mask
+    assert (mask.mode, mask.size) == ("L", IMAGE.size)
+    assert [mask.getpixel((x, 50)) for x in (10, 190)] == [255, 0]
+
+
+def test_a_mask_that_masks_nothing_is_refused():
+    black = Image.new("L", IMAGE.size, 0)
+    assert "nothing is masked" in refusal("inpaint", image=IMAGE, mask=black)
+    assert "nothing is masked" in refusal(
+        "inpaint", image=IMAGE, mask=MASK, inpainting_mask_invert=True
+    )
+    assert completed("inpaint", image=IMAGE, mask=black, inpainting_mask_invert=1).mask is not None
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "expected"),
+    [
+        ((200, 100), {}, (200, 96)),
+        ((512, 512), {}, (512, 512)),
+        ((515, 509), {}, (512, 512)),
+        ((4096, 3072), {}, (2048, 1536)),
+        ((32, 48), {}, (64, 96)),
+        ((5000, 20), {}, (2048, 64)),
+        ((1000, 500), {"width": 512}, (512, 256)),
+        ((1000, 500), {"height": 512}, (1024, 512)),
+        ((1000, 500), {"width": 64, "height": 2048}, (64, 2048)),
+    ],
+)
+def test_an_omitted_size_is_the_pictures_own(size, given, expected):
+    request = completed("img2img", model="own", image=Image.new("RGB", size), **given)
+    assert (request.width, request.height) == expected
+    assert request.image.size == size
+
+
+def test_a_wrong_size_beside_a_picture_is_still_refused():
+    assert refusal("img2img", image=IMAGE, width="wide").startswith("width 'wide': give a whole")
+    assert refusal("img2img", image=IMAGE, width=0) == "width 0: use 64 to 2048 in steps of 8"
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [("fill", 0), ("Original", 1), ("latent noise", 2), ("latent nothing", 3), (2, 2), (2.0, 2)],
+)
+def test_masked_content_by_name_or_number(typed, number):
+    request = completed("inpaint", image=IMAGE, mask=MASK, inpainting_fill=typed)
+    assert request.inpainting_fill == number
+
+
+def test_choices_are_found_by_their_labels():
+    request = completed("inpaint", image=IMAGE, mask=MASK, inpaint_full_res="Only masked")
+    assert request.inpaint_full_res is True
+
+
+def test_the_same_values_mean_the_same_request():
+    values = {"prompt": "a", "seed": 3, "sampler_name": "euler"}
+    assert completed(**values) == completed(**values)

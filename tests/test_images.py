@@ -1,0 +1,292 @@
+"""Opening what people send and saving what was made, with real files, threads and processes."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from PIL import Image
+
+from tests.test_metadata import finished
+from webui.errors import EaselError, RequestError
+from webui.images import PIXELS_MAX, open_mask, open_picture, save
+from webui.metadata import infotext, read
+
+# --- Opening ------------------------------------------------------------------------------------
+
+
+def encoded(picture: Image.Image, format: str = "PNG", **how) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, format, **how)
+    return file.getvalue()
+
+
+def gradient() -> Image.Image:
+    return Image.merge(
+        "RGB", [Image.linear_gradient("L").rotate(a).resize((40, 30)) for a in (0, 90, 45)]
+    )
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_files_bytes_and_pictures_open_alike(tmp_path, format):
+    picture = gradient().quantize(64).convert("RGB")  # few colours, so that GIF is lossless too
+    how = {"lossless": True} if format == "WEBP" else {}
+    data = encoded(picture, format, **how)
+    path = tmp_path / "picture"
+    path.write_bytes(data)
+    for source in (data, path, picture):
+        opened = open_picture(source, "image")
+        assert (opened.mode, opened.tobytes()) == ("RGB", picture.tobytes())
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "I;16"])
+def test_every_mode_becomes_rgb_of_its_size(mode):
+    opened = open_picture(Image.new(mode, (9, 7)), "image")
+    assert (opened.mode, opened.size) == ("RGB", (9, 7))
+
+
+def test_sixteen_bit_grey_is_scaled():
+    grey = Image.new("I;16", (8, 8), 0x8000)
+    assert open_picture(encoded(grey), "image").getpixel((0, 0)) == (128, 128, 128)
+    assert open_picture(encoded(grey, "TIFF"), "image").getpixel((0, 0)) == (128, 128, 128)
+    assert open_mask(encoded(grey), "mask").getpixel((0, 0)) == 128
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_stand_upright(orientation):
+    upright = gradient()
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(turn[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    opened = open_picture(encoded(stored, exif=exif), "image")
+    assert (opened.size, opened.tobytes()) == (upright.size, upright.tobytes())
+
+
+def test_transparency_is_laid_on_white():
+    picture = Image.new("RGBA", (2, 1), (255, 0, 0, 255))
+    picture.putpixel((1, 0), (0, 0, 0, 0))
+    for source in (encoded(picture), encoded(picture, "WEBP", lossless=True), picture):
+        opened = open_picture(source, "image")
+        assert [opened.getpixel((x, 0)) for x in (0, 1)] == [(255, 0, 0), (255, 255, 255)]
+    palette = Image.new("P", (1, 1), 3)
+    palette.info["transparency"] = 3
+    assert open_picture(palette, "image").getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+def test_an_animation_is_its_first_frame(format):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
+    how = {"lossless": True} if format == "WEBP" else {}
+    data = encoded(frames[0], format, save_all=True, append_images=frames[1:], **how)
+    assert Image.open(io.BytesIO(data)).n_frames == 2
+    assert open_picture(data, "image").getpixel((0, 0)) == (255, 0, 0)
+
+
+def refusal(source: object) -> str:
+    with pytest.raises(RequestError) as caught:
+        open_picture(source, "image")  # type: ignore[arg-type]
+    assert caught.value.field == "image"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + head
+        + chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_what_is_no_picture_is_refused(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a picture")
+    for source in (
+        b"",
+        b"not a picture",
+        text,
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    ):
+        assert refusal(source) == "image: this is not a whole picture; use PNG, JPEG or WebP"
+    for path in (tmp_path / "none.png", tmp_path):
+        assert refusal(path) == "image: this file is not there or may not be read"
+    refusal(tmp_path / ("long" * 100))
+    for source in ("/etc/hostname", None, 3, {"path": "x"}):
+        assert refusal(source) == "image: give a picture"
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("size", [(8001, 8000), (10_000, 10_000), (100_000, 100_000)])
+def test_huge_pictures_are_refused_by_their_header(size):
+    assert size[0] * size[1] > PIXELS_MAX
+    assert "at most 64 megapixels" in refusal(png_header(*size))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_truncated_pictures_are_refused(format):
+    data = encoded(gradient(), format)
+    for part in (0.1, 0.5, 0.8):
+        assert refusal(data[: int(len(data) * part)]).startswith(
+            "image: this is not a whole picture"
+        )
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow's opinions of broken files
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"])
+def test_damaged_pictures_open_or_are_refused(format):
+    Image.init()
+    if format not in Image.SAVE:
+        pytest.skip(f"this Pillow cannot write {format}")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(gradient(), format, **({"exif": exif} if format not in ("BMP", "GIF") else {}))
+    dice = random.Random(0)
+    for _ in range(60):
+        broken = bytearray(data)
+        for _ in range(dice.choice((1, 4, 20))):
+            broken[dice.randrange(len(broken))] = dice.randrange(256)
+        try:
+            assert open_picture(bytes(broken), "image").mode == "RGB"
+        except RequestError as error:
+            assert error.field == "image"
+
+
+# --- Masks --------------------------------------------------------------------------------------
+
+
+def test_a_masks_brightness_counts_where_it_is_opaque():
+    grey = Image.new("L", (2, 1), 0)
+    grey.putpixel((1, 0), 200)
+    for mode in ("L", "RGB", "RGBA", "LA"):
+        mask = open_mask(encoded(grey.convert(mode)), "mask")
+        assert (mask.mode, mask.tobytes()) == ("L", bytes([0, 200]))
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0, 255), (255, 255, 255, 255), (200, 30, 30, 255)])
+def test_paint_of_any_colour_on_a_transparent_canvas_is_the_mask(colour):
+    canvas = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    canvas.putpixel((1, 0), colour)
+    assert open_mask(encoded(canvas), "mask").tobytes() == bytes([0, 255])
+
+
+def test_a_broken_mask_names_its_field():
+    with pytest.raises(RequestError) as caught:
+        open_mask(b"no", "mask")
+    assert caught.value.field == "mask"
+
+
+# --- Saving -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prompt", ["a cat", "ünïcode", "猫\nand 🐈"])
+def test_a_saved_picture_has_its_pixels_its_text_and_its_place(tmp_path, prompt):
+    made = finished(prompt=prompt)
+    saved = save(made, tmp_path)
+    assert saved.path.parent == tmp_path / date.today().isoformat()
+    assert saved.path.name == "00000-965400086.png"
+    assert (saved.seed, saved.width, saved.height) == (965400086, 64, 64)
+    with Image.open(saved.path) as picture:
+        assert read(picture) == saved.parameters == infotext(made)
+        assert picture.tobytes() == made.picture.tobytes()
+
+
+def test_text_chunks_are_what_the_png_standard_wants(tmp_path):
+    assert b"tEXtparameters\0\xfc, " in save(finished(prompt="\xfc, x"), tmp_path).path.read_bytes()
+    raw = save(finished(prompt="猫, x"), tmp_path).path.read_bytes()
+    assert b"iTXtparameters\0\0\0\0\0" + "猫, x".encode() in raw
+
+
+def test_numbers_go_on_behind_the_highest(tmp_path):
+    folder = tmp_path / date.today().isoformat()
+    folder.mkdir()
+    for name in ("00007-3.png", "00012-4-kept.png", ".00020.part", "notes.txt", "x-99999.png"):
+        (folder / name).touch()
+    assert [save(finished(), tmp_path).path.name[:5] for _ in range(2)] == ["00021", "00022"]
+
+
+def test_a_number_taken_after_the_look_is_passed_over(tmp_path, monkeypatch):
+    # Other savers, frozen between our look at the folder and our reservation.
+    folder = tmp_path / date.today().isoformat()
+    folder.mkdir()
+    (folder / ".00000.part").touch()
+    (folder / "00001-5.png").touch()
+    monkeypatch.setattr("webui.images._numbers", lambda folder: [])
+    assert save(finished(), tmp_path).path.name[:5] == "00002"
+    assert sorted(os.listdir(folder))[0] == ".00000.part"  # still theirs
+    assert (folder / "00001-5.png").stat().st_size == 0
+
+
+SAVER = """
+import sys
+from pathlib import Path
+from tests.test_metadata import finished
+from webui.images import save
+for _ in range(int(sys.argv[2])):
+    save(finished(), Path(sys.argv[1]))
+"""
+
+
+def test_threads_and_processes_never_share_a_number(tmp_path):
+    each, processes, threads = 12, 2, 4
+    running = [
+        subprocess.Popen([sys.executable, "-c", SAVER, str(tmp_path), str(each)])
+        for _ in range(processes)
+    ]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda _: save(finished(), tmp_path), range(each * threads)))
+    assert [process.wait(60) for process in running] == [0] * processes
+    names = sorted(os.listdir(tmp_path / date.today().isoformat()))
+    total = each * (processes + threads)
+    assert len(names) == total  # none overwritten, no temporary file left
+    assert len({name[:5] for name in names}) == total
+    assert all(re.fullmatch(r"\d{5}-965400086\.png", name) for name in names)
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EaselError, match=r"the picture cannot be saved in .*file"):
+        save(finished(), tmp_path / "file")
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
+    class Full(Image.Image):
+        def save(self, file: io.BufferedWriter, *args: object, **how: object) -> None:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+
+    made = replace(finished(), picture=Full())
+    with pytest.raises(EaselError, match="No space left on device"):
+        save(made, tmp_path)
+    assert os.listdir(tmp_path / date.today().isoformat()) == []
+
+
+def test_a_path_may_hold_any_character(tmp_path):
+    assert save(finished(), tmp_path / "bïlder und 猫").path.is_file()

@@ -1,0 +1,220 @@
+"""The infotext, written and read; carriers as other programs make them."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from webui import __version__
+from webui.engine.schedules import SCHEDULES
+from webui.metadata import SCHEDULE_LABELS, infotext, parse, read
+from webui.types import Finished, GenerationRequest, Model
+
+PICTURE = Image.new("RGB", (64, 64), "teal")
+
+
+def finished(ran: str = "uniform", model: str = "starter", hash: str = "", **values) -> Finished:
+    request = GenerationRequest(
+        **{
+            "task": "txt2img",
+            "model": model,
+            "sampler_name": "Euler a",
+            "seed": 965400086,
+            "steps": 20,
+            "cfg_scale": 7.0,
+            "width": 512,
+            "height": 384,
+            "prompt": "a cat",
+            **values,
+        }
+    )
+    card = Model(model, 4, False, (0.03, 14.6), hash=hash)
+    return Finished("job", request, 0, request.seed, PICTURE, card, ran, 1.5)
+
+
+def test_the_text_is_a1111s():
+    made = finished(hash="6ce0161689", prompt="a cat,\nin oil", negative_prompt="blurry")
+    assert infotext(made) == (
+        "a cat,\nin oil\nNegative prompt: blurry\n"
+        "Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7.0, Seed: 965400086, "
+        f"Size: 512x384, Model hash: 6ce0161689, Model: starter, RNG: CPU, Version: Easel {__version__}"
+    )
+
+
+def test_what_is_unknown_or_empty_is_left_out():
+    text = infotext(finished(prompt=""))
+    assert text.startswith("Steps: 20, ")
+    assert "Model hash" not in text
+    assert "None" not in text
+
+
+def test_img2img_and_inpainting_add_their_values():
+    image, mask = Image.new("RGB", (64, 64)), Image.new("L", (64, 64), 255)
+    img2img = parse(infotext(finished(image=image, denoising_strength=0.4)))
+    assert img2img["Denoising strength"] == "0.4"
+    assert "Mask blur" not in img2img
+    inpaint = finished(
+        image=image,
+        mask=mask,
+        inpaint_full_res=True,
+        inpainting_fill=2,
+        inpainting_mask_invert=True,
+        eta=0.5,
+    )
+    keys = {
+        "Denoising strength": "0.75",
+        "Mask mode": "Inpaint not masked",
+        "Mask blur": "4",
+        "Masked content": "latent noise",
+        "Inpaint area": "Only masked",
+        "Masked area padding": "32",
+        "Eta": "0.5",
+    }
+    found = parse(infotext(inpaint))
+    assert {key: found[key] for key in keys} == keys
+
+
+def test_the_schedule_is_the_one_that_ran_except_for_a1111s_automatic():
+    def label(asked: str, ran: str) -> str:
+        return parse(infotext(finished(ran, scheduler=asked)))["Schedule type"]
+
+    assert label("automatic", "karras") == "Karras"
+    assert label("automatic", "uniform") == "Automatic"
+    assert label("uniform", "uniform") == "Uniform"
+    assert label("mine", "mine") == "mine"
+
+
+def test_the_labels_are_the_menus():
+    assert {name: schedule.label for name, schedule in SCHEDULES.items()} == SCHEDULE_LABELS
+
+
+NASTY = [
+    "",
+    "a cat",
+    "two\nlines, with: colons, and commas",
+    "Steps: 20, Sampler: Euler, Seed: 3, Size: 1x1",
+    "a\nSteps: 20, Sampler: Euler, Seed: 3, Size: 1x1",
+    "Negative prompt: looks like it",
+    "a\nNegative prompt: b\nNegative prompt: c",
+    "  spaces at both ends  ",
+    "\n\nnewlines at both ends\n\n",
+    "carriage\r\nreturn",
+    'quotes " and \\ backslashes "',
+    "猫 🐈‍⬛ über naïve",
+    "\u2028 line separator",
+    "[from:to:0.5] (a:1.3) <lora:x:1>",
+]
+
+
+@pytest.mark.parametrize("negative", NASTY)
+@pytest.mark.parametrize("prompt", NASTY)
+def test_prompts_come_back_as_they_were(prompt, negative):
+    found = parse(infotext(finished(prompt=prompt, negative_prompt=negative)))
+    assert (found["Prompt"], found["Negative prompt"]) == (prompt, negative)
+    assert found["Seed"] == "965400086"
+
+
+@pytest.mark.parametrize(
+    "name", ["a, b", "C:\\models\\x", ' "x" ', "two\nlines", "ünï", '"', "a b"]
+)
+def test_values_come_back_as_they_were(name):
+    found = parse(infotext(finished(model=name)))
+    assert (found["Model"], found["RNG"]) == (name, "CPU")
+
+
+def test_a_text_written_by_a1111_is_read():
+    found = parse(
+        "masterpiece, cat\nNegative prompt: bad,\nworse\nSteps: 28, Sampler: DPM++ 2M, Schedule type: "
+        'Karras, CFG scale: 7, Seed: 1, Size: 512x768, Model: x, Lora hashes: "a: 12, b: 34", '
+        "Hires upscale: 2, Version: v1.10.1"
+    )
+    assert found["Prompt"] == "masterpiece, cat"
+    assert found["Negative prompt"] == "bad,\nworse"
+    assert found["Lora hashes"] == "a: 12, b: 34"
+    assert (found["Size"], found["Hires upscale"], found["Version"]) == ("512x768", "2", "v1.10.1")
+
+
+@pytest.mark.parametrize("text", ["", "just words", "a: b, c: d", "\n", "x\n: , : ,", '"'])
+def test_any_other_text_is_all_prompt(text):
+    assert parse(text) == {"Prompt": text, "Negative prompt": ""}
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 100_000, 'k: "' + "\\" * 99_999, "a " * 50_000 + ":", 'a: "\\", ' * 20_000]
+)
+def test_hostile_lines_end(text):
+    # With backtracking from every start, one of these took a minute and a half.
+    assert parse(text)["Negative prompt"] == ""
+
+
+# --- Carriers -----------------------------------------------------------------------------------
+
+TEXTS = ["a", "plain", "ünïcode", "猫, 犬", "a\nb\nSteps: 1, Seed: 2, Size: 3x4"]
+
+
+def opened(format: str, **how) -> Image.Image:
+    file = io.BytesIO()
+    PICTURE.save(file, format, **how)
+    return Image.open(io.BytesIO(file.getvalue()))
+
+
+def user_comment(comment: bytes) -> bytes:
+    """EXIF with nothing but a UserComment: a TIFF header, an IFD that points to the EXIF IFD, and that."""
+
+    def directory(tag: int, kind: int, count: int, value: int) -> bytes:
+        return struct.pack("<HHHIII", 1, tag, kind, count, value, 0)
+
+    head = b"Exif\0\0II*\0" + struct.pack("<I", 8)  # offsets count from the second I
+    pointer, text = directory(0x8769, 4, 1, 26), directory(0x9286, 7, len(comment), 44)
+    return head + pointer + text + comment
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_png_chunks_before_and_behind_the_pixels(text):
+    chunks = PngInfo()
+    chunks.add_text("parameters", text)
+    assert read(opened("PNG", pnginfo=chunks)) == text
+    behind = PngInfo()
+    behind.add_itxt("parameters", text)
+    behind.chunks[0] = (*behind.chunks[0][:2], True)  # Pillow's "after IDAT"
+    assert read(opened("PNG", pnginfo=behind)) == text
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "PNG"])
+def test_exif_user_comment_in_either_byte_order(format, encoding, text):
+    exif = user_comment(b"UNICODE\0" + text.encode(encoding))
+    assert read(opened(format, exif=exif)) == text
+
+
+def test_exif_user_comment_in_ascii_and_gif_comment():
+    exif = user_comment(b"ASCII\0\0\0plain")
+    assert read(opened("JPEG", exif=exif)) == "plain"
+    assert read(opened("GIF", comment=b"plain")) == "plain"
+
+
+def test_a_picture_without_text_has_none():
+    assert read(PICTURE) is None
+    assert read(opened("PNG")) is None
+    assert read(opened("JPEG")) is None
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize(
+    "exif",
+    [b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x87\x69"],
+)
+def test_damaged_exif_counts_as_none(exif):
+    assert read(opened("JPEG", exif=exif)) is None
+
+
+def test_the_picture_at_an_index_has_its_own_seed():
+    made = replace(finished(), seed=965400088, index=2)
+    assert re.search(r"Seed: (\d+)", infotext(made))[1] == "965400088"

@@ -1,0 +1,278 @@
+"""What a request means: the one place where omitted values are filled in and names are found.
+
+Page, API, HTTP and command line all hand their loose values to `complete`, so the same input gives the
+same request, or the same sentence, everywhere. A value comes from the request, else from the model's
+own defaults, else from the settings, else from the task's controls, else from `settings.BUILT_IN`.
+Ranges are checked by `GenerationRequest` itself.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
+
+from PIL import Image, ImageChops
+
+from webui.errors import ModelFileError, RequestError
+from webui.images import open_mask, open_picture
+from webui.registry import Catalog, nearest
+from webui.settings import BUILT_IN, Settings
+from webui.types import (
+    SIZE_MAX,
+    SIZE_MIN,
+    SIZE_STEP,
+    Choice,
+    GenerationRequest,
+    Mask,
+    ModelCard,
+    Picture,
+    Task,
+)
+
+__all__ = ["complete", "defaults_of"]
+
+FIELDS = tuple(field.name for field in fields(GenerationRequest) if field.name != "task")
+NUMBERS = ("cfg_scale", "eta", "denoising_strength")
+WHOLE_NUMBERS = (
+    *("steps", "width", "height", "seed", "batch_size"),
+    *("mask_blur", "inpainting_fill", "inpaint_full_res_padding"),
+)
+SWITCHES = ("inpaint_full_res", "inpainting_mask_invert")
+# Every task takes these, whether it shows a control for them or not.
+COMMON = (
+    *("prompt", "negative_prompt", "model", "sampler_name", "scheduler", "steps", "cfg_scale"),
+    *("width", "height", "seed", "batch_size", "eta", "extras"),
+)
+
+
+def complete(
+    task: str, values: Mapping[str, object], catalog: Catalog, settings: Settings
+) -> GenerationRequest:
+    """The request that `values` mean for a task: nothing is left open, every value is checked.
+
+    A value that is missing or None is filled in. Names are found in any case and by alias; "DPM++ 2M
+    Karras" is a sampler and a schedule. `image` and `mask` are files, their bytes or pictures. An
+    omitted size is the picture's own where there is one; seed -1 draws a seed.
+
+    Raises `RequestError` for what is the caller's fault, and `ModelFileError` where the model cannot
+    be used or its own defaults are wrong.
+    """
+    chosen = catalog.tasks[catalog.tasks.find(task)]
+    given = _given(chosen, values)
+    extras = _extras(chosen, given.pop("extras", None))
+    card = _card(given.pop("model", None), catalog, settings)
+    pictures = _pictures(chosen, given)
+    given = _read(given, chosen, catalog)
+    if "image" in pictures:
+        given = {**_size_of(pictures["image"], given), **given}
+    found = {**defaults_of(chosen.name, card, catalog, settings), **given}
+    if found["seed"] == -1:
+        found["seed"] = random.SystemRandom().randrange(2**32)
+    try:
+        request = GenerationRequest(
+            task=chosen.name,
+            model=card.name,
+            extras=extras,
+            **pictures,
+            **{name: found[name] for name in BUILT_IN},
+        )
+    except RequestError as error:
+        if error.field in card.defaults and error.field not in given:
+            raise _wrong_default(card, error) from None
+        raise
+    _check_mask(request)
+    return request
+
+
+def defaults_of(
+    task: str, card: ModelCard | None, catalog: Catalog, settings: Settings
+) -> dict[str, Any]:
+    """What omitted values of a task become with a model: for the forms that show them.
+
+    Every field of `BUILT_IN`, names in the registries' own spelling, and the task's other controls by
+    their names. Raises `ModelFileError` where the model's defaults name something unknown.
+    """
+    chosen = catalog.tasks[task]
+    controls = {c.name: c.default for c in chosen.flat_controls() if c.default is not None}
+    found = {**BUILT_IN, **controls, **settings.defaults}
+    found = {**found, **_read(found, chosen, catalog)}
+    if card is not None:
+        unknown = [name for name in card.defaults if name not in BUILT_IN]
+        if unknown:
+            what = f"{unknown[0]!r} is no field of a request{nearest(unknown[0], list(BUILT_IN))}"
+            raise _wrong_default(card, what)
+        own = {name: value for name, value in card.defaults.items() if value is not None}
+        try:
+            found.update(_read(own, chosen, catalog))
+        except RequestError as error:
+            raise _wrong_default(card, error) from None
+    return found
+
+
+def _wrong_default(card: ModelCard, what: object) -> ModelFileError:
+    return ModelFileError(f"{card.path / 'easel.json'}, defaults: {what}")
+
+
+# --- Which values there are -----------------------------------------------------------------------
+
+
+def _given(task: Task, values: Mapping[str, object]) -> dict[str, Any]:
+    """The values that somebody gave, None left out, under names that the task has."""
+    known = list(dict.fromkeys([*COMMON, *_names(task)]))
+    for name, value in values.items():
+        if name not in known and (value is not None or name not in FIELDS):
+            raise RequestError(
+                f"{name!r} is no parameter of {task.name}{nearest(name, known)}", name
+            )
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _extras(task: Task, extras: object) -> Mapping[str, Any]:
+    """The values of the controls that are no fields of a request, completed by their defaults."""
+    known = {c.name: c.default for c in task.flat_controls() if c.name not in FIELDS}
+    if extras is None:
+        extras = {}
+    if not isinstance(extras, Mapping):
+        raise RequestError(f"extras {extras!r}: give a JSON object", "extras")
+    for name in extras:
+        if name not in known:
+            what = f"{name!r} is no control of {task.name}{nearest(name, list(known))}"
+            raise RequestError(f"extras: {what}", "extras")
+    return MappingProxyType({**known, **extras})
+
+
+def _names(task: Task) -> Sequence[str]:
+    return [control.name for control in task.flat_controls() if control.name in FIELDS]
+
+
+def _card(name: object, catalog: Catalog, settings: Settings) -> ModelCard:
+    """The model of that name, or the first that can be used."""
+    models = catalog.models()
+    if name is not None:
+        card = models[models.find(name)]
+    elif models:
+        cards = list(models.values())
+        card = next((c for c in cards if c.problem is None), cards[0])
+    else:
+        folder = settings.models_dirs[-1] / "Stable-diffusion" if settings.models_dirs else "models"
+        raise ModelFileError(f"there is no model: put one (a diffusers folder) into {folder}")
+    if card.problem is not None:
+        raise ModelFileError(card.problem)
+    return card
+
+
+# --- What they mean -------------------------------------------------------------------------------
+
+
+def _read(values: Mapping[str, Any], task: Task, catalog: Catalog) -> dict[str, Any]:
+    """Values in the request's own types and spelling. What cannot be read stays as it is, for
+    `GenerationRequest` to refuse; an unknown name raises `RequestError`."""
+    found = dict(values)
+    labels = {c.name: c.choices for c in task.flat_controls() if isinstance(c, Choice)}
+    for name, value in values.items():
+        if isinstance(value, str):
+            _check_text(name, value)
+            for label, meant in labels.get(name, ()):
+                if value.lower() == label.lower():
+                    found[name] = meant
+        else:
+            found[name] = _number(name, value)
+    if "scheduler" in found:
+        found["scheduler"] = catalog.schedules.find(found["scheduler"])
+    if "sampler_name" in found:
+        found["sampler_name"], schedule = _sampler(found["sampler_name"], catalog)
+        if schedule is not None:
+            also = found.get("scheduler", "automatic")
+            if also not in ("automatic", schedule):
+                raise RequestError(
+                    f"sampler_name {values['sampler_name']!r} says {schedule!r} "
+                    f"and scheduler says {also!r}: give one of them",
+                    "scheduler",
+                )
+            found["scheduler"] = schedule
+    return found
+
+
+def _check_text(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RequestError(f"{name}: holds half a character; send valid Unicode", name) from None
+
+
+def _number(name: str, value: object) -> object:
+    """Numbers as JSON clients write them: 20.0 for 20, 7 for 7.0, 1 for true."""
+    if isinstance(value, bool):
+        return value
+    if name in WHOLE_NUMBERS and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if name in NUMBERS and isinstance(value, int):
+        return float(value) if abs(value) < 2**53 else math.inf  # refused like any other
+    if name in SWITCHES and isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    return value
+
+
+def _sampler(name: object, catalog: Catalog) -> tuple[str, str | None]:
+    """The sampler, and the schedule where the name ends with one's ("DPM++ 2M Karras")."""
+    try:
+        return catalog.samplers.find(name), None
+    except RequestError:
+        words = name.replace("_", " ").split() if isinstance(name, str) else []
+        for i in range(1, len(words)):
+            try:
+                sampler = catalog.samplers.find(" ".join(words[:i]))
+                return sampler, catalog.schedules.find(" ".join(words[i:]))
+            except RequestError:
+                continue
+        raise
+
+
+# --- Pictures -------------------------------------------------------------------------------------
+
+
+def _pictures(task: Task, given: dict[str, Any]) -> dict[str, Any]:
+    """Takes `image` and `mask` out of `given`, opened; those that the task has must be there."""
+    controls = {c.name: c for c in task.flat_controls()}
+    image, mask = given.pop("image", None), given.pop("mask", None)
+    found: dict[str, Image.Image] = {}
+    if isinstance(controls.get("image"), Picture):
+        if image is None:
+            raise RequestError(f"image: {task.name} starts from a picture; give one", "image")
+        found["image"] = open_picture(image, "image")
+    if isinstance(controls.get("mask"), Mask):
+        if mask is None:
+            raise RequestError(
+                "mask: give a picture that is white where to repaint and black elsewhere", "mask"
+            )
+        found["mask"] = open_mask(mask, "mask")
+        if "image" in found and found["mask"].size != found["image"].size:
+            size = found["image"].size
+            found["mask"] = found["mask"].resize(size, Image.Resampling.BILINEAR)
+    return found
+
+
+def _size_of(image: Image.Image, given: Mapping[str, Any]) -> dict[str, int]:
+    """Width and height for a picture: its own as far as allowed, in its proportions."""
+    width, height = image.size
+    scale = max(min(1.0, SIZE_MAX / max(width, height)), SIZE_MIN / min(width, height))
+    for name, side in (("width", width), ("height", height)):
+        if isinstance(given.get(name), int):
+            scale = given[name] / side
+    return {"width": _snap(width * scale), "height": _snap(height * scale)}
+
+
+def _snap(side: float) -> int:
+    return min(max(round(side / SIZE_STEP) * SIZE_STEP, SIZE_MIN), SIZE_MAX)
+
+
+def _check_mask(request: GenerationRequest) -> None:
+    if request.mask is not None:
+        inverted = request.inpainting_mask_invert
+        hole = ImageChops.invert(request.mask) if inverted else request.mask
+        if hole.getbbox() is None:
+            raise RequestError("mask: nothing is masked; paint what is to change white", "mask")

@@ -1,0 +1,98 @@
+"""Settings: what holds for the whole program and is fixed when it starts.
+
+They say where files lie, how the engine runs and which values a request takes when neither it nor its
+model says otherwise. `webui.cli` makes them from its options; nothing reads them from a global.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from webui.errors import RequestError
+
+__all__ = ["ATTENTIONS", "BUILT_IN", "DTYPES", "ROOT", "Settings"]
+
+ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py, with the shipped models
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+ATTENTIONS = ("auto", "sdpa", "xformers")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+# The last resort for every field of a request that has one. Inpainting: A1111's page defaults.
+BUILT_IN: Mapping[str, Any] = MappingProxyType(
+    {
+        "prompt": "",
+        "negative_prompt": "",
+        "sampler_name": "DPM++ 2M",
+        "scheduler": "automatic",
+        "steps": 20,
+        "cfg_scale": 7.0,
+        "width": 512,
+        "height": 512,
+        "seed": -1,
+        "batch_size": 1,
+        "eta": None,
+        "denoising_strength": 0.75,
+        "mask_blur": 4,
+        "inpainting_fill": 1,
+        "inpaint_full_res": False,
+        "inpaint_full_res_padding": 32,
+        "inpainting_mask_invert": False,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The program's settings. A value that cannot be meant raises `RequestError` with its field.
+
+    `models_dirs` are searched in order; each has `starter/` or `Stable-diffusion/` in it. `port` 0 takes
+    a free one. `offline` forbids downloads even when something asks for one. `previews` shows pictures
+    while they are made. `defaults` are values of request fields, used where neither a request nor its
+    model has one.
+    """
+
+    data_dir: Path = ROOT
+    models_dirs: tuple[Path, ...] = (ROOT / "models",)
+    outputs_dir: Path = ROOT / "outputs"
+    device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "auto"
+    deterministic: bool = False
+    host: str = "127.0.0.1"
+    port: int = 7860
+    offline: bool = False
+    previews: bool = True
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if not DEVICE.fullmatch(self.device):
+            raise RequestError(
+                f"device {self.device!r}: use auto, cpu, cuda, cuda:N or mps", "device"
+            )
+        for name, known in (("dtype", DTYPES), ("attention", ATTENTIONS)):
+            if getattr(self, name) not in known:
+                raise RequestError(f"{name} {getattr(self, name)!r}: use {', '.join(known)}", name)
+        if isinstance(self.port, bool) or not 0 <= self.port <= 65535:
+            raise RequestError(f"port {self.port}: use 0 to 65535 (0 takes a free one)", "port")
+        unknown = sorted(set(self.defaults) - set(BUILT_IN))
+        if unknown:
+            raise RequestError(f"defaults: {unknown[0]!r} is no field of a request", "defaults")
+        object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))
+
+    @classmethod
+    def at(cls, data_dir: Path, **values: Any) -> Settings:
+        """Settings for a data folder: outputs go into it, its `models/` is searched after the shipped.
+
+        A value that is None is left at its default, as an option that nobody gave.
+        """
+        given = {name: value for name, value in values.items() if value is not None}
+        given.setdefault("outputs_dir", data_dir / "outputs")
+        given.setdefault(
+            "models_dirs", tuple(dict.fromkeys((ROOT / "models", data_dir / "models")))
+        )
+        return cls(data_dir=data_dir, **given)
