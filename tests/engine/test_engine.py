@@ -44,7 +44,9 @@ def test_a_request_comes_out_the_same_as_alone(start, deterministic):
         assert bench.end(job).state == "done"
         together.append(bench.pictures(job))
     shared = bench.engine._runner.calls - before
-    assert shared < sum((4, 7, 3, 9)), "the requests did not share a call"
+    assert (shared < sum((4, 7, 3, 9))) is not deterministic, (
+        "shared where it should not, or not at all"
+    )
     for a, b in zip(alone, together, strict=True):
         assert worst(a, b) <= (0 if deterministic else 1)
 

@@ -52,19 +52,6 @@ def test_the_reply_is_the_weighted_sum_of_its_rows(runner):
     )
 
 
-def test_padded_rows_change_no_bit_whoever_is_beside(models_dir):
-    placement = place("cpu", "float32", "auto")
-    runner = Runner(lambda: list_models([models_dir]), placement, pad_rows=6)
-    with torch.inference_mode():
-        model = runner.load("tiny")
-        calls = [denoise(runner, model, i, 1.0 + i, 4.0) for i in range(3)]
-        alone = [runner.run([call])[0].denoised for call in calls]
-        for order in ((0, 1, 2), (2, 0), (1, 0, 2)):
-            replies = runner.run([calls[i] for i in order])
-            for i, reply in zip(order, replies, strict=True):
-                assert torch.equal(reply.denoised, alone[i])
-
-
 def test_an_encoded_prompt_is_kept(runner):
     with torch.inference_mode():
         model = runner.load("tiny")

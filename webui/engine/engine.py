@@ -50,14 +50,16 @@ __all__ = ["Engine", "EngineOptions"]
 log = logging.getLogger(__name__)
 
 ROWS = 16  # of one UNet call: eight pictures with guidance
-ROWS_DETERMINISTIC = 4  # every call is filled up to this many, so it costs that much
 JOBS_AT_ONCE = 32  # later ones wait in the queue
 REMEMBERED = 500  # ended jobs whose status is still told
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What the engine runs on; "auto" lets it choose. `deterministic`: same bits whatever runs beside."""
+    """What the engine runs on; "auto" lets it choose.
+
+    `deterministic` gives a picture the same bits whatever runs beside it: no two requests share a call.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
@@ -83,7 +85,6 @@ class Engine:
         self._tasks = tasks
         self._save = save
         self._options = options
-        self._capacity = ROWS_DETERMINISTIC if options.deterministic else ROWS
         self._changed = threading.Condition(threading.RLock())
         self._jobs: dict[str, Job] = {}  # in the order they came
         self._arrived: deque[tuple[PictureRun, Callable[[], Any]]] = deque()
@@ -198,10 +199,11 @@ class Engine:
 
         options = self._options
         placement = place(options.device, options.dtype, options.attention)
-        pad = self._capacity if options.deterministic else 0
-        self._runner = Runner(self.models, placement, pad)
+        self._runner = Runner(self.models, placement)
         first = next((card.name for card in self.models() if card.problem is None), None)
-        if first is not None:  # so that the first request finds it; a fault is told to who asks for it
+        if (
+            first is not None
+        ):  # so that the first request finds it; a fault is told to who asks for it
             self._loader.submit(self._runner.load, first)
         self._tell("")
         log.info("engine ready: %s", dict(self.describe()))
@@ -221,15 +223,16 @@ class Engine:
                 if self._stopping:
                     return []
                 waiting = [r for job in self._open_jobs() for r in job.runs if r.call is not None]
-                pending = [
-                    Pending(batch_key(r.call), row_count(r.call), r.since)
-                    for r in waiting
-                    if r.call is not None
-                ]
+                pending = [self._pending(r) for r in waiting]
                 if pending:
                     self._turn += 1
-                    return [waiting[i] for i in choose(pending, self._capacity)]
+                    return [waiting[i] for i in choose(pending, ROWS)]
                 self._changed.wait()
+
+    def _pending(self, run: PictureRun) -> Pending:
+        assert run.call is not None
+        key = None if self._options.deterministic else batch_key(run.call)
+        return Pending(key, row_count(run.call), run.since)
 
     def _take_in(self) -> None:
         """Cancels what is to be cancelled, hands over what other threads brought, starts pictures."""
@@ -251,7 +254,7 @@ class Engine:
             if not job.active and (job.state == "running" or len(running) < JOBS_AT_ONCE):
                 return job.next_run()
         rows = sum(job.active * job.rows_each for job in running)
-        started = [job for job in jobs if job.active and rows + job.rows_each <= self._capacity]
+        started = [job for job in jobs if job.active and rows + job.rows_each <= ROWS]
         return min(started, key=lambda job: job.active).next_run() if started else None
 
     def _begin_picture(self, run: PictureRun) -> None:

@@ -41,23 +41,17 @@ CPU_FULL = "can't allocate memory"  # how torch's CPU allocator says it
 
 
 class Runner:
-    """Runs calls on the networks of resident models.
-
-    `pad_rows`, where it is not 0, is the number of rows that every UNet call is filled up to: the same
-    arithmetic for a picture whatever its neighbours are (`deterministic`).
-    """
+    """Runs calls on the networks of resident models."""
 
     def __init__(
         self,
         list_models: Callable[[], Sequence[ModelCard]],
         placement: Placement,
-        pad_rows: int = 0,
     ) -> None:
         self.placement = placement
         self.calls = 0  # UNet calls made, and the rows in them: how full the batches are
         self.rows = 0
         self._list_models = list_models
-        self._pad_rows = pad_rows
         self._networks: OrderedDict[str, Networks] = OrderedDict()
         self._texts: OrderedDict[Hashable, TextCondition] = OrderedDict()
         self._loading = Lock()
@@ -134,11 +128,8 @@ class Runner:
         """One UNet call for all rows of all `calls`."""
         networks = self.networks(calls[0].model)
         owner = [i for i, call in enumerate(calls) for _ in call.rows]
-        own = len(owner)
         self.calls += 1
-        self.rows += own
-        if own < self._pad_rows:
-            owner += [owner[-1]] * (self._pad_rows - own)
+        self.rows += len(owner)
 
         device, dtype = self.placement.device, self.placement.dtype
         sigmas = [call.sigma for call in calls]
@@ -148,9 +139,8 @@ class Runner:
         if "concat" in calls[0].inputs:
             extra = torch.stack([call.inputs["concat"] for call in calls]).to(dtype)
             seen = torch.cat([seen, extra[owner]], dim=1)
-        rows = [row.context for call in calls for row in call.rows]
-        rows += rows[-1:] * (len(owner) - own)
-        context = torch.stack(rows).to(dtype)  # [R, 77 * chunks, D]
+        texts = [row.context for call in calls for row in call.rows]
+        context = torch.stack(texts).to(dtype)  # [R, 77 * chunks, D]
         levels = calls[0].model.sigmas
         times = [timestep(s, levels) for s in sigmas]
         steps = torch.tensor(times, device=device, dtype=torch.float32)[owner]
