@@ -1,0 +1,20 @@
+# Shorthands for the people who work on Easel; CI runs .ci/run.
+PYTHON ?= .venv/bin/python
+
+.PHONY: check lint types test format
+
+check: lint types test
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:
+	$(PYTHON) -m mypy
+
+test:
+	$(PYTHON) launch.py test
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .

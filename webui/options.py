@@ -1,0 +1,164 @@
+"""The command line as data: which command, which settings, and what is left for the command itself.
+
+It knows the options that every command shares. A command's own arguments (a prompt, steps) stay in
+`rest`; those of `generate` come from the tasks' controls in `webui.cli`. Imports no library, so that
+`--help` answers on a bare Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from webui import __version__
+from webui.errors import RequestError
+from webui.registry import nearest
+from webui.settings import ATTENTIONS, DTYPES, ROOT, Settings
+
+__all__ = ["COMMANDS", "CommandLine", "SentenceParser", "read"]
+
+COMMANDS = {
+    "serve": "the page and its API (when no command is given)",
+    "generate": 'one request from here: generate "PROMPT"; its options: generate --help',
+    "doctor": "what this machine has, what Easel will use of it, and why",
+    "train": "trains the starter model; its options: train --help",
+    "test": "the tests; takes pytest's arguments",
+}
+
+
+class SentenceParser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is a `RequestError` instead of a usage text and an exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RequestError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """What was asked for. `rest` are the command's own arguments; `notes` are sentences for the user.
+
+    `help` asks for the help of `command`, or of Easel when it is "serve".
+    """
+
+    command: str
+    settings: Settings
+    rest: tuple[str, ...] = ()
+    browser: bool = True
+    help: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def read(argv: Sequence[str]) -> CommandLine:
+    """The command line `argv` (without the program's name); raises RequestError with a sentence."""
+    if argv[:1] in (["train"], ["test"]):  # their arguments are their own
+        return CommandLine(argv[0], Settings(), tuple(argv[1:]))
+    options, rest = shared_parser().parse_known_args(list(argv))
+    command = rest.pop(0) if rest and not rest[0].startswith("-") else "serve"
+    if command not in COMMANDS:
+        raise RequestError(f"command {command!r} is not known{nearest(command, list(COMMANDS))}")
+    if command in ("serve", "doctor") and rest and not options.help:
+        flag = rest[0].split("=")[0]
+        raise RequestError(f"option {flag} is not known{nearest(flag, flags())}")
+    for flag in ("share", "auth"):
+        if getattr(options, flag):
+            raise RequestError(f"--{flag} is not there yet: it comes with a later version")
+    notes = []
+    if options.extensions_dir:
+        notes.append("extensions come with a later version; --extensions-dir changes nothing yet")
+    return CommandLine(
+        command=command,
+        settings=settings_from(options),
+        rest=tuple(rest),
+        browser=not options.no_browser,
+        help=options.help,
+        notes=tuple(notes),
+    )
+
+
+def settings_from(options: argparse.Namespace) -> Settings:
+    """Settings out of parsed options; what nobody gave keeps its default."""
+    data_dir = options.data_dir or ROOT
+    added = [path.absolute() for path in options.models_dir]
+    for path in added:
+        if not path.is_dir():
+            raise RequestError(f"--models-dir {path}: no such folder", "models_dirs")
+    shipped = [ROOT / "models", data_dir.absolute() / "models"]
+    return Settings.at(
+        data_dir.absolute(),
+        models_dirs=tuple(dict.fromkeys([*shipped, *added])),
+        outputs_dir=options.outputs_dir and options.outputs_dir.absolute(),
+        device=options.device,
+        dtype=options.dtype,
+        attention=options.attention,
+        deterministic=options.deterministic or None,
+        host=options.host or ("0.0.0.0" if options.listen else None),
+        port=options.port,
+        offline=options.offline or None,
+    )
+
+
+def shared_parser() -> SentenceParser:
+    """The options that every command takes, in the order of the help."""
+    parser = SentenceParser(
+        prog="python launch.py",
+        usage="python launch.py [COMMAND] [options]",
+        description="Easel: a Stable Diffusion studio in the browser.",
+        epilog="commands:\n" + "\n".join(f"  {name:10}{what}" for name, what in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+    )
+    page = parser.add_argument_group("page")
+    page.add_argument("--host", help="address to listen on (127.0.0.1)")
+    page.add_argument("--listen", action="store_true", help="listen on every address")
+    page.add_argument("--port", type=int, help="port (7860); 0 takes a free one")
+    page.add_argument("--no-browser", action="store_true", help="open no browser")
+    page.add_argument("--share", action="store_true", help="a public link (later)")
+    page.add_argument("--auth", metavar="USER:PASS", help="ask for a login (later)")
+    places = parser.add_argument_group("places")
+    places.add_argument("--data-dir", type=Path, metavar="DIR", help="what Easel writes (here)")
+    places.add_argument(
+        "--models-dir",
+        type=Path,
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="one more folder of models",
+    )
+    places.add_argument("--outputs-dir", type=Path, metavar="DIR", help="pictures (outputs)")
+    places.add_argument(
+        "--extensions-dir",
+        type=Path,
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="one more folder of extensions (later)",
+    )
+    engine = parser.add_argument_group("engine")
+    engine.add_argument("--device", metavar="auto|cpu|cuda[:N]|mps", help="where networks run")
+    engine.add_argument("--dtype", choices=DTYPES, help="numbers that networks run in")
+    engine.add_argument("--attention", choices=ATTENTIONS, help="who computes attention")
+    engine.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits whatever else runs; slower",
+    )
+    start = parser.add_argument_group("start")
+    start.add_argument(
+        "--torch", choices=("auto", "cpu", "cuda"), help="build of PyTorch to install"
+    )
+    start.add_argument("--skip-install", action="store_true", help="install nothing")
+    start.add_argument("--offline", action="store_true", help="never use the network")
+    start.add_argument("--safe-mode", action="store_true", help="start without extensions")
+    start.add_argument("--version", action="version", version=f"Easel {__version__}")
+    start.add_argument("-h", "--help", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def flags() -> list[str]:
+    """Every shared option as it is written, for "did you mean"."""
+    return sorted(set(re.findall(r"--[a-z-]+", shared_parser().format_help())))
