@@ -111,9 +111,10 @@ def _whole(name: str, value: object, low: int, high: int, what: str = "") -> Non
 
 
 def _number(name: str, value: object, low: float, high: float) -> None:
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    if not known or not -math.inf < value < math.inf:  # type: ignore[operator]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or value in (math.inf, -math.inf) or value != value:  # the last is NaN
         raise RequestError(f"{name} {value!r}: give a number from {low:g} to {high:g}", name)
+    assert isinstance(value, int | float)
     if not low <= value <= high:
         raise RequestError(f"{name} {value!r}: use {low:g} to {high:g}", name)
 
