@@ -1,0 +1,91 @@
+"""The examples in docs/api.md run as they stand, against a live server; its table is the code's."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.ui.painter import catalog, serving
+from webui.settings import BUILT_IN
+from webui.types import Number
+from webui.ui import Page
+from webui.ui.endpoints import parameters_of
+
+DOCS = Path(__file__).parent.parent / "docs" / "api.md"
+TEXT = DOCS.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with serving(tmp_path_factory.mktemp("api")) as (_, served):
+        yield served
+
+
+def blocks(language: str, page: Page) -> list[str]:
+    found = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    return [block.replace("http://127.0.0.1:7860", page.url.rstrip("/")) for block in found]
+
+
+def test_python_examples_run(page: Page, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {}
+    examples = blocks("python", page)
+    exec(examples[0], space)
+    assert space["info"]["seed"] == 5
+    for example in examples[1:]:
+        exec(example, space)
+    assert "Denoising strength" in space["info"]["parameters"]
+    assert "Mask blur: 2" in space["info"]["parameters"]
+    assert space["settings"]["fields"]["Seed"] == "1"
+    assert len(space["pictures"]) == 3
+    assert "did you mean 'Euler'?" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_examples_run(page: Page, tmp_path: Path) -> None:
+    outputs = [
+        subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", example],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        for example in blocks("bash", page)
+    ]
+    assert "event: complete" in outputs[0] and '"seed": 5' in outputs[0]
+    assert outputs[1].count("event_id") == 2
+    with Image.open(tmp_path / "mark.png") as picture:
+        assert picture.size == (64, 64)
+        assert picture.info["parameters"].startswith("a house\n")
+
+
+def rows() -> dict[str, tuple[str, str, str]]:
+    section = TEXT.split("## Parameters")[1].split("##")[0]
+    found = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
+    return {name: (of, span, default) for name, of, span, default in found}
+
+
+@pytest.mark.parametrize("task", list(catalog().tasks.values()), ids=lambda task: task.name)
+def test_every_parameter_is_documented_with_its_range(task: Any) -> None:
+    documented = rows()
+    names = [control.name for control in parameters_of(task)]
+    of = [
+        name for name, (tasks, _, _) in documented.items() if task.name in tasks or tasks == "all"
+    ]
+    assert sorted(of) == sorted([*names, "extras"])
+    for control in parameters_of(task):
+        _, span, default = documented[control.name]
+        if isinstance(control, Number):
+            assert f"{control.minimum:g} to {control.maximum:g}" in span
+        known = BUILT_IN.get(control.name)
+        if isinstance(known, int | float) and not isinstance(known, bool):
+            assert default.split(";")[0].split(":")[0] == f"{known:g}"

@@ -1,0 +1,170 @@
+"""An engine for tests of page and API: keeps `EngineFace`, but paints flat colours without torch.
+
+Each job is a thread that waits `step_s` per step; its pictures are real PNG files with infotext, written by
+`webui.images.save`. The colour follows from the seed, so that a test can tell pictures apart.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from webui import images
+from webui.errors import RequestError
+from webui.registry import Catalog, Registry
+from webui.settings import Settings
+from webui.types import Finished, GenerationRequest, JobStatus, Model, ModelCard, SavedPicture, Task
+from webui.ui import Page, launch_page
+
+CARDS = (
+    ModelCard(
+        name="flat",
+        path=Path("flat"),
+        family="SD 1.x",
+        defaults={"width": 128, "height": 128, "steps": 4, "cfg_scale": 5.0},
+        prompts=("a red circle", "a blue square"),
+    ),
+    ModelCard(name="wide", path=Path("wide"), defaults={"width": 192, "height": 128, "steps": 6}),
+    ModelCard(name="broken", path=Path("broken"), problem="broken/unet: the weights are missing"),
+)
+
+
+def colour(seed: int) -> tuple[int, int, int]:
+    return (seed * 37 % 200 + 40, seed * 91 % 200 + 40, seed * 53 % 200 + 40)
+
+
+class FlatPainter:
+    """An `EngineFace`. `step_s` is how long a step takes; `hold` clears to make every job wait."""
+
+    def __init__(self, outputs_dir: Path, step_s: float = 0.01) -> None:
+        self.outputs_dir = outputs_dir
+        self.step_s = step_s
+        self.hold = threading.Event()
+        self.hold.set()
+        self.submitted: list[GenerationRequest] = []
+        self._jobs: dict[str, JobStatus] = {}
+        self._cancelled: set[str] = set()
+        self._changed = threading.Condition()
+
+    def submit(self, request: GenerationRequest) -> str:
+        job = uuid.uuid4().hex
+        self.submitted.append(request)
+        self._jobs[job] = JobStatus(job, "queued", 0, request, position=1)
+        threading.Thread(target=self._paint, args=(job, request), daemon=True).start()
+        return job
+
+    def _set(self, job: str, **values: object) -> None:
+        with self._changed:
+            status = self._jobs[job]
+            self._jobs[job] = replace(status, version=status.version + 1, **values)  # type: ignore[arg-type]
+            self._changed.notify_all()
+
+    def _paint(self, job: str, request: GenerationRequest) -> None:
+        began, pictures = time.monotonic(), []
+        if "fail" in request.prompt.split():
+            self._set(job, state="failed", error="the paint <b>dried</b> up")
+            return
+        for index in range(request.batch_size):
+            for step in range(1, request.steps + 1):
+                if job in self._cancelled:
+                    self._set(job, state="cancelled")
+                    return
+                time.sleep(self.step_s)
+                done = (index + step / request.steps) / request.batch_size
+                self._set(
+                    job,
+                    state="running",
+                    position=0,
+                    step=step,
+                    steps=request.steps,
+                    progress=done,
+                    eta_s=1.0,
+                )
+                while not self.hold.wait(0.01) and job not in self._cancelled:
+                    pass
+            pictures.append(self._save(job, request, index, time.monotonic() - began))
+            self._set(job, pictures=tuple(pictures), seconds=time.monotonic() - began)
+        self._set(job, state="done", progress=1.0)
+
+    def _save(
+        self, job: str, request: GenerationRequest, index: int, seconds: float
+    ) -> SavedPicture:
+        seed = request.seed_of(index)
+        picture = Image.new("RGB", (request.width, request.height), colour(seed))
+        if request.mask is not None and request.image is not None:  # flat paint where the mask is
+            mask = request.mask.resize(picture.size)
+            picture = Image.composite(picture, request.image.resize(picture.size), mask)
+        model = Model(request.model, 4, False, (0.1, 10.0), hash="0123456789")
+        finished = Finished(job, request, index, seed, picture, model, "karras", seconds)
+        return images.save(finished, self.outputs_dir)
+
+    @property
+    def last_job(self) -> str:
+        return list(self._jobs)[-1]
+
+    def status(self, job_id: str) -> JobStatus:
+        try:
+            return self._jobs[job_id]
+        except (KeyError, TypeError):
+            raise RequestError(f"job {job_id!r} is not known") from None
+
+    def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
+        with self._changed:
+            self._changed.wait_for(lambda: self.status(job_id).version > after, timeout_s)
+        return self.status(job_id)
+
+    def cancel(self, job_id: str) -> None:
+        self.status(job_id)
+        self._cancelled.add(job_id)
+
+    def preview(self, job_id: str) -> Image.Image | None:
+        request = self.status(job_id).request
+        return Image.new("RGB", (request.width, request.height), colour(request.seed))
+
+    def models(self) -> Sequence[ModelCard]:
+        return CARDS
+
+    def describe(self) -> Mapping[str, str]:
+        return {"device": "cpu", "dtype": "float32", "attention": "sdpa"}
+
+
+def until(true: Callable[[], object], what: str, timeout_s: float = 30) -> None:
+    """Waits for something that other threads do; fails by name when it does not happen."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, f"still waiting: {what}"
+        time.sleep(0.01)
+
+
+def catalog(*more: Task) -> Catalog:
+    """The real tasks, samplers and schedules, with the painter's models."""
+    from webui.engine.samplers import SAMPLERS
+    from webui.engine.schedules import SCHEDULES
+    from webui.engine.tasks import TASKS
+
+    tasks = [*TASKS.items(), *((task.name, task) for task in more)]
+    return Catalog(
+        tasks=Registry("task", tasks, lambda task: (task.label,)),
+        samplers=Registry("sampler_name", SAMPLERS.items(), lambda sampler: sampler.aliases),
+        schedules=Registry("scheduler", SCHEDULES.items(), lambda s: (s.label, *s.aliases)),
+        list_models=lambda: CARDS,
+    )
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[FlatPainter, Page]]:
+    """A painter and its page on a free port; pictures go to `folder`/outputs."""
+    settings = Settings.at(folder, port=0)
+    painter = FlatPainter(settings.outputs_dir)
+    page = launch_page(painter, catalog(), settings, quiet=True)
+    try:
+        yield painter, page
+    finally:
+        page.close()

@@ -1,0 +1,221 @@
+"""The page in real Chromium, with a painter for an engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.ui.hands import choose, generate, line, number, paint
+from tests.ui.painter import FlatPainter, colour, until
+from webui.ui.page import state_line
+
+pytestmark = pytest.mark.browser
+
+
+def shown_colour(tab: Any) -> list[int]:
+    """The colour in the middle of the picture on the stage."""
+    found: list[int] = tab.locator(".stage-picture:visible").evaluate(
+        """async (image) => { await image.decode();
+            const canvas = document.createElement("canvas"); canvas.width = canvas.height = 1;
+            const pen = canvas.getContext("2d");
+            pen.drawImage(image, image.naturalWidth / 2, image.naturalHeight / 2, 1, 1, 0, 0, 1, 1);
+            return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3); }"""
+    )
+    return found
+
+
+def test_generate_shows_the_saved_picture(tab: Any, painter: FlatPainter) -> None:
+    tab.locator("#txt2img-prompt textarea").fill("a lighthouse")
+    number(tab, "txt2img-seed", 21)
+    generate(tab)
+    line(tab, "1 picture in").wait_for()
+    assert shown_colour(tab) == list(colour(21))
+    (request,) = painter.submitted
+    assert (request.prompt, request.seed, request.width, request.steps) == (
+        "a lighthouse",
+        21,
+        128,
+        4,
+    )
+    saved = next(iter(painter.outputs_dir.rglob("*-21.png")))
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download").click()
+    assert Path(download.value.path()).read_bytes() == saved.read_bytes()
+    tab.locator(".stage-details summary").click()
+    with Image.open(saved) as picture:
+        assert tab.locator(".stage-details pre").text_content() == picture.info["parameters"]
+
+
+def test_while_it_runs_there_are_steps_a_preview_and_cancel(tab: Any, painter: FlatPainter) -> None:
+    painter.hold.clear()
+    number(tab, "txt2img-seed", 30)
+    generate(tab)
+    line(tab, "Step 1 of 4, 1.0 s left").wait_for()
+    tab.locator(".stage-picture[src^='data:image/jpeg']").wait_for()
+    assert not tab.locator(".easel-generate:visible").count()
+    tab.get_by_role("button", name="Cancel").click()
+    line(tab, "Cancelled").wait_for()
+    tab.locator(".easel-generate:visible").wait_for()
+    assert not list(painter.outputs_dir.rglob("*-30.png"))
+
+
+def test_control_enter_generates_from_the_keyboard(same_tab: Any, painter: FlatPainter) -> None:
+    same_tab.locator("#txt2img-prompt textarea").fill("by key")
+    same_tab.keyboard.press("Control+Enter")
+    line(same_tab, "1 picture in").wait_for()
+    assert painter.submitted[0].prompt == "by key"
+
+
+def test_an_error_is_a_sentence_at_the_button_and_a_toast(
+    same_tab: Any, painter: FlatPainter
+) -> None:
+    tab = same_tab
+    number(tab, "txt2img-width", 100)
+    generate(tab)
+    sentence = "width 100: use a multiple of 8 (96 or 104)"
+    tab.locator(".easel-problem-line:visible", has_text=sentence).wait_for()
+    tab.locator("[data-testid=toast-body]", has_text=sentence).wait_for()
+    assert "easel-wrong" in tab.locator("#txt2img-width").get_attribute("class")
+    assert not painter.submitted
+    number(tab, "txt2img-width", 96)
+    assert paint(tab, painter).width == 96
+    assert not tab.locator(".easel-problem-line:visible").count()
+
+
+def test_what_fails_while_painting_is_shown_as_text(same_tab: Any, painter: FlatPainter) -> None:
+    same_tab.locator("#txt2img-prompt textarea").fill("please fail now")
+    paint(same_tab, painter)
+    same_tab.locator(".easel-problem-line:visible", has_text="the paint <b>dried</b> up").wait_for()
+    same_tab.locator("#txt2img-prompt textarea").fill("")
+
+
+def test_an_example_fills_the_prompt_and_paints(tab: Any, painter: FlatPainter) -> None:
+    tab.get_by_role("button", name="a blue square").click()
+    line(tab, "1 picture in").wait_for()
+    assert painter.submitted[0].prompt == "a blue square"
+    assert tab.locator("#txt2img-prompt textarea").input_value() == "a blue square"
+
+
+def test_choosing_a_model_puts_its_defaults_in_place(tab: Any, painter: FlatPainter) -> None:
+    tab.locator("#easel-model input").click()
+    tab.get_by_role("option", name="wide").click()
+    tab.wait_for_function(
+        "document.querySelector('#txt2img-width input[type=number]').value == '192'"
+    )
+    generate(tab)
+    line(tab, "1 picture in").wait_for()
+    (request,) = painter.submitted
+    assert (request.model, request.width, request.height, request.steps) == ("wide", 192, 128, 6)
+
+
+def test_a_closed_tab_does_not_stop_its_job(tab: Any, painter: FlatPainter) -> None:
+    painter.hold.clear()
+    number(tab, "txt2img-seed", 41)
+    generate(tab)
+    line(tab, "Step 1 of 4").wait_for()
+    tab.goto("about:blank")
+    painter.hold.set()
+    until(lambda: list(painter.outputs_dir.rglob("*-41.png")), "its picture is saved")
+
+
+def test_a_reloaded_tab_shows_its_job_again(tab: Any, painter: FlatPainter) -> None:
+    painter.hold.clear()
+    number(tab, "txt2img-seed", 42)
+    generate(tab)
+    line(tab, "Step 1 of 4").wait_for()
+    tab.reload()
+    line(tab, "Step 1 of 4").wait_for()
+    tab.locator(".easel-cancel:visible").wait_for()
+    painter.hold.set()
+    line(tab, "1 picture in").wait_for()
+    assert shown_colour(tab) == list(colour(42))
+    assert len(painter.submitted) == 1
+
+
+def test_again_takes_a_new_seed_and_keep_seed_the_old(same_tab: Any, painter: FlatPainter) -> None:
+    tab = same_tab
+    number(tab, "txt2img-seed", -1)
+    first = paint(tab, painter).seed
+    tab.get_by_role("button", name="Keep seed").click()
+    tab.wait_for_function(f"document.querySelector('#txt2img-seed input').value == '{first}'")
+    tab.get_by_role("button", name="Again").click()
+    until(lambda: len(painter.submitted) == 2, "a second picture is asked for")
+    assert painter.submitted[1].seed != first
+    assert tab.locator("#txt2img-seed input").input_value() == "-1"
+
+
+def test_png_info_shows_the_settings(same_tab: Any, painter: FlatPainter) -> None:
+    tab = same_tab
+    tab.locator("#txt2img-prompt textarea").fill("a lantern")
+    number(tab, "txt2img-seed", 51)
+    paint(tab, painter)
+    tab.get_by_role("tab", name="PNG info").click()
+    saved = next(iter(painter.outputs_dir.rglob("*-51.png")))
+    tab.locator("#png_info-image input[type=file]").set_input_files(saved)
+    tab.wait_for_function(
+        "document.querySelector('#png_info-text textarea').value.startsWith('a lantern')"
+    )
+    choose(tab, "Text to image")
+
+
+def test_every_control_has_a_name(same_tab: Any) -> None:
+    """No nameless button or field in any tab, as a screen reader would name them."""
+    tab = same_tab
+    for name in ("Text to image", "Image to image", "Inpaint", "PNG info"):
+        tab.get_by_role("tab", name=name).click()
+        tab.wait_for_timeout(150)
+        for group in tab.locator(".easel-group > button:visible").all():
+            if "open" not in (group.get_attribute("class") or ""):
+                group.click()
+        nameless = tab.evaluate(
+            """() => [...document.querySelectorAll("button, input, textarea, select, a[href]")]
+                .filter((one) => one.offsetParent !== null && one.getAttribute("aria-hidden") !== "true")
+                .filter((one) => !(one.ariaLabel || one.textContent.trim() || one.title || one.placeholder
+                    || [...(one.labels || [])].some((label) => label.textContent.trim())))
+                .map((one) => one.outerHTML.slice(0, 120))"""
+        )
+        assert nameless == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(same_tab: Any, width: int) -> None:
+    tab = same_tab
+    for name in ("Inpaint", "Text to image"):
+        tab.set_viewport_size({"width": 1280, "height": 800})
+        choose(tab, name)
+        tab.set_viewport_size({"width": width, "height": 800})
+        tab.wait_for_timeout(100)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_prompt_picture_and_button_are_visible_together(
+    same_tab: Any, painter: FlatPainter
+) -> None:
+    tab = same_tab
+    tab.set_viewport_size({"width": 1280, "height": 720})
+    choose(tab, "Text to image")
+    paint(tab, painter)
+    for part in ("#txt2img-prompt", ".easel-generate:visible", ".stage-picture:visible"):
+        box = tab.locator(part).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 720, part
+
+
+def test_the_header_says_what_the_engine_runs_on() -> None:
+    ready = {
+        "device": "cuda:0 (the first GPU)",
+        "dtype": "float16 (a GPU's usual)",
+        "attention": 'xformers ("memory efficient" & <fast>)',
+    }
+    assert state_line(ready) == (
+        '<span title="cuda:0 (the first GPU) · float16 (a GPU&#x27;s usual) · xformers (&quot;memory '
+        'efficient&quot; &amp; &lt;fast&gt;)">cuda:0 · float16 · xformers</span>'
+    )
+    starting = dict.fromkeys(ready, "Loading PyTorch…")
+    assert state_line(starting).endswith(">Loading PyTorch…</span>")
+
+
+def test_the_page_is_called_easel(same_tab: Any) -> None:
+    assert same_tab.title() == "Easel"

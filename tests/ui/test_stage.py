@@ -1,0 +1,59 @@
+"""A job in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from webui.types import GenerationRequest, JobStatus, SavedPicture
+from webui.ui.stage import duration, status_line
+
+REQUEST = GenerationRequest(
+    task="txt2img",
+    model="m",
+    sampler_name="Euler",
+    seed=1,
+    steps=20,
+    cfg_scale=7.0,
+    width=64,
+    height=64,
+)
+STATUS = JobStatus("j", "queued", 0, REQUEST)
+PICTURE = SavedPicture(Path("a.png"), 1, 64, 64, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"position": 2}, "Position 2 in the queue"),
+        ({"note": "Loading PyTorch…"}, "Loading PyTorch…"),
+        ({"state": "running"}, "Starting"),
+        ({"state": "running", "step": 7, "steps": 20, "eta_s": 3.0}, "Step 7 of 20, 3.0 s left"),
+        ({"state": "running", "step": 7, "steps": 20}, "Step 7 of 20"),
+        ({"state": "running", "step": 7, "steps": 20, "note": "Loading m"}, "Loading m"),
+        ({"state": "done", "seconds": 12.3, "pictures": (PICTURE,)}, "1 picture in 12 s"),
+        ({"state": "done", "seconds": 2.0, "pictures": (PICTURE, PICTURE)}, "2 pictures in 2.0 s"),
+        ({"state": "cancelled"}, "Cancelled"),
+        ({"state": "cancelled", "pictures": (PICTURE,)}, "Cancelled; finished pictures are kept"),
+        ({"state": "failed", "error": "x"}, "Failed"),
+    ],
+)
+def test_status_line(changes: dict[str, object], line: str) -> None:
+    assert status_line(replace(STATUS, **changes)) == line  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (119, "119 s"),
+        (119.6, "2 min 0 s"),
+        (185, "3 min 5 s"),
+    ],
+)
+def test_duration(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

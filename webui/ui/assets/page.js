@@ -1,0 +1,56 @@
+// The page's own behaviour: keys, light and dark, sentences beside the button. No request leaves from here.
+"use strict";
+window.Easel = window.Easel || {};
+
+Easel.node = function (tag, attributes, text) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) made.setAttribute(name, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+};
+
+// Per-tab memory that survives a reload; a browser that forbids it forgets.
+Easel.remember = function (key, value) {
+  try { sessionStorage.setItem("easel-" + key, JSON.stringify(value)); } catch { /* private mode */ }
+};
+Easel.recall = function (key, otherwise) {
+  try { return JSON.parse(sessionStorage.getItem("easel-" + key)) ?? otherwise; } catch { return otherwise; }
+};
+
+// Why a request was refused: the sentence, and a mark at the control that it is about.
+Easel.problem = function (element, props, watch) {
+  const line = element.querySelector(".easel-problem-line");
+  const show = () => {
+    const { message = "", control = "" } = props.value || {};
+    line.textContent = message;
+    line.hidden = !message;
+    document.querySelectorAll(".easel-wrong").forEach((wrong) => wrong.classList.remove("easel-wrong"));
+    if (message && control) document.getElementById(control)?.classList.add("easel-wrong");
+  };
+  watch("value", show);
+  show();
+};
+
+Easel.dark = function (dark) {
+  document.body.classList.toggle("dark", dark);
+  try { localStorage.setItem("easel-dark", dark ? "1" : "0"); } catch { /* private mode */ }
+};
+
+Easel.start = function () {
+  let wanted = null;
+  try { wanted = localStorage.getItem("easel-dark"); } catch { /* private mode */ }
+  if (wanted !== null && !new URLSearchParams(location.search).has("__theme")) {
+    document.body.classList.toggle("dark", wanted === "1");
+  }
+  document.addEventListener("click", (event) => {
+    if (event.target.closest(".easel-theme")) Easel.dark(!document.body.classList.contains("dark"));
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    const task = [...document.querySelectorAll(".easel-task")].find((one) => one.offsetParent !== null);
+    const button = task && task.querySelector(".easel-generate");
+    if (!button || task.dataset.running) return;
+    event.preventDefault();
+    button.click();
+  }, true);
+};

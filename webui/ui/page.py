@@ -1,0 +1,198 @@
+"""The page as a whole: header, one tab for each task, the server around it."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from webui.errors import EaselError, RequestError
+from webui.registry import Catalog
+from webui.settings import Settings
+from webui.types import EngineFace
+from webui.ui.between import model_updates, wire_sends
+from webui.ui.canvas import canvas
+from webui.ui.endpoints import add_endpoints, settings_in
+from webui.ui.files import UPLOAD_BYTES
+from webui.ui.reception import Reception
+from webui.ui.tab import PRIVATE, best_card, draw_tab, wire
+from webui.ui.theme import MARK, css, head, theme
+
+__all__ = ["Page", "draw_page", "launch_page"]
+
+WAITERS = 400  # threads for handlers; they only decode pictures and encode previews
+KEEP_S = 24 * 3600  # how long links to pictures last; the pictures themselves stay in outputs/
+
+HEADER = """<div class="easel-name">{mark}<h1>Easel</h1>
+<p>Describe a picture and press Generate; it is painted on this machine.</p></div>"""
+THEME_BUTTON = '<button type="button" class="easel-theme" aria-label="Light or dark" title="Light or dark">◐</button>'
+
+
+class Page:
+    """The running page. `url` is where it answers."""
+
+    def __init__(self, blocks: gr.Blocks) -> None:
+        self._blocks = blocks
+        self.url: str = blocks.local_url
+
+    def close(self) -> None:
+        """Stops answering and frees the port. Jobs are the engine's and go on."""
+        self._blocks.close(verbose=False)
+
+
+def launch_page(
+    engine: EngineFace, catalog: Catalog, settings: Settings, *, quiet: bool = False
+) -> Page:
+    """Draws the page and serves it; returns when it answers. Raises `RequestError` for a taken port."""
+    blocks, endpoints = draw_page(engine, catalog, settings)
+    middleware = [Middleware(Reception, endpoints=endpoints, functions=blocks.fns)]
+    if _loopback(settings.host):
+        middleware.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=_own_names(settings)))
+    try:
+        blocks.launch(
+            server_name=settings.host,
+            server_port=settings.port or _free_port(settings.host),
+            prevent_thread_lock=True,
+            quiet=quiet,
+            share=False,
+            inbrowser=False,
+            show_error=False,
+            max_threads=WAITERS,
+            max_file_size=UPLOAD_BYTES,
+            state_session_capacity=256,
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=["api"],
+            theme=theme(),
+            css=css(),
+            head=head(),
+            js="() => window.Easel && Easel.start()",
+            favicon_path=MARK,
+            app_kwargs={"middleware": middleware, "docs_url": None, "redoc_url": None},
+        )
+    except OSError as error:
+        raise RequestError(
+            f"port {settings.port}: cannot be used on {settings.host}; choose another with --port, "
+            "or 0 for any free one",
+            "port",
+        ) from error
+    return Page(blocks)
+
+
+def draw_page(
+    engine: EngineFace, catalog: Catalog, settings: Settings
+) -> tuple[gr.Blocks, Mapping[str, Any]]:
+    """The page, not yet served, and the parameters of its public endpoints."""
+    with gr.Blocks(
+        title="Easel", analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_S)
+    ) as blocks:
+        with gr.Row(elem_classes="easel-head"):
+            gr.HTML(
+                HEADER.format(mark=MARK.read_text(encoding="utf-8")),
+                elem_classes="easel-title",
+                apply_default_css=False,
+            )
+            card = best_card(catalog)
+            model = gr.Dropdown(
+                [c.name for c in catalog.list_models()],
+                value=card.name if card is not None else None,
+                label="Model",
+                elem_id="easel-model",
+                elem_classes="easel-model",
+                interactive=True,
+            )
+            state = gr.HTML("", elem_classes="easel-state", apply_default_css=False)
+            gr.HTML(THEME_BUTTON, elem_classes="easel-look", apply_default_css=False)
+        with gr.Tabs(elem_classes="easel-tabs") as bar:
+            tabs = [draw_tab(task, model, catalog, settings) for task in catalog.tasks.values()]
+            draw_png_info()
+        for tab in tabs:
+            wire(tab, blocks, engine, catalog, settings)
+        wire_sends(tabs, bar)
+        outputs, update = model_updates(tabs, catalog, settings)
+        model.input(update, [model], outputs, preprocess=False, **PRIVATE)
+
+        def found() -> Any:
+            return gr.Dropdown(choices=[c.name for c in catalog.list_models()])
+
+        async def describe() -> AsyncIterator[str]:
+            """What the engine runs on, asked until torch is loaded."""
+            pause = 0.25
+            while True:
+                said = engine.describe()
+                yield state_line(said)
+                if (
+                    said["device"] != said["attention"]
+                ):  # while it starts, both say what it waits for
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.2, 5.0)
+
+        blocks.load(found, None, model, **PRIVATE)
+        blocks.load(describe, None, state, **PRIVATE)
+        endpoints = add_endpoints(blocks, engine, catalog, settings)
+    blocks.queue(api_open=False, default_concurrency_limit=None)
+    return blocks, endpoints
+
+
+def state_line(said: Mapping[str, str]) -> str:
+    """Device, dtype and attention in a word each, their reasons as the tooltip; or the one thing that
+    the engine waits for."""
+    parts = list(dict.fromkeys(said[key] for key in ("device", "dtype", "attention")))
+    short = " · ".join(part.split(" (")[0] for part in parts)
+    return f'<span title="{html.escape(" · ".join(parts))}">{html.escape(short)}</span>'
+
+
+def draw_png_info() -> None:
+    """The tab that reads a picture's settings."""
+    with gr.Tab("PNG info", id="png_info"), gr.Row(elem_classes="easel-info"):
+        with gr.Column():
+            picture = canvas("Picture", "png_info-image", False)
+        with gr.Column():
+            text = gr.Textbox(
+                label="Settings in the picture",
+                lines=10,
+                max_lines=30,
+                interactive=False,
+                buttons=[],  # Gradio's copy button takes the field's label for itself
+                elem_id="png_info-text",
+            )
+
+    def show(given: Any) -> str:
+        try:
+            found = settings_in(given["image"] if isinstance(given, dict) else None)
+        except EaselError as error:
+            return str(error)
+        return found["parameters"] or "This picture carries no settings."
+
+    picture.pick(show, [picture], text, preprocess=False, **PRIVATE)
+
+
+# --- Addresses -----------------------------------------------------------------------------------
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _own_names(settings: Settings) -> list[str]:
+    """The Host headers that are meant for us. Any other name points here by DNS rebinding."""
+    return list(dict.fromkeys(["127.0.0.1", "localhost", "[::1]", "::1", settings.host]))
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,216 @@
+"""The ASGI middleware in front of Gradio: turns away what Gradio would answer with a 500 or a traceback.
+
+It knows the public endpoints and their parameters' names, never what a value means (that is
+`webui.defaults`, asked by each endpoint's validator). It also takes Gradio's marks off incoming file
+objects, so that Gradio neither fetches a URL nor opens a path: `webui.ui.files` decides on those.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webui.registry import nearest
+from webui.ui.files import UPLOAD_BYTES
+
+__all__ = ["Parameters", "Reception"]
+
+BODY_BYTES = 2 * (UPLOAD_BYTES * 4 // 3) + 2**20  # a picture and a mask as data URLs, and words
+DEPTH = 32
+CALL = re.compile(r"/gradio_api/(call/v2|call|run|api)/([^/]+)/?$")
+JOIN = re.compile(r"/gradio_api/queue/join/?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """An endpoint's parameters in order; the first `required` ones have no default."""
+
+    names: tuple[str, ...]
+    required: int = 0
+
+
+class Refusal(Exception):
+    """Why a call is turned away, with the HTTP status."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Reception:
+    """Wraps Gradio's app. `endpoints` maps public names to parameters, `functions` holds the indices
+    of every event, both filled in when the page is drawn."""
+
+    def __init__(
+        self, app: ASGIApp, endpoints: Mapping[str, Parameters], functions: Mapping[int, Any]
+    ) -> None:
+        self.app = app
+        self.endpoints = endpoints
+        self.functions = functions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
+        call, join = CALL.search(path), JOIN.search(path)
+        if call is None and join is None:
+            await self.app(scope, receive, send)
+            return
+        try:
+            if call is not None:
+                self._known(call[1], call[2])
+            body = _parsed(await _read(scope, receive))
+            if call is not None:
+                self._complete(body, self.endpoints[call[2]], named=call[1] == "call/v2")
+            else:
+                self._event(body)
+            content = _text(_unmarked(body))
+        except Refusal as refusal:
+            refused = JSONResponse({"detail": str(refusal)}, status_code=refusal.status)
+            await refused(scope, receive, send)
+            return
+        length = (b"content-length", str(len(content)).encode("ascii"))
+        headers = [
+            h for h in scope["headers"] if h[0] not in (b"content-length", b"transfer-encoding")
+        ]
+        answer = send if join is not None else _plainly(send)
+        await self.app({**scope, "headers": [*headers, length]}, _again(content, receive), answer)
+
+    def _known(self, way: str, name: str) -> None:
+        if name not in self.endpoints:
+            hint = nearest(name, list(self.endpoints))
+            raise Refusal(404, f"endpoint {name!r} is not known{hint}")
+        if way not in ("call", "call/v2"):
+            raise Refusal(404, f"use /gradio_api/call/v2/{name}: every job goes through the queue")
+
+    def _complete(self, body: dict[str, Any], parameters: Parameters, named: bool) -> None:
+        names = parameters.names
+        if named:
+            for key in body:
+                if key not in names:
+                    hint = nearest(key, names)
+                    raise Refusal(422, f"argument {key!r} is not known{hint}")
+            for name in names[: parameters.required]:
+                if name not in body:
+                    raise Refusal(422, f"argument {name!r} is missing")
+            return
+        data = body.get("data")
+        if not isinstance(data, list):
+            raise Refusal(422, "give the arguments in order as a list named 'data'")
+        if len(data) > len(names):
+            raise Refusal(422, f"{len(data)} arguments; there are {len(names)}: {', '.join(names)}")
+        if len(data) < parameters.required:
+            raise Refusal(422, f"argument {names[len(data)]!r} is missing")
+        data.extend([None] * (len(names) - len(data)))
+
+    def _event(self, body: dict[str, Any]) -> None:
+        """An event of the page, or a call of gradio_client, which names a function by its index."""
+        index = body.get("fn_index")
+        if isinstance(index, bool) or not isinstance(index, int) or index not in self.functions:
+            raise Refusal(404, f"fn_index {index!r} is not known; reload the page")
+        function, data = self.functions[index], body.get("data")
+        if not isinstance(data, list):
+            raise Refusal(422, "give the arguments in order as a list named 'data'")
+        if function.api_visibility == "public" and function.api_name in self.endpoints:
+            self._complete(body, self.endpoints[function.api_name], named=False)
+        elif len(data) < len(function.inputs) and not function.cancels:
+            raise Refusal(422, f"{len(data)} values where {len(function.inputs)} belong")
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes:
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    parts, size = [], int(length) if length.isdigit() else 0
+    while True:
+        if size > BODY_BYTES:
+            limit = BODY_BYTES >> 20
+            raise Refusal(413, f"more than {limit} MB; upload pictures as files")
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Refusal(400, "the request ended early")
+        part = message.get("body", b"")
+        parts.append(part)
+        size = max(size, sum(map(len, parts)))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise Refusal(422, "the body must be a JSON object")
+    return body
+
+
+def _text(body: Any) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raise Refusal(422, "the text has a character that is no character") from None
+
+
+def _unmarked(value: Any, depth: int = 0) -> Any:
+    """`value` without the `meta` of file objects at any depth, which Gradio would act on."""
+    if depth > DEPTH:
+        raise Refusal(422, f"values are nested more than {DEPTH} deep")
+    if isinstance(value, dict):
+        keep = {k: _unmarked(v, depth + 1) for k, v in value.items()}
+        if "path" in keep or "url" in keep:
+            keep.pop("meta", None)
+        return keep
+    if isinstance(value, list):
+        return [_unmarked(v, depth + 1) for v in value]
+    return value
+
+
+def _again(content: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body once more, then what the connection really says."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    return again
+
+
+def _plainly(send: Send) -> Send:
+    """A `send` that turns a validator's 422, a list with an entry for every parameter, into the one
+    sentence and its field. (gradio_client reads the list; it comes by another route.)"""
+    start: Message | None = None
+    content = b""
+
+    async def plainly(message: Message) -> None:
+        nonlocal start, content
+        if message["type"] == "http.response.start" and message["status"] == 422:
+            start = message
+            return
+        if start is None:
+            await send(message)
+            return
+        content += message.get("body", b"")
+        if message.get("more_body", False):
+            return
+        answer = json.dumps(_sentence(json.loads(content))).encode("utf-8")
+        headers = [h for h in start["headers"] if h[0] != b"content-length"]
+        headers.append((b"content-length", str(len(answer)).encode("ascii")))
+        await send({**start, "headers": headers})
+        await send({**message, "body": answer})
+
+    return plainly
+
+
+def _sentence(answer: dict[str, Any]) -> dict[str, Any]:
+    for found in answer["detail"] if isinstance(answer.get("detail"), list) else []:
+        if isinstance(found, dict) and found.get("is_valid") is False:
+            return {"detail": found.get("message"), "field": found.get("parameter_name")}
+    return answer
