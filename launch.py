@@ -77,6 +77,7 @@ def environment(data_dir: Path) -> dict[str, str]:
     """Variables that keep every library quiet on the network. What the user has set stays."""
     return {
         "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",  # else a table is rebuilt at every event
         "GRADIO_TEMP_DIR": str(data_dir.absolute() / ".cache" / "gradio"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",

@@ -256,7 +256,7 @@ def test_a_picture_is_asked_for(task):
 
 
 def test_a_mask_is_asked_for():
-    assert "white where to repaint" in refusal("inpaint", image=IMAGE)
+    assert "paint over what should change" in refusal("inpaint", image=IMAGE)
 
 
 def test_pictures_may_be_files_bytes_or_pictures(tmp_path):

@@ -247,7 +247,8 @@ def _pictures(task: Task, given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(controls.get("mask"), Mask):
         if mask is None:
             raise RequestError(
-                "mask: give a picture that is white where to repaint and black elsewhere", "mask"
+                "mask: paint over what should change (or give a picture: white is repainted)",
+                "mask",
             )
         found["mask"] = open_mask(mask, "mask")
         if "image" in found and found["mask"].size != found["image"].size:

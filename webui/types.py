@@ -519,5 +519,6 @@ class EngineFace(Protocol):
         ...
 
     def describe(self) -> Mapping[str, str]:
-        """Device, dtype, attention in use and why, versions; "starting" values before torch is loaded."""
+        """Device, dtype, attention in use and why, versions; before torch is loaded each value
+        is what is being waited for."""
         ...
