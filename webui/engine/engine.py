@@ -169,7 +169,7 @@ class Engine:
                 "device": f"{place.device} ({place.device_reason})",
                 "dtype": f"{place.dtype_name} ({place.dtype_reason})",
                 "attention": f"{attention.name} ({attention.reason})",
-                "calls": f"{runner.calls} U-Net calls with {runner.rows} rows",
+                "calls": f"{runner.calls} UNet calls with {runner.rows} rows so far",
             }
         )
 
@@ -376,6 +376,7 @@ class Engine:
         job.saved[run.index] = saved
         if len(job.saved) == len(job.runs):
             self._end(job, "done")
+            log.info("job %s: %s; %s", job.id, job.summary(), self.describe()["calls"])
         else:
             self._bump(job)
 

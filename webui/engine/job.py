@@ -100,6 +100,14 @@ class Job:
             return 0.0
         return (self.ended_s or time.monotonic()) - self.started_s
 
+    def summary(self) -> str:
+        """A line for the log."""
+        r = self.request
+        return (
+            f"{len(self.runs)} x {r.task} {r.width}x{r.height}, {r.sampler_name}, {r.steps} steps, "
+            f"in {self.seconds():.2f} s"
+        )
+
     def status(self, position: int, note: str) -> JobStatus:
         """What faces see. `position` and `note` are the engine's to know."""
         going = [r for r in self.runs if not r.made] or self.runs
