@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.engine.conftest import request
 from webui.engine.tasks import TASKS
@@ -163,6 +164,16 @@ def test_progress_grows_and_a_preview_is_shown(start):
     last = bench.end(job)
     assert (last.progress, last.step, len(last.pictures)) == (1.0, 30, 1)
     assert bench.engine.preview(job) is None
+
+
+def test_an_ended_job_keeps_no_pictures_in_memory(start):
+    bench = start()
+    given = Image.new("RGB", (64, 64), "red")
+    job = bench.engine.submit(request(task="img2img", image=given))
+    assert bench.engine.status(job).request.image is given
+    status = bench.end(job)
+    assert status.state == "done"
+    assert status.request.image is None and status.request.prompt == "a cat"
 
 
 def test_two_models_take_turns(start):

@@ -17,7 +17,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -392,6 +392,7 @@ class Engine:
     def _end(self, job: Job, state: Any, error: str | None = None) -> None:
         job.state, job.error, job.note = state, error, ""
         job.ended_s = time.monotonic()
+        job.request = replace(job.request, image=None, mask=None)  # its status is told for long
         for run in job.runs:
             run.close()
         self._bump(job)
