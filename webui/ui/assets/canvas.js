@@ -8,7 +8,7 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
   const drop = $(".canvas-drop"), input = $(".canvas-drop input"), view = $(".canvas-view");
   const image = $(".canvas-view img"), note = $(".canvas-note"), remove = $(".canvas-remove");
   const mask = $(".canvas-view canvas"), tools = $(".canvas-tools"), brush = $(".canvas-brush");
-  const LONGEST = 2048, COLOUR = "#e8590c";
+  const LONGEST = 2048, COLOUR = "#c026d3"; // magenta: rare in pictures, so a mask shows on any
   let url = "";
 
   const say = (text) => { note.textContent = text; };

@@ -1,0 +1,1 @@
+"""Training of the starter model: scenes and captions, autoencoder, diffusion, classifier, export."""

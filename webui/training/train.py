@@ -1,0 +1,269 @@
+"""`python launch.py train`: the stages of the starter model, one after another or one at a time.
+
+    scenes       a sheet of captioned training scenes
+    autoencoder  stage one
+    latents      standardise the latents, then encode the scenes
+    diffusion    stage two; sample sheets and a provisional export every few minutes
+    decoder      sharpen the decoder on frozen latents
+    export       write the diffusers folder
+    evaluate     train the classifier if need be, and measure
+
+Every stage keeps a checkpoint in the work directory and goes on from it, so a run may be killed at any time.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from webui.errors import EaselError
+from webui.training import checkpoint
+from webui.training.autoencoder import AutoencoderPreset, build_autoencoder, train_autoencoder
+from webui.training.captions import caption
+from webui.training.classifier import Classifier, ClassifierPreset, accuracy, train_classifier
+from webui.training.diffusion import (
+    DiffusionPreset,
+    TextToLatent,
+    build_text_encoder,
+    build_unet,
+    cache_latents,
+    latent_scene,
+    sample_sheet,
+    standardise_latents,
+    train_diffusion,
+)
+from webui.training.export import Defaults, export_model, fit_preview
+from webui.training.fidelity import held_out_prompts, load_model, measure
+from webui.training.scenes import Renderer, find_font, picture_batch, sample_scene
+from webui.training.sheets import save_sheet, to_tensor
+from webui.training.tokenizer import load_tokenizer, write_tokenizer
+
+STAGES = ("scenes", "autoencoder", "latents", "diffusion", "decoder", "export", "evaluate")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Everything a run depends on, but the machine."""
+
+    autoencoder: AutoencoderPreset = field(default_factory=AutoencoderPreset)
+    diffusion: DiffusionPreset = field(default_factory=DiffusionPreset)
+    decoder: AutoencoderPreset = field(
+        default_factory=lambda: AutoencoderPreset(steps=1800, seed=11, full_share=0.2)
+    )
+    classifier: ClassifierPreset = field(default_factory=ClassifierPreset)
+    defaults: Defaults = field(default_factory=Defaults)
+
+
+PRESETS = {"starter": Preset}
+
+
+class Trainer:
+    """The stages, over one work directory."""
+
+    def __init__(
+        self, preset: Preset, out: Path, work: Path, font: str | None, device: str, minutes: float
+    ) -> None:
+        self.preset, self.out, self.work = preset, out, work
+        self.device, self.minutes = device, minutes
+        self.bf16 = device != "mps"
+        self.renderer = Renderer(find_font(font))
+
+    def scenes(self) -> None:
+        rng = np.random.default_rng([3, 1])
+        scenes = [sample_scene(rng, snapped=True) for _ in range(96)]
+        save_sheet(self.work / "scenes.png", picture_batch(self.renderer, scenes), 12)
+        for scene in scenes[:24]:
+            log(caption(scene, rng))
+
+    def autoencoder(self) -> None:
+        train_autoencoder(
+            self.preset.autoencoder, self.renderer, self.work / "autoencoder", **self._how()
+        )
+
+    def latents(self) -> None:
+        vae = self._vae()
+        cache_latents(
+            self.preset.diffusion,
+            vae,
+            self.renderer,
+            self.work / "latents.pt",
+            device=self.device,
+            bf16=self.bf16,
+            log=log,
+        )
+
+    def diffusion(self) -> None:
+        latents = checkpoint.load(self.work / "latents.pt")
+        if latents is None:
+            raise EaselError("no latents yet: run --stage latents first")
+        vae = self._vae()
+        sheet = [text for _, _, text in held_out_prompts(32)]
+
+        def every(model: TextToLatent, step: int) -> None:
+            path = self.work / "diffusion" / "samples.png"
+            sample_sheet(
+                model, vae, self._tokenizer(), sheet, path, device=self.device, bf16=self.bf16
+            )
+            self._write(model, vae)
+
+        train_diffusion(
+            self.preset.diffusion,
+            self._networks(),
+            self._tokenizer(),
+            latents["latents"],
+            self.work / "diffusion",
+            every=every,
+            **self._how(),
+        )
+
+    def decoder(self) -> None:
+        classifier = self._classifier()
+        classifier.requires_grad_(False)
+        refined = train_autoencoder(
+            self.preset.decoder,
+            self.renderer,
+            self.work / "decoder",
+            decoder_only=True,
+            start_from=self._standardised(),
+            perceptual=lambda x: classifier.features(x, 2),
+            **self._how(),
+        )
+        checkpoint.save(self.work / "refined.pt", {"model": refined.state_dict()})
+
+    def export(self) -> None:
+        model = self._networks()
+        state = checkpoint.load(self.work / "diffusion" / "checkpoint.pt")
+        if state is None:
+            raise EaselError("nothing to export yet: run --stage diffusion first")
+        model.load_state_dict(state["average"])
+        self._write(model, self._vae())
+
+    def evaluate(self) -> dict[str, Any]:
+        classifier = self._classifier()
+        model, vae, tokenizer = load_model(self.out, self.device)
+        defaults = self.preset.defaults
+        figures = measure(
+            model,
+            vae,
+            tokenizer,
+            classifier,
+            steps=defaults.steps,
+            cfg_scale=defaults.cfg_scale,
+            device=self.device,
+            bf16=False,
+            sheet=self.work / "fidelity.png",
+            log=log,
+        )
+        figures["classifier_on_renders"] = accuracy(classifier, self.renderer, device=self.device)
+        print(json.dumps(figures))
+        return figures
+
+    def _how(self) -> dict[str, Any]:
+        return {
+            "device": self.device,
+            "bf16": self.bf16,
+            "minutes": self.minutes,
+            "log": log,
+        }
+
+    def _tokenizer(self) -> Any:
+        folder = self.work / "tokenizer"
+        if not folder.exists():
+            rng = np.random.default_rng([3, 0])
+            write_tokenizer(folder, [caption(sample_scene(rng), rng) for _ in range(20000)])
+        return load_tokenizer(folder)
+
+    def _networks(self) -> TextToLatent:
+        preset = self.preset.diffusion
+        return TextToLatent(build_text_encoder(preset, self._tokenizer()), build_unet(preset))
+
+    def _classifier(self) -> Classifier:
+        return train_classifier(
+            self.preset.classifier,
+            self.renderer,
+            self.work,
+            device=self.device,
+            bf16=self.bf16,
+            log=log,
+        )
+
+    def _standardised(self) -> dict[str, torch.Tensor]:
+        """Weights of stage one with latents of mean 0 and variance 1."""
+        path = self.work / "standardised.pt"
+        if state := checkpoint.load(path, self.device):
+            return dict(state["model"])
+        trained = checkpoint.load(self.work / "autoencoder" / "checkpoint.pt", self.device)
+        if trained is None:
+            raise EaselError("no autoencoder yet: run --stage autoencoder first")
+        vae = build_autoencoder(self.preset.autoencoder).to(self.device)
+        vae.load_state_dict(trained["average"])
+        scenes = [latent_scene(self.preset.diffusion, i) for i in range(512)]
+        standardise_latents(vae, to_tensor(picture_batch(self.renderer, scenes)).to(self.device))
+        checkpoint.save(path, {"model": vae.state_dict()})
+        return dict(vae.state_dict())
+
+    def _vae(self) -> AutoencoderKL:
+        """The best autoencoder there is: with the refined decoder, once that exists."""
+        vae = build_autoencoder(self.preset.autoencoder).to(self.device)
+        refined = checkpoint.load(self.work / "refined.pt", self.device)
+        vae.load_state_dict(refined["model"] if refined else self._standardised())
+        return vae.eval()
+
+    def _write(self, model: TextToLatent, vae: AutoencoderKL) -> None:
+        scenes = [latent_scene(self.preset.diffusion, i) for i in range(256)]
+        pictures = to_tensor(picture_batch(self.renderer, scenes))
+        with torch.no_grad():
+            parts = torch.split(pictures.to(self.device), 16)
+            means = torch.cat([vae.encode(p).latent_dist.mode() for p in parts])
+        preview = fit_preview(means.cpu(), (pictures + 1) / 2)
+        size = export_model(
+            self.out, model, vae, self.work / "tokenizer", preview, self.preset.defaults
+        )
+        log(f"wrote {self.out}: {size / 1e6:.2f} MB")
+
+
+def log(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Entry of `launch.py train`. Returns the process's exit status."""
+    parser = argparse.ArgumentParser(prog="launch.py train", description="Train the starter model.")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="starter")
+    parser.add_argument("--out", type=Path, default=Path("models/starter"))
+    parser.add_argument("--work-dir", type=Path, default=Path("outputs/training"))
+    parser.add_argument("--stage", choices=("all", *STAGES), default="all")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda[:N]")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop a stage after")
+    parser.add_argument("--steps", type=int, help="other number of steps for the chosen stage")
+    parser.add_argument("--threads", type=int, help="CPU threads; default torch's choice")
+    parser.add_argument("--font", help="NotoColorEmoji.ttf, if it is not found by itself")
+    args = parser.parse_args(argv)
+    torch.set_flush_denormal(True)  # before any thread is made: they inherit it
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    preset = PRESETS[args.preset]()
+    if args.steps and args.stage in ("autoencoder", "diffusion", "decoder"):
+        changed = replace(getattr(preset, args.stage), steps=args.steps)
+        preset = replace(preset, **{args.stage: changed})
+    try:
+        trainer = Trainer(preset, args.out, args.work_dir, args.font, args.device, args.minutes)
+        for stage in STAGES if args.stage == "all" else (args.stage,):
+            log(f"stage {stage}")
+            getattr(trainer, stage)()
+    except EaselError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
