@@ -80,7 +80,8 @@ def _decoded(source: object, field: str) -> Image.Image:
 def _opened(source: Path | bytes) -> Image.Image:
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    return Image.open(io.BytesIO(content), formats=formats)
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
