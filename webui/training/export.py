@@ -24,7 +24,7 @@ PROMPTS = (
     "a castle at sunset",
     "a penguin in the snow",
     "rocket, night sky",
-    "a cat and a dog on the grass",
+    "a tiger in the forest",
 )
 
 
@@ -37,7 +37,7 @@ class Defaults:
     steps: int = 20
     sampler_name: str = "Euler"
     scheduler: str = "automatic"
-    cfg_scale: float = 4.0
+    cfg_scale: float = 2.5
 
 
 def fit_preview(latents: torch.Tensor, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
