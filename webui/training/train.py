@@ -56,7 +56,7 @@ class Preset:
     autoencoder: AutoencoderPreset = field(default_factory=AutoencoderPreset)
     diffusion: DiffusionPreset = field(default_factory=DiffusionPreset)
     decoder: AutoencoderPreset = field(
-        default_factory=lambda: AutoencoderPreset(steps=1800, seed=11, full_share=0.2)
+        default_factory=lambda: AutoencoderPreset(steps=1500, seed=11, full_share=0.2)
     )
     classifier: ClassifierPreset = field(default_factory=ClassifierPreset)
     defaults: Defaults = field(default_factory=Defaults)
