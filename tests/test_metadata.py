@@ -35,7 +35,8 @@ def finished(ran: str = "uniform", model: str = "starter", hash: str = "", **val
         }
     )
     card = Model(model, 4, False, (0.03, 14.6), hash=hash)
-    return Finished("job", request, 0, request.seed, PICTURE, card, ran, 1.5)
+    own = PICTURE.copy()  # Pillow notes on a picture how it is saved: two threads may not share one
+    return Finished("job", request, 0, request.seed, own, card, ran, 1.5)
 
 
 def test_the_text_is_a1111s():
