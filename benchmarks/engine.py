@@ -67,7 +67,7 @@ def main() -> None:
     clock = Clock()
     clock.wrap(networks.unet, "forward")
     clock.wrap(networks.vae, "decode")
-    clock.wrap(networks.text._clip, "forward")
+    clock.wrap(networks.text.model, "forward")
     pipeline = diffusers_pipeline(networks)
 
     def ours(count: int, at_once: bool) -> None:
@@ -190,7 +190,7 @@ def diffusers_pipeline(networks: Any) -> Any:
     folder = ROOT / "models" / "starter"
     pipeline = StableDiffusionPipeline(
         vae=networks.vae,
-        text_encoder=networks.text._clip,
+        text_encoder=networks.text.model,
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True),
         unet=networks.unet,
         scheduler=EulerDiscreteScheduler.from_pretrained(
