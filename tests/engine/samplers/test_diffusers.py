@@ -69,7 +69,6 @@ def preserving(sigma: float) -> float:
 def close(mine, theirs):
     assert mine.abs().max() > 0.5
     difference = (mine - theirs.double()).abs().max() / mine.abs().max()
-    print("DIFF", float(difference))
     assert difference < TOLERANCE
 
 
