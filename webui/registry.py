@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from webui.errors import RequestError
-from webui.types import ModelCard, Sampler, Schedule, Task
+from webui.types import ModelCard, Sampler, Schedule, Task, Upscaler
 
 T = TypeVar("T")
 
@@ -79,6 +79,7 @@ class Catalog:
     samplers: Registry[Sampler]
     schedules: Registry[Schedule]
     list_models: Callable[[], Sequence[ModelCard]]
+    upscalers: Registry[Upscaler] = field(default_factory=lambda: Registry("upscaler", ()))
 
     def models(self) -> Registry[ModelCard]:
         """The models found now, the default one first."""

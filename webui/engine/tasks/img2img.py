@@ -5,8 +5,20 @@ from __future__ import annotations
 from PIL import Image
 
 from webui.engine.tasks.conditions import condition
-from webui.engine.tasks.controls import COMMON, IMAGE, PROMPTS, STRENGTH
-from webui.types import Decode, Encode, GenerationRequest, Group, LoadModel, Studio, Task, TaskRun
+from webui.types import (
+    COMMON,
+    IMAGE,
+    PROMPTS,
+    STRENGTH,
+    Decode,
+    Encode,
+    GenerationRequest,
+    Group,
+    LoadModel,
+    Studio,
+    Task,
+    TaskRun,
+)
 
 __all__ = ["IMG2IMG", "last_sigmas"]
 

@@ -15,10 +15,14 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from webui.engine.tasks.conditions import seen_by_inpainting
-from webui.engine.tasks.controls import COMMON, IMAGE, INPAINTING, MASK, PROMPTS
 from webui.engine.tasks.img2img import last_sigmas
 from webui.errors import RequestError
 from webui.types import (
+    COMMON,
+    IMAGE,
+    INPAINTING,
+    MASK,
+    PROMPTS,
     Call,
     Decode,
     Denoised,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from webui.engine.tasks.conditions import condition
-from webui.engine.tasks.controls import COMMON, PROMPTS
-from webui.types import Decode, GenerationRequest, LoadModel, Studio, Task, TaskRun
+from webui.types import COMMON, PROMPTS, Decode, GenerationRequest, LoadModel, Studio, Task, TaskRun
 
 __all__ = ["TXT2IMG"]
 

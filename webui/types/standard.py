@@ -1,8 +1,9 @@
-"""The controls that the built-in tasks share, as data; names, labels and ranges are A1111's."""
+"""The controls that tasks share, as data; names, labels and ranges are A1111's."""
 
 from __future__ import annotations
 
-from webui.types import (
+from webui.types.controls import Choice, Group, Mask, Number, Picture, Seed, Switch, Text
+from webui.types.requests import (
     CFG_MAX,
     FILLS,
     PICTURES_MAX,
@@ -10,14 +11,6 @@ from webui.types import (
     SIZE_MIN,
     SIZE_STEP,
     STEPS_MAX,
-    Choice,
-    Group,
-    Mask,
-    Number,
-    Picture,
-    Seed,
-    Switch,
-    Text,
 )
 
 __all__ = ["COMMON", "IMAGE", "INPAINTING", "MASK", "PROMPTS", "STRENGTH"]

@@ -1,0 +1,161 @@
+"""Jobs and extensions as faces see them: states at one moment, and the two objects that faces talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from webui.types.models import Model, ModelCard
+from webui.types.parts import Animation
+from webui.types.requests import GenerationRequest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "EngineFace",
+    "ExtensionStatus",
+    "ExtensionsFace",
+    "Finished",
+    "JobState",
+    "JobStatus",
+    "SavedPicture",
+]
+
+JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPicture:
+    """A finished picture on disk. `parameters` is its infotext."""
+
+    path: Path
+    seed: int
+    width: int
+    height: int
+    parameters: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """A picture as it leaves the engine, before it is on disk; all that an infotext needs.
+
+    `scheduler` is the schedule that `automatic` resolved to. `model` is None where the task loaded none, and
+    `sampled` False where it ran no sampler. `notes` are further keys of the infotext: what extensions did.
+    `seconds` counts the job so far.
+    """
+
+    job: str
+    request: GenerationRequest
+    index: int
+    seed: int
+    picture: Image | Animation
+    model: Model | None
+    scheduler: str
+    seconds: float
+    sampled: bool = True
+    notes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job at one moment. `version` grows with every change, so that `wait` can say "newer than".
+
+    `position` is 0 when it runs, else its place in the queue from 1. `step` of `steps` is the slowest
+    picture's; `progress` is 0..1 over all pictures. `note` tells what is being waited for ("" when
+    nothing is), `error` why it failed. `seconds` counts from its first call.
+    """
+
+    id: str
+    state: JobState
+    version: int
+    request: GenerationRequest
+    position: int = 0
+    step: int = 0
+    steps: int = 0
+    progress: float = 0.0
+    eta_s: float | None = None
+    seconds: float = 0.0
+    note: str = ""
+    error: str | None = None
+    pictures: tuple[SavedPicture, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("done", "failed", "cancelled")
+
+
+class EngineFace(Protocol):
+    """The engine as page, API and command line see it. Every method returns at once but `wait`, and
+    may be called from any thread (`submit` may take a while). An unknown job id raises `RequestError`."""
+
+    def submit(self, request: GenerationRequest) -> str:
+        """Queues a job and gives its id. Extensions' `change_request` hooks run here, so it may take a while:
+        not for an event loop's own thread. What they refuse raises `EaselError`."""
+        ...
+
+    def status(self, job_id: str) -> JobStatus: ...
+
+    def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
+        """The status as soon as its version is above `after`, or after `timeout_s` seconds."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """Ends the job at its next call; pictures that are finished stay."""
+        ...
+
+    def preview(self, job_id: str) -> Image | None:
+        """What the first unfinished picture looks like now, at picture size (at most 512 pixels)."""
+        ...
+
+    def models(self) -> Sequence[ModelCard]:
+        """Every model found, the default one first; needs no torch."""
+        ...
+
+    def describe(self) -> Mapping[str, str]:
+        """Device, dtype, attention in use and why, versions; before torch is loaded each value
+        is what is being waited for."""
+        ...
+
+
+ExtensionState: TypeAlias = Literal["on", "off", "failed", "set aside"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionStatus:
+    """An extension at one moment.
+
+    `source` is its folder or file, or the distribution that it came with. `state` is "off" when it is switched
+    off, "failed" when nothing of it could be loaded, "set aside" after too many errors in this session.
+    `problems` are sentences, the oldest first; `hanging` names the hook that does not return, and since
+    when ("" while none). `restart` says what a restart will change ("" where nothing).
+    `import_s` and `hooks_s` are the seconds spent in importing it and in its hooks so far.
+    """
+
+    name: str
+    source: str
+    bundled: bool
+    state: ExtensionState
+    version: str = ""
+    about: str = ""
+    hooks: tuple[str, ...] = ()
+    import_s: float = 0.0
+    hooks_s: float = 0.0
+    problems: tuple[str, ...] = ()
+    hanging: str = ""
+    restart: str = ""
+
+
+class ExtensionsFace(Protocol):
+    """The extensions as page and command line see them; may be called from any thread."""
+
+    def statuses(self) -> Sequence[ExtensionStatus]:
+        """Every extension that was found, in their order."""
+        ...
+
+    def switch(self, name: str, on: bool) -> ExtensionStatus:
+        """Switches one on or off, for later starts too; an unknown name raises `RequestError`."""
+        ...

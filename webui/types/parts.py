@@ -1,0 +1,248 @@
+"""What the engine is made of, built-in or an extension's alike: samplers, schedules, tasks and what goes around them.
+
+All are values that name a function. Functions called "a task" here are generators that yield calls and receive
+their replies; where there is nothing to yield, a plain function that returns the result will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from webui.types.calls import Call, Condition, Denoise
+from webui.types.controls import Control, Group
+from webui.types.models import Model
+from webui.types.requests import GenerationRequest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+__all__ = [
+    "UNCOND",
+    "Animation",
+    "Conditioner",
+    "NoiseSource",
+    "Parts",
+    "Places",
+    "PostProcessor",
+    "Sampler",
+    "SamplerRun",
+    "Schedule",
+    "Studio",
+    "Task",
+    "TaskRun",
+    "Upscaler",
+    "Wrapper",
+]
+
+UNCOND = "uncond"  # a sampler that yields (x, sigma, UNCOND) receives (denoised, uncond)
+
+NoiseSource: TypeAlias = "Callable[[float, float], Tensor]"
+SamplerRun: TypeAlias = "Generator[tuple[Any, ...], Any, Tensor]"
+TaskRun: TypeAlias = "Generator[Call, Any, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """A sampler: `make(x, sigmas, noise, **options)` is a generator that yields `(x, sigma)`, receives
+    the denoised latent and returns the final one. See docs/samplers.md.
+
+    `schedule` is what `automatic` means for it. `options` are the names of keyword arguments that the
+    request may set ("eta"). `calls(steps)` says how many calls a run makes, or None when it cannot tell.
+    """
+
+    name: str
+    make: Callable[..., SamplerRun]
+    schedule: str = "uniform"
+    aliases: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    calls: Callable[[int], int | None] = lambda steps: steps
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A noise schedule: `make(n, sigma_min, sigma_max, model_sigmas, **options)` gives n sigmas,
+    descending, and a final 0.0. `label` is what menus show."""
+
+    name: str
+    make: Callable[..., list[float]]
+    label: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A kind of job: `make(request, studio)` is a task that returns a picture (PIL, or what `Decode`
+    replied) or an `Animation`. One run makes one picture.
+
+    Its `controls` are drawn by every face; `label` names its tab, `info` says what it does in a line.
+    `samples`: it runs a sampler, so the controls of conditioners and denoise wrappers belong to it.
+    """
+
+    name: str
+    label: str
+    make: Callable[[GenerationRequest, Studio], TaskRun]
+    controls: tuple[Control | Group, ...] = ()
+    info: str = ""
+    samples: bool = True
+
+    def flat_controls(self) -> tuple[Control, ...]:
+        """Its controls, groups opened, in order."""
+        found: list[Control] = []
+        for item in self.controls:
+            found.extend(item.controls if isinstance(item, Group) else (item,))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Animation:
+    """A moving picture: RGB frames of one size, each shown for `frame_ms`; `loop` plays it for ever."""
+
+    frames: tuple[Image, ...]
+    frame_ms: int = 100
+    loop: bool = True
+    format: Literal["webp", "gif"] = "webp"
+
+
+@dataclass(frozen=True, slots=True)
+class Conditioner:
+    """Adds to what a sampler is steered by: `prepare(request, studio, cond)` is a task that returns the
+    changed `Condition`, or None to leave it (a plain function may say so at once).
+
+    It runs at the start of every sampling, in the order (`priority`, extension's name), after the prompts
+    are encoded; `cond.size` is then known. Its `controls` appear in a group named `label` (or `name`) in the
+    tabs of `tasks`, empty meaning every task that samples.
+    """
+
+    name: str
+    prepare: Callable[[GenerationRequest, Studio, Condition], Any]
+    controls: tuple[Control, ...] = ()
+    label: str = ""
+    tasks: tuple[str, ...] = ()
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PostProcessor:
+    """Changes finished pictures: `process(picture, request, studio)` is a task from an RGB picture to an
+    RGB picture, or None to leave it. Frames of an animation are given one by one.
+
+    Several run in the order (`priority`, extension's name). Controls and `tasks` as a `Conditioner`'s; empty
+    `tasks` means every task.
+    """
+
+    name: str
+    process: Callable[[Image, GenerationRequest, Studio], Any]
+    controls: tuple[Control, ...] = ()
+    label: str = ""
+    tasks: tuple[str, ...] = ()
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Upscaler:
+    """A way to make pictures larger: `upscale(picture, scale, studio)` is a task from an RGB picture to a
+    larger one. What it returns is brought to exactly `scale` times the size by Lanczos."""
+
+    name: str
+    upscale: Callable[[Image, float, Studio], Any]
+    label: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """A `wrap_denoise` hook as the engine sees it: `wrap(call, request)` is a task that answers `call`
+    with a `Denoised`, or None to let the call pass. `name` is the extension's."""
+
+    name: str
+    wrap: Callable[[Denoise, GenerationRequest], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that the engine is made of, by the names that requests use; lists are in the order they run."""
+
+    tasks: Mapping[str, Task]
+    samplers: Mapping[str, Sampler]
+    schedules: Mapping[str, Schedule]
+    upscalers: Mapping[str, Upscaler] = field(default_factory=lambda: MappingProxyType({}))
+    conditioners: Sequence[Conditioner] = ()
+    postprocessors: Sequence[PostProcessor] = ()
+    wrappers: Sequence[Wrapper] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where files lie. `models_dirs` are searched in order."""
+
+    data_dir: Path
+    models_dirs: tuple[Path, ...]
+    outputs_dir: Path
+
+    def files(self, folder: str, *suffixes: str) -> list[Path]:
+        """Every file under `folder` of any models folder whose name ends in one of `suffixes` (".safetensors"),
+        by name; of two with one name the first."""
+        found: dict[str, Path] = {}
+        for models in self.models_dirs:
+            for path in sorted((models / folder).rglob("*")):
+                if path.suffix.lower() in suffixes and path.is_file():
+                    found.setdefault(path.relative_to(models / folder).as_posix(), path)
+        return [found[name] for name in sorted(found)]
+
+
+class Studio(Protocol):
+    """What a task may ask for while it runs. One a picture.
+
+    Tensors that it gives are fp32 on the device, so that a task imports no torch.
+    """
+
+    @property
+    def index(self) -> int:
+        """Which picture of the job this is, from 0."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """This picture's own seed."""
+        ...
+
+    def sigmas(self, model: Model, scheduler: str, steps: int) -> list[float]:
+        """The schedule's noise levels, descending, then 0.0. `automatic` is the sampler's usual one."""
+        ...
+
+    def noise(self, seed: int, shape: tuple[int, ...]) -> Tensor:
+        """Unit Gaussian noise, drawn on the CPU: the first draw of `seed`; a sampler's draws follow it."""
+        ...
+
+    def sample(
+        self,
+        sampler_name: str,
+        x: Tensor,
+        sigmas: Sequence[float],
+        cond: Condition,
+        *,
+        part: tuple[int, int] = (0, 1),
+    ) -> Generator[Call, Any, Tensor]:
+        """Runs a sampler from `x` [C, h, w] with classifier-free guidance; returns the final latent.
+
+        Conditioners prepare `cond` first; every call goes through the denoise wrappers. `part` says which
+        sampling of how many of the same length this is, for progress only.
+        """
+        ...
+
+    def upscale(self, name: str, picture: Image, scale: float) -> Generator[Call, Any, Image]:
+        """`picture` at `scale` times its size by the upscaler of that name."""
+        ...
+
+    def pixels(self, picture: Image) -> Tensor:
+        """An RGB picture as [3, H, W] in -1..1, an L picture (a mask) as [1, H, W] in 0..1."""
+        ...
+
+    def picture(self, decoded: Tensor) -> Image:
+        """What `Decode` replied, or what `pixels` gave for an RGB picture, as an RGB picture."""
+        ...
