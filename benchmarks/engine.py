@@ -164,23 +164,21 @@ def started(dtype: str) -> tuple[Any, Any]:
     from webui.engine.samplers import SAMPLERS
     from webui.engine.schedules import SCHEDULES
     from webui.engine.tasks import TASKS
-    from webui.types import Finished, SavedPicture
+    from webui.types import Finished, LoadModel, Parts, SavedPicture
 
     def keep(finished: Finished) -> SavedPicture:
         return SavedPicture(Path(), finished.seed, *finished.picture.size, "")
 
     engine = Engine(
         lambda: list_models([ROOT / "models"]),
-        SAMPLERS,
-        SCHEDULES,
-        TASKS,
+        Parts(TASKS, SAMPLERS, SCHEDULES),
         keep,
         EngineOptions(dtype=dtype),
     )
     engine.start()
     end(engine, engine.submit(request(0, 1, 0)))
     runner: Any = engine._runner
-    return engine, runner.networks(runner.resident("starter"))
+    return engine, runner.networks(runner.resident(LoadModel("starter")))
 
 
 def diffusers_pipeline(networks: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,8 @@ from webui.engine.engine import Engine, EngineOptions
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
-from webui.types import Finished, GenerationRequest, JobStatus, SavedPicture
+from webui.engine.upscalers import UPSCALERS
+from webui.types import Finished, GenerationRequest, JobStatus, Parts, SavedPicture
 
 
 @pytest.fixture(scope="session")
@@ -57,23 +58,35 @@ class Bench:
 
 @pytest.fixture
 def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
-    """Starts engines, in fp32 unless told otherwise, and stops them after the test."""
+    """Starts engines, in fp32 unless told otherwise, and stops them after the test.
+
+    Keywords are fields of `Parts` (`samplers=`, `conditioners=` ...), of `EngineOptions`, or the engine's own
+    `change` and `saved`.
+    """
     benches: list[Bench] = []
 
-    def make(tasks=TASKS, samplers=SAMPLERS, **options) -> Bench:
+    def make(**given) -> Bench:
+        known = {f.name for f in fields(Parts)}
+        built_in = {
+            "tasks": TASKS,
+            "samplers": SAMPLERS,
+            "schedules": SCHEDULES,
+            "upscalers": UPSCALERS,
+        }
+        parts = Parts(**{**built_in, **{k: given.pop(k) for k in known & given.keys()}})
+        hooks = {k: given.pop(k) for k in ("change", "saved") if k in given}
+
         def save(finished: Finished) -> SavedPicture:
             bench.finished.append(finished)
-            return SavedPicture(
-                models_dir / "unused.png", finished.seed, *finished.picture.size, ""
-            )
+            first = getattr(finished.picture, "frames", [finished.picture])[0]
+            return SavedPicture(models_dir / "unused.png", finished.seed, *first.size, "")
 
         engine = Engine(
             lambda: list_models([models_dir]),
-            samplers,
-            SCHEDULES,
-            tasks,
+            parts,
             save,
-            EngineOptions(**{"device": "cpu", "dtype": "float32", **options}),
+            EngineOptions(**{"device": "cpu", "dtype": "float32", **given}),
+            **hooks,
         )
         bench = Bench(engine)
         benches.append(bench)

@@ -55,7 +55,7 @@ def test_model_tells_what_tasks_need(folder):
     torch.testing.assert_close(
         torch.tensor(model.sigmas).double(), ((1 - alphas) / alphas).sqrt(), rtol=5e-5, atol=0
     )  # fmt: skip (theirs are float32)
-    assert networks.prediction == "v_prediction"
+    assert networks.model.prediction == "v_prediction"
     assert networks.scaling_factor == 0.18215
 
 

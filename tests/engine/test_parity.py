@@ -28,7 +28,9 @@ from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.studio import PictureStudio
 from webui.engine.tasks import TASKS
-from webui.types import Decode, GenerationRequest
+from webui.types import Decode, GenerationRequest, Parts
+
+PARTS = Parts(TASKS, SAMPLERS, SCHEDULES)
 
 # Of the largest value. Measured: 2.3e-5 (exponential), 1.5e-5 (x0 prediction), else below 5e-6.
 TOLERANCE = 5e-5
@@ -72,7 +74,7 @@ def ours(runner, task, **values):
     request = GenerationRequest(
         task=task, prompt=PROMPT, negative_prompt=NEGATIVE, seed=SEED, width=WIDTH, height=HEIGHT,
         **{**given, **values})  # fmt: skip
-    studio = PictureStudio(request, 0, SAMPLERS, SCHEDULES, torch.device("cpu"))
+    studio = PictureStudio(request, 0, PARTS, torch.device("cpu"))
     run_alone(TASKS[task].make(request, studio), runner)
     return runner.latent, runner.decoded
 
@@ -170,7 +172,7 @@ def test_prompts_of_several_chunks_are_diffusers_with_the_same_embeddings(runner
     request = GenerationRequest(
         task="txt2img", model="epsilon", sampler_name="Euler", scheduler="uniform", steps=4, cfg_scale=7.5,
         prompt=long, negative_prompt=NEGATIVE, seed=SEED, width=WIDTH, height=HEIGHT)  # fmt: skip
-    studio = PictureStudio(request, 0, SAMPLERS, SCHEDULES, torch.device("cpu"))
+    studio = PictureStudio(request, 0, PARTS, torch.device("cpu"))
     run_alone(TASKS["txt2img"].make(request, studio), runner)
     expected = pipe(
         prompt_embeds=cond.detach(), negative_prompt_embeds=uncond.detach(), width=WIDTH, height=HEIGHT,

@@ -8,7 +8,7 @@ from webui.engine.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.errors import CapacityError
-from webui.types import Denoise, EncodeText, Row
+from webui.types import Denoise, EncodeText, LoadModel, Row
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def denoise(runner, model, seed: int, sigma: float, scale: float) -> Denoise:
 
 def test_calls_at_different_levels_and_scales_share_one_unet_call(runner):
     with torch.inference_mode():
-        model = runner.load("tiny")
+        model = runner.load(LoadModel("tiny"))
         kinds = ((1, 14.0, 7.0), (2, 3.0, 1.0), (3, 0.05, 2.5))
         calls = [denoise(runner, model, *kind) for kind in kinds]
         alone = [runner.run([call])[0] for call in calls]
@@ -38,7 +38,7 @@ def test_calls_at_different_levels_and_scales_share_one_unet_call(runner):
 
 def test_the_reply_is_the_weighted_sum_of_its_rows(runner):
     with torch.inference_mode():
-        model = runner.load("tiny")
+        model = runner.load(LoadModel("tiny"))
         call = denoise(runner, model, 1, 2.0, 5.0)
         reply = runner.run([call])[0]
         single = [
@@ -54,7 +54,7 @@ def test_the_reply_is_the_weighted_sum_of_its_rows(runner):
 
 def test_an_encoded_prompt_is_kept(runner):
     with torch.inference_mode():
-        model = runner.load("tiny")
+        model = runner.load(LoadModel("tiny"))
         first = runner.run([EncodeText(model, "a dog", "")])[0].text
         assert runner.run([EncodeText(model, "a dog", "")])[0].text is first
         assert runner.run([EncodeText(model, "a dog", "red")])[0].text is not first
@@ -63,7 +63,7 @@ def test_an_encoded_prompt_is_kept(runner):
 def test_too_little_memory_is_said(runner):
     """A latent whose attention would take terabytes."""
     with torch.inference_mode():
-        model = runner.load("tiny")
+        model = runner.load(LoadModel("tiny"))
         call = denoise(runner, model, 1, 1.0, 1.0)
         huge = torch.empty(1).expand(4, 2**19, 2**19)
         with pytest.raises(CapacityError, match="not enough memory"):

@@ -5,17 +5,19 @@ Knows tensors and diffusers' `Attention` modules; knows no request. Kernels take
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from webui.errors import ModelFileError
+from webui.errors import EaselError, ExtensionError, ModelFileError
+from webui.types import Patch
 
-__all__ = ["Attention", "Processor", "choose", "install", "sdpa"]
+__all__ = ["Attention", "Patching", "Processor", "choose", "fault_of", "install", "sdpa"]
 
 Kernel = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 HOPPER = (9, 0)  # from here on PyTorch's own choice (cuDNN) is the faster one
@@ -86,15 +88,70 @@ def _first_line(fault: Exception) -> str:
     return next(iter(str(fault).splitlines()), type(fault).__name__).strip()
 
 
+class Patching:
+    """The patches of the U-Net call that is being made. The runner sets them, the processors look.
+
+    `whole` hold for every row of the call, `rows` for the rows with those numbers.
+    """
+
+    def __init__(self) -> None:
+        self.whole: tuple[Patch, ...] = ()
+        self.rows: Mapping[tuple[Patch, ...], Sequence[int]] = {}
+
+    def attend(
+        self, layer: str, q: Tensor, k: Tensor, v: Tensor, kernel: Callable[..., Tensor]
+    ) -> Tensor:
+        """A layer's attention [R, T, heads, d], as far as patches change it."""
+        attend = _patched(layer, self.whole, kernel)
+        out = attend(q, k, v)
+        for patches, rows in self.rows.items():
+            other = _patched(layer, patches, attend)
+            if other is not attend:
+                out[rows] = other(q[rows], k[rows], v[rows]).to(out.dtype)
+        return out
+
+
+def _patched(
+    layer: str, patches: Sequence[Patch], attend: Callable[..., Tensor]
+) -> Callable[..., Tensor]:
+    """`attend` inside the patches that touch the layer, the first one innermost."""
+    for patch in patches:
+        if patch.touches(layer):
+            attend = partial(_named, layer, patch, attend)
+    return attend
+
+
+def _named(
+    layer: str, patch: Patch, attend: Callable[..., Tensor], q: Tensor, k: Tensor, v: Tensor
+) -> Tensor:
+    try:
+        return patch.attention(layer, q, k, v, attend)
+    except (EaselError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # the boundary: an extension's fault has its name
+        raise fault_of(patch, error) from error
+
+
+def fault_of(patch: Patch, error: Exception) -> ExtensionError:
+    """The error of a patch, with the name of the extension that it came with."""
+    owner = type(patch).__module__.removeprefix("extensions.").split(".")[0]
+    what = f"{type(error).__name__}: {error}"
+    return ExtensionError(owner, f"patch {type(patch).__name__}", what)
+
+
 class Processor:
     """diffusers' attention processor for the self and cross attention of SD U-Nets and the VAE's middle block.
 
-    Equal to diffusers' `AttnProcessor2_0` but for three things: the kernel is ours to choose, the heads need
-    not be transposed for kernels that take [B, T, heads, d], and dividing by 1 is skipped.
+    Equal to diffusers' `AttnProcessor2_0` but for four things: the kernel is ours to choose, patches may change
+    it, the heads need not be transposed for kernels that take [B, T, heads, d], and dividing by 1 is skipped.
     """
 
-    def __init__(self, attention: Attention) -> None:
+    def __init__(
+        self, attention: Attention, layer: str = "", patching: Patching | None = None
+    ) -> None:
         self.attention = attention
+        self.layer = layer
+        self.patching = patching
 
     def __call__(
         self,
@@ -120,7 +177,7 @@ class Processor:
             y.unflatten(-1, (attn.heads, -1))
             for y in (attn.to_q(x), attn.to_k(context), attn.to_v(context))
         )
-        x = attn.to_out[0](self.attention.kernel(q, k, v, attn.scale).flatten(2))
+        x = attn.to_out[0](self._attend(q, k, v, attn.scale).flatten(2))
 
         if residual.ndim == 4:
             x = x.transpose(1, 2).reshape(residual.shape)
@@ -130,9 +187,19 @@ class Processor:
             x = x / attn.rescale_output_factor
         return x
 
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+        patching = self.patching
+        if patching is None or not (patching.whole or patching.rows):
+            return self.attention.kernel(q, k, v, scale)
 
-def install(module: nn.Module, attention: Attention) -> None:
-    """Makes every attention of a U-Net or VAE use `attention`.
+        def kernel(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return self.attention.kernel(q, k, v, scale)
+
+        return patching.attend(self.layer, q, k, v, kernel)
+
+
+def install(module: nn.Module, attention: Attention, patching: Patching | None = None) -> None:
+    """Makes every attention of a U-Net or VAE use `attention`, and look at `patching` at each call.
 
     An attention of a kind that `Processor` does not compute raises `ModelFileError`.
     """
@@ -150,4 +217,4 @@ def install(module: nn.Module, attention: Attention) -> None:
             raise ModelFileError(
                 f"attention {name!r} has {', '.join(unknown)}: not of an SD 1 kind"
             )
-        layer.set_processor(Processor(attention))
+        layer.set_processor(Processor(attention, name, patching))

@@ -11,13 +11,14 @@ torch is imported on the loop's thread, so that whoever starts the engine can an
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,13 @@ from webui.types import (
     GenerationRequest,
     JobStatus,
     LoadModel,
+    LoadNetwork,
     Model,
     ModelCard,
-    Sampler,
+    Network,
+    Parts,
+    RunNetwork,
     SavedPicture,
-    Schedule,
-    Task,
 )
 
 if TYPE_CHECKING:
@@ -68,23 +70,27 @@ class EngineOptions:
 
 
 class Engine:
-    """See `webui.types.EngineFace` for what the faces use. `start` before, `stop` after."""
+    """See `webui.types.EngineFace` for what the faces use. `start` before, `stop` after.
+
+    `save` puts a finished picture on disk; then `saved` hears of it, with the request without its pictures
+    (both on the saving thread). `change` is what becomes of a request when it is accepted.
+    """
 
     def __init__(
         self,
         list_models: Callable[[], Sequence[ModelCard]],
-        samplers: Mapping[str, Sampler],
-        schedules: Mapping[str, Schedule],
-        tasks: Mapping[str, Task],
+        parts: Parts,
         save: Callable[[Finished], SavedPicture],
         options: EngineOptions,
+        change: Callable[[GenerationRequest], GenerationRequest] = lambda request: request,
+        saved: Callable[[SavedPicture, GenerationRequest], None] = lambda picture, request: None,
     ) -> None:
         self.models = list_models
-        self._samplers = samplers
-        self._schedules = schedules
-        self._tasks = tasks
-        self._save = save
+        self._parts = parts
+        self._write = save
         self._options = options
+        self._change = change
+        self._heard = saved
         self._changed = threading.Condition(threading.RLock())
         self._jobs: dict[str, Job] = {}  # in the order they came
         self._arrived: deque[tuple[PictureRun, Callable[[], Any]]] = deque()
@@ -117,6 +123,7 @@ class Engine:
                 self._end(job, "cancelled", "Easel was stopped before this was finished")
 
     def submit(self, request: GenerationRequest) -> str:
+        request = self._change(request)
         with self._changed:
             if self._stopping:
                 raise EaselError("Easel is stopping and takes no more requests")
@@ -204,7 +211,7 @@ class Engine:
         if (
             first is not None
         ):  # so that the first request finds it; a fault is told to who asks for it
-            self._loader.submit(self._runner.load, first)
+            self._loader.submit(self._runner.load, LoadModel(first))
         self._tell("")
         log.info("engine ready: %s", dict(self.describe()))
 
@@ -258,6 +265,7 @@ class Engine:
         return min(started, key=lambda job: job.active).next_run() if started else None
 
     def _begin_picture(self, run: PictureRun) -> None:
+        from webui.engine.finishing import finished_picture
         from webui.engine.studio import PictureStudio
 
         assert self._runner is not None
@@ -266,8 +274,8 @@ class Engine:
             job.state, job.started_s = "running", time.monotonic()
             self._bump(job)
         device = self._runner.placement.device
-        studio = PictureStudio(request, run.index, self._samplers, self._schedules, device)
-        run.task = self._tasks[request.task].make(request, studio)
+        studio = PictureStudio(request, run.index, self._parts, device)
+        run.task = finished_picture(request, studio, self._parts)
         self._advance(run, None)
 
     def _answers(self, batch: list[PictureRun]) -> list[Any]:
@@ -293,8 +301,8 @@ class Engine:
         if isinstance(reply, Exception):
             self._fail(run.job, reply)
             return
-        if isinstance(call, Denoise):
-            self._saw(run, call, reply.denoised)
+        if isinstance(call, Denoise | RunNetwork):
+            self._saw(run, call, reply)
         try:
             following = run.task.send(reply)
         except StopIteration as stop:
@@ -304,9 +312,9 @@ class Engine:
         else:
             self._take(run, following)
 
-    def _saw(self, run: PictureRun, call: Denoise, denoised: Any) -> None:
+    def _saw(self, run: PictureRun, call: Denoise | RunNetwork, reply: Any) -> None:
         with self._changed:
-            run.saw(call, denoised)
+            run.saw(call, reply)
             if not run.job.sampling_s:
                 run.job.sampling_s = time.monotonic()
             self._bump(run.job)
@@ -314,13 +322,14 @@ class Engine:
     def _take(self, run: PictureRun, call: Call) -> None:
         """Puts a task's call where it will be answered."""
         assert self._runner is not None
-        if isinstance(call, LoadModel):
-            model = self._runner.resident(call.name)
-            if model is not None:
-                self._loaded(run, model)
+        if isinstance(call, LoadModel | LoadNetwork):
+            loaded = self._runner.resident(call)
+            if loaded is not None:
+                self._loaded(run, loaded)
                 return
-            self._note_job(run.job, f"Loading model {call.name}")
-            future = self._loader.submit(self._runner.load, call.name)
+            what = call.name if isinstance(call, LoadModel) else os.path.basename(call.key)
+            self._note_job(run.job, f"Loading model {what}")
+            future = self._loader.submit(self._runner.load, call)
             future.add_done_callback(lambda done: self._arrive(run, done.result))
             return
         with self._changed:
@@ -338,37 +347,43 @@ class Engine:
         except Exception as error:  # the boundary: loading and saving fail their own job
             self._fail(run.job, error)
             return
-        if isinstance(brought, Model):
+        if isinstance(brought, SavedPicture):
+            self._saved(run, brought)
+        else:
             self._note_job(run.job, "")
             self._loaded(run, brought)
-        else:
-            self._saved(run, brought)
 
-    def _loaded(self, run: PictureRun, model: Model) -> None:
-        run.model = model
-        self._advance(run, model)
+    def _loaded(self, run: PictureRun, loaded: Model | Network) -> None:
+        if isinstance(loaded, Model):
+            run.model = loaded
+        self._advance(run, loaded)
 
     def _finish(self, run: PictureRun, result: Any) -> None:
-        """A task has returned its picture: off to be saved."""
-        from webui.engine.studio import as_picture
-
-        job, request, model = run.job, run.job.request, run.model
+        """A picture is finished: off to be saved."""
+        job, request = run.job, run.job.request
         run.task = None
-        assert model is not None
-        sampler = self._samplers[request.sampler_name]
+        picture, notes = result
+        sampler = self._parts.samplers[request.sampler_name]
         finished = Finished(
             job=job.id,
             request=request,
             index=run.index,
             seed=request.seed_of(run.index),
-            picture=as_picture(result),
-            model=model,
-            scheduler=resolve(request.scheduler, sampler, self._schedules).name,
+            picture=picture,
+            model=run.model,
+            scheduler=resolve(request.scheduler, sampler, self._parts.schedules).name,
             seconds=job.seconds(),
+            sampled=run.sampled,
+            notes=notes,
         )
         run.made = True
         future = self._saver.submit(self._save, finished)
         future.add_done_callback(lambda done: self._arrive(run, done.result))
+
+    def _save(self, finished: Finished) -> SavedPicture:
+        saved = self._write(finished)
+        self._heard(saved, finished.request.without_pictures())
+        return saved
 
     def _saved(self, run: PictureRun, saved: SavedPicture) -> None:
         job = run.job
@@ -392,7 +407,7 @@ class Engine:
     def _end(self, job: Job, state: Any, error: str | None = None) -> None:
         job.state, job.error, job.note = state, error, ""
         job.ended_s = time.monotonic()
-        job.request = replace(job.request, image=None, mask=None)  # its status is told for long
+        job.request = job.request.without_pictures()  # its status is told for long
         for run in job.runs:
             run.close()
         self._bump(job)

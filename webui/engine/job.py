@@ -16,6 +16,7 @@ from webui.types import (
     JobState,
     JobStatus,
     Model,
+    RunNetwork,
     SavedPicture,
     TaskRun,
 )
@@ -36,6 +37,7 @@ class PictureRun:
     latest: Any = None  # the last denoised latent [C, h, w]
     step: int = 0
     steps: int = 0
+    sampled: bool = False  # whether a UNet call was made for it
     made: bool = False
 
     def close(self) -> None:
@@ -44,11 +46,14 @@ class PictureRun:
             self.task.close()
         self.task = self.call = self.latest = None
 
-    def saw(self, call: Denoise, denoised: Any) -> None:
-        """Notes the progress of a sampling."""
-        self.latest = denoised
-        self.steps = call.steps
-        self.step = max(self.step, call.step + 1)
+    def saw(self, call: Denoise | RunNetwork, reply: Any) -> None:
+        """Notes the progress of a sampling, or of the steps that an extension's network makes."""
+        if isinstance(call, Denoise):
+            self.latest = reply.denoised
+            self.sampled = True
+        if call.steps:
+            before = self.step if call.steps == self.steps else 0
+            self.step, self.steps = max(before, call.step + 1), call.steps
 
     @property
     def progress(self) -> float:

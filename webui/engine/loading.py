@@ -41,18 +41,18 @@ log = logging.getLogger(__name__)
 class Networks:
     """A loaded model. `scaling_factor` is between the VAE's latents and the U-Net's.
 
-    `notes` are sentences about what had to be changed while it ran. Everything here belongs to the thread that owns
-    the device.
+    `patching` is what the U-Net's attention looks at. `notes` are sentences about what had to be changed while it
+    ran. Everything here belongs to the thread that owns the device.
     """
 
     model: Model
     unet: Any
     vae: Any
     text: TextEncoder
-    prediction: str
     scaling_factor: float
     preview: PreviewMap
     placement: Placement
+    patching: attention.Patching
     notes: list[str] = field(default_factory=list)
 
 
@@ -75,9 +75,10 @@ def load(card: ModelCard, placement: Placement) -> Networks:
     unet = _network(folder, "unet", UNet2DConditionModel.from_config, device, dtype)
     autoencoder = _network(folder, "vae", AutoencoderKL.from_config, device, placement.vae_dtype)
     text = _text(folder, device, dtype)
+    patching = attention.Patching()
     for part, network in (("unet", unet), ("vae", autoencoder)):
         try:
-            attention.install(network, placement.attention)
+            attention.install(network, placement.attention, patching if part == "unet" else None)
         except ModelFileError as fault:
             raise ModelFileError(f"{folder / part}: {fault}") from fault
 
@@ -88,10 +89,12 @@ def load(card: ModelCard, placement: Placement) -> Networks:
         sigmas=_sigmas(folder, scheduler),
         downscale=2 ** (len(autoencoder.config.block_out_channels) - 1),
         hash=_hash(checkpoints.weight_files(folder, "unet")),
+        prediction=prediction,
+        context_dim=int(unet.config.cross_attention_dim),
     )
     scaling = float(autoencoder.config.scaling_factor)
     blank = PreviewMap(((0.0, 0.0, 0.0),) * card.latent_channels, (0.5, 0.5, 0.5))
-    networks = Networks(model, unet, autoencoder, text, prediction, scaling, blank, placement)
+    networks = Networks(model, unet, autoencoder, text, scaling, blank, placement, patching)
     networks.preview = _preview(networks, folder / checkpoints.BESIDE)
     return networks
 

@@ -7,7 +7,8 @@ runs beside (reading a file must not hold up the pictures that are being made).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any
 
@@ -15,7 +16,9 @@ import torch
 from torch import Tensor
 
 from webui.engine import vae
+from webui.engine.attention import fault_of
 from webui.engine.denoiser import PREDICTIONS, input_scale, timestep
+from webui.engine.guests import Guests
 from webui.engine.loading import Networks, load
 from webui.engine.placement import Placement
 from webui.errors import CapacityError, RequestError
@@ -28,8 +31,12 @@ from webui.types import (
     Encode,
     EncodeText,
     LoadModel,
+    LoadNetwork,
     Model,
     ModelCard,
+    Network,
+    Patch,
+    RunNetwork,
     TextCondition,
 )
 
@@ -49,6 +56,7 @@ class Runner:
         placement: Placement,
     ) -> None:
         self.placement = placement
+        self.guests = Guests(placement)
         self.calls = 0  # UNet calls made, and the rows in them: how full the batches are
         self.rows = 0
         self._list_models = list_models
@@ -58,13 +66,18 @@ class Runner:
 
     # --- models -----------------------------------------------------------------------------------
 
-    def resident(self, name: str) -> Model | None:
-        """The model if it is in memory."""
-        networks = self._networks.get(name)
+    def resident(self, call: LoadModel | LoadNetwork) -> Model | Network | None:
+        """What `call` asks for, if it is in memory."""
+        if isinstance(call, LoadNetwork):
+            return self.guests.resident(call)
+        networks = self._networks.get(call.name)
         return networks.model if networks else None
 
-    def load(self, name: str) -> Model:
-        """Makes a model resident. Raises `ModelFileError` as `loading.load` does."""
+    def load(self, call: LoadModel | LoadNetwork) -> Model | Network:
+        """Makes a model or an extension's network resident; raises as `loading.load` and `Guests.load` do."""
+        return self.guests.load(call) if isinstance(call, LoadNetwork) else self._load(call.name)
+
+    def _load(self, name: str) -> Model:
         with self._loading:
             if name not in self._networks:
                 card = next((c for c in self._list_models() if c.name == name), None)
@@ -80,7 +93,7 @@ class Runner:
         """The networks behind a handle, read again if they had to make room."""
         found = self._networks.get(model.name)
         if found is None:
-            self.load(model.name)
+            self._load(model.name)
             found = self._networks[model.name]
         return found
 
@@ -104,8 +117,10 @@ class Runner:
 
     def _run_one(self, call: Call) -> Any:
         match call:
-            case LoadModel():
-                return self.load(call.name)
+            case LoadModel() | LoadNetwork():
+                return self.load(call)
+            case RunNetwork():
+                return self.guests.run(call)
             case EncodeText():
                 return Condition(call.model, self._text(call))
             case Encode():
@@ -135,7 +150,7 @@ class Runner:
         sigmas = [call.sigma for call in calls]
         x = torch.stack([call.x for call in calls])  # [N, C, h, w]
         scale = torch.tensor([input_scale(s) for s in sigmas], device=device)
-        seen = (x * scale.view(-1, 1, 1, 1)).to(dtype)[owner]  # [R, C, h, w]
+        seen = scaled = (x * scale.view(-1, 1, 1, 1)).to(dtype)[owner]  # [R, C, h, w]
         if "concat" in calls[0].inputs:
             extra = torch.stack([call.inputs["concat"] for call in calls]).to(dtype)
             seen = torch.cat([seen, extra[owner]], dim=1)
@@ -145,15 +160,46 @@ class Runner:
         times = [timestep(s, levels) for s in sigmas]
         steps = torch.tensor(times, device=device, dtype=torch.float32)[owner]
 
-        output = networks.unet(seen, steps, context, return_dict=False)[0].float()
+        added = self.guests.residuals([c.adapters for c in calls], owner, scaled, steps, context)
+        down, mid = added or (None, None)
+        with patched(networks, calls):
+            output = networks.unet(
+                seen,
+                steps,
+                context,
+                down_block_additional_residuals=down,
+                mid_block_additional_residual=mid,
+                return_dict=False,
+            )[0].float()
 
         replies, first = [], 0
         for call, latent in zip(calls, x, strict=True):
-            c_skip, c_out = PREDICTIONS[networks.prediction](call.sigma)
+            c_skip, c_out = PREDICTIONS[networks.model.prediction](call.sigma)
             last = first + len(call.rows)
             replies.append(_guided(call, latent * c_skip + output[first:last] * c_out))
             first = last
         return replies
+
+
+@contextmanager
+def patched(networks: Networks, calls: Sequence[Denoise]) -> Iterator[None]:
+    """The UNet as the patches of `calls` want it: those of the calls, which are equal, and those of rows."""
+    rows: dict[tuple[Patch, ...], list[int]] = {}
+    for number, row in enumerate(row for call in calls for row in call.rows):
+        if row.patches:
+            rows.setdefault(row.patches, []).append(number)
+    whole, patching = calls[0].patches, networks.patching
+    with ExitStack() as undo:
+        for patch in whole:
+            try:
+                undo.enter_context(patch.applied(networks.unet))
+            except Exception as error:  # the boundary: an extension's fault has its name
+                raise fault_of(patch, error) from error
+        patching.whole, patching.rows = whole, rows
+        try:
+            yield
+        finally:
+            patching.whole, patching.rows = (), {}
 
 
 def _guided(call: Denoise, predictions: Tensor) -> Denoised:

@@ -5,8 +5,9 @@ Knows keys, row counts and turns; never a tensor, so its tests are in integers.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from webui.types import Call, Denoise
 
@@ -53,6 +54,10 @@ def batch_key(call: Call) -> Hashable | None:
     """UNet calls with equal keys may be made as one; None for every other call, which is made alone."""
     if not isinstance(call, Denoise):
         return None
-    inputs = tuple(sorted((name, tuple(t.shape)) for name, t in call.inputs.items()))
     context = tuple(call.rows[0].context.shape)
-    return (call.model, tuple(call.x.shape), context, inputs, call.patches)
+    adapters = tuple((adapter.network, _shapes(adapter.inputs)) for adapter in call.adapters)
+    return (call.model, tuple(call.x.shape), context, _shapes(call.inputs), call.patches, adapters)
+
+
+def _shapes(inputs: Mapping[str, Any]) -> Hashable:
+    return tuple(sorted((name, tuple(tensor.shape)) for name, tensor in inputs.items()))

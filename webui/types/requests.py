@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +112,12 @@ class GenerationRequest:
         for name in ("inpaint_full_res", "inpainting_mask_invert"):
             if not isinstance(getattr(self, name), bool):
                 raise RequestError(f"{name} {getattr(self, name)!r}: give true or false", name)
+
+    def without_pictures(self) -> GenerationRequest:
+        """The same request, light enough to be kept: pictures, those in `extras` too, are None."""
+        plain = str | int | float | bool | None
+        extras = {k: v if isinstance(v, plain) else None for k, v in self.extras.items()}
+        return replace(self, image=None, mask=None, extras=MappingProxyType(extras))
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`."""
