@@ -234,7 +234,8 @@ class Engine:
                 if pending:
                     self._turn += 1
                     return [waiting[i] for i in choose(pending, ROWS)]
-                self._changed.wait()
+                if not self._arrived:  # what was brought while pictures were started is not told again
+                    self._changed.wait()
 
     def _pending(self, run: PictureRun) -> Pending:
         assert run.call is not None

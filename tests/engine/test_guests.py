@@ -1,0 +1,136 @@
+"""Networks of extensions: run once for a whole batch, each picture with its own inputs and weight, blamed by name."""
+
+import pytest
+import torch
+from torch import nn
+
+from webui.engine import guidance
+from webui.engine.checkpoints import list_models
+from webui.engine.guests import RESIDENT, Guests
+from webui.engine.placement import place
+from webui.engine.runner import Runner
+from webui.engine.scheduler import batch_key
+from webui.errors import ExtensionError
+from webui.types import Adapter, Denoise, EncodeText, LoadModel, LoadNetwork, Network, RunNetwork
+
+SKIPS = (
+    (32, 8),
+    (32, 8),
+    (32, 4),
+    (64, 4),
+)  # channels and side of the tiny UNet's skip connections
+
+
+class Brightener(nn.Module):
+    """Adds each picture's `level` [1, 1, 1] to every skip connection and to the middle; counts its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+        self.seen = []
+
+    def forward(self, x, timesteps, context, level):
+        self.seen.append((tuple(x.shape), tuple(timesteps.shape), tuple(context.shape)))
+        down = [level.expand(-1, c, s, s) * self.gain for c, s in SKIPS]
+        return down, level.expand(-1, 64, 4, 4) * self.gain
+
+
+@pytest.fixture
+def runner(models_dir):
+    return Runner(lambda: list_models([models_dir]), place("cpu", "float32", "auto"))
+
+
+def denoise(runner, seed: int, network: Network | None, level: float = 0.0, weight: float = 1.0):
+    model = runner.load(LoadModel("tiny"))
+    text = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].text
+    x = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2
+    inputs = {"level": torch.full((1, 1, 1), level)}
+    adapters = (Adapter(network, inputs, weight),) if network else ()
+    return Denoise(model, x, 2.0, guidance.rows(text, 4.0), adapters=adapters)
+
+
+def test_pictures_with_other_inputs_and_weights_share_one_call_of_the_network(runner):
+    module = Brightener()
+    with torch.inference_mode():
+        network = runner.load(LoadNetwork("test", "brightener", lambda: module))
+        calls = [denoise(runner, 1, network, 0.3), denoise(runner, 2, network, -0.5, 0.7)]
+        assert batch_key(calls[0]) == batch_key(calls[1])
+        alone = [runner.run([call])[0].denoised for call in calls]
+        module.seen.clear()
+        together = [reply.denoised for reply in runner.run(calls)]
+    assert module.seen == [((4, 4, 8, 8), (4,), (4, 77, 32))]  # rows of both pictures, once
+    for a, b in zip(alone, together, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_residuals_are_what_is_added_to_the_unet(runner):
+    """Against diffusers' own UNet given the same residuals."""
+    with torch.inference_mode():
+        network = runner.load(LoadNetwork("test", "brightener", Brightener))
+        call = denoise(runner, 3, network, 0.4, 0.5)
+        ours = runner.run([call])[0].cond
+        level = torch.tensor(0.2)
+        scaled = call.x[None] / (1 + 2.0**2) ** 0.5
+        sigmas = torch.tensor(call.model.sigmas)
+        step = torch.tensor([sum(float(s < 2.0) for s in sigmas) - 1.0])
+        above = int(step) + 1
+        low, high = sigmas[above - 1].log(), sigmas[above].log()
+        step = step + (torch.tensor(2.0).log() - low) / (high - low)
+        eps = runner.networks(call.model).unet(
+            scaled,
+            step,
+            call.rows[0].context[None],
+            down_block_additional_residuals=[level.expand(1, c, s, s) for c, s in SKIPS],
+            mid_block_additional_residual=level.expand(1, 64, 4, 4),
+        )[0]
+        without = runner.run([denoise(runner, 3, None)])[0].cond
+    torch.testing.assert_close(ours, call.x - 2.0 * eps[0], rtol=1e-4, atol=1e-4)
+    assert (ours - without).abs().max() > 1e-3, "the residuals changed nothing"
+
+
+def test_calls_with_and_without_a_network_do_not_share(runner):
+    network = Network("test", "x")
+    assert batch_key(denoise(runner, 1, network)) != batch_key(denoise(runner, 1, None))
+
+
+def test_a_network_that_cannot_be_built_is_its_extensions_fault(runner):
+    def broken():
+        raise KeyError("conv_in.weight")
+
+    with pytest.raises(ExtensionError, match=r"'painter', network x: KeyError: 'conv_in.weight'"):
+        runner.load(LoadNetwork("painter", "x", broken))
+    with pytest.raises(ExtensionError, match=r"no torch\.nn\.Module"):
+        runner.load(LoadNetwork("painter", "y", lambda: "network"))
+
+
+def test_a_network_that_fails_is_its_extensions_fault(runner):
+    network = runner.load(LoadNetwork("painter", "x", lambda: nn.Linear(3, 3)))
+    with pytest.raises(ExtensionError, match="'painter', network x: RuntimeError"):
+        runner.run([RunNetwork(network, (torch.ones(2, 5),))])
+
+
+def test_a_network_gives_fp32_whatever_it_computes_in(models_dir):
+    runner = Runner(lambda: list_models([models_dir]), place("cpu", "bfloat16", "auto"))
+    half = runner.load(LoadNetwork("test", "half", lambda: nn.Linear(3, 3)))
+    full = runner.load(LoadNetwork("test", "full", lambda: nn.Linear(3, 3), float32=True))
+    assert runner.guests.module(half).weight.dtype == torch.bfloat16
+    assert runner.guests.module(full).weight.dtype == torch.float32
+    for network in (half, full):
+        assert runner.run([RunNetwork(network, (torch.ones(2, 3),))])[0].dtype == torch.float32
+
+
+def test_a_network_that_made_room_is_built_again():
+    guests = Guests(place("cpu", "float32", "auto"))
+    built = []
+
+    def build(name):
+        built.append(name)
+        return nn.Identity()
+
+    first = guests.load(LoadNetwork("test", "0", lambda: build("0")))
+    for i in range(1, RESIDENT + 1):
+        guests.load(LoadNetwork("test", str(i), lambda i=i: build(str(i))))
+    assert guests.resident(LoadNetwork("test", "0", build)) is None
+    x = torch.ones(2)
+    assert torch.equal(guests.run(RunNetwork(first, (x,))), x)
+    assert built == [*map(str, range(RESIDENT + 1)), "0"]

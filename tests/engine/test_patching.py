@@ -1,0 +1,142 @@
+"""Patches: equal to the change made by hand, gone after the call, and of no effect on other rows and requests."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from webui.engine import guidance
+from webui.engine.checkpoints import list_models
+from webui.engine.placement import place
+from webui.engine.runner import Runner
+from webui.engine.scheduler import batch_key
+from webui.errors import ExtensionError
+from webui.types import Denoise, EncodeText, LoadModel, Patch
+
+CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+
+
+@dataclass(frozen=True)
+class Identity(Patch):
+    """Self-attention in the middle block looks at nothing but itself."""
+
+    def touches(self, layer):
+        return layer.startswith("mid_block") and layer.endswith("attn1")
+
+    def attention(self, layer, q, k, v, attend):
+        return v
+
+
+@dataclass(frozen=True)
+class Weaker(Patch):
+    """Every attention gives a part of what it would give."""
+
+    part: float
+
+    def touches(self, layer):
+        return True
+
+    def attention(self, layer, q, k, v, attend):
+        return attend(q, k, v) * self.part
+
+
+@dataclass(frozen=True)
+class Shifted(Patch):
+    """The UNet's first convolution has another bias."""
+
+    by: float
+
+    @contextmanager
+    def applied(self, unet):
+        unet.conv_in.bias += self.by
+        try:
+            yield
+        finally:
+            unet.conv_in.bias -= self.by
+
+
+@dataclass(frozen=True)
+class Broken(Patch):
+    """Fails where it is told to."""
+
+    entering: bool
+
+    def applied(self, unet):
+        if self.entering:
+            raise ValueError("no")
+        return super().applied(unet)
+
+    def touches(self, layer):
+        return True
+
+    def attention(self, layer, q, k, v, attend):
+        raise ValueError("no attention")
+
+
+@pytest.fixture
+def runner(models_dir):
+    with torch.inference_mode():
+        yield Runner(lambda: list_models([models_dir]), place("cpu", "float32", "auto"))
+
+
+def denoise(runner, seed: int = 1, patches=(), rows=((), ())) -> Denoise:
+    model = runner.load(LoadModel("tiny"))
+    text = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].text
+    x = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(seed)) * 3
+    both = guidance.rows(text, 4.0)
+    both = tuple(replace(row, patches=p) for row, p in zip(both, rows, strict=True))
+    return Denoise(model, x, 3.0, both, patches=patches)
+
+
+def test_a_row_patch_changes_its_row_alone(runner):
+    plain = runner.run([denoise(runner)])[0]
+    whole = runner.run([denoise(runner, patches=(Identity(),))])[0]
+    row = runner.run([denoise(runner, rows=((Identity(),), ()))])[0]
+    torch.testing.assert_close(row.cond, whole.cond, **CLOSE)
+    torch.testing.assert_close(row.uncond, plain.uncond, **CLOSE)
+    assert (row.cond - plain.cond).abs().max() > 1e-3
+
+
+def test_rows_with_and_without_patches_share_a_call(runner):
+    calls = [denoise(runner, 1, rows=((Weaker(0.5), Identity()), ())), denoise(runner, 2)]
+    assert batch_key(calls[0]) == batch_key(calls[1])
+    alone = [runner.run([call])[0].denoised for call in calls]
+    before = runner.calls
+    together = runner.run(calls)
+    assert runner.calls == before + 1
+    for one, reply in zip(alone, together, strict=True):
+        torch.testing.assert_close(one, reply.denoised, **CLOSE)
+
+
+def test_two_patches_of_a_layer_stand_around_each_other(runner):
+    """Half of half is a quarter, by row and for the whole call together."""
+    twice = runner.run([denoise(runner, patches=(Weaker(0.5),), rows=((Weaker(0.5),), ()))])[0]
+    quarter = runner.run([denoise(runner, patches=(Weaker(0.25),))])[0]
+    half = runner.run([denoise(runner, patches=(Weaker(0.5),))])[0]
+    torch.testing.assert_close(twice.cond, quarter.cond, **CLOSE)
+    torch.testing.assert_close(twice.uncond, half.uncond, **CLOSE)
+
+
+def test_a_patch_of_the_network_is_gone_after_its_call(runner):
+    plain = runner.run([denoise(runner)])[0].denoised
+    shifted = runner.run([denoise(runner, patches=(Shifted(0.5),))])[0].denoised
+    again = runner.run([denoise(runner)])[0].denoised
+    assert (plain - shifted).abs().max() > 1e-3
+    torch.testing.assert_close(plain, again, **CLOSE)
+
+
+def test_only_equal_patches_share(runner):
+    keys = [batch_key(denoise(runner, patches=p)) for p in ((), (Shifted(1),), (Shifted(2),))]
+    assert len(set(keys)) == 3
+    assert batch_key(denoise(runner, 5, patches=(Shifted(1),))) == keys[1]
+
+
+@pytest.mark.parametrize("entering", [True, False])
+def test_a_patch_that_fails_is_named_and_leaves_nothing(runner, entering):
+    with pytest.raises(ExtensionError, match="patch Broken: ValueError: no"):
+        runner.run([denoise(runner, patches=(Shifted(0.5), Broken(entering)))])
+    plain = runner.run([denoise(runner)])[0].denoised
+    torch.testing.assert_close(plain, runner.run([denoise(runner)])[0].denoised, rtol=0, atol=0)
+    patching = runner.networks(runner.load(LoadModel("tiny"))).patching
+    assert (patching.whole, dict(patching.rows)) == ((), {})
