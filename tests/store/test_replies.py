@@ -1,0 +1,90 @@
+"""The log of replies: whole records come back, a torn tail is cut at any byte, another header discards it."""
+
+import random
+
+import pytest
+
+from webui.store.replies import Record, ReplyLog
+
+HEADER = {"request": "abc", "sampler": "Euler"}
+RECORDS = [
+    Record({"kind": "Denoise", "sigma": 14.6, "x": "0f"}, (("float32", (2, 3), b"\1" * 24),)),
+    Record({"kind": "Encode"}, (("float32", (4,), b"\2" * 16), ("uint8", (), b"\n"))),
+    Record({"kind": "Decode"}, ()),
+]
+
+
+def written(path, records=RECORDS):
+    log = ReplyLog(path)
+    assert log.read(HEADER) == []
+    for record in records:
+        log.append(record)
+    log.close()
+
+
+def test_records_come_back_in_order(tmp_path):
+    path = tmp_path / "job" / "0.log"
+    written(path)
+    log = ReplyLog(path)
+    assert log.read(HEADER) == RECORDS
+    log.close()
+
+
+def test_a_tail_torn_at_any_byte_is_cut_and_written_on(tmp_path):
+    whole = tmp_path / "whole"
+    written(whole)
+    content = whole.read_bytes()
+    starts = [len(content)]
+    for n in range(len(RECORDS)):
+        path = tmp_path / "part"
+        written(path, RECORDS[:n])
+        starts.append(path.stat().st_size)
+        path.unlink()
+    first = min(starts)
+    for length in range(first, len(content)):
+        path = tmp_path / "torn"
+        path.write_bytes(content[:length])
+        log = ReplyLog(path)
+        kept = sum(start <= length for start in starts) - 1
+        assert log.read(HEADER) == RECORDS[:kept]
+        for record in RECORDS[kept:]:
+            log.append(record)
+        log.close()
+        assert path.read_bytes() == content
+
+
+def test_a_flipped_bit_ends_the_log_there(tmp_path):
+    path = tmp_path / "log"
+    dice = random.Random(3)
+    for _ in range(100):
+        written(path)
+        content = bytearray(path.read_bytes())
+        at = dice.randrange(len(content))
+        content[at] ^= 1 << dice.randrange(8)
+        path.write_bytes(content)
+        log = ReplyLog(path)
+        found = log.read(HEADER)
+        log.remove()
+        assert found == RECORDS[: len(found)] and len(found) < len(RECORDS)
+
+
+@pytest.mark.parametrize("header", [{"request": "abc", "sampler": "Heun"}, {}])
+def test_another_header_discards_the_log(tmp_path, header):
+    path = tmp_path / "log"
+    written(path)
+    log = ReplyLog(path)
+    assert log.read(header) == []
+    log.append(RECORDS[0])
+    log.close()
+    again = ReplyLog(path)
+    assert again.read(header) == RECORDS[:1]
+    again.remove()
+    assert not path.exists()
+
+
+def test_a_file_of_another_kind_is_no_log(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"hello")
+    log = ReplyLog(path)
+    assert log.read(HEADER) == []
+    log.close()

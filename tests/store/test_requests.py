@@ -1,0 +1,73 @@
+"""Requests on disk: every field comes back as it was, pictures to the pixel, and nothing else is accepted."""
+
+import json
+from dataclasses import fields
+
+import pytest
+from PIL import Image
+
+from tests.engine.conftest import request
+from webui.errors import EaselError, RequestError
+from webui.store.requests import dump, load
+from webui.types import GenerationRequest
+
+PICTURE = Image.effect_noise((32, 16), 60).convert("RGB")
+MASK = Image.linear_gradient("L").resize((32, 16))
+FULL = request(
+    task="inpaint",
+    prompt='ein Löwe, "groß"\n🦁',
+    negative_prompt="blurry",
+    eta=0.25,
+    batch_size=3,
+    image=PICTURE,
+    mask=MASK,
+    inpaint_full_res=True,
+    extras={"weight": 0.5, "hint": PICTURE, "words": "x", "none": None, "on": True},
+)
+
+
+def same(a, b):
+    return a.tobytes() == b.tobytes() and a.mode == b.mode if isinstance(a, Image.Image) else a == b
+
+
+def test_every_field_comes_back(tmp_path):
+    found = load(dump(FULL, tmp_path), tmp_path)
+    for field in fields(GenerationRequest):
+        ours, theirs = getattr(FULL, field.name), getattr(found, field.name)
+        if field.name == "extras":
+            assert ours.keys() == theirs.keys()
+            assert all(same(ours[name], theirs[name]) for name in ours)
+        else:
+            assert same(ours, theirs), field.name
+
+
+def test_equal_pictures_are_kept_once(tmp_path):
+    dump(FULL, tmp_path)
+    dump(FULL, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2  # the picture (also under extras) and the mask
+
+
+def test_a_picture_that_is_gone_is_said(tmp_path):
+    text = dump(FULL, tmp_path)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(EaselError, match="picture of the request is gone"):
+        load(text, tmp_path)
+
+
+def test_values_are_checked_again(tmp_path):
+    kept = json.loads(dump(request(), tmp_path))
+    kept["request"]["width"] = 7
+    with pytest.raises(RequestError, match="width 7"):
+        load(json.dumps(kept), tmp_path)
+    kept["version"] = 99
+    with pytest.raises(EaselError, match="version 99"):
+        load(json.dumps(kept), tmp_path)
+
+
+def test_a_picture_is_never_read_from_elsewhere(tmp_path):
+    PICTURE.save(tmp_path / "outside.png")
+    kept = json.loads(dump(request(), tmp_path / "kept"))
+    kept["request"]["image"] = {"picture": "../outside.png"}
+    with pytest.raises(EaselError, match="gone"):
+        load(json.dumps(kept), tmp_path / "kept")

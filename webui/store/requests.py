@@ -1,0 +1,79 @@
+"""Requests as versioned JSON: what a job needs to be made again after a restart, pictures as files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from PIL import Image
+
+from webui.errors import EaselError
+from webui.types import GenerationRequest
+
+__all__ = ["VERSION", "dump", "load"]
+
+VERSION = 1
+KEPT = tuple(field.name for field in fields(GenerationRequest))
+
+
+def dump(request: GenerationRequest, pictures: Path) -> str:
+    """The request as JSON. Its pictures are PNG files under `pictures`, named by their content, on disk when
+    this returns."""
+    values = {name: _out(getattr(request, name), pictures) for name in KEPT}
+    return json.dumps({"version": VERSION, "request": values}, ensure_ascii=False)
+
+
+def load(text: str, pictures: Path) -> GenerationRequest:
+    """The request that `dump` wrote. Raises `EaselError` for another version or a picture that is gone, and
+    `RequestError` for values that are no longer valid."""
+    kept = json.loads(text)
+    if kept["version"] != VERSION:
+        raise EaselError(f"a request of version {kept['version']}; this Easel reads {VERSION}")
+    values = {name: _in(value, pictures) for name, value in kept["request"].items()}
+    return GenerationRequest(**{**values, "extras": MappingProxyType(values["extras"])})
+
+
+def _out(value: Any, pictures: Path) -> Any:
+    if isinstance(value, Image.Image):
+        return {"picture": _kept(value, pictures)}
+    if isinstance(value, dict | MappingProxyType):
+        return {"values": {name: _out(item, pictures) for name, item in value.items()}}
+    return value
+
+
+def _in(value: Any, pictures: Path) -> Any:
+    match value:
+        case {"picture": str() as name}:
+            try:
+                picture = Image.open(pictures / Path(name).name)
+                picture.load()
+            except OSError as fault:
+                raise EaselError(f"a picture of the request is gone: {pictures / name}") from fault
+            return picture
+        case {"values": dict() as values}:
+            return {name: _in(item, pictures) for name, item in values.items()}
+    return value
+
+
+def _kept(picture: Image.Image, pictures: Path) -> str:
+    """The name of the file that holds a picture; equal pictures are kept once."""
+    out = io.BytesIO()
+    picture.save(out, "PNG", compress_level=1)
+    content = out.getvalue()
+    name = hashlib.sha256(content).hexdigest() + ".png"
+    path = pictures / name
+    if not path.exists():
+        pictures.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{os.getpid()}-{name}.part")
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    return name
