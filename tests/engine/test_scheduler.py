@@ -2,7 +2,7 @@
 
 import random
 
-from webui.engine.scheduler import Pending, choose
+from webui.engine.scheduler import PATIENCE, Pending, choose
 
 
 def test_the_longest_waiting_call_is_always_served():
@@ -71,3 +71,128 @@ def test_every_call_is_served_within_as_many_turns_as_there_are_calls():
             last[i] = turn
             calls[i] = (calls[i][0], calls[i][1], turn)
     assert min(last.values()) > 180
+
+
+# --- Between owners, jobs and models ----------------------------------------------------------------
+
+
+class Shop:
+    """The engine's side of `choose`, in integers: calls come back after they were served."""
+
+    def __init__(self, calls):
+        """`calls` are (key, rows, owner, job, model); model None is always warm."""
+        self.calls = dict(enumerate(calls))
+        self.since = dict.fromkeys(self.calls, 0)
+        self.served: dict[str, int] = {}
+        self.turn = 0
+        self.resident: list[str] = []
+
+    def pending(self):
+        return [
+            Pending(
+                key,
+                rows,
+                self.since[i],
+                owner,
+                job,
+                self.served.get(owner, 0),
+                self.served.get(job, 0),
+                model is None or model in self.resident,
+            )
+            for i, (key, rows, owner, job, model) in self.calls.items()
+        ]
+
+    def take(self, capacity=8):
+        self.turn += 1
+        names = list(self.calls)
+        batch = [names[i] for i in choose(self.pending(), capacity, self.turn)]
+        for i in batch:
+            _, _, owner, job, model = self.calls[i]
+            self.served[owner] = self.served[job] = self.since[i] = self.turn
+            if model and model not in self.resident:
+                self.resident = [*self.resident[-1:], model]
+        return batch
+
+
+def test_owners_with_one_kind_of_call_share_the_rows_evenly():
+    """One owner with twenty pictures, one with two, one with one: nobody has more than their share while
+    others could use it."""
+    calls = [("k", 2, owner, f"{owner}{n}", None) for owner, n in
+             [*[("a", n) for n in range(20)], ("b", 0), ("b", 1), ("c", 0)]]  # fmt: skip
+    shop = Shop(calls)
+    rows = {"a": 0, "b": 0, "c": 0}
+    for _ in range(100):
+        batch = shop.take(capacity=8)
+        assert sum(calls[i][1] for i in batch) == 8, "work-conserving"
+        for i in batch:
+            rows[calls[i][2]] += 2
+    assert rows["c"] == 200  # its one picture is in every batch
+    assert rows["b"] >= 200 and rows["a"] >= 200
+    assert abs(rows["a"] - rows["b"]) <= 200 + 8
+
+
+def test_a_newcomer_is_in_the_next_batch_whatever_others_have_waiting():
+    shop = Shop([("k", 2, "a", "a-large", None) for _ in range(40)])
+    for _ in range(5):
+        shop.take()
+    shop.calls[99] = ("k", 2, "b", "b0", None)
+    shop.since[99] = shop.turn
+    assert 99 in shop.take()
+    shop.calls[100] = ("k", 2, "a", "a-small", None)  # a small job of the busy owner
+    shop.since[100] = shop.turn
+    assert 100 in shop.take()
+
+
+def test_nobody_starves_whatever_comes():
+    """Random owners, jobs, kinds and models: every call is made again within a bound of turns."""
+    dice = random.Random(5)
+    for _ in range(20):
+        owners = dice.randint(1, 5)
+        calls = [
+            (
+                dice.choice("xyz"),
+                dice.randint(1, 4),
+                f"o{(o := dice.randrange(owners))}",
+                f"o{o}j{dice.randrange(3)}",
+                f"m{dice.randrange(4)}",
+            )
+            for _ in range(dice.randint(1, 12))
+        ]
+        calls = [((key, model), *rest, model) for key, *rest, model in calls]
+        shop = Shop(calls)
+        bound = owners * 3 * len(calls) + 2 * PATIENCE
+        last = dict.fromkeys(shop.calls, 0)
+        for _ in range(400):
+            for i in shop.take(capacity=6):
+                last[i] = shop.turn
+            assert all(shop.turn - last[i] <= bound for i in last), bound
+
+
+def test_nothing_that_would_fit_is_left_behind_whoever_owns_it():
+    dice = random.Random(6)
+    for _ in range(200):
+        calls = [
+            (dice.choice("xy"), dice.randint(1, 4), dice.choice("ab"), dice.choice("12"), None)
+            for _ in range(dice.randint(1, 15))
+        ]
+        shop = Shop(calls)
+        batch = shop.take(capacity=6)
+        key = calls[batch[0]][0]
+        rows = sum(calls[i][1] for i in batch)
+        left = [c for i, c in enumerate(calls) if i not in batch and c[0] == key]
+        assert all(rows + call[1] > 6 for call in left)
+
+
+def test_models_are_swapped_once_in_a_while_and_not_every_turn():
+    """Three models, two in memory, one owner each: without grouping each turn would load one."""
+    shop = Shop([(m, 2, m, m, m) for m in ("m1", "m2", "m3")])
+    swaps, turns = 0, 0
+    last = {}
+    for _ in range(300):
+        before = list(shop.resident)
+        for i in shop.take():
+            last[i] = shop.turn
+        swaps += shop.resident != before
+        turns += 1
+    assert turns / swaps > PATIENCE / 2
+    assert all(shop.turn - at <= 3 * PATIENCE for at in last.values())

@@ -23,9 +23,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from webui.engine.job import Job, PictureRun
+from webui.engine.queue import Queue
 from webui.engine.scheduler import Pending, batch_key, choose, row_count
 from webui.engine.schedules import resolve
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError
 from webui.types import (
     Call,
     Denoise,
@@ -52,8 +53,6 @@ __all__ = ["Engine", "EngineOptions"]
 log = logging.getLogger(__name__)
 
 ROWS = 16  # of one UNet call: eight pictures with guidance
-JOBS_AT_ONCE = 32  # later ones wait in the queue
-REMEMBERED = 500  # ended jobs whose status is still told
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +91,10 @@ class Engine:
         self._change = change
         self._heard = saved
         self._changed = threading.Condition(threading.RLock())
-        self._jobs: dict[str, Job] = {}  # in the order they came
+        self._jobs = Queue(ROWS)
         self._arrived: deque[tuple[PictureRun, Callable[[], Any]]] = deque()
         self._turn = 0
+        self._owners: dict[str, int] = {}  # the turn at which a call of theirs was last made
         self._stopping = False
         self._note = "Starting"
         self._failure: str | None = None  # why the engine cannot run at all
@@ -119,43 +119,65 @@ class Engine:
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._saver.shutdown(wait=True)
         with self._changed:
-            for job in self._open_jobs():
+            for job in self._jobs.open():
                 self._end(job, "cancelled", "Easel was stopped before this was finished")
 
-    def submit(self, request: GenerationRequest) -> str:
+    def submit(self, request: GenerationRequest, owner: str = "", priority: int = 0) -> str:
         request = self._change(request)
         with self._changed:
             if self._stopping:
                 raise EaselError("Easel is stopping and takes no more requests")
             if self._failure:
                 raise EaselError(self._failure)
-            job = Job(uuid.uuid4().hex[:12], request)
-            self._jobs[job.id] = job
-            ended = [known.id for known in self._jobs.values() if known.ended]
-            for old in ended[: max(0, len(ended) - REMEMBERED)]:
-                del self._jobs[old]
+            job = Job(uuid.uuid4().hex[:12], request, owner, priority)
+            self._jobs.add(job)
             self._changed.notify_all()
             return job.id
 
     def status(self, job_id: str) -> JobStatus:
         with self._changed:
-            return self._status(self._job(job_id))
+            return self._status(self._jobs[job_id])
 
     def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
         with self._changed:
-            job = self._job(job_id)
+            job = self._jobs[job_id]
             self._changed.wait_for(lambda: job.version > after or job.ended, timeout_s)
             return self._status(job)
 
     def cancel(self, job_id: str) -> None:
         with self._changed:
-            job = self._job(job_id)
+            job = self._jobs[job_id]
             job.cancelled = True
             self._changed.notify_all()
 
+    def pause(self, job_id: str) -> None:
+        with self._changed:
+            job = self._jobs[job_id]
+            if job.state in ("queued", "running"):
+                job.state = "paused"
+                self._bump(job)
+
+    def resume(self, job_id: str) -> None:
+        with self._changed:
+            job = self._jobs[job_id]
+            if job.state == "paused":
+                job.state = "running" if job.started_s else "queued"
+                self._bump(job)
+
+    def prioritise(self, job_id: str, priority: int) -> None:
+        with self._changed:
+            job = self._jobs[job_id]
+            job.priority = priority
+            for other in self._jobs.open():  # positions change
+                self._bump(other)
+
+    def jobs(self) -> Sequence[JobStatus]:
+        with self._changed:
+            return [self._status(job) for job in self._jobs]
+
     def preview(self, job_id: str) -> Image | None:
         with self._changed:
-            runs = [r for r in self._job(job_id).runs if r.latest is not None]
+            runs = [r for r in self._jobs[job_id].runs if r.latest is not None]
             if not runs or self._runner is None or runs[0].model is None:
                 return None
             run, latent, model = runs[0], runs[0].latest, runs[0].model
@@ -189,7 +211,7 @@ class Engine:
             log.exception("the engine could not start")
             with self._changed:
                 self._failure = f"The engine could not start: {_sentence(error)}"
-                for job in self._open_jobs():
+                for job in self._jobs.open():
                     self._end(job, "failed", self._failure)
             return
         import torch
@@ -218,7 +240,7 @@ class Engine:
     def _tell(self, note: str) -> None:
         with self._changed:
             self._note = note
-            for job in self._open_jobs():
+            for job in self._jobs.open():
                 job.version += 1
             self._changed.notify_all()
 
@@ -229,41 +251,47 @@ class Engine:
                 self._take_in()
                 if self._stopping:
                     return []
-                waiting = [r for job in self._open_jobs() for r in job.runs if r.call is not None]
-                pending = [self._pending(r) for r in waiting]
+                waiting = [
+                    run for job in self._jobs.running() for run in job.runs if run.call is not None
+                ]
+                pending = [self._pending(run) for run in waiting]
                 if pending:
                     self._turn += 1
-                    return [waiting[i] for i in choose(pending, ROWS)]
-                if not self._arrived:  # what was brought while pictures were started is not told again
+                    batch = [waiting[i] for i in choose(pending, ROWS, self._turn)]
+                    for run in batch:
+                        run.job.served = self._owners[run.job.owner] = self._turn
+                    return batch
+                if (
+                    not self._arrived
+                ):  # what was brought while pictures were started is not told again
                     self._changed.wait()
 
     def _pending(self, run: PictureRun) -> Pending:
-        assert run.call is not None
+        assert run.call is not None and self._runner is not None
         key = None if self._options.deterministic else batch_key(run.call)
-        return Pending(key, row_count(run.call), run.since)
+        job, model = run.job, getattr(run.call, "model", None)
+        return Pending(
+            key,
+            row_count(run.call),
+            run.since,
+            owner=job.owner,
+            job=job.id,
+            owner_served=self._owners.get(job.owner, 0),
+            job_served=job.served,
+            warm=model is None or self._runner.resident(LoadModel(model.name)) is not None,
+        )
 
     def _take_in(self) -> None:
         """Cancels what is to be cancelled, hands over what other threads brought, starts pictures."""
-        for job in self._open_jobs():
+        for job in self._jobs.open():
             if job.cancelled:
                 self._end(job, "cancelled")
         while self._arrived:
             run, bring = self._arrived.popleft()
             if not run.job.ended:
                 self._receive(run, bring)
-        while not self._stopping and (fresh := self._next_to_start()) is not None:
+        while not self._stopping and (fresh := self._jobs.next_to_start()) is not None:
             self._begin_picture(fresh)
-
-    def _next_to_start(self) -> PictureRun | None:
-        """Each running job has one picture going at least; further ones fill the capacity, evenly."""
-        jobs = [job for job in self._open_jobs() if job.next_run()]
-        running = [job for job in self._open_jobs() if job.state == "running"]
-        for job in jobs:
-            if not job.active and (job.state == "running" or len(running) < JOBS_AT_ONCE):
-                return job.next_run()
-        rows = sum(job.active * job.rows_each for job in running)
-        started = [job for job in jobs if job.active and rows + job.rows_each <= ROWS]
-        return min(started, key=lambda job: job.active).next_run() if started else None
 
     def _begin_picture(self, run: PictureRun) -> None:
         from webui.engine.finishing import finished_picture
@@ -423,20 +451,8 @@ class Engine:
             job.version += 1
             self._changed.notify_all()
 
-    def _open_jobs(self) -> list[Job]:
-        return [job for job in self._jobs.values() if not job.ended]
-
-    def _job(self, job_id: str) -> Job:
-        if job_id not in self._jobs:
-            raise RequestError(f"job {job_id!r} is not known: it may have ended long ago")
-        return self._jobs[job_id]
-
     def _status(self, job: Job) -> JobStatus:
-        position = 0
-        if job.state == "queued":
-            queued = [known for known in self._jobs.values() if known.state == "queued"]
-            position = 1 + queued.index(job)
-        return job.status(position, "" if job.ended else self._note)
+        return job.status(self._jobs.position(job), "" if job.ended else self._note)
 
 
 def _sentence(error: BaseException) -> str:

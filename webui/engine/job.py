@@ -68,11 +68,15 @@ class Job:
 
     id: str
     request: GenerationRequest
+    owner: str = ""
+    priority: int = 0
     state: JobState = "queued"
     version: int = 1
     note: str = ""
     error: str | None = None
     cancelled: bool = False  # asked for; carried out between two calls
+    served: int = 0  # the turn at which a call of it was last made
+    created_s: float = field(default_factory=time.time)
     started_s: float = 0.0
     sampling_s: float = 0.0  # when its first UNet call was answered
     ended_s: float = 0.0
@@ -135,4 +139,7 @@ class Job:
             note=self.note or note,
             error=self.error,
             pictures=tuple(self.saved[i] for i in sorted(self.saved)),
+            owner=self.owner,
+            priority=self.priority,
+            created_s=self.created_s,
         )

@@ -25,7 +25,7 @@ __all__ = [
     "SavedPicture",
 ]
 
-JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
+JobState: TypeAlias = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class JobStatus:
 
     `position` is 0 when it runs, else its place in the queue from 1. `step` of `steps` is the slowest
     picture's; `progress` is 0..1 over all pictures. `note` tells what is being waited for ("" when
-    nothing is), `error` why it failed. `seconds` counts from its first call.
+    nothing is), `error` why it failed. `seconds` counts from its first call. `owner` is whose it is; in the queue a
+    higher `priority` goes first. `created_s` is seconds since 1970.
     """
 
     id: str
@@ -82,6 +83,9 @@ class JobStatus:
     note: str = ""
     error: str | None = None
     pictures: tuple[SavedPicture, ...] = ()
+    owner: str = ""
+    priority: int = 0
+    created_s: float = 0.0
 
     @property
     def ended(self) -> bool:
@@ -92,9 +96,9 @@ class EngineFace(Protocol):
     """The engine as page, API and command line see it. Every method returns at once but `wait`, and
     may be called from any thread (`submit` may take a while). An unknown job id raises `RequestError`."""
 
-    def submit(self, request: GenerationRequest) -> str:
-        """Queues a job and gives its id. Extensions' `change_request` hooks run here, so it may take a while:
-        not for an event loop's own thread. What they refuse raises `EaselError`."""
+    def submit(self, request: GenerationRequest, owner: str = "", priority: int = 0) -> str:
+        """Queues a job of `owner` and gives its id. Extensions' `change_request` hooks run here, so it may take
+        a while: not for an event loop's own thread. What they refuse raises `EaselError`."""
         ...
 
     def status(self, job_id: str) -> JobStatus: ...
@@ -105,6 +109,22 @@ class EngineFace(Protocol):
 
     def cancel(self, job_id: str) -> None:
         """Ends the job at its next call; pictures that are finished stay."""
+        ...
+
+    def pause(self, job_id: str) -> None:
+        """Holds the job where it stands, at its next call, until `resume`; nothing is lost meanwhile."""
+        ...
+
+    def resume(self, job_id: str) -> None:
+        """Lets a paused job go on."""
+        ...
+
+    def prioritise(self, job_id: str, priority: int) -> None:
+        """Moves a job in the queue: the higher priority starts first, among equals who came first."""
+        ...
+
+    def jobs(self) -> Sequence[JobStatus]:
+        """Every job that is remembered, in the order they came."""
         ...
 
     def preview(self, job_id: str) -> Image | None:
