@@ -1,0 +1,70 @@
+"""A file of weights to the network that they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from webui.api import ModelFileError
+
+from .rrdbnet import renamed, rrdbnet, shape_of
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def build(path: Path) -> nn.Module:
+    """The network of `path`: from [1, 3, H, W] in 0..1 to a larger one. What it is not raises `ModelFileError`."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError, ValueError) as fault:
+        raise ModelFileError(f"{path}: cannot be read, get it again ({fault})") from fault
+    ours = renamed(weights)
+    shape = shape_of(ours)
+    if shape is None:
+        return _other(path, weights, "these are not the weights of an RRDBNet")
+    with torch.device("meta"):  # no time for random weights
+        network = rrdbnet(shape)
+    wanted = network.state_dict()
+    if unknown := sorted(ours.keys() - wanted.keys()):
+        return _other(path, weights, f"an RRDBNet has no {unknown[0]!r}")
+    for name, value in wanted.items():
+        if name not in ours:
+            raise ModelFileError(f"{path}: has no {name!r}; get the file again")
+        if ours[name].shape != value.shape:
+            found = f"{tuple(ours[name].shape)} instead of {tuple(value.shape)}"
+            raise ModelFileError(f"{path}: {name!r} has shape {found}")
+    network.load_state_dict(ours, assign=True)
+    return network
+
+
+def _other(path: Path, weights: Mapping[str, Tensor], why: str) -> nn.Module:
+    """A network of another architecture, by spandrel (github.com/chaiNNer-org/spandrel) where it imports."""
+    from torch import nn
+
+    try:
+        import spandrel
+    except ImportError as fault:
+        needs = f"other architectures need the package spandrel, which cannot be imported ({fault})"
+        raise ModelFileError(f"{path}: {why}; {needs}") from fault
+    try:
+        found = spandrel.ModelLoader().load_from_state_dict(dict(weights))
+    except Exception as fault:  # each of its architectures raises what it likes
+        raise ModelFileError(f"{path}: {why}, and spandrel does not know it ({fault!r})") from fault
+    if not isinstance(found, spandrel.ImageModelDescriptor) or found.input_channels != 3:
+        raise ModelFileError(f"{path}: does not make an RGB picture of an RGB picture")
+
+    class Other(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = found.model
+
+        def forward(self, x: Tensor) -> Tensor:
+            return found(x)  # also pads to the sizes that the architecture takes
+
+    return Other()

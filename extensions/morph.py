@@ -1,0 +1,142 @@
+"""A task that walks from one prompt to another and makes a moving picture of the way.
+
+All frames start from the same noise and differ in the prompt alone: its encoded tokens go from those of one prompt to
+those of the other in a straight line, in even steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from webui.api import (
+    COMMON,
+    PROMPTS,
+    Animation,
+    Choice,
+    Decode,
+    EncodeText,
+    Group,
+    LoadModel,
+    Number,
+    RequestError,
+    Switch,
+    Task,
+    Text,
+    TextCondition,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from webui.api import Call, Condition, GenerationRequest, Model, Studio, TaskRun
+
+__version__ = "1.0"
+NEEDS_API = ">=1.0,<2"
+
+PROMPT, NEGATIVE = PROMPTS
+TO = Text(
+    name="morph_to",
+    label="Morph to",
+    lines=3,
+    default="",
+    info="What the last frame shows; the prompt says what the first one shows",
+)
+WALK = Group(
+    "Morph",
+    (
+        Number(
+            name="morph_frames",
+            label="Morph frames",
+            minimum=2,
+            maximum=60,
+            whole=True,
+            default=12,
+            info="Each is a picture of its own and takes as long",
+        ),
+        Number(
+            name="morph_ms",
+            label="Morph frame time, ms",
+            minimum=20,
+            maximum=2000,
+            step=10,
+            whole=True,
+            default=100,
+        ),
+        Choice(
+            name="morph_format",
+            label="Morph format",
+            choices=(("WebP", "webp"), ("GIF", "gif")),
+            default="webp",
+            info="GIF plays everywhere, in 256 colours",
+        ),
+        Switch(name="morph_bounce", label="Morph there and back", default=True),
+    ),
+    open=True,
+)
+
+
+@hookimpl
+def register_tasks() -> list[Task]:
+    controls = (PROMPT, TO, NEGATIVE, WALK, *COMMON)
+    return [Task("morph", "Morph", morph, controls, "From one prompt to another, as a film.")]
+
+
+@hookimpl
+def change_request(request: GenerationRequest) -> None:
+    """Changes nothing, but refuses a film without an end before it is queued."""
+    if request.task == "morph" and not request.extras["morph_to"].strip():
+        raise RequestError("morph_to: write what the last frame shows", "morph_to")
+
+
+def morph(request: GenerationRequest, studio: Studio) -> TaskRun:
+    """A film of `morph_frames` pictures, the first of `prompt`, the last of `morph_to`."""
+    extras = request.extras
+    model = yield LoadModel(request.model)
+    if model.inpainting:
+        raise RequestError(f"model {request.model!r} is for inpainting; use another", "model")
+    first, last = yield from both_ends(request, model)
+    sigmas = studio.sigmas(model, request.scheduler, request.steps)
+    shape = model.latent_shape(request.width, request.height)
+    count = extras["morph_frames"]
+    frames = []
+    for i in range(count):
+        noise = studio.noise(studio.seed, shape)  # the same for every frame, the sampler's too
+        cond = between(first, last, i / (count - 1))
+        x = noise * sigmas[0]
+        sampling = studio.sample(request.sampler_name, x, sigmas, cond, part=(i, count))
+        frames.append(studio.picture((yield Decode(model, (yield from sampling)))))
+    if extras["morph_bounce"]:
+        frames += frames[-2:0:-1]  # neither end twice
+    return Animation(tuple(frames), extras["morph_ms"], format=extras["morph_format"])
+
+
+def both_ends(
+    request: GenerationRequest, model: Model
+) -> Generator[Call, Any, tuple[Condition, Condition]]:
+    """The conditions of the first and the last frame, of one length.
+
+    A long text is encoded in several chunks of 77 tokens. The shorter one is filled up with chunks of the empty text,
+    as the engine fills up the shorter one of prompt and negative prompt.
+    """
+    import torch
+
+    first = yield EncodeText(model, request.prompt, request.negative_prompt)
+    last = yield EncodeText(model, request.extras["morph_to"], request.negative_prompt)
+    empty = (yield EncodeText(model, "", "")).text.cond
+    length = max(len(first.text.cond), len(last.text.cond))
+
+    def filled(text: torch.Tensor) -> torch.Tensor:
+        return torch.cat([text, *[empty] * ((length - len(text)) // len(empty))])
+
+    first, last = (
+        replace(end, text=TextCondition(filled(end.text.cond), filled(end.text.uncond)))
+        for end in (first, last)
+    )
+    return first, last
+
+
+def between(first: Condition, last: Condition, part: float) -> Condition:
+    """`first` at 0, `last` at 1, and on the straight line between them; the negative prompt is the same."""
+    cond = first.text.cond * (1 - part) + last.text.cond * part
+    return replace(first, text=TextCondition(cond, first.text.uncond))
