@@ -1,5 +1,7 @@
 """Networks of extensions: run once for a whole batch, each picture with its own inputs and weight, blamed by name."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -134,3 +136,34 @@ def test_a_network_that_made_room_is_built_again():
     x = torch.ones(2)
     assert torch.equal(guests.run(RunNetwork(first, (x,))), x)
     assert built == [*map(str, range(RESIDENT + 1)), "0"]
+
+
+def test_residuals_that_do_not_fit_the_unet_are_their_extensions_fault(runner):
+    class Narrow(Brightener):
+        def forward(self, x, timesteps, context, level):
+            down, mid = super().forward(x, timesteps, context, level)
+            return [part[:, :3] for part in down], mid
+
+    with torch.inference_mode():
+        network = runner.load(LoadNetwork("painter", "narrow", Narrow))
+        with pytest.raises(ExtensionError, match="'painter', network narrow: RuntimeError"):
+            runner.run([denoise(runner, 1, network, 0.1)])
+
+
+def test_a_network_in_memory_does_not_wait_for_one_that_is_built():
+    guests = Guests(place("cpu", "float32", "auto"))
+    here = guests.load(LoadNetwork("test", "here", nn.Identity))
+    building, free = threading.Event(), threading.Event()
+
+    def slow():
+        building.set()
+        assert free.wait(30)
+        return nn.Identity()
+
+    loader = threading.Thread(target=guests.load, args=(LoadNetwork("test", "slow", slow),))
+    loader.start()
+    assert building.wait(30)
+    assert torch.equal(guests.run(RunNetwork(here, (torch.ones(2),))), torch.ones(2))
+    free.set()
+    loader.join(30)
+    assert guests.resident(LoadNetwork("test", "slow", slow)) is not None

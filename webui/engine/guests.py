@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
 from typing import Any
 
@@ -33,7 +34,7 @@ class Guests:
         self._placement = placement
         self._modules: OrderedDict[Network, nn.Module] = OrderedDict()
         self._recipes: dict[Network, LoadNetwork] = {}
-        self._lock = RLock()
+        self._loading = RLock()
 
     def resident(self, call: LoadNetwork) -> Network | None:
         """The network's handle if it is in memory."""
@@ -43,7 +44,7 @@ class Guests:
     def load(self, call: LoadNetwork) -> Network:
         """Builds a network and places it. What fails is the extension's: `ExtensionError` with its name."""
         network = Network(call.owner, call.key)
-        with self._lock:
+        with self._loading:
             if network not in self._modules:
                 self._recipes[network] = call
                 self._modules[network] = self._placed(call)
@@ -70,11 +71,13 @@ class Guests:
         return module.to(self._placement.device, dtype).requires_grad_(False).eval()
 
     def module(self, network: Network) -> nn.Module:
-        """The network behind a handle, built again if it had to make room."""
-        with self._lock:
-            if network not in self._modules:
-                self.load(self._recipes[network])
-            return self._modules[network]
+        """The network behind a handle, built again if it had to make room. One that is in memory waits for
+        no other that is being built."""
+        found = self._modules.get(network)
+        if found is None:
+            self.load(self._recipes[network])
+            found = self._modules[network]
+        return found
 
     def run(self, call: RunNetwork) -> Any:
         """What a network gives for its inputs, in fp32."""
@@ -111,6 +114,10 @@ class Guests:
                 total = added if total is None else plus(total, added)
         return total
 
+    def blamed(self, adapters: Sequence[Adapter]) -> AbstractContextManager[None]:
+        """Around the UNet call that gets the residuals of `adapters`: where they do not fit, it is their fault."""
+        return named(adapters[0].network) if adapters else nullcontext()
+
 
 def plus(one: Residuals, other: Residuals) -> Residuals:
     return [a + b for a, b in zip(one[0], other[0], strict=True)], one[1] + other[1]
@@ -135,14 +142,11 @@ def in_fp32(result: Any) -> Any:
     return result
 
 
-class named:
+class named(AbstractContextManager[None]):
     """A boundary: what fails inside is the fault of the network's owner, but for memory, which is the machine's."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
-
-    def __enter__(self) -> None:
-        pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
