@@ -61,7 +61,7 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
     """Starts engines, in fp32 unless told otherwise, and stops them after the test.
 
     Keywords are fields of `Parts` (`samplers=`, `conditioners=` ...), of `EngineOptions`, or the engine's own
-    `change` and `saved`.
+    (`change`, `saved`, `keeper`, `version`).
     """
     benches: list[Bench] = []
 
@@ -74,7 +74,7 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
             "upscalers": UPSCALERS,
         }
         parts = Parts(**{**built_in, **{k: given.pop(k) for k in known & given.keys()}})
-        hooks = {k: given.pop(k) for k in ("change", "saved") if k in given}
+        hooks = {k: given.pop(k) for k in ("change", "saved", "keeper", "version") if k in given}
 
         def save(finished: Finished) -> SavedPicture:
             bench.finished.append(finished)

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from webui.store.replies import Record, ReplyLog
+from webui.store.replies import ReplyLog
+from webui.types.kept import Record
 
 HEADER = {"request": "abc", "sampler": "Euler"}
 RECORDS = [

@@ -18,6 +18,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ from webui.types import (
     RunNetwork,
     SavedPicture,
 )
+from webui.types.kept import Keeper
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,6 +54,7 @@ __all__ = ["Engine", "EngineOptions"]
 
 log = logging.getLogger(__name__)
 
+WAITING = object()  # in the place of a reply: a call is in somebody's hands
 ROWS = 16  # of one UNet call: eight pictures with guidance
 
 
@@ -72,7 +75,9 @@ class Engine:
     """See `webui.types.EngineFace` for what the faces use. `start` before, `stop` after.
 
     `save` puts a finished picture on disk; then `saved` hears of it, with the request without its pictures
-    (both on the saving thread). `change` is what becomes of a request when it is accepted.
+    (both on the saving thread). `change` is what becomes of a request when it is accepted. With a `keeper` jobs
+    outlive the process: those that had not ended go on, each picture from where it stood, as long as `version`
+    (of the code that makes pictures, extensions' too) is what it was.
     """
 
     def __init__(
@@ -83,6 +88,8 @@ class Engine:
         options: EngineOptions,
         change: Callable[[GenerationRequest], GenerationRequest] = lambda request: request,
         saved: Callable[[SavedPicture, GenerationRequest], None] = lambda picture, request: None,
+        keeper: Keeper | None = None,
+        version: str = "",
     ) -> None:
         self.models = list_models
         self._parts = parts
@@ -90,6 +97,8 @@ class Engine:
         self._options = options
         self._change = change
         self._heard = saved
+        self._keeper = keeper
+        self._version = version
         self._changed = threading.Condition(threading.RLock())
         self._jobs = Queue(ROWS)
         self._arrived: deque[tuple[PictureRun, Callable[[], Any]]] = deque()
@@ -106,11 +115,17 @@ class Engine:
     # --- what faces call, from any thread ---------------------------------------------------------
 
     def start(self) -> None:
-        """Starts the loop; torch is loaded meanwhile."""
+        """Takes up the jobs that were kept, and starts the loop; torch is loaded meanwhile."""
+        for kept in self._keeper.unfinished() if self._keeper else ():
+            job = Job.restored(kept)
+            self._jobs.add(job)
+            if all(run.made for run in job.runs):  # it ended before its last change was kept
+                self._end(job, "done")
         self._loop.start()
 
     def stop(self) -> None:
-        """Finishes the running call and the saving of finished pictures; what is left is cancelled."""
+        """Finishes the running call and the saving of finished pictures. What is left goes on at the next start
+        where a keeper has it, else it is cancelled."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -119,17 +134,28 @@ class Engine:
         self._loader.shutdown(wait=False, cancel_futures=True)
         self._saver.shutdown(wait=True)
         with self._changed:
+            rest = "it goes on at the next start" if self._keeper else "before this was finished"
             for job in self._jobs.open():
-                self._end(job, "cancelled", "Easel was stopped before this was finished")
+                self._end(job, "cancelled", f"Easel was stopped: {rest}", told=False)
 
-    def submit(self, request: GenerationRequest, owner: str = "", priority: int = 0) -> str:
+    def submit(
+        self,
+        request: GenerationRequest,
+        owner: str = "",
+        priority: int = 0,
+        key: str | None = None,
+    ) -> str:
         request = self._change(request)
+        job = Job(uuid.uuid4().hex[:12], request, owner, priority)
+        if self._keeper is not None and not (self._stopping or self._failure):
+            known = self._keeper.accept(job.kept(), key)
+            if known != job.id:
+                return known
         with self._changed:
             if self._stopping:
                 raise EaselError("Easel is stopping and takes no more requests")
             if self._failure:
                 raise EaselError(self._failure)
-            job = Job(uuid.uuid4().hex[:12], request, owner, priority)
             self._jobs.add(job)
             self._changed.notify_all()
             return job.id
@@ -155,6 +181,7 @@ class Engine:
             job = self._jobs[job_id]
             if job.state in ("queued", "running"):
                 job.state = "paused"
+                self._keep(job)
                 self._bump(job)
 
     def resume(self, job_id: str) -> None:
@@ -162,12 +189,14 @@ class Engine:
             job = self._jobs[job_id]
             if job.state == "paused":
                 job.state = "running" if job.started_s else "queued"
+                self._keep(job)
                 self._bump(job)
 
     def prioritise(self, job_id: str, priority: int) -> None:
         with self._changed:
             job = self._jobs[job_id]
             job.priority = priority
+            self._keep(job)
             for other in self._jobs.open():  # positions change
                 self._bump(other)
 
@@ -295,15 +324,25 @@ class Engine:
 
     def _begin_picture(self, run: PictureRun) -> None:
         from webui.engine.finishing import finished_picture
+        from webui.engine.replay import Replay
         from webui.engine.studio import PictureStudio
 
         assert self._runner is not None
         job, request = run.job, run.job.request
         if job.state == "queued":
             job.state, job.started_s = "running", time.monotonic()
+            self._keep(job)
             self._bump(job)
-        device = self._runner.placement.device
-        studio = PictureStudio(request, run.index, self._parts, device)
+        placement = self._runner.placement
+        if self._keeper is not None:
+            header = {
+                "version": self._version,
+                "device": f"{placement.device.type} {placement.dtype_name}",
+                "picture": run.index,
+            }
+            log_ = self._keeper.replies(job.id, run.index)
+            run.replay = Replay(log_, header, placement.device)
+        studio = PictureStudio(request, run.index, self._parts, placement.device)
         run.task = finished_picture(request, studio, self._parts)
         self._advance(run, None)
 
@@ -323,23 +362,86 @@ class Engine:
         return [self._answers([run])[0] for run in batch]
 
     def _advance(self, run: PictureRun, reply: Any) -> None:
-        """Hands a reply to a picture's generator and takes its next call."""
+        """Hands a reply to a picture's generator and puts its next call where it will be answered; what is
+        known already (a resident model, a recorded reply) is answered at once."""
         call, run.call = run.call, None
         if run.task is None:  # ended meanwhile
             return
         if isinstance(reply, Exception):
             self._fail(run.job, reply)
             return
-        if isinstance(call, Denoise | RunNetwork):
-            self._saw(run, call, reply)
+        if call is not None:
+            self._record(run, call, reply)
+        while reply is not WAITING:
+            if isinstance(call, Denoise | RunNetwork):
+                self._saw(run, call, reply)
+            try:
+                call = run.task.send(reply)
+                reply = self._known(run, call)
+            except StopIteration as stop:
+                self._finish(run, stop.value)
+                return
+            except Exception as error:  # the boundary: a task's fault is its job's
+                self._fail(run.job, error)
+                return
+
+    def _known(self, run: PictureRun, call: Call) -> Any:
+        """The reply to a call if it need not be made, else `WAITING`: the call is then in somebody's hands."""
+        from webui.engine.replay import MISSING, OtherCall
+
+        assert self._runner is not None
         try:
-            following = run.task.send(reply)
-        except StopIteration as stop:
-            self._finish(run, stop.value)
-        except Exception as error:  # the boundary: a task's fault is its job's
-            self._fail(run.job, error)
-        else:
-            self._take(run, following)
+            reply = MISSING if run.replay is None else run.replay.recall(call)
+            if reply is not MISSING:
+                return reply
+            if isinstance(call, LoadModel | LoadNetwork):
+                loaded = self._runner.resident(call)
+                if loaded is None:
+                    self._load(run, call)
+                    return WAITING
+                self._noted(run, loaded)
+                return loaded
+        except OtherCall as why:
+            self._start_over(run, str(why))
+            return WAITING
+        with self._changed:
+            run.call, run.since = call, self._turn
+        return WAITING
+
+    def _load(self, run: PictureRun, call: LoadModel | LoadNetwork) -> None:
+        assert self._runner is not None
+        what = call.name if isinstance(call, LoadModel) else os.path.basename(call.key)
+        self._note_job(run.job, f"Loading model {what}")
+        future = self._loader.submit(self._runner.load, call)
+        future.add_done_callback(lambda done: self._arrive(run, done.result))
+
+    def _noted(self, run: PictureRun, loaded: Model | Network) -> None:
+        """Which model a picture is made with; raises `OtherCall` where it was begun with another."""
+        if isinstance(loaded, Model):
+            run.model = loaded
+            if run.replay is not None:
+                run.replay.model(loaded)
+
+    def _record(self, run: PictureRun, call: Call, reply: Any) -> None:
+        if run.replay is None:
+            return
+        try:
+            run.replay.record(call, reply)
+        except (
+            OSError
+        ) as fault:  # a full disk: the picture goes on, but would start over after a crash
+            log.warning("job %s: its replies are no longer kept: %s", run.job.id, fault)
+            run.replay.close()
+            run.replay = None
+
+    def _start_over(self, run: PictureRun, why: str) -> None:
+        """What was recorded is not what is asked now: the picture is made from its beginning."""
+        log.warning("job %s, picture %d starts over: %s", run.job.id, run.index, why)
+        assert run.replay is not None
+        run.replay.remove()
+        run.close()
+        self._note_job(run.job, "Starts over: something it is made with has changed")
+        self._begin_picture(run)
 
     def _saw(self, run: PictureRun, call: Denoise | RunNetwork, reply: Any) -> None:
         with self._changed:
@@ -347,22 +449,6 @@ class Engine:
             if not run.job.sampling_s:
                 run.job.sampling_s = time.monotonic()
             self._bump(run.job)
-
-    def _take(self, run: PictureRun, call: Call) -> None:
-        """Puts a task's call where it will be answered."""
-        assert self._runner is not None
-        if isinstance(call, LoadModel | LoadNetwork):
-            loaded = self._runner.resident(call)
-            if loaded is not None:
-                self._loaded(run, loaded)
-                return
-            what = call.name if isinstance(call, LoadModel) else os.path.basename(call.key)
-            self._note_job(run.job, f"Loading model {what}")
-            future = self._loader.submit(self._runner.load, call)
-            future.add_done_callback(lambda done: self._arrive(run, done.result))
-            return
-        with self._changed:
-            run.call, run.since = call, self._turn
 
     def _arrive(self, run: PictureRun, bring: Callable[[], Any]) -> None:
         with self._changed:
@@ -378,14 +464,16 @@ class Engine:
             return
         if isinstance(brought, SavedPicture):
             self._saved(run, brought)
-        else:
-            self._note_job(run.job, "")
-            self._loaded(run, brought)
+            return
+        from webui.engine.replay import OtherCall
 
-    def _loaded(self, run: PictureRun, loaded: Model | Network) -> None:
-        if isinstance(loaded, Model):
-            run.model = loaded
-        self._advance(run, loaded)
+        self._note_job(run.job, "")
+        try:
+            self._noted(run, brought)
+        except OtherCall as why:
+            self._start_over(run, str(why))
+        else:
+            self._advance(run, brought)
 
     def _finish(self, run: PictureRun, result: Any) -> None:
         """A picture is finished: off to be saved."""
@@ -417,6 +505,8 @@ class Engine:
     def _saved(self, run: PictureRun, saved: SavedPicture) -> None:
         job = run.job
         run.latest = None
+        if run.replay is not None:
+            run.replay.remove()
         job.saved[run.index] = saved
         if len(job.saved) == len(job.runs):
             self._end(job, "done")
@@ -433,13 +523,32 @@ class Engine:
             if not job.ended:
                 self._end(job, "failed", _sentence(error))
 
-    def _end(self, job: Job, state: Any, error: str | None = None) -> None:
+    def _end(self, job: Job, state: Any, error: str | None = None, told: bool = True) -> None:
+        """Ends a job; `told` unless the keeper is to take it up again."""
         job.state, job.error, job.note = state, error, ""
         job.ended_s = time.monotonic()
         job.request = job.request.without_pictures()  # its status is told for long
         for run in job.runs:
             run.close()
+            if run.replay is not None and told:
+                run.replay.remove()
+        if told:
+            self._keep(job)
         self._bump(job)
+
+    def _keep(self, job: Job) -> None:
+        """Has the keeper know a job's state, in order and without holding up the loop."""
+        if self._keeper is None:
+            return
+        with suppress(RuntimeError):  # the saving thread has ended with the engine
+            self._saver.submit(self._kept, job.id, job.state, job.priority, job.error)
+
+    def _kept(self, *change: Any) -> None:
+        assert self._keeper is not None
+        try:
+            self._keeper.changed(*change)
+        except EaselError as error:  # the job goes on; after a crash it would be taken up as it was
+            log.error("job %s: its state is not kept: %s", change[0], error)
 
     def _note_job(self, job: Job, note: str) -> None:
         with self._changed:

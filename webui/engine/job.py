@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webui.types import (
     Call,
@@ -20,6 +20,10 @@ from webui.types import (
     SavedPicture,
     TaskRun,
 )
+from webui.types.kept import KeptJob
+
+if TYPE_CHECKING:
+    from webui.engine.replay import Replay
 
 __all__ = ["Job", "PictureRun"]
 
@@ -39,11 +43,14 @@ class PictureRun:
     steps: int = 0
     sampled: bool = False  # whether a UNet call was made for it
     made: bool = False
+    replay: Replay | None = None  # its log, where replies are kept
 
     def close(self) -> None:
-        """Ends the generator where it stands."""
+        """Ends the generator where it stands; its log stays as it is."""
         if self.task is not None:
             self.task.close()
+        if self.replay is not None:
+            self.replay.close()
         self.task = self.call = self.latest = None
 
     def saw(self, call: Denoise | RunNetwork, reply: Any) -> None:
@@ -85,6 +92,21 @@ class Job:
 
     def __post_init__(self) -> None:
         self.runs = [PictureRun(self, i) for i in range(self.request.batch_size)]
+
+    @classmethod
+    def restored(cls, kept: KeptJob) -> Job:
+        """A job of an earlier start: what was running waits in the queue again, finished pictures stay."""
+        state: JobState = "paused" if kept.state == "paused" else "queued"
+        job = cls(kept.id, kept.request, kept.owner, kept.priority, state)
+        job.created_s = kept.created_s
+        job.saved.update(kept.pictures)
+        for run in job.runs:
+            run.made = run.index in job.saved
+        return job
+
+    def kept(self) -> KeptJob:
+        """What is kept of it."""
+        return KeptJob(self.id, self.request, self.owner, self.priority, self.state, self.created_s)
 
     @property
     def ended(self) -> bool:

@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["Record", "ReplyLog"]
+from webui.types.kept import Record
+
+__all__ = ["ReplyLog"]
 
 MAGIC = b"easel replies 1\n"
 LINE_MAX = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One reply: `call` says which call it answers (as plain JSON), `parts` are raw arrays as (dtype, shape, bytes)."""
-
-    call: dict[str, Any]
-    parts: tuple[tuple[str, tuple[int, ...], bytes], ...]
 
 
 class ReplyLog:
@@ -35,7 +28,7 @@ class ReplyLog:
         self.path = path
         self._file: BinaryIO | None = None
 
-    def read(self, header: dict[str, Any]) -> list[Record]:
+    def read(self, header: Mapping[str, Any]) -> list[Record]:
         """The whole records of the log, if it was begun with an equal `header`; a torn tail is cut off.
 
         Another header (an other request, sampler, model or extension) removes the log and gives nothing.
@@ -43,7 +36,7 @@ class ReplyLog:
         records: list[Record] = []
         try:
             with self.path.open("rb") as file:
-                fits = file.read(len(MAGIC)) == MAGIC and _line(file) == header
+                fits = file.read(len(MAGIC)) == MAGIC and _line(file) == dict(header)
                 good = file.tell()
                 while fits and (record := _record(file)) is not None:
                     records.append(record)
@@ -59,7 +52,7 @@ class ReplyLog:
         self._file.seek(good)
         return records
 
-    def _begin(self, header: dict[str, Any]) -> None:
+    def _begin(self, header: Mapping[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("wb")
         self._file.write(MAGIC + _head(header))
@@ -70,7 +63,7 @@ class ReplyLog:
         assert self._file is not None, "read first"
         body = b"".join(raw for _, _, raw in record.parts)
         line = {
-            "call": record.call,
+            "call": dict(record.call),
             "parts": [[dtype, list(shape), len(raw)] for dtype, shape, raw in record.parts],
             "crc": zlib.crc32(body),
         }
@@ -88,9 +81,9 @@ class ReplyLog:
         self.path.unlink(missing_ok=True)
 
 
-def _head(value: dict[str, Any]) -> bytes:
+def _head(value: Mapping[str, Any]) -> bytes:
     """A JSON line with its own checksum in front."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    text = json.dumps(dict(value), sort_keys=True, separators=(",", ":")).encode()
     return b"%08x " % zlib.crc32(text) + text + b"\n"
 
 

@@ -1,0 +1,173 @@
+"""After a stop in the middle a picture goes on from where it stood, without a network being run again for what was
+known, and comes out as if nothing had happened; what changed meanwhile makes it start over."""
+
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.engine.conftest import request
+from webui.engine.samplers import SAMPLERS
+from webui.store.jobs import JobStore
+from webui.types import Decode, LoadModel, Sampler, Task, Wrapper
+
+PICTURE = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+KINDS = {
+    "plain": request(steps=12),
+    "two calls a step": request(steps=8, sampler_name="Heun"),
+    "with noise": request(steps=12, sampler_name="Euler a", batch_size=2),
+    "from a picture": request(task="img2img", image=PICTURE, steps=14, denoising_strength=0.9),
+}
+
+
+@pytest.fixture
+def store(tmp_path):
+    stores = []
+
+    def opened() -> JobStore:
+        stores.append(JobStore(tmp_path / "kept"))
+        return stores[-1]
+
+    yield opened
+
+
+def interrupted(start, store, asked, at: int = 5, **parts):
+    """An engine is stopped at step `at`, another one on the same store finishes the job; its bench, the job's id,
+    and the UNet calls that were made before and after."""
+    keeper = store()
+    bench = start(keeper=keeper, deterministic=True, **parts)
+    job = bench.engine.submit(asked)
+    bench.until(job, lambda s: s.step >= at)
+    bench.engine.stop()
+    before = bench.engine._runner.calls
+    assert "goes on at the next start" in bench.engine.status(job).error
+    keeper.close()
+    return bench, job, before
+
+
+def finished(start, store, job, **parts):
+    keeper = store()
+    bench = start(keeper=keeper, deterministic=True, **parts)
+    assert bench.end(job).state == "done"
+    bench.engine.stop()
+    assert keeper.unfinished() == []
+    assert not list((keeper._folder / "replies").glob("*")), "logs go when a picture is done"
+    keeper.close()
+    return bench
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_goes_on_from_where_it_stood(start, store, kind):
+    asked = KINDS[kind]
+    plain = start(deterministic=True)
+    whole = plain.engine.submit(asked)
+    assert plain.end(whole).state == "done"
+    calls = plain.engine._runner.calls
+    _, job, before = interrupted(start, store, asked)
+    bench = finished(start, store, job)
+    assert bench.pictures(job) == plain.pictures(whole)
+    assert before + bench.engine._runner.calls == calls, "no call was made twice"
+
+
+def test_wrappers_see_replayed_replies_like_fresh_ones(start, store):
+    seen = []
+
+    def wrap(call, asked):
+        reply = yield call
+        seen.append((call.sigma, float(reply.cond.sum()), float(reply.uncond.sum())))
+        return replace(reply, denoised=reply.denoised * 0.9)
+
+    wrappers = [Wrapper("x", wrap)]
+    plain = start(deterministic=True, wrappers=wrappers)
+    whole = plain.engine.submit(request(steps=10))
+    plain.end(whole)
+    expected = list(seen)
+    seen.clear()
+    _, job, before = interrupted(start, store, request(steps=10), wrappers=wrappers)
+    del seen[:]
+    bench = finished(start, store, job, wrappers=wrappers)
+    assert seen == expected
+    assert bench.pictures(job) == plain.pictures(whole)
+    assert 0 < bench.engine._runner.calls == 10 - before
+
+
+def test_a_changed_version_starts_the_picture_over(start, store):
+    _, job, _ = interrupted(start, store, request(steps=10), version="one")
+    bench = finished(start, store, job, version="two")
+    assert bench.engine._runner.calls == 10
+
+
+def test_a_sampler_that_asks_something_else_starts_the_picture_over(start, store, caplog):
+    """Same version, same request, other arithmetic: the recorded reply is of another x."""
+
+    def other(x, sigmas, noise):
+        return (yield from SAMPLERS["Euler"].make(x * 1.01, sigmas, noise))
+
+    _, job, _ = interrupted(start, store, request(steps=10))
+    changed = {**SAMPLERS, "Euler": Sampler("Euler", other)}
+    bench = finished(start, store, job, samplers=changed)
+    assert bench.engine._runner.calls == 10
+    assert "starts over: Denoise was recorded" in caplog.text
+    plain = start(deterministic=True, samplers=changed)
+    whole = plain.engine.submit(request(steps=10))
+    plain.end(whole)
+    assert bench.pictures(job) == plain.pictures(whole)
+
+
+def test_a_torn_log_costs_its_tail_only(start, store, tmp_path):
+    _, job, before = interrupted(start, store, request(steps=10))
+    (path,) = (tmp_path / "kept" / "replies").glob("*.log")
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1000)  # in the middle of the last reply
+    bench = finished(start, store, job)
+    assert bench.engine._runner.calls == 10 - before + 1
+
+
+def test_paused_jobs_stay_paused_and_queued_ones_are_made(start, store):
+    keeper = store()
+    bench = start(keeper=keeper, deterministic=True)
+    paused = bench.engine.submit(request(steps=40, seed=1))
+    bench.until(paused, lambda s: s.step >= 2)
+    bench.engine.pause(paused)
+    others = [bench.engine.submit(request(steps=30, seed=i)) for i in (2, 3)]
+    bench.engine.stop()
+    keeper.close()
+    again = start(keeper=store(), deterministic=True)
+    assert again.engine.status(paused).state == "paused"
+    assert all(again.end(job).state == "done" for job in others)
+    again.engine.resume(paused)
+    assert again.end(paused).state == "done"
+    again.engine.stop()
+
+
+def test_tiles_of_an_extensions_network_are_replayed_too(start, store):
+    """A task of RunNetwork calls, stopped in the middle."""
+    from webui.types import LoadNetwork, RunNetwork
+
+    ran = []
+
+    class Counting(torch.nn.Module):
+        def forward(self, x):
+            time.sleep(0.005)  # long enough to be stopped in the middle
+            ran.append(float(x))
+            return x * 2
+
+    def tiles(asked, studio):
+        model = yield LoadModel(asked.model)
+        network = yield LoadNetwork("test", "counting", Counting)
+        total = torch.zeros(1)
+        for i in range(40):
+            total = total + (yield RunNetwork(network, (torch.full((1,), float(i)),), i, 40))
+        results.append(float(total))
+        latent = studio.noise(studio.seed, model.latent_shape(64, 64)) * 0
+        return (yield Decode(model, latent))
+
+    results = []
+    tasks = {"tiles": Task("tiles", "Tiles", tiles, samples=False)}
+    _, job, _ = interrupted(start, store, request(task="tiles"), at=3, tasks=tasks)
+    before = len(ran)
+    finished(start, store, job, tasks=tasks)
+    assert results[-1] == sum(range(40)) * 2
+    assert before < 40 and ran[before:] == [float(i) for i in range(before, 40)]

@@ -1,0 +1,113 @@
+"""The job store: what it was told is there after a kill, and a picture is neither lost nor made twice."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from tests.engine.conftest import request
+from webui.errors import EaselError
+from webui.store.jobs import JobStore
+from webui.types import SavedPicture
+from webui.types.kept import KeptJob
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def job(name: str, **values) -> KeptJob:
+    given = {"owner": "me", "priority": 0, "state": "queued", "created_s": 5.5}
+    return KeptJob(name, request(prompt=name), **{**given, **values})
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = JobStore(tmp_path)
+    yield store
+    store.close()
+
+
+def picture(path: Path, text: str = "a cat") -> Path:
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("parameters", text)
+    Image.new("RGB", (8, 4), "red").save(path, pnginfo=chunks)
+    return path
+
+
+def test_a_job_is_on_disk_before_accept_returns(tmp_path):
+    """By a process that is killed right afterwards."""
+    code = (
+        "import os, sys; from pathlib import Path; from tests.store.test_jobs import *\n"
+        "JobStore(Path(sys.argv[1])).accept(job('one', state='running', priority=3), None)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
+    assert done.returncode == -9
+    store = JobStore(tmp_path)
+    (found,) = store.unfinished()
+    store.close()
+    assert found == job("one", state="running", priority=3)
+
+
+def test_unfinished_jobs_come_in_their_order_and_ended_ones_do_not(store):
+    for name in "dcba":
+        store.accept(job(name), None)
+    store.changed("c", "done")
+    store.changed("b", "paused", priority=7)
+    assert [(found.id, found.state) for found in store.unfinished()] == [
+        ("d", "queued"),
+        ("b", "paused"),
+        ("a", "queued"),
+    ]
+    assert store.unfinished()[1].priority == 7
+
+
+def test_a_repeated_key_is_the_same_job(store):
+    assert store.accept(job("one"), "abc") == "one"
+    assert store.accept(job("two"), "abc") == "one"
+    assert store.accept(job("three"), None) == "three"
+    assert [found.id for found in store.unfinished()] == ["one", "three"]
+
+
+def test_a_saved_picture_is_known(store, tmp_path):
+    store.accept(job("one"), None)
+    path = picture(tmp_path / "1.png")
+    assert store.reserved("one", 0) is None
+    store.reserve("one", 0, path, 7)
+    store.saved("one", 0, SavedPicture(path, 7, 8, 4, "a cat"))
+    assert store.reserved("one", 0) == path
+    assert store.unfinished()[0].pictures == {0: SavedPicture(path, 7, 8, 4, "a cat")}
+    path.unlink()  # the user moved it: it was made all the same
+    assert list(store.unfinished()[0].pictures) == [0]
+
+
+def test_a_reserved_name_is_a_picture_only_where_the_file_is_whole(store, tmp_path):
+    store.accept(job("one"), None)
+    missing, torn = tmp_path / "0.png", tmp_path / "1.png"
+    torn.write_bytes(picture(tmp_path / "x.png").read_bytes()[:20])
+    for index, path in enumerate((missing, torn, tmp_path / "2.png")):
+        store.reserve("one", index, path, index)
+    picture(tmp_path / "2.png", "its text")
+    found = store.unfinished()[0].pictures
+    assert found == {2: SavedPicture(tmp_path / "2.png", 2, 8, 4, "its text")}
+    assert store.reserved("one", 0) == missing
+
+
+def test_a_request_that_can_no_longer_be_read_fails_alone(store):
+    store.accept(job("one"), None)
+    store.accept(job("two"), None)
+    with store._database.changing() as connection:
+        connection.execute("UPDATE jobs SET request = '{\"version\": 99}' WHERE id = 'one'")
+    assert [found.id for found in store.unfinished()] == ["two"]
+    (row,) = store._database.rows("SELECT state, error FROM jobs WHERE id = 'one'")
+    assert row["state"] == "failed" and "version 99" in row["error"]
+
+
+def test_a_disk_that_says_no_is_a_sentence(store, tmp_path):
+    store._database.rows("PRAGMA max_page_count = 8")
+    with pytest.raises(EaselError, match=r"cannot be written: .*full") as caught:
+        for n in range(1000):
+            store.accept(job(f"job {n}" * 50), None)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert len(store.unfinished()) == n  # each one that was accepted is there

@@ -1,0 +1,165 @@
+"""Jobs, their pictures and their replies between starts (`webui.types.kept.Keeper`), under one folder.
+
+    easel.db        jobs and pictures
+    pictures/       the pictures of requests, by their content
+    replies/        a log for each picture that is being made
+
+Knows requests as JSON and paths; knows no tensor.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Error as SqliteError
+from sqlite3 import Row
+
+from PIL import Image
+
+from webui import metadata
+from webui.errors import EaselError
+from webui.store import requests
+from webui.store.database import Database
+from webui.store.replies import ReplyLog
+from webui.types import JobState, SavedPicture
+from webui.types.kept import KeptJob
+
+__all__ = ["JobStore"]
+
+log = logging.getLogger(__name__)
+ENDED = ("done", "failed", "cancelled")
+
+
+class JobStore:
+    """The store of one data folder. Raises `EaselError` with a sentence where the disk says no."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens or makes it; as `Database` for what can be wrong with that."""
+        self._folder = folder
+        self._database = Database(folder / "easel.db")
+
+    def close(self) -> None:
+        self._database.close()
+
+    # --- jobs -------------------------------------------------------------------------------------
+
+    def accept(self, job: KeptJob, key: str | None) -> str:
+        with self._told():
+            if key is not None:
+                for row in self._database.rows("SELECT id FROM jobs WHERE key = ?", key):
+                    return str(row["id"])
+            text = requests.dump(job.request, self._folder / "pictures")
+            with self._database.changing() as connection:
+                connection.execute(
+                    "INSERT INTO jobs (id, number, owner, key, request, state, priority, created_s) "
+                    "SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ?, ? FROM jobs",
+                    (job.id, job.owner, key, text, job.state, job.priority, job.created_s),
+                )
+        return job.id
+
+    def changed(
+        self, job_id: str, state: JobState, priority: int = 0, error: str | None = None
+    ) -> None:
+        ended_s = time.time() if state in ENDED else None
+        with self._told(), self._database.changing() as connection:
+            connection.execute(
+                "UPDATE jobs SET state = ?, priority = ?, error = ?, ended_s = ? WHERE id = ?",
+                (state, priority, error, ended_s, job_id),
+            )
+
+    def unfinished(self) -> Sequence[KeptJob]:
+        """The jobs that had not ended. One whose request can no longer be read has failed, with that sentence.
+        A picture that was renamed into its place is finished, even if nobody lived to write that down."""
+        found = []
+        open_ = self._database.rows(
+            "SELECT * FROM jobs WHERE state IN ('queued', 'running', 'paused') ORDER BY number"
+        )
+        for row in open_:
+            try:
+                request = requests.load(row["request"], self._folder / "pictures")
+            except (EaselError, ValueError, KeyError, TypeError) as fault:
+                log.error("job %s cannot go on: %s", row["id"], fault)
+                self.changed(row["id"], "failed", row["priority"], f"it cannot go on: {fault}")
+                continue
+            pictures = self._pictures(row["id"])
+            found.append(
+                KeptJob(
+                    row["id"],
+                    request,
+                    row["owner"],
+                    row["priority"],
+                    row["state"],
+                    row["created_s"],
+                    pictures,
+                )
+            )
+        return found
+
+    def replies(self, job_id: str, index: int) -> ReplyLog:
+        return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log")
+
+    # --- pictures ---------------------------------------------------------------------------------
+
+    def reserved(self, job_id: str, index: int) -> Path | None:
+        """The name that a picture got before a crash, if it did."""
+        rows = self._database.rows(
+            "SELECT path FROM pictures WHERE job = ? AND place = ?", job_id, index
+        )
+        return Path(rows[0]["path"]) if rows else None
+
+    def reserve(self, job_id: str, index: int, path: Path, seed: int) -> None:
+        """Writes down where a picture will lie, before it is written there."""
+        with self._told(), self._database.changing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO pictures (job, place, path, seed) VALUES (?, ?, ?, ?)",
+                (job_id, index, str(path), seed),
+            )
+
+    def saved(self, job_id: str, index: int, picture: SavedPicture) -> None:
+        """Writes down a picture that is on disk."""
+        digest = hashlib.sha256(picture.path.read_bytes()).hexdigest()
+        with self._told(), self._database.changing() as connection:
+            connection.execute(
+                "UPDATE pictures SET width = ?, height = ?, hash = ?, infotext = ? WHERE job = ? AND place = ?",
+                (picture.width, picture.height, digest, picture.parameters, job_id, index),
+            )
+
+    def _pictures(self, job_id: str) -> dict[int, SavedPicture]:
+        found = {}
+        for row in self._database.rows("SELECT * FROM pictures WHERE job = ?", job_id):
+            picture = _as_saved(row)
+            if picture is not None:
+                found[row["place"]] = picture
+                if row["hash"] is None:
+                    self.saved(job_id, row["place"], picture)
+        return found
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of the disk as sentences; a full one keeps its number, for who waits for space."""
+        try:
+            yield
+        except SqliteError as fault:
+            cause = OSError(errno.ENOSPC, str(fault)) if "full" in str(fault) else fault
+            raise EaselError(f"{self._database.path} cannot be written: {fault}") from cause
+        except OSError as fault:
+            raise EaselError(f"{self._folder} cannot be written: {fault.strerror}") from fault
+
+
+def _as_saved(row: Row) -> SavedPicture | None:
+    """A picture that is whole on disk; None where only its name is reserved. One that was finished and has
+    been moved or deleted since counts as made."""
+    path = Path(row["path"])
+    if row["hash"] is not None:
+        return SavedPicture(path, row["seed"], row["width"], row["height"], row["infotext"])
+    try:
+        with Image.open(path) as picture:
+            text = metadata.read(picture) or ""
+            return SavedPicture(path, row["seed"], *picture.size, text)
+    except OSError:
+        return None
