@@ -2,6 +2,7 @@
 
     python launch.py                       the page (the same as `serve`)
     python launch.py generate "PROMPT"     one request from the command line
+    python launch.py ext list              the extensions: state, hooks, times, problems
     python launch.py doctor                what this machine has and what Easel will use
     python launch.py train                 trains the starter model
     python launch.py test                  the tests, with pytest's own arguments

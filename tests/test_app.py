@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.networks import tiny_folder
 from webui import app
 from webui.errors import RequestError
-from webui.settings import ROOT, Settings
+from webui.settings import BUNDLED, ROOT, Settings
+from webui.store import preferences
 
 
 def test_compose_finds_names_as_people_write_them():
@@ -28,6 +30,7 @@ def test_compose_finds_names_as_people_write_them():
     assert catalog.samplers.find("dpm++ 2m") == "DPM++ 2M"
     assert catalog.schedules.find("Automatic") == "automatic"
     assert catalog.tasks.find("Text to image") == "txt2img"
+    assert catalog.upscalers.find("lanczos") == "Lanczos"
     with pytest.raises(RequestError, match="did you mean 'Heun'"):
         catalog.samplers.find("heum")
 
@@ -46,8 +49,91 @@ def test_a_wrong_command_line_is_a_sentence_and_exit_code_2(capsys):
     assert "did you mean 'serve'" in printed.err
 
 
+def test_what_is_switched_off_stays_off_in_the_next_start(tmp_path):
+    settings = Settings.at(tmp_path)
+    first = app.compose(settings).extensions
+    name = first.statuses()[0].name
+    first.switch(name, False)
+    again = {status.name: status for status in app.compose(settings).extensions.statuses()}
+    assert again[name].state == "off" and again[name].import_s == 0
+    assert [one for one in again if again[one].state != "on"] == [name]
+
+
+@pytest.mark.parametrize("kept", ["film_grain", ["film_grain", 3], {"film_grain": True}])
+def test_a_preference_of_another_kind_switches_nothing_off(tmp_path, kept):
+    preferences.write(tmp_path, {app.DISABLED: kept})
+    statuses = app.compose(Settings.at(tmp_path)).extensions.statuses()
+    assert all(status.state == "on" for status in statuses)
+
+
+def test_every_bundled_extension_loads_without_a_problem(tmp_path):
+    statuses = app.load_extensions(Settings.at(tmp_path, safe_mode=True)).statuses()
+    told = {status.name: status.problems for status in statuses if status.bundled}
+    assert told == dict.fromkeys(BUNDLED, ())
+
+
+def test_a_tasks_name_is_a_command(tmp_path, capsys):
+    tiny_folder(tmp_path / "models" / "Stable-diffusion" / "tiny")
+    folder = tmp_path / "extensions"
+    folder.mkdir()
+    (folder / "turned.py").write_text(
+        "from webui.api import *\nfrom webui.api import hookimpl\n"
+        "def turned(request, studio):\n"
+        "    model = yield LoadModel(request.model)\n"
+        "    cond = yield EncodeText(model, request.prompt, request.negative_prompt)\n"
+        "    sigmas = studio.sigmas(model, request.scheduler, request.steps)\n"
+        "    noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))\n"
+        "    latent = yield from studio.sample(request.sampler_name, noise * sigmas[0], sigmas, cond)\n"
+        "    picture = studio.picture((yield Decode(model, latent)))\n"
+        "    return picture.rotate(request.extras['by'])\n"
+        "BY = Number(name='by', label='By', minimum=0, maximum=180, default=180)\n"
+        "@hookimpl\n"
+        "def register_tasks(): return [Task('turned', 'Turned', turned, (*PROMPTS, *COMMON, BY))]\n"
+    )
+    common = ["--data-dir", str(tmp_path), "--extensions-dir", str(folder), "--device", "cpu"]
+    small = [
+        "a cat",
+        "--model",
+        "tiny",
+        "--width",
+        "64",
+        "--height",
+        "64",
+        "--steps",
+        "2",
+        "--seed",
+        "7",
+    ]
+    paths = []
+    for command in (["generate"], ["turned"], ["turned", "--by", "0"]):
+        assert app.main([*common, *command[:1], *small, *command[1:]]) == 0
+        paths.append(capsys.readouterr().out.strip())
+    plain, turned, same = (Image.open(path).convert("RGB") for path in paths)
+    assert turned.tobytes() == plain.rotate(180).tobytes() != plain.tobytes() == same.tobytes()
+    assert app.main([*common, "truned", *small]) == 2
+    assert "command 'truned' is not known; did you mean 'turned'?" in capsys.readouterr().err
+
+
+def test_a_new_extension_is_loaded_by_the_next_list(tmp_path, capsys):
+    given = ["--data-dir", str(tmp_path), "--extensions-dir", str(tmp_path), "ext"]
+    assert app.main([*given, "new", "corners"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "corners")
+    assert app.main([*given, "list", "--json"]) == 0
+    corners = json.loads(capsys.readouterr().out)[-1]
+    assert (corners["name"], corners["state"], corners["problems"]) == ("corners", "on", [])
+    assert app.main([*given, "new", "corners"]) == 2
+    assert "corners" in capsys.readouterr().err
+
+
+def test_ext_without_a_word_or_with_a_wrong_one(capsys):
+    assert app.main(["ext"]) == 0
+    assert "list" in capsys.readouterr().out
+    assert app.main(["ext", "lost"]) == 2
+    assert "'lost'" in capsys.readouterr().err
+
+
 def test_help_of_every_command_prints_and_starts_nothing(capsys):
-    for argv in (["--help"], ["generate", "--help"], ["doctor", "-h"]):
+    for argv in (["--help"], ["generate", "--help"], ["doctor", "-h"], ["ext", "--help"]):
         assert app.main(argv) == 0
         assert "usage: python launch.py" in capsys.readouterr().out
 

@@ -43,11 +43,15 @@ OURS = {
     "webui.ui": FACES,
     "webui.http": FACES,
     "webui.cli": ["webui"],
+    "webui.builtin": ["webui"],
+    "webui.testing": ["webui"],
+    "webui.scaffold": ["webui.errors", "webui.settings"],
+    "webui.listing": BASE,
     "webui.app": ["webui"],
     "extensions": ["webui.api"],
 }
 # what we build on: where each may be imported
-NETWORKS = ["webui.engine", "webui.training", "extensions"]
+NETWORKS = ["webui.engine", "webui.training", "webui.testing", "extensions"]
 THEIRS = {
     "gradio": ["webui.ui"],
     "pluggy": ["webui.hookspecs", "webui.plugins"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from webui.errors import RequestError
@@ -67,14 +65,14 @@ def test_help_is_of_the_command():
     ("argv", "sentence"),
     [
         (["--prot", "1"], "did you mean '--port'"),
-        (["dcotor"], "did you mean 'doctor'"),
         (["doctor", "--modelsdir", "x"], "did you mean '--models-dir'"),
         (["--port", "70000"], "port 70000"),
         (["--port", "http"], "--port"),
         (["--device", "gpu"], "cuda:N"),
         (["--dtype", "int8"], "int8"),
         (["--attention", "flash"], "flash"),
-        (["--models-dir", "/nowhere/at/all"], "no such folder"),
+        (["--models-dir", "/nowhere/at/all"], "--models-dir /nowhere/at/all: no such folder"),
+        (["--extensions-dir", "/nowhere"], "--extensions-dir /nowhere: no such folder"),
         (["--share"], "later version"),
         (["--auth", "me:secret"], "later version"),
     ],
@@ -85,6 +83,18 @@ def test_what_cannot_be_meant_is_one_sentence(argv, sentence):
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
 
 
-def test_what_has_no_effect_yet_is_said():
-    assert "later version" in read(["--extensions-dir", str(Path.cwd())]).notes[0]
-    assert read(["--safe-mode"]).notes == ()
+def test_extensions_are_chosen_by_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    words = "--extensions-dir one --extensions-dir two --no-extension a --no-extension b --no-extension a"
+    settings = read([*words.split(), "--safe-mode"]).settings
+    assert settings.extensions_dirs == (tmp_path / "one", tmp_path / "two")
+    assert settings.without_extensions == ("a", "b")
+    assert settings.safe_mode and not read([]).settings.safe_mode
+
+
+def test_a_command_that_is_not_known_here_may_be_a_task():
+    line = read(["--safe-mode", "morph", "a cat", "--steps", "3"])
+    assert (line.command, line.rest) == ("morph", ("a cat", "--steps", "3"))
+    assert read(["ext", "list", "--json"]).rest == ("list", "--json")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from webui.errors import RequestError
-from webui.settings import ROOT, Settings
+from webui.settings import BUNDLED, ROOT, Settings
 
 
 def test_a_data_folder_holds_outputs_and_further_models(tmp_path):
@@ -54,3 +54,11 @@ def test_settings_stay_as_they_were_given():
         settings.defaults["steps"] = 3  # type: ignore[index]
     with pytest.raises(AttributeError):
         settings.port = 1  # type: ignore[misc]
+
+
+def test_what_is_called_bundled_is_there_and_has_its_page():
+    """So that --safe-mode starts with all of ours, and with nothing that somebody put beside them."""
+    there = {path.stem for path in (ROOT / "extensions").iterdir()}
+    assert set(BUNDLED) <= there
+    pages = {page.stem for page in (ROOT / "docs/extensions").glob("*.md")} - {"index"}
+    assert pages == set(BUNDLED)

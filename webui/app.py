@@ -1,4 +1,4 @@
-"""The composition root: builds catalog, engine and page, and passes them to each other.
+"""The composition root: builds extensions, catalog, engine and page, and passes them to each other.
 
 The only file that sees everything. It decides nothing about pictures; it decides what starts when:
 the page answers first, then the engine's thread loads torch.
@@ -19,20 +19,26 @@ from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 
-from webui import cli, images
+from webui import api, builtin, cli, images, listing, plugins
+from webui.defaults import check
 from webui.engine.checkpoints import list_models
 from webui.engine.engine import Engine, EngineOptions
-from webui.engine.samplers import SAMPLERS
-from webui.engine.schedules import SCHEDULES
-from webui.engine.tasks import TASKS
-from webui.errors import EaselError
-from webui.options import CommandLine, read, shared_parser
-from webui.registry import Catalog, Registry
-from webui.settings import Settings
+from webui.errors import EaselError, RequestError
+from webui.options import COMMANDS, CommandLine, SentenceParser, read, shared_parser
+from webui.plugins import Extensions, Limits
+from webui.registry import Catalog, Registry, nearest
+from webui.settings import BUNDLED, ROOT, Settings
+from webui.store import preferences
+from webui.types import GenerationRequest, Places
 
 __all__ = ["Composition", "compose", "main"]
 
 GRACE_S = 0.5  # between the engine's end and the page's: those who wait for a job are told
+
+
+DISABLED = "disabled_extensions"  # the preference: names of those that are switched off
+# Names that a task of an extension cannot have: the API's other endpoints, and every command.
+RESERVED = ("models", "samplers", "schedulers", "upscalers", "extensions", "png_info", *COMMANDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +48,49 @@ class Composition:
     engine: Engine
     catalog: Catalog
     settings: Settings
+    extensions: Extensions
+
+    def start(self) -> None:
+        """Extensions first, so that their `startup` hooks come before any request."""
+        self.extensions.start()
+        self.engine.start()
+
+    def stop(self) -> None:
+        """The engine first: what it still saves is what extensions still hear of."""
+        self.engine.stop()
+        self.extensions.stop()
 
 
-def compose(settings: Settings) -> Composition:
-    """Puts the built-in tasks, samplers and schedules together with the models of `settings`."""
+def compose(settings: Settings, limits: Limits | None = None) -> Composition:
+    """Puts what extensions and we ourselves have registered together with the models of `settings`.
+
+    `limits` are how long extensions may take.
+    """
     models = partial(list_models, settings.models_dirs)
+    extensions = load_extensions(settings, limits)
+    parts = extensions.parts
     catalog = Catalog(
-        tasks=Registry("task", TASKS.items(), lambda task: (task.label,)),
-        samplers=Registry("sampler_name", SAMPLERS.items(), lambda sampler: sampler.aliases),
+        tasks=Registry("task", parts.tasks.items(), lambda task: (task.label,)),
+        samplers=Registry("sampler_name", parts.samplers.items(), lambda sampler: sampler.aliases),
         schedules=Registry(
-            "scheduler", SCHEDULES.items(), lambda schedule: (schedule.label, *schedule.aliases)
+            "scheduler",
+            parts.schedules.items(),
+            lambda schedule: (schedule.label, *schedule.aliases),
         ),
         list_models=models,
+        upscalers=Registry(
+            "upscaler",
+            parts.upscalers.items(),
+            lambda upscaler: (upscaler.label, *upscaler.aliases),
+        ),
     )
+
+    def change(request: GenerationRequest) -> GenerationRequest:
+        return extensions.change(request, lambda changed: check(changed, catalog))
+
     engine = Engine(
         models,
-        SAMPLERS,
-        SCHEDULES,
-        TASKS,
+        parts,
         save=partial(images.save, outputs_dir=settings.outputs_dir),
         options=EngineOptions(
             device=settings.device,
@@ -67,8 +98,34 @@ def compose(settings: Settings) -> Composition:
             attention=settings.attention,
             deterministic=settings.deterministic,
         ),
+        change=change,
+        saved=extensions.saved,
     )
-    return Composition(engine, catalog, settings)
+    return Composition(engine, catalog, settings, extensions)
+
+
+def load_extensions(settings: Settings, limits: Limits | None = None) -> Extensions:
+    """Our own parts and every extension that `settings` and the preferences let in."""
+    data_dir = settings.data_dir
+    disabled = preferences.read(data_dir).get(DISABLED, ())
+    known = isinstance(disabled, list) and all(isinstance(name, str) for name in disabled)
+
+    def keep(names: Sequence[str]) -> None:
+        preferences.write(data_dir, {**preferences.read(data_dir), DISABLED: list(names)})
+
+    return plugins.load(
+        builtin,
+        (ROOT / "extensions", *settings.extensions_dirs),
+        Places(data_dir, settings.models_dirs, settings.outputs_dir),
+        api_version=api.VERSION,
+        bundled=BUNDLED,
+        safe_mode=settings.safe_mode,
+        without=settings.without_extensions,
+        disabled=disabled if known else (),
+        keep=keep,
+        reserved=RESERVED,
+        limits=limits,
+    )
 
 
 def main(argv: Sequence[str]) -> int:
@@ -79,9 +136,7 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
         line = read(argv)
-        for note in line.notes:
-            say(note)
-        return COMMANDS[line.command](line)
+        return RUN.get(line.command, run_task)(line)
     except EaselError as error:
         say(str(error))
         return 2
@@ -102,37 +157,81 @@ def serve(line: CommandLine) -> int:
     from webui.ui import launch_page
 
     logging.getLogger("webui").setLevel(logging.INFO)  # the terminal of a server is its log
-    composition = compose(line.settings)
+    made = compose(line.settings)
     with stop_signals() as stop:
-        page = launch_page(
-            composition.engine, composition.catalog, composition.settings, quiet=True
-        )
-        print(f"Easel is at {page.url}", flush=True)
-        composition.engine.start()  # torch is loaded on the engine's thread, beside the page
-        if line.browser and has_screen():
-            webbrowser.open(page.url)
-        while not stop.wait(0.5):  # a wait without end would keep Ctrl+C waiting on Windows
-            pass
-        say("finishing the running call")
-        composition.engine.stop()
-        time.sleep(GRACE_S)
-        page.close()
+        made.extensions.start()
+        try:
+            page = launch_page(
+                made.engine, made.catalog, made.settings, made.extensions, quiet=True
+            )
+            print(f"Easel is at {page.url}", flush=True)
+            made.engine.start()  # torch is loaded on the engine's thread, beside the page
+            if line.browser and has_screen():
+                webbrowser.open(page.url)
+            while not stop.wait(0.5):  # a wait without end would keep Ctrl+C waiting on Windows
+                pass
+            say("finishing the running call")
+            made.engine.stop()
+            time.sleep(GRACE_S)
+            page.close()
+        finally:
+            made.extensions.stop()
     return 0
 
 
-def generate(line: CommandLine) -> int:
-    """One request; the engine is started when it is known to be in order."""
+def generate(line: CommandLine, task: str | None = None) -> int:
+    """One request, of `task` where the command is a task's name; the engine is started when it is known to be
+    in order."""
     made = compose(line.settings)
+    words = line.rest
+    if task is not None:
+        if task not in made.catalog.tasks:
+            known = nearest(task, [*COMMANDS, *made.catalog.tasks])
+            raise RequestError(f"command {task!r} is not known{known}")
+        words = ("--task", task, *words)
     if line.help:
         cli.generate_parser(made.catalog).print_help()
         return 0
-    request, output = cli.read_request(line.rest, made.catalog, made.settings)
+    request, output = cli.read_request(words, made.catalog, made.settings)
     with stop_signals() as stop:
-        made.engine.start()
+        made.start()
         try:
             return cli.generate(made.engine, request, output, stop)
         finally:
-            made.engine.stop()
+            made.stop()
+
+
+def run_task(line: CommandLine) -> int:
+    """`morph "a cat"` is `generate --task morph "a cat"`, for every task that there is."""
+    return generate(line, task=line.command)
+
+
+def ext(line: CommandLine) -> int:
+    """What extensions there are, or a new one to begin with."""
+    parser = ext_parser()
+    if line.help or not line.rest:
+        parser.print_help()
+        return 0
+    words = parser.parse_args(list(line.rest))
+    if words.what == "list":
+        statuses = load_extensions(line.settings).statuses()
+        print(listing.as_json(statuses) if words.json else listing.as_table(statuses))
+        return 0
+    from webui.scaffold import new
+
+    folder = (*line.settings.extensions_dirs, ROOT / "extensions")[0]
+    print(new(words.name, folder))
+    return 0
+
+
+def ext_parser() -> SentenceParser:
+    parser = SentenceParser(prog="python launch.py ext", add_help=False, allow_abbrev=False)
+    what = parser.add_subparsers(dest="what", required=True, parser_class=SentenceParser)
+    shown = what.add_parser("list", add_help=False, help="every extension, without starting Easel")
+    shown.add_argument("--json", action="store_true", help="all that is known, as JSON")
+    new = what.add_parser("new", add_help=False, help="begins an extension: code and a test of it")
+    new.add_argument("name", metavar="NAME")
+    return parser
 
 
 def doctor(line: CommandLine) -> int:
@@ -153,9 +252,10 @@ def test(line: CommandLine) -> int:
     raise EaselError("the tests are started by launch.py: python launch.py test")
 
 
-COMMANDS: dict[str, Callable[[CommandLine], int]] = {
+RUN: dict[str, Callable[[CommandLine], int]] = {
     "serve": serve,
     "generate": generate,
+    "ext": ext,
     "doctor": doctor,
     "train": train,
     "test": test,

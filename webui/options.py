@@ -1,8 +1,8 @@
 """The command line as data: which command, which settings, and what is left for the command itself.
 
 It knows the options that every command shares. A command's own arguments (a prompt, steps) stay in
-`rest`; those of `generate` come from the tasks' controls in `webui.cli`. Imports no library, so that
-`--help` answers on a bare Python.
+`rest`; those of `generate` come from the tasks' controls in `webui.cli`. A command that is not known here may be
+a task's name: `webui.app` finds out. Imports no library, so that `--help` answers on a bare Python.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "CommandLine", "SentenceParser", "read"]
 COMMANDS = {
     "serve": "the page and its API (when no command is given)",
     "generate": 'one request from here: generate "PROMPT"; its options: generate --help',
+    "ext": "extensions: ext list [--json], or ext new NAME to begin one",
     "doctor": "what this machine has, what Easel will use of it, and why",
     "train": "trains the starter model; its options: train --help",
     "test": "the tests; takes pytest's arguments",
@@ -39,7 +40,8 @@ class SentenceParser(argparse.ArgumentParser):
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """What was asked for. `rest` are the command's own arguments; `notes` are sentences for the user.
+    """What was asked for. `command` is one of `COMMANDS` or, as far as is known here, a task's name; `rest`
+    are its own arguments.
 
     `help` asks for the help of `command`, or of Easel when it is "serve".
     """
@@ -49,7 +51,6 @@ class CommandLine:
     rest: tuple[str, ...] = ()
     browser: bool = True
     help: bool = False
-    notes: tuple[str, ...] = ()
 
 
 def read(argv: Sequence[str]) -> CommandLine:
@@ -58,24 +59,18 @@ def read(argv: Sequence[str]) -> CommandLine:
         return CommandLine(argv[0], Settings(), tuple(argv[1:]))
     options, rest = shared_parser().parse_known_args(list(argv))
     command = rest.pop(0) if rest and not rest[0].startswith("-") else "serve"
-    if command not in COMMANDS:
-        raise RequestError(f"command {command!r} is not known{nearest(command, list(COMMANDS))}")
     if command in ("serve", "doctor") and rest and not options.help:
         flag = rest[0].split("=")[0]
         raise RequestError(f"option {flag} is not known{nearest(flag, flags())}")
     for flag in ("share", "auth"):
         if getattr(options, flag):
             raise RequestError(f"--{flag} is not there yet: it comes with a later version")
-    notes = []
-    if options.extensions_dir:
-        notes.append("extensions come with a later version; --extensions-dir changes nothing yet")
     return CommandLine(
         command=command,
         settings=settings_from(options),
         rest=tuple(rest),
         browser=not options.no_browser,
         help=options.help,
-        notes=tuple(notes),
     )
 
 
@@ -83,9 +78,11 @@ def settings_from(options: argparse.Namespace) -> Settings:
     """Settings out of parsed options; what nobody gave keeps its default."""
     data_dir = options.data_dir or ROOT
     added = [path.absolute() for path in options.models_dir]
-    for path in added:
-        if not path.is_dir():
-            raise RequestError(f"--models-dir {path}: no such folder", "models_dirs")
+    extensions_dirs = tuple(path.absolute() for path in options.extensions_dir)
+    for flag, paths in (("models", added), ("extensions", extensions_dirs)):
+        for path in paths:
+            if not path.is_dir():
+                raise RequestError(f"--{flag}-dir {path}: no such folder", f"{flag}_dirs")
     shipped = [ROOT / "models", data_dir.absolute() / "models"]
     return Settings.at(
         data_dir.absolute(),
@@ -98,6 +95,9 @@ def settings_from(options: argparse.Namespace) -> Settings:
         host=options.host or ("0.0.0.0" if options.listen else None),
         port=options.port,
         offline=options.offline or None,
+        extensions_dirs=extensions_dirs,
+        safe_mode=options.safe_mode,
+        without_extensions=tuple(dict.fromkeys(options.no_extension)),
     )
 
 
@@ -105,7 +105,7 @@ def shared_parser() -> SentenceParser:
     """The options that every command takes, in the order of the help."""
     parser = SentenceParser(
         prog="python launch.py",
-        usage="python launch.py [COMMAND] [options]",
+        usage="python launch.py [COMMAND or TASK] [options]",
         description="Easel: a Stable Diffusion studio in the browser.",
         epilog="commands:\n" + "\n".join(f"  {name:10}{what}" for name, what in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -136,7 +136,7 @@ def shared_parser() -> SentenceParser:
         metavar="DIR",
         action="append",
         default=[],
-        help="one more folder of extensions (later)",
+        help="one more folder of extensions",
     )
     engine = parser.add_argument_group("engine")
     engine.add_argument("--device", metavar="auto|cpu|cuda[:N]|mps", help="where networks run")
@@ -153,7 +153,16 @@ def shared_parser() -> SentenceParser:
     )
     start.add_argument("--skip-install", action="store_true", help="install nothing")
     start.add_argument("--offline", action="store_true", help="never use the network")
-    start.add_argument("--safe-mode", action="store_true", help="start without extensions")
+    start.add_argument(
+        "--safe-mode", action="store_true", help="start with the bundled extensions only"
+    )
+    start.add_argument(
+        "--no-extension",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="start without this extension",
+    )
     start.add_argument("--version", action="version", version=f"Easel {__version__}")
     start.add_argument("-h", "--help", action="store_true", help=argparse.SUPPRESS)
     return parser

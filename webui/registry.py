@@ -14,7 +14,8 @@ from webui.types import ModelCard, Sampler, Schedule, Task, Upscaler
 T = TypeVar("T")
 
 
-def _key(name: str) -> str:
+def folded(name: str) -> str:
+    """A name as it is looked for: in any case, "_" as good as a space."""
     return " ".join(name.replace("_", " ").lower().split())
 
 
@@ -37,10 +38,10 @@ class Registry(Mapping[str, T], Generic[T]):
         for name, value in values:
             if name not in named:
                 named[name] = value
-                exact.setdefault(_key(name), name)
+                exact.setdefault(folded(name), name)
         for name, value in named.items():
             for alias in aliases(value):
-                exact.setdefault(_key(alias), name)
+                exact.setdefault(folded(alias), name)
         self._values = MappingProxyType(named)
         self._exact = exact
 
@@ -55,15 +56,15 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def find(self, name: object) -> str:
         """The exact name for `name` in any case or by alias; else `RequestError` with the nearest."""
-        if isinstance(name, str) and _key(name) in self._exact:
-            return self._exact[_key(name)]
+        if isinstance(name, str) and folded(name) in self._exact:
+            return self._exact[folded(name)]
         raise RequestError(
             f"{self.field} {name!r} is not known{nearest(name, list(self._values))}", self.field
         )
 
 
 def nearest(name: object, known: Sequence[str]) -> str:
-    """ "What to say after an unknown name: the nearest of `known`, or a list of what there is."""
+    """What to say after an unknown name: the nearest of `known`, or a list of what there is."""
     lower = {k.lower(): k for k in known}
     close = difflib.get_close_matches(str(name).lower(), list(lower), n=1, cutoff=0.4)
     if close:

@@ -15,12 +15,18 @@ from typing import Any
 
 from webui.errors import RequestError
 
-__all__ = ["ATTENTIONS", "BUILT_IN", "DTYPES", "ROOT", "Settings"]
+__all__ = ["ATTENTIONS", "BUILT_IN", "BUNDLED", "DTYPES", "ROOT", "Settings"]
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py, with the shipped models
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ATTENTIONS = ("auto", "sdpa", "xformers")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+# Our own among what lies in `extensions/`: what `--safe-mode` still loads.
+BUNDLED = (
+    *("cfg_rescale", "controlnet", "dynamic_thresholding", "esrgan", "film_grain", "freeu"),
+    *("more_samplers", "morph", "perturbed_attention", "upscale", "wildcards"),
+)
 
 # The last resort for every field of a request that has one. Inpainting: A1111's page defaults.
 BUILT_IN: Mapping[str, Any] = MappingProxyType(
@@ -53,7 +59,8 @@ class Settings:
     `models_dirs` are searched in order; each has `starter/` or `Stable-diffusion/` in it. `port` 0 takes
     a free one. `offline` forbids downloads even when something asks for one. `previews` shows pictures
     while they are made. `defaults` are values of request fields, used where neither a request nor its
-    model has one.
+    model has one. `extensions_dirs` are searched for extensions besides our own folder; `safe_mode` starts with
+    the bundled ones only, and `without_extensions` names those that this start leaves out.
     """
 
     data_dir: Path = ROOT
@@ -67,6 +74,9 @@ class Settings:
     port: int = 7860
     offline: bool = False
     previews: bool = True
+    extensions_dirs: tuple[Path, ...] = ()
+    safe_mode: bool = False
+    without_extensions: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:

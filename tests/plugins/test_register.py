@@ -1,0 +1,151 @@
+"""Who comes first has the name, the loser is told; and what every task's controls become."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.conftest import status
+from webui.engine.samplers import SAMPLERS
+from webui.engine.schedules import SCHEDULES
+from webui.engine.tasks import TASKS
+
+HEAD = "from webui.api import *\nfrom webui.api import hookimpl\ndef f(*given): yield\n"
+
+
+def registering(hook: str, values: str) -> str:
+    return f"{HEAD}@hookimpl\ndef register_{hook}(): return {values}\n"
+
+
+NUMBER = "Number(name={!r}, label='A label', minimum=0, maximum=1, default={})"
+
+
+def post(control: str) -> str:
+    return f"[PostProcessor('x', f, controls=({control},))]"
+
+
+def number(name: str, default: object = 0) -> str:
+    return NUMBER.format(name, default)
+
+
+WHOLE = "Number(name='steps', label='S', minimum=1, maximum=2, default=3)"
+
+
+@pytest.mark.parametrize(
+    ("hook", "values", "says"),
+    [
+        ("samplers", "[Sampler('heun', f)]", "sampler 'heun': the name is taken by 'Heun' (built-in)"),
+        ("samplers", "[Sampler('k_euler', f)]", "sampler 'k_euler': the name is taken by 'Euler' (built-in)"),
+        ("schedules", "[Schedule('Karras', f)]", "schedule 'Karras': the name is taken by 'karras' (built-in)"),
+        ("upscalers", "[Upscaler('lanczos', f)]", "upscaler 'lanczos': the name is taken by 'Lanczos'"),
+        ("tasks", "[Task('txt2img', 'X', f)]", "task 'txt2img': the name is taken by 'txt2img' (built-in)"),
+        ("tasks", "[Task('serve', 'X', f)]", "task 'serve': the name is taken by a command or endpoint"),
+        ("tasks", "[Task('a b', 'X', f)]", "task 'a b': a task's name is a word"),
+        ("samplers", "[Sampler('', f)]", "register_samplers: '' is no name"),
+        ("samplers", "[Sampler(3, f)]", "register_samplers: 3 is no name"),
+        ("samplers", "[Sampler('x', 3)]", "sampler 'x': make is of type int, not a function"),
+        ("samplers", "[Sampler('x', f, aliases=('y'))]", "aliases is 'y'; write it as a tuple: ('one',)"),
+        ("samplers", "[Sampler('x', f, schedule='karas')]", "no schedule 'karas'; did you mean 'karras'?"),
+        ("samplers", "[Schedule('x', f)]", "returned a value of type Schedule where Sampler belongs"),
+        ("samplers", "Sampler('x', f)", "returned a value of type Sampler; return a list of Sampler"),
+        ("samplers", "'x'", "returned a value of type str; return a list of Sampler"),
+        ("samplers", "None", "returned nothing; return a list of Sampler"),
+        ("samplers", "(Sampler('x', f) for _ in '1')", "returned a value of type generator"),
+        ("conditioners", "[Conditioner('x', f, tasks=('txt2im',))]", "no task 'txt2im'; did you mean 'txt2img'?"),
+        ("conditioners", "[Conditioner('x', f, tasks='txt2img')]", "tasks is 'txt2img'; write it as a tuple"),
+        ("conditioners", "[Conditioner('x', f, priority='1')]", "priority is '1', not a whole number"),
+        ("postprocessors", post(number("steps")), "control 'steps': the name is taken by a field of every request"),
+        ("conditioners", f"[Conditioner('x', f, controls={number('s')})]", "write it as a tuple: (control,)"),
+        ("postprocessors", post(number("a b")), "control 'a b': a control's name is a word"),
+        ("postprocessors", post(number("s", 2)), "'s': it does not take its own default: s 2: use 0 to 1"),
+        ("postprocessors", post(number("s", "'one'")), "'s': it does not take its own default: s 'one'"),
+        ("controls", f"[Group('G', ({number('steps')},))]", "control 'steps': the name is taken by a field"),
+        ("controls", "[Group('G', ('x',))]", "group 'G': controls hold of type str, which is no control"),
+        ("tasks", f"[Task('x', 'X', f, ({WHOLE},))]", "control 'steps': it does not take its own default"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_taken_is_told_and_left_out(write, load, hook, values, says):
+    write("wrong", registering(hook, values))
+    extensions = load(reserved=("serve",))
+    wrong = status(extensions, "wrong")
+    assert wrong.state == "on"
+    assert len(wrong.problems) == 1 and says in wrong.problems[0], wrong.problems
+    parts = extensions.parts
+    assert set(parts.samplers) == set(SAMPLERS) and set(parts.schedules) == set(SCHEDULES)
+    assert set(parts.tasks) == set(TASKS)
+    extras = [c.name for task in parts.tasks.values() for c in task.flat_controls()]
+    assert "s" not in extras and "a b" not in extras
+
+
+def test_the_first_extension_has_the_name_and_the_later_one_is_told(write, load):
+    write("a_first", registering("samplers", "[Sampler('Mine', f, aliases=('my own',))]"))
+    write("b_later", registering("samplers", "[Sampler('my_own', f), Sampler('Other', f)]"))
+    extensions = load()
+    assert [n for n in extensions.parts.samplers if n not in SAMPLERS] == ["Mine", "Other"]
+    assert status(extensions, "a_first").problems == ()
+    (said,) = status(extensions, "b_later").problems
+    assert (
+        said
+        == "sampler 'my_own': the name is taken by 'Mine' (extension 'a_first'); it is left out"
+    )
+
+
+def test_an_extra_belongs_to_the_first_extension_that_declares_it(write, load):
+    write("a", registering("controls", f"[Group('A', ({number('amount')},))]"))
+    write("b", registering("controls", f"[Group('B', ({number('amount')}, {number('own')}))]"))
+    extensions = load()
+    groups = [
+        g for g in extensions.parts.tasks["txt2img"].controls if getattr(g, "label", "") in "AB"
+    ]
+    assert [(g.label, [c.name for c in g.controls]) for g in groups] == [
+        ("A", ["amount"]),
+        ("B", ["own"]),
+    ]
+    (said,) = status(extensions, "b").problems
+    assert (
+        said
+        == "control 'amount': the name is taken by a control of another (extension 'a'); it is left out"
+    )
+
+
+def test_tasks_have_the_groups_that_belong_to_them(write, load):
+    def conditioner(name: str, tasks: str) -> str:
+        return f"Conditioner({name!r}, f, controls=({number(name)},), tasks={tasks})"
+
+    few = conditioner("few", "('inpaint',)")
+    write("one", registering("conditioners", f"[{conditioner('all', '()')}, {few}]"))
+    write(
+        "two",
+        registering(
+            "postprocessors",
+            f"[PostProcessor('post', f, controls=({number('post')},), label='After')]",
+        ),
+    )
+    write(
+        "three",
+        registering(
+            "tasks", "[Task('still', 'Still', f, samples=False), Task('moving', 'Moving', f)]"
+        ),
+    )
+    tasks = load().parts.tasks
+
+    def added(name):
+        known = TASKS[name].controls if name in TASKS else ()
+        return [group.label for group in tasks[name].controls[len(known) :]]
+
+    assert added("txt2img") == ["all", "After"]
+    assert added("inpaint") == ["all", "few", "After"]
+    assert added("still") == ["After"]
+    assert added("moving") == ["all", "After"]
+    assert tasks["txt2img"].controls[: len(TASKS["txt2img"].controls)] == TASKS["txt2img"].controls
+
+
+def test_what_goes_around_runs_by_priority_then_name(write, load):
+    for name, priority in (("b", 0), ("a", 0), ("c", -1), ("d", 5)):
+        write(
+            name,
+            f"{HEAD}@hookimpl(priority={priority})\ndef wrap_denoise(call): pass\n"
+            f"@hookimpl\ndef register_conditioners(): return [Conditioner('{name}', f, priority={priority})]\n",
+        )
+    parts = load().parts
+    assert [wrapper.name for wrapper in parts.wrappers] == ["c", "a", "b", "d"]
+    assert [conditioner.name for conditioner in parts.conditioners] == ["c", "a", "b", "d"]

@@ -1,0 +1,286 @@
+"""Samplers, tasks and the rest of an extension's parts, wrapped so that they cannot hurt anybody else.
+
+Each is the same kind of value with another function in it: that one enters the extension's code through its
+boundary, looks at what comes out, and refuses (or lets pass) when the extension is off or set aside.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import Any, get_args
+
+from PIL import Image
+
+from webui.plugins.extension import Extension
+from webui.plugins.hooks import Implementation
+from webui.types import (
+    Adapter,
+    Animation,
+    Call,
+    Condition,
+    Conditioner,
+    Denoise,
+    Denoised,
+    Patch,
+    PostProcessor,
+    Row,
+    Sampler,
+    Schedule,
+    Task,
+    Upscaler,
+    Wrapper,
+)
+
+__all__ = ["guarded", "guarded_wrapper"]
+
+CALLS = get_args(Call)
+
+
+def guarded(extension: Extension, value: Any) -> Any:
+    """`value` (a task, a sampler, ...) as an extension's; a group of controls stays as it is."""
+    match value:
+        case Sampler():
+            return guarded_sampler(extension, value)
+        case Schedule():
+            return guarded_schedule(extension, value)
+        case Task():
+            return guarded_task(extension, value)
+        case Upscaler():
+            hook = f"upscaler {value.name!r}"
+            upscale = stepped(extension, hook, value.upscale, no_picture, needed=True)
+            return replace(value, upscale=upscale)
+        case Conditioner():
+            hook = f"conditioner {value.name!r}"
+            return replace(value, prepare=stepped(extension, hook, value.prepare, no_condition))
+        case PostProcessor():
+            hook = f"post-processor {value.name!r}"
+            return replace(value, process=stepped(extension, hook, value.process, no_picture))
+    return value
+
+
+# --- Samplers and schedules -----------------------------------------------------------------------
+
+
+def guarded_sampler(extension: Extension, sampler: Sampler) -> Sampler:
+    hook = f"sampler {sampler.name!r}"
+
+    def make(x: Any, sigmas: Any, noise: Any, **options: Any) -> Generator[Any, Any, Any]:
+        extension.require(hook)
+        shape = getattr(x, "shape", None)
+
+        def wrong(asked: Any) -> str:
+            if not isinstance(asked, tuple) or len(asked) not in (2, 3):
+                return f"yielded {kind(asked)}; a sampler yields (x, sigma)"
+            if getattr(asked[0], "shape", None) != shape:
+                return f"yielded {shaped(asked[0])} for a latent of shape {tuple(shape or ())}"
+            if not isinstance(asked[1], float | int) or not 0 <= asked[1] < math.inf:
+                return f"yielded sigma {asked[1]!r}; give a float that is not negative"
+            return ""
+
+        run = extension.call(hook, sampler.make, x, sigmas, noise, **options)
+        if not isinstance(run, Generator):
+            raise extension.fault(hook, f"gave {kind(run)}; a sampler is a generator (it yields)")
+        final = yield from extension.drive(hook, run, wrong)
+        if getattr(final, "shape", None) != shape:
+            raise extension.fault(hook, f"returned {shaped(final)}, not the final latent")
+        return final
+
+    def calls(steps: int) -> int | None:
+        number = extension.call(hook, sampler.calls, steps)
+        if number is not None and not isinstance(number, int):
+            raise extension.fault(hook, f"calls({steps}) gave {kind(number)}, not a number")
+        return number
+
+    return replace(sampler, make=make, calls=calls)
+
+
+def guarded_schedule(extension: Extension, schedule: Schedule) -> Schedule:
+    hook = f"schedule {schedule.name!r}"
+
+    def make(n: int, *given: Any, **options: Any) -> list[float]:
+        extension.require(hook)
+        sigmas = extension.call(hook, schedule.make, n, *given, **options)
+        if sentence := no_sigmas(sigmas, n):
+            raise extension.fault(hook, sentence)
+        return [float(sigma) for sigma in sigmas]
+
+    return replace(schedule, make=make)
+
+
+def no_sigmas(sigmas: Any, n: int) -> str:
+    """Why something is no schedule of `n` steps, "" where it is one."""
+    if not isinstance(sigmas, list | tuple):
+        return f"gave {kind(sigmas)}; give a list of floats"
+    if not all(isinstance(sigma, float | int) and math.isfinite(sigma) for sigma in sigmas):
+        return "gave something else than finite floats"
+    if len(sigmas) != n + 1:
+        return f"gave {len(sigmas)} sigmas for {n} steps; give {n + 1}, the last of them 0.0"
+    if sigmas[-1] != 0 or any(a <= b for a, b in itertools.pairwise(sigmas)):
+        return "gave sigmas that do not descend to 0.0"
+    return ""
+
+
+# --- Tasks, and what goes around them -------------------------------------------------------------
+
+
+def guarded_task(extension: Extension, task: Task) -> Task:
+    hook = f"task {task.name!r}"
+
+    def make(request: Any, studio: Any) -> Generator[Any, Any, Any]:
+        extension.require(hook)
+        result = extension.call(hook, task.make, request, studio)
+        if isinstance(result, Generator):
+            result = yield from extension.drive(hook, result, no_call)
+        if not isinstance(result, Image.Image | Animation) and not is_tensor(result):
+            raise extension.fault(hook, f"returned {kind(result)}, which is no picture")
+        return result
+
+    return replace(task, make=make)
+
+
+def stepped(
+    extension: Extension,
+    hook: str,
+    function: Callable[..., Any],
+    unfit: Callable[[Any], str],
+    *,
+    needed: bool = False,
+) -> Callable[..., Any]:
+    """`function`, a task or a plain one, whose result is None or passes `unfit`.
+
+    While the extension is off it answers None, or raises where it is `needed`.
+    """
+
+    def fitting(result: Any) -> Any:
+        if (result is not None or needed) and (sentence := unfit(result)):
+            raise extension.fault(hook, sentence)
+        return result
+
+    def finish(run: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        return fitting((yield from extension.drive(hook, run, no_call)))
+
+    def call(*given: Any) -> Any:
+        if needed:
+            extension.require(hook)
+        elif not extension.active:
+            return None
+        result = extension.call(hook, function, *given)
+        return finish(result) if isinstance(result, Generator) else fitting(result)
+
+    return call
+
+
+def guarded_wrapper(implementation: Implementation) -> Wrapper:
+    """A `wrap_denoise` implementation as the engine sees it."""
+    extension, hook = implementation.extension, implementation.hook
+
+    def no_reply(result: Any, call: Denoise) -> str:
+        if not isinstance(result, Denoised) or not is_tensor(result.denoised):
+            return f"returned {kind(result)}; return a Denoised"
+        if result.denoised.shape != call.x.shape:
+            return f"returned {shaped(result.denoised)} for a latent of {tuple(call.x.shape)}"
+        return ""
+
+    def finish(run: Generator[Any, Any, Any], call: Denoise) -> Generator[Any, Any, Any]:
+        yielded = False
+
+        def wrong(inner: Any) -> str:
+            nonlocal yielded
+            yielded = True
+            return no_call(inner)
+
+        result = yield from extension.drive(hook, run, wrong)
+        if result is None and not yielded:  # a generator's way to let the call pass
+            return (yield call)
+        if sentence := no_reply(result, call):
+            raise extension.fault(hook, sentence)
+        return result
+
+    def wrap(call: Denoise, request: Any) -> Any:
+        if not extension.active:
+            return None
+        result = implementation.call(call=call, request=request)
+        if result is None:
+            return None
+        if isinstance(result, Generator):
+            return finish(result, call)
+        if sentence := no_reply(result, call):
+            raise extension.fault(hook, sentence)
+        return result
+
+    return Wrapper(extension.name, wrap)
+
+
+# --- What comes out of an extension's code --------------------------------------------------------
+
+
+def no_call(call: Any) -> str:
+    """Why something that a task yields is no call that the engine could make, "" where it is one."""
+    if isinstance(call, Denoise):
+        return no_denoise(call)
+    return "" if isinstance(call, CALLS) else f"yielded {kind(call)}, which is no call"
+
+
+def no_denoise(call: Denoise) -> str:
+    if not is_tensor(call.x) or call.x.ndim != 3:
+        return f"yielded a Denoise with {shaped(call.x)} for x; give a latent [C, h, w]"
+    if not isinstance(call.sigma, float | int) or not 0 <= call.sigma < math.inf:
+        return f"yielded a Denoise with sigma {call.sigma!r}; give a float that is not negative"
+    rows = call.rows
+    if not rows or not all(isinstance(row, Row) and is_tensor(row.context) for row in rows):
+        return "yielded a Denoise without rows, or with rows that are no Row"
+    if not all(is_tensor(tensor) for tensor in call.inputs.values()):
+        return "yielded a Denoise with inputs that are no tensors"
+    return (
+        no_patches(call.patches)
+        or no_adapters(call.adapters)
+        or next((wrong for row in rows if (wrong := no_patches(row.patches))), "")
+    )
+
+
+def no_condition(cond: Any) -> str:
+    if not isinstance(cond, Condition):
+        return f"returned {kind(cond)}; return a Condition or None"
+    return no_patches(cond.patches) or no_adapters(cond.adapters)
+
+
+def no_picture(picture: Any) -> str:
+    return "" if isinstance(picture, Image.Image) else f"returned {kind(picture)}, not a picture"
+
+
+def no_patches(patches: Any) -> str:
+    """Patches are compared and hashed by the engine's loop, so this is found out here."""
+    if not isinstance(patches, tuple):
+        return f"patches is {kind(patches)}; give a tuple"
+    for patch in patches:
+        if not isinstance(patch, Patch):
+            return f"patches hold {kind(patch)}, which is no Patch"
+        try:
+            hash(patch)
+        except Exception as error:  # the boundary: __hash__ is the extension's
+            return f"{kind(patch)} cannot be hashed ({error}); make it a frozen dataclass"
+    return ""
+
+
+def no_adapters(adapters: Any) -> str:
+    if isinstance(adapters, tuple) and all(isinstance(adapter, Adapter) for adapter in adapters):
+        return ""
+    return f"adapters is {adapters!r}; give a tuple of Adapter"
+
+
+def is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")  # who has made a tensor has loaded it
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def kind(value: Any) -> str:
+    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+
+
+def shaped(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return kind(value) if shape is None else f"shape {tuple(shape)}"

@@ -1,0 +1,63 @@
+"""Who hears of saved pictures: `image_saved` hooks, one after the other, on a thread of their own.
+
+A picture is on disk before anybody here hears of it, and saving never waits for a hook.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from PIL import Image
+
+from webui.plugins.extension import Fault
+from webui.plugins.hooks import Implementation
+from webui.types import GenerationRequest, SavedPicture
+
+__all__ = ["Listeners"]
+
+
+class Listeners:
+    """A queue of saved pictures and the thread that tells of them. `start` before, `stop` after."""
+
+    def __init__(self, implementations: Sequence[Implementation]) -> None:
+        self._implementations = sorted(implementations, key=lambda one: one.order)
+        self._queue: queue.Queue[tuple[SavedPicture, GenerationRequest] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._listen, name="easel-saved", daemon=True)
+
+    def start(self) -> None:
+        if self._implementations:
+            self._thread.start()
+
+    def hear(self, picture: SavedPicture, request: GenerationRequest) -> None:
+        """Returns at once; the hooks are called later, in the order that pictures come."""
+        if self._implementations:
+            bare = replace(request, image=None, mask=None, extras=without_pictures(request.extras))
+            self._queue.put((picture, bare))
+
+    def stop(self, timeout_s: float) -> bool:
+        """Waits until everybody has heard of every picture; False when that took too long."""
+        if not self._thread.is_alive():
+            return True
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _listen(self) -> None:
+        while (item := self._queue.get()) is not None:
+            picture, request = item
+            for one in self._implementations:
+                if one.extension.active:
+                    try:
+                        one.limited(one.extension.limits.saved_s, picture=picture, request=request)
+                    except Fault:  # told already, and changes nothing: the picture is there
+                        continue
+
+
+def without_pictures(extras: Mapping[str, Any]) -> Mapping[str, Any]:
+    kept = {k: None if isinstance(v, Image.Image) else v for k, v in extras.items()}
+    return MappingProxyType(kept)

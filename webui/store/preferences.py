@@ -1,0 +1,61 @@
+"""What people have chosen on the page, for later starts: one JSON object in `settings.json` of the data folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from webui.errors import EaselError
+
+__all__ = ["FILE", "read", "write"]
+
+FILE = "settings.json"
+log = logging.getLogger(__name__)
+
+
+def read(data_dir: Path) -> dict[str, Any]:
+    """What was written last, empty when nothing was. A damaged file is set aside with a message in the log."""
+    path = data_dir / FILE
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        log.error("%s cannot be read (%s); Easel goes on without it", path, error.strerror)
+        return {}
+    except ValueError as error:  # no JSON, or no UTF-8
+        return set_aside(path, str(error))
+    return values if isinstance(values, dict) else set_aside(path, "it holds no JSON object")
+
+
+def set_aside(path: Path, reason: str) -> dict[str, Any]:
+    aside = path.with_name(path.name + ".damaged")
+    try:
+        os.replace(path, aside)
+        log.error("%s is damaged (%s); it is now %s, and Easel starts anew", path, reason, aside)
+    except OSError as error:
+        log.error("%s is damaged (%s) and stays there: %s", path, reason, error.strerror)
+    return {}
+
+
+def write(data_dir: Path, values: Mapping[str, Any]) -> None:
+    """Replaces what is remembered, wholly or not at all. Raises `EaselError` where it cannot be written."""
+    path = data_dir / FILE
+    part = path.with_name(f"{FILE}.{os.getpid()}.tmp")
+    text = json.dumps(dict(values), indent=1, ensure_ascii=False) + "\n"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        with suppress(OSError):  # the folder itself may be what is wrong
+            part.unlink()
+        raise EaselError(f"{path} cannot be written: {error.strerror}") from None
