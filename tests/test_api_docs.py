@@ -6,15 +6,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.ui.painter import catalog, serving
+from tests.ui.painter import catalog, serving, shelf
 from webui.settings import BUILT_IN
-from webui.types import Number
+from webui.types import Choice, Group, Number, Picture
 from webui.ui import Page
 from webui.ui.endpoints import parameters_of
 
@@ -22,10 +23,29 @@ DOCS = Path(__file__).parent.parent / "docs" / "api.md"
 TEXT = DOCS.read_text(encoding="utf-8")
 
 
+# What the page's extras are of: the declarations of bundled extensions, in short.
+EXTRAS = Group(
+    "Extensions",
+    (
+        Number(name="film_grain", label="Film grain", minimum=0, maximum=1, default=0.0),
+        Number(name="upscale_by", label="Upscale by", minimum=1, maximum=4, default=1.0),
+        Choice(name="upscaler", label="Upscaler", source="upscalers", default="Lanczos"),
+        Picture(name="controlnet_image", label="Picture"),
+    ),
+)
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with serving(tmp_path_factory.mktemp("api")) as (_, served):
+    usual = catalog().tasks
+    tasks = [
+        replace(usual[n], controls=(*usual[n].controls, EXTRAS)) for n in ("txt2img", "img2img")
+    ]
+    with serving(tmp_path_factory.mktemp("api"), *tasks, extensions=shelf()) as (painter, served):
         yield served
+        given = [r.extras for r in painter.submitted if r.task == "txt2img"]
+        assert any(e["upscaler"] == "Nearest" and e["film_grain"] == 0.2 for e in given)
+        assert any(e["controlnet_image"] is not None for e in given)
 
 
 def blocks(language: str, page: Page) -> list[str]:
@@ -39,10 +59,11 @@ def test_python_examples_run(page: Page, tmp_path: Path, monkeypatch: Any, capsy
     examples = blocks("python", page)
     exec(examples[0], space)
     assert space["info"]["seed"] == 5
+    said = ""
     for example in examples[1:]:
         exec(example, space)
-    assert "Denoising strength" in space["info"]["parameters"]
-    assert "Mask blur: 2" in space["info"]["parameters"]
+        said += space["info"]["parameters"]
+    assert "Denoising strength" in said and "Mask blur: 2" in said
     assert space["settings"]["fields"]["Seed"] == "1"
     assert len(space["pictures"]) == 3
     assert "did you mean 'Euler'?" in capsys.readouterr().out

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.networks import tiny_folder
-from webui import cli, metadata
+from webui import metadata
 from webui.app import compose, main
+from webui.cli import forms, generate, read_request
+from webui.cli.jobs import CANCELLED, ProgressLine, check_output, destinations
+from webui.engine.checkpoints import list_models
+from webui.engine.samplers import SAMPLERS
+from webui.engine.schedules import SCHEDULES
+from webui.engine.tasks import TASKS
+from webui.engine.upscalers import UPSCALERS
 from webui.errors import RequestError
+from webui.registry import Catalog, Registry
 from webui.settings import Settings
-from webui.types import Choice, Control, Number, Picture, Task
+from webui.types import Choice, Group, Number, Picture, Switch, Task, Text
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +101,7 @@ def test_a_picture_makes_it_img2img(easel, tmp_path):
         (("--image", "nowhere.png"), "nowhere.png"),
         (("--mask", "mask.png"), "--task"),
         (("--stepz", "3"), "--stepz"),
-        (("-o", "cat.gif"), "cat.png"),
+        (("-o", "cat.jpg"), "cat.png"),
         (("--dtype", "int3"), "int3"),
         (("--device", "toaster"), "toaster"),
         (("--port", "x"), "--port"),
@@ -113,7 +124,9 @@ def test_doctor_says_what_is_used_and_why(easel):
     assert any(line.split()[:2] == ["Model", "tiny:"] for line in lines)
 
 
-# --- a task that nobody wrote yet -----------------------------------------------------------------
+# --- extensions' controls, and a task that nobody wrote yet ---------------------------------------
+
+USUAL = ("txt2img", "img2img")
 
 HATCH = Task(
     "hatch",
@@ -128,21 +141,86 @@ HATCH = Task(
 )
 
 
-def test_a_new_task_has_its_options_by_itself(models_dir):
-    made = compose(Settings(models_dirs=(models_dir,)))
-    catalog = type(made.catalog)(
-        tasks=type(made.catalog.tasks)("task", [*made.catalog.tasks.items(), ("hatch", HATCH)]),
-        samplers=made.catalog.samplers,
-        schedules=made.catalog.schedules,
-        list_models=made.catalog.list_models,
+PATTERN = Picture(name="pattern", label="Pattern")
+GUIDED = Group(
+    "Guide",
+    (
+        PATTERN,
+        Number(name="film_grain", label="Film grain", minimum=0, maximum=1, default=0.0),
+        Switch(name="frame", label="Frame", default=True),
+        Choice(name="by", label="By", source="upscalers", default="Lanczos"),
+        Text(name="template", label="Template", hidden=True),
+        Text(name="output", label="Output", default=""),
+        Text(name="port", label="Port", default=""),
+    ),
+)
+
+
+@pytest.fixture
+def catalog(models_dir):
+    """Text to image and image to image with an extension's group, and a task that nobody wrote yet."""
+    tasks = {
+        **{t.name: replace(t, controls=(*t.controls, GUIDED)) for t in map(TASKS.get, USUAL)},
+        "hatch": HATCH,
+    }
+    return Catalog(
+        Registry("task", tasks.items()),
+        Registry("sampler_name", SAMPLERS.items()),
+        Registry("scheduler", SCHEDULES.items()),
+        partial(list_models, (models_dir,)),
+        Registry("upscaler", UPSCALERS.items()),
     )
-    words = ["a cat", "--pattern", "p.png", "--image", "i.png", "--angle", "45", "--ink", "sepia"]
-    given = vars(cli.generate_parser(catalog).parse_args(words))
-    assert cli.chosen_task(catalog, given) is HATCH
-    known: dict[str, Control] = {c.name: c for c, _ in cli.controls(catalog.tasks.values())}
-    assert cli.typed(known["angle"], given["angle"]) == 45
-    assert cli.typed(known["ink"], given["ink"]) == 1
-    assert "hatch" in cli.generate_parser(catalog).format_help()
+
+
+def asked(catalog, *words):
+    return read_request(["a cat", *words], catalog, Settings())[0]
+
+
+def test_every_extra_is_an_option(catalog, tmp_path):
+    Image.new("RGB", (8, 8), "teal").save(tmp_path / "p.png")
+    words = ["--film-grain", "0.2", "--no-frame", "--by", "nearest"]
+    request = asked(catalog, *words, "--pattern", str(tmp_path / "p.png"))
+    assert request.task == "txt2img"  # a picture of an extension's chooses no task
+    assert request.extras["pattern"].getpixel((0, 0)) == (0, 128, 128)
+    found = {name: request.extras[name] for name in ("film_grain", "frame", "by", "template")}
+    assert found == {"film_grain": 0.2, "frame": False, "by": "Nearest", "template": None}
+
+
+def test_the_tasks_own_picture_chooses_it_whatever_extras_there_are(catalog, tmp_path):
+    Image.new("RGB", (8, 8), "teal").save(tmp_path / "p.png")
+    image = ["--image", str(tmp_path / "p.png")]
+    assert asked(catalog, *image).task == "img2img"
+    assert asked(catalog, *image, "--pattern", image[1]).task == "img2img"
+    hatch = asked(catalog, *image, "--pattern", image[1], "--angle", "45", "--ink", "sepia")
+    assert (hatch.task, hatch.extras["angle"], hatch.extras["ink"]) == ("hatch", 45.0, 1)
+
+
+def test_options_of_our_own_are_not_taken_away(catalog, tmp_path):
+    words = ["--extra-output", "o", "--extra-port", "p", "-o", str(tmp_path / "a.png")]
+    request, output = read_request(["a cat", *words], catalog, Settings())
+    assert (request.extras["output"], request.extras["port"]) == ("o", "p")
+    assert output == tmp_path / "a.png"
+
+
+def test_help_names_every_option_but_hidden_ones(catalog):
+    text = forms.generate_parser(catalog).format_help()
+    assert "hatch" in text and "--film-grain 0..1" in text and "--frame, --no-frame" in text
+    assert "template" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--film-grain", "2"], "film_grain 2: use 0 to 1"),
+        (["--film-grain", "much"], "film_grain 'much': give a number from 0 to 1"),
+        (["--by", "Lanzcos"], "by 'Lanzcos' is not known; did you mean 'Lanczos'?"),
+        (["--pattern", "none.png"], "pattern: there is no file none.png"),
+        (["--angle", "45", "--task", "txt2img"], "extras: 'angle' is no control of txt2img"),
+    ],
+)
+def test_wrong_extras_are_one_sentence(catalog, words, says):
+    with pytest.raises(RequestError, match=re.escape(says)):
+        asked(catalog, *words)
 
 
 # --- cancelling -----------------------------------------------------------------------------------
@@ -151,12 +229,12 @@ def test_a_new_task_has_its_options_by_itself(models_dir):
 def test_stop_cancels_the_job_and_exits_like_a_shell(models_dir, tmp_path, capsys):
     settings = Settings.at(tmp_path, models_dirs=(models_dir,), device="cpu")
     made = compose(settings)
-    request, output = cli.read_request(["cat", *SMALL, "--steps", "150"], made.catalog, settings)
+    request, output = read_request(["cat", *SMALL, "--steps", "150"], made.catalog, settings)
     stop = threading.Event()
     stop.set()
     made.engine.start()
     try:
-        assert cli.generate(made.engine, request, output, stop) == cli.CANCELLED
+        assert generate(made.engine, request, output, stop) == CANCELLED
     finally:
         made.engine.stop()
     assert capsys.readouterr().out == ""
@@ -172,7 +250,7 @@ class Terminal(io.StringIO):
 
 def test_a_terminal_has_one_line_and_no_rest_of_a_longer_one():
     stream = Terminal()
-    line = cli.ProgressLine(stream)
+    line = ProgressLine(stream)
     for text in ("Loading PyTorch", "step 1 of 2", "step 2 of 2, 3 s left"):
         line.show(text)
     line.end("done")
@@ -185,7 +263,7 @@ def test_a_terminal_has_one_line_and_no_rest_of_a_longer_one():
 
 def test_a_file_gets_few_lines_and_the_end():
     stream = io.StringIO()
-    line = cli.ProgressLine(stream)
+    line = ProgressLine(stream)
     for step in range(1000):
         line.show(f"step {step}")
     line.end("done")
@@ -193,11 +271,18 @@ def test_a_file_gets_few_lines_and_the_end():
     assert len(stream.getvalue().splitlines()) < 100
 
 
+def test_a_copy_is_of_the_pictures_kind():
+    moving = [Path("00001-7.webp")]
+    assert destinations(Path("a.png"), moving) == [Path("a.webp")]
+    assert destinations(Path("a.webp"), moving) == [Path("a.webp")]
+    assert destinations(Path("a"), moving) == [Path("a")]
+
+
 def test_output_names(tmp_path):
     paths = [Path("00001-7.png"), Path("00002-8.png")]
-    assert cli.destinations(tmp_path, paths) == [tmp_path / p.name for p in paths]
-    assert cli.destinations(tmp_path / "a.png", paths[:1]) == [tmp_path / "a.png"]
-    assert [p.name for p in cli.destinations(tmp_path / "a.png", paths)] == ["a-1.png", "a-2.png"]
+    assert destinations(tmp_path, paths) == [tmp_path / p.name for p in paths]
+    assert destinations(tmp_path / "a.png", paths[:1]) == [tmp_path / "a.png"]
+    assert [p.name for p in destinations(tmp_path / "a.png", paths)] == ["a-1.png", "a-2.png"]
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match="-o"):
-        cli.check_output(tmp_path / "file" / "a.png")
+        check_output(tmp_path / "file" / "a.png")

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from webui.defaults import complete, defaults_of
+from webui.defaults import check, complete, defaults_of
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
+from webui.engine.upscalers import UPSCALERS
 from webui.errors import EaselError, ModelFileError, RequestError
 from webui.registry import Catalog, Registry
 from webui.settings import Settings
-from webui.types import GenerationRequest, ModelCard, Number, Switch, Task
+from webui.types import (
+    Choice,
+    GenerationRequest,
+    Group,
+    Mask,
+    ModelCard,
+    Number,
+    Picture,
+    Seed,
+    Switch,
+    Task,
+    Text,
+)
 
 PLAIN = ModelCard("plain", Path("/models/plain"))
 OWN = ModelCard(
@@ -34,16 +48,47 @@ WITH_CONTROLS = Task(
         Number(name="steps", label="Steps", minimum=1, maximum=150, whole=True, default=33),
     ),
 )
+WITH_EXTRAS = Task(
+    "guided",
+    "Guided",
+    TASKS["txt2img"].make,
+    (
+        Group(
+            "Extension's",
+            (
+                Number(name="weight", label="Weight", minimum=0, maximum=2, default=1.0),
+                Choice(name="size", label="Size", choices=(("Half", 0.5), ("Whole", 1.0))),
+                Choice(name="refiner", label="Refiner", source="models"),
+                Choice(name="second", label="Second", source="samplers", default="Euler"),
+                Choice(name="then", label="Then", source="schedules", default="no such"),
+                Choice(
+                    name="by", label="By", choices=(("None", ""),), source="upscalers", default=""
+                ),
+                Text(name="note", label="Note", default=""),
+                Seed(name="grain", label="Grain", default=-1),
+                Switch(name="on", label="On", default=False),
+                Picture(name="hint", label="Hint"),
+                Mask(name="part", label="Part", over="hint"),
+                Text(name="template", label="Template", hidden=True),
+            ),
+        ),
+    ),
+)
 IMAGE = Image.linear_gradient("L").resize((200, 100)).convert("RGB")
 MASK = Image.new("L", (200, 100), 255)
 
 
 def catalog(*cards: ModelCard) -> Catalog:
     return Catalog(
-        Registry("task", [*TASKS.items(), ("pan", WITH_CONTROLS)], lambda task: [task.label]),
+        Registry(
+            "task",
+            [*TASKS.items(), ("pan", WITH_CONTROLS), ("guided", WITH_EXTRAS)],
+            lambda task: [task.label],
+        ),
         Registry("sampler_name", SAMPLERS.items(), lambda sampler: sampler.aliases),
         Registry("scheduler", SCHEDULES.items(), lambda s: (s.label, *s.aliases)),
         lambda: cards or (PLAIN, OWN, BROKEN),
+        Registry("upscaler", UPSCALERS.items()),
     )
 
 
@@ -202,6 +247,133 @@ def test_unknown_extras_are_refused():
     )
     assert "did you mean 'frames'?" in refusal("pan", extras={"frame": 3})
     assert refusal(extras=[1]) == "extras [1]: give a JSON object"
+
+
+def extras(**given) -> dict:
+    return dict(completed("guided", extras=given).extras)
+
+
+def test_extras_that_nobody_gave_are_the_controls_defaults():
+    found = extras()
+    assert 0 <= found.pop("grain") < 2**32
+    assert found == {
+        **{"weight": 1.0, "size": None, "refiner": None, "second": "Euler", "by": "", "note": ""},
+        **{"on": False, "hint": None, "part": None, "template": None},
+        "then": "automatic",  # the first there is, where the declared one is not there
+    }
+    assert extras(weight=None)["weight"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "meant"),
+    [
+        ("weight", 2, 2.0),
+        ("size", 1, 1.0),  # JSON has no 1.0
+        ("size", "half", 0.5),
+        ("refiner", "OWN", "Own"),
+        ("second", "k_euler_a", "Euler a"),
+        ("then", "KARRAS", "karras"),
+        ("by", "lanczos", "Lanczos"),
+        ("by", "none", ""),
+        ("note", "two words", "two words"),
+        ("grain", 7.0, 7),
+        ("on", 1, True),
+        ("template", "{a|b}", "{a|b}"),  # hidden from people, open to programs
+    ],
+)
+def test_extras_are_read_by_their_declarations(name, given, meant):
+    found = extras(**{name: given})[name]
+    assert found == meant and type(found) is type(meant)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("weight", 2.5, "weight 2.5: use 0 to 2"),
+        ("weight", 10**400, "weight inf: give a number from 0 to 2"),
+        ("weight", float("nan"), "weight nan: give a number"),
+        ("weight", "1", "weight '1': give a number"),
+        ("size", 0.7, "size 0.7: use 0.5, 1.0"),
+        ("refiner", "own2", "refiner 'own2' is not known; did you mean 'Own'?"),
+        ("refiner", "broken", "refiner: broken: unet/config.json is missing"),
+        ("second", "Eulr", "second 'Eulr' is not known; did you mean 'Euler'?"),
+        ("second", {}, "second {} is not known"),
+        ("note", "\ud83d", "note: holds half a character"),
+        ("grain", -2, "grain -2: give a whole number"),
+        ("hint", b"no", "hint: this is not a whole picture"),
+        ("hint", "/etc/hostname", "hint: give a picture"),
+    ],
+)
+def test_a_wrong_extra_is_a_sentence_with_the_controls_name(name, given, says):
+    with pytest.raises(RequestError) as caught:
+        extras(**{name: given})
+    assert str(caught.value).startswith(says)
+    assert caught.value.field == name
+
+
+def test_pictures_in_extras_are_opened_and_masks_fit_them():
+    file = io.BytesIO()
+    IMAGE.save(file, "PNG")
+    found = extras(hint=file.getvalue(), part=Image.new("L", (20, 10), 255))
+    assert found["hint"].tobytes() == IMAGE.tobytes()
+    assert (found["part"].mode, found["part"].size) == ("L", IMAGE.size)
+
+
+def test_a_required_picture_is_asked_for():
+    needs = (Picture(name="hint", label="Hint", required=True),)
+    task = replace(WITH_EXTRAS, name="needs", controls=needs)
+    known = replace(catalog(), tasks=Registry("task", [("needs", task)]))
+    with pytest.raises(RequestError, match="hint: needs needs a picture here"):
+        complete("needs", {}, known, Settings())
+    assert complete("needs", {"extras": {"hint": IMAGE}}, known, Settings()).extras["hint"]
+
+
+# --- What an extension returned -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["txt2img", "guided", "inpaint", "pan"])
+def test_what_complete_gives_passes_the_check(task):
+    pictures = {"image": IMAGE, "mask": MASK} if task == "inpaint" else {}
+    given = {"extras": {"hint": IMAGE, "part": MASK}} if task == "guided" else {}
+    check(completed(task, **pictures, **given), catalog())
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "field"),
+    [
+        ("txt2img", {"task": "txt2imgg"}, "task"),
+        ("txt2img", {"model": "PLAIN"}, "model"),
+        ("txt2img", {"model": "broken"}, "model"),
+        ("txt2img", {"sampler_name": "euler"}, "sampler_name"),
+        ("txt2img", {"scheduler": "carras"}, "scheduler"),
+        ("txt2img", {"prompt": "\ud83d"}, "prompt"),
+        ("txt2img", {"image": "a.png"}, "image"),
+        ("txt2img", {"extras": {"weight": 1.0}}, "extras"),
+        ("txt2img", {"extras": None}, "extras"),
+        ("txt2img", {"task": "img2img"}, "image"),  # which it has not got
+        ("inpaint", {"image": IMAGE.convert("L")}, "image"),
+        ("inpaint", {"mask": MASK.resize((8, 8))}, "mask"),
+        ("inpaint", {"mask": Image.new("L", IMAGE.size, 0)}, "mask"),
+        ("guided", {"extras": {}}, "weight"),
+        ("guided", {"weight": 3.0}, "weight"),
+        ("guided", {"weight": None}, "weight"),
+        ("guided", {"size": "half"}, "size"),
+        ("guided", {"second": "euler"}, "second"),
+        ("guided", {"grain": -1}, "grain"),
+        ("guided", {"hint": "a.png"}, "hint"),
+        ("guided", {"hint": IMAGE, "part": MASK.resize((8, 8))}, "part"),
+    ],
+)
+def test_what_complete_could_not_have_given_is_refused(task, changes, field):
+    pictures = {"image": IMAGE, "mask": MASK} if task == "inpaint" else {}
+    request = completed(task, **pictures)
+    own = {name: value for name, value in changes.items() if name in request.extras}
+    fields = {name: value for name, value in changes.items() if name not in own}
+    if own:
+        fields["extras"] = {**request.extras, **own}
+    with pytest.raises(RequestError) as caught:
+        check(replace(request, **fields), catalog())
+    assert caught.value.field == field
 
 
 # --- Models ---------------------------------------------------------------------------------------

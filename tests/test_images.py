@@ -15,12 +15,13 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from tests.test_metadata import finished
 from webui.errors import EaselError, RequestError
 from webui.images import PIXELS_MAX, open_mask, open_picture, save
 from webui.metadata import infotext, read
+from webui.types import Animation
 
 # --- Opening ------------------------------------------------------------------------------------
 
@@ -216,6 +217,53 @@ def test_a_saved_picture_has_its_pixels_its_text_and_its_place(tmp_path, prompt)
     with Image.open(saved.path) as picture:
         assert read(picture) == saved.parameters == infotext(made)
         assert picture.tobytes() == made.picture.tobytes()
+
+
+def animation(format: str, loop: bool = True) -> Animation:
+    """Four frames, each a gradient of its own colour, so that none is like another."""
+    shades = Image.linear_gradient("L").resize((48, 40))
+    flat = Image.new("L", shades.size, 60)
+    frames = [
+        Image.merge("RGB", [shades if i == c else flat for c in range(3)]) for i in range(3)
+    ] + [Image.merge("RGB", [shades] * 3)]
+    return Animation(tuple(frames), frame_ms=120, loop=loop, format=format)
+
+
+@pytest.mark.parametrize("prompt", ["a cat", "猫\nand 🐈", "long " * 200])
+@pytest.mark.parametrize("format", ["webp", "gif"])
+def test_an_animation_has_its_frames_its_pace_and_its_text(tmp_path, format, prompt):
+    made = replace(finished(prompt=prompt), picture=animation(format))
+    saved = save(made, tmp_path)
+    assert saved.path.name == f"00000-965400086.{format}"
+    assert (saved.width, saved.height) == (48, 40)
+    with Image.open(saved.path) as opened:
+        assert (opened.format, opened.n_frames) == (format.upper(), 4)
+        assert read(opened) == saved.parameters == infotext(made)
+        for i, frame in enumerate(made.picture.frames):
+            opened.seek(i)
+            opened.load()
+            assert opened.info["duration"] == 120
+            apart = ImageChops.difference(opened.convert("RGB"), frame)
+            assert max(ImageStat.Stat(apart).mean) < 4  # of 255
+    assert [path.name for path in saved.path.parent.iterdir()] == [saved.path.name]
+
+
+@pytest.mark.parametrize(("format", "once"), [("webp", 1), ("gif", None)])
+def test_an_animation_goes_round_or_not(tmp_path, format, once):
+    for loop, expected in ((True, 0), (False, once)):
+        saved = save(replace(finished(), picture=animation(format, loop)), tmp_path)
+        with Image.open(saved.path) as opened:
+            assert opened.info.get("loop") == expected
+
+
+def test_animations_and_pictures_share_their_numbers(tmp_path):
+    kinds = [animation("webp"), finished().picture, animation("gif")]
+    names = [save(replace(finished(), picture=made), tmp_path).path.name for made in kinds]
+    assert [(name[:5], name[-4:]) for name in names] == [
+        ("00000", "webp"),
+        ("00001", ".png"),
+        ("00002", ".gif"),
+    ]
 
 
 def test_text_chunks_are_what_the_png_standard_wants(tmp_path):

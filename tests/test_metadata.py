@@ -154,6 +154,46 @@ def test_hostile_lines_end(text):
     assert parse(text)["Negative prompt"] == ""
 
 
+# --- Notes: what extensions did -------------------------------------------------------------------
+
+
+def test_notes_stand_before_the_version_in_their_order():
+    made = replace(finished(), notes={"Film grain": 0.2, "Denoise wrappers": "a, b", "Off": None})
+    end = f', RNG: CPU, Film grain: 0.2, Denoise wrappers: "a, b", Version: Easel {__version__}'
+    assert infotext(made).endswith(end)
+
+
+LABELS = [
+    *("Film grain", "Strength (%)", "a, b", "a: b", "«Größe»", "-dash", "2x / 4x", " spaces "),
+    *("", "(!)", "two\nlines", '"', "猫", "Steps", "Prompt", "Negative prompt", "Version", "Eta"),
+]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_any_label_is_read_back_and_takes_nobodys_place(label):
+    plain = parse(infotext(finished(negative_prompt="n")))
+    made = replace(finished(negative_prompt="n"), notes={label: "its, value"})
+    found = parse(infotext(made))
+    added = {key: value for key, value in found.items() if key not in plain}
+    assert list(added.values()) == ["its, value"]
+    assert {key: found[key] for key in plain} == plain
+
+
+def test_labels_that_look_alike_are_told_apart():
+    made = replace(finished(), notes={"Size (px)": 1, "Size [px]": 2, "Size px": 3})
+    found = parse(infotext(made))
+    assert [found[key] for key in ("Size px", "Size px 2", "Size px 3")] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("prompt", ["", "a cat"])
+def test_a_picture_that_no_sampler_made_has_no_steps(prompt):
+    made = replace(finished(prompt=prompt, task="enlarge", eta=0.5), model=None, sampled=False)
+    assert parse(infotext(made)) == {
+        **{"Prompt": prompt, "Negative prompt": "", "Task": "enlarge", "Size": "512x384"},
+        "Version": f"Easel {__version__}",
+    }
+
+
 # --- Carriers -----------------------------------------------------------------------------------
 
 TEXTS = ["a", "plain", "ünïcode", "猫, 犬", "a\nb\nSteps: 1, Seed: 2, Size: 3x4"]

@@ -10,18 +10,20 @@ import io
 import os
 from datetime import date
 from pathlib import Path
+from typing import IO, Any
 
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError, RequestError
-from webui.metadata import infotext
-from webui.types import Finished, SavedPicture
+from webui.metadata import EXIF_IFD, USER_COMMENT, infotext
+from webui.types import Animation, Finished, SavedPicture
 
 __all__ = ["PIXELS_MAX", "open_mask", "open_picture", "save"]
 
 PIXELS_MAX = 64_000_000
 TOO_LARGE = f"use a picture of at most {PIXELS_MAX // 1_000_000} megapixels"
+WEBP_QUALITY = 90  # of an animation's frames
 # Kinds that people send; the rest of what Pillow reads (EPS runs Ghostscript) is refused unopened.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
@@ -96,24 +98,24 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 
 
 def save(finished: Finished, outputs_dir: Path) -> SavedPicture:
-    """Writes `outputs_dir/YYYY-MM-DD/NNNNN-seed.png` with its infotext; the file appears whole or not at
-    all, and no number of a day is used twice, by however many threads and processes.
+    """Writes `outputs_dir/YYYY-MM-DD/NNNNN-seed.png` (`.webp` or `.gif` for an animation) with its infotext;
+    the file appears whole or not at all, and no number of a day is used twice, by however many threads
+    and processes.
 
     Raises `EaselError` where the folder cannot be written.
     """
-    text = infotext(finished)
-    chunks = PngInfo()
-    chunks.add_text("parameters", text)  # Latin-1, or iTXt in UTF-8 for what does not fit
+    text, picture = infotext(finished), finished.picture
+    suffix = picture.format if isinstance(picture, Animation) else "png"
     folder = outputs_dir / date.today().isoformat()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         number, part, descriptor = _reserve(folder)
         try:
             with open(descriptor, "wb") as file:
-                finished.picture.save(file, "PNG", pnginfo=chunks, compress_level=4)
+                _write(picture, text, file)
                 file.flush()
                 os.fsync(file.fileno())
-            path = folder / f"{number:05d}-{finished.seed}.png"
+            path = folder / f"{number:05d}-{finished.seed}.{suffix}"
             part.rename(path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -123,8 +125,31 @@ def save(finished: Finished, outputs_dir: Path) -> SavedPicture:
     except OSError as error:
         reason = error.strerror or str(error)
         raise EaselError(f"the picture cannot be saved in {folder}: {reason}") from error
-    width, height = finished.picture.size
+    width, height = picture.frames[0].size if isinstance(picture, Animation) else picture.size
     return SavedPicture(path, finished.seed, width, height, text)
+
+
+def _write(picture: Image.Image | Animation, text: str, file: IO[bytes]) -> None:
+    """A picture as PNG; an animation as WebP with the text in EXIF, as A1111 has it, or GIF with a comment."""
+    if not isinstance(picture, Animation):
+        chunks = PngInfo()
+        chunks.add_text("parameters", text)  # Latin-1, or iTXt in UTF-8 for what does not fit
+        picture.save(file, "PNG", pnginfo=chunks, compress_level=4)
+        return
+    first, *rest = picture.frames
+    how: dict[str, Any] = {
+        "save_all": True,
+        "append_images": rest,
+        "duration": picture.frame_ms,
+    }
+    if picture.format == "gif":
+        again = {"loop": 0} if picture.loop else {}  # GIF says "once" by saying nothing
+        first.save(file, "GIF", comment=text.encode("utf-8"), **how, **again)
+    else:
+        exif = Image.Exif()
+        exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
+        again = {"loop": 0 if picture.loop else 1}
+        first.save(file, "WEBP", quality=WEBP_QUALITY, method=4, exif=exif, **how, **again)
 
 
 def _reserve(folder: Path) -> tuple[int, Path, int]:

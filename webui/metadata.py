@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from webui import __version__
-from webui.types import FILLS, Finished
+from webui.types import FILLS, Finished, GenerationRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,6 +24,15 @@ NEGATIVE = "Negative prompt:"
 KEY = re.compile(r"\s*(\w[\w \-/]*):\s*")
 VALUE = re.compile(r'("(?:\\.|[^\\"])*")\s*(?:,|$)|([^,]*)(?:,|$)')
 PAIRS_MIN = 3  # fewer on the last line, and it belongs to the prompt
+NO_KEY = re.compile(r"[^\w \-/]+")  # what a key cannot hold
+# Keys with a meaning of their own, which no extension's value may take.
+OWN_KEYS = frozenset(
+    (
+        *("Prompt", "Negative prompt", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed"),
+        *("Size", "Task", "Model hash", "Model", "Denoising strength", "RNG", "Mask mode"),
+        *("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Eta", "Version"),
+    )
+)
 
 # A1111's labels; any other schedule is written by its name.
 SCHEDULE_LABELS: Mapping[str, str] = {
@@ -43,7 +52,10 @@ DAMAGED = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, st
 
 
 def infotext(finished: Finished) -> str:
-    """How a finished picture was made. `parse` gives back what went in, whatever the prompts hold."""
+    """How a finished picture was made. `parse` gives back what went in, whatever the prompts hold.
+
+    A picture that no sampler made has its task's name instead of sampler, steps and seed.
+    """
     request = finished.request
     pairs = _pairs(finished)
     text = _compose(request.prompt, request.negative_prompt, pairs)
@@ -57,21 +69,38 @@ def infotext(finished: Finished) -> str:
 
 
 def _pairs(finished: Finished) -> dict[str, Any]:
-    """The last line's keys in A1111's order; None is left out."""
-    request, model = finished.request, finished.model
-    scheduler = finished.scheduler
+    """The last line's keys in A1111's order, then `finished.notes`; None is left out."""
+    pairs: dict[str, Any] = {"Task": finished.request.task}
+    if finished.sampled:
+        pairs = _sampling(finished)
+    pairs["Size"] = f"{finished.request.width}x{finished.request.height}"
+    if finished.model is not None:
+        pairs["Model hash"] = finished.model.hash or None
+        pairs["Model"] = finished.model.name
+    if finished.sampled:
+        pairs |= _start(finished.request)
+    notes = {label: value for label, value in finished.notes.items() if value is not None}
+    pairs.update(zip(_keys(notes), notes.values(), strict=True))
+    pairs["Version"] = f"Easel {__version__}"
+    return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _sampling(finished: Finished) -> dict[str, Any]:
+    request, scheduler = finished.request, finished.scheduler
     if request.scheduler == "automatic" and scheduler == "uniform":
         scheduler = "automatic"  # as A1111 writes it for samplers without a schedule of their own
-    pairs: dict[str, Any] = {
+    return {
         "Steps": request.steps,
         "Sampler": request.sampler_name,
         "Schedule type": SCHEDULE_LABELS.get(scheduler, scheduler),
         "CFG scale": request.cfg_scale,
         "Seed": finished.seed,
-        "Size": f"{request.width}x{request.height}",
-        "Model hash": model.hash or None,
-        "Model": model.name,
     }
+
+
+def _start(request: GenerationRequest) -> dict[str, Any]:
+    """What sampling started from: a picture, a mask, whose random numbers."""
+    pairs: dict[str, Any] = {}
     if request.image is not None:
         pairs["Denoising strength"] = request.denoising_strength
     pairs["RNG"] = "CPU"  # readers take a missing one for the GPU's
@@ -83,8 +112,20 @@ def _pairs(finished: Finished) -> dict[str, Any]:
         if request.inpaint_full_res:
             pairs["Masked area padding"] = request.inpaint_full_res_padding
     pairs["Eta"] = request.eta
-    pairs["Version"] = f"Easel {__version__}"
-    return {key: value for key, value in pairs.items() if value is not None}
+    return pairs
+
+
+def _keys(labels: Iterable[str]) -> list[str]:
+    """Labels as keys that the reader finds again, no two alike: "Strength (%)" is "Strength"."""
+    keys: list[str] = []
+    for label in labels:
+        key = " ".join(NO_KEY.sub(" ", label).split()).lstrip("-/ ") or "Note"
+        number, plain = 1, key
+        while key in OWN_KEYS or key in keys:
+            number += 1
+            key = f"{plain} {number}"
+        keys.append(key)
+    return keys
 
 
 def _compose(prompt: str, negative: str, pairs: Mapping[str, Any]) -> str:

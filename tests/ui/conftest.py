@@ -9,13 +9,21 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.ui.painter import FlatPainter, serving
+from tests.ui.painter import POSTER, FlatPainter, Shelf, serving, shelf
 from webui.ui import Page
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FlatPainter, Page]]:
-    with serving(tmp_path_factory.mktemp("page")) as both:
+def extensions() -> Shelf:
+    """What the page's Extensions tab tells of; a test leaves it as it found it."""
+    return shelf()
+
+
+@pytest.fixture(scope="session")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, extensions: Shelf
+) -> Iterator[tuple[FlatPainter, Page]]:
+    with serving(tmp_path_factory.mktemp("page"), POSTER, extensions=extensions) as both:
         yield both
 
 

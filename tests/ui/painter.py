@@ -20,7 +20,28 @@ from webui import images
 from webui.errors import RequestError
 from webui.registry import Catalog, Registry
 from webui.settings import Settings
-from webui.types import Finished, GenerationRequest, JobStatus, Model, ModelCard, SavedPicture, Task
+from webui.types import (
+    COMMON,
+    PROMPTS,
+    Animation,
+    Choice,
+    ExtensionsFace,
+    ExtensionStatus,
+    Finished,
+    GenerationRequest,
+    Group,
+    JobStatus,
+    Mask,
+    Model,
+    ModelCard,
+    Number,
+    Picture,
+    SavedPicture,
+    Seed,
+    Switch,
+    Task,
+    Text,
+)
 from webui.ui import Page, launch_page
 
 CARDS = (
@@ -34,6 +55,67 @@ CARDS = (
     ModelCard(name="wide", path=Path("wide"), defaults={"width": 192, "height": 128, "steps": 6}),
     ModelCard(name="broken", path=Path("broken"), problem="broken/unet: the weights are missing"),
 )
+
+# A task as an extension makes it: an extra of every kind, most in a folded group.
+POSTER = Task(
+    "poster",
+    "Poster",
+    lambda request, studio: iter(()),  # type: ignore[arg-type,return-value]
+    (
+        *PROMPTS,
+        *COMMON,
+        Group(
+            "Print",
+            (
+                Number(name="border", label="Border", minimum=0, maximum=9, default=2, whole=True),
+                Number(name="tilt", label="Tilt", minimum=-1, maximum=1, step=0.1),
+                Choice(
+                    name="paper",
+                    label="Paper",
+                    choices=(("Plain", 0), ("Rice paper", 1)),
+                    default=0,
+                ),
+                Choice(
+                    name="enlarged_by", label="Enlarge by", source="upscalers", default="Lanczos"
+                ),
+                Switch(name="frame", label="Frame", default=False),
+                Text(name="caption", label="Caption", default=""),
+                Seed(name="grain", label="Grain", default=-1),
+                Picture(name="pattern", label="Pattern"),
+                Mask(name="stencil", label="Stencil", over="pattern"),
+                Text(name="secret", label="Secret", default="", hidden=True),
+            ),
+        ),
+        Number(name="frames", label="Frames", minimum=1, maximum=9, default=1, whole=True),
+    ),
+)
+
+
+class Shelf:
+    """An `ExtensionsFace` whose statuses a test sets; what is switched off stays so."""
+
+    def __init__(self, *statuses: ExtensionStatus) -> None:
+        self.found = {status.name: status for status in statuses}
+
+    def statuses(self) -> Sequence[ExtensionStatus]:
+        return list(self.found.values())
+
+    def switch(self, name: str, on: bool) -> ExtensionStatus:
+        if name not in self.found:
+            raise RequestError(f"extension {name!r} is not known")
+        self.found[name] = replace(self.found[name], state="on" if on else "off")
+        return self.found[name]
+
+
+def shelf() -> Shelf:
+    """Two extensions that are well."""
+    hooks = ("register_postprocessors", "image_saved")
+    return Shelf(
+        ExtensionStatus(
+            "film_grain", "extensions/film_grain.py", True, "on", "1.0", "Grain", hooks
+        ),
+        ExtensionStatus("mine", "/home/me/mine", False, "on", hooks_s=0.25, import_s=0.0121),
+    )
 
 
 def colour(seed: int) -> tuple[int, int, int]:
@@ -102,7 +184,15 @@ class FlatPainter:
             mask = request.mask.resize(picture.size)
             picture = Image.composite(picture, request.image.resize(picture.size), mask)
         model = Model(request.model, 4, False, (0.1, 10.0), hash="0123456789")
-        finished = Finished(job, request, index, seed, picture, model, "karras", seconds)
+        made: Image.Image | Animation = picture
+        if request.extras.get("frames", 1) > 1:
+            size = picture.size
+            frames = (
+                Image.new("RGB", size, colour(seed + i)) for i in range(request.extras["frames"])
+            )
+            made = Animation(tuple(frames), frame_ms=200)
+        notes = {"Border": request.extras["border"]} if "border" in request.extras else {}
+        finished = Finished(job, request, index, seed, made, model, "karras", seconds, notes=notes)
         return images.save(finished, self.outputs_dir)
 
     @property
@@ -144,26 +234,31 @@ def until(true: Callable[[], object], what: str, timeout_s: float = 30) -> None:
 
 
 def catalog(*more: Task) -> Catalog:
-    """The real tasks, samplers and schedules, with the painter's models."""
+    """The real tasks, samplers and schedules, with the painter's models; `more` replace those of
+    their names."""
     from webui.engine.samplers import SAMPLERS
     from webui.engine.schedules import SCHEDULES
     from webui.engine.tasks import TASKS
+    from webui.engine.upscalers import UPSCALERS
 
-    tasks = [*TASKS.items(), *((task.name, task) for task in more)]
+    tasks = {**TASKS, **{task.name: task for task in more}}
     return Catalog(
-        tasks=Registry("task", tasks, lambda task: (task.label,)),
+        tasks=Registry("task", tasks.items(), lambda task: (task.label,)),
         samplers=Registry("sampler_name", SAMPLERS.items(), lambda sampler: sampler.aliases),
         schedules=Registry("scheduler", SCHEDULES.items(), lambda s: (s.label, *s.aliases)),
         list_models=lambda: CARDS,
+        upscalers=Registry("upscaler", UPSCALERS.items(), lambda u: (u.label, *u.aliases)),
     )
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[FlatPainter, Page]]:
-    """A painter and its page on a free port; pictures go to `folder`/outputs."""
-    settings = Settings.at(folder, port=0)
+def serving(
+    folder: Path, *more: Task, extensions: ExtensionsFace | None = None, host: str = "127.0.0.1"
+) -> Iterator[tuple[FlatPainter, Page]]:
+    """A painter and its page on a free port; pictures go to `folder`/outputs. `more` are further tasks."""
+    settings = Settings.at(folder, port=0, host=host)
     painter = FlatPainter(settings.outputs_dir)
-    page = launch_page(painter, catalog(), settings, quiet=True)
+    page = launch_page(painter, catalog(*more), settings, extensions, quiet=True)
     try:
         yield painter, page
     finally:

@@ -12,13 +12,13 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
 
-from tests.ui.painter import CARDS, FlatPainter, catalog, colour, until
+from tests.ui.painter import CARDS, POSTER, FlatPainter, catalog, colour, until
 from webui.settings import Settings
-from webui.types import Group, Number, Switch, Task, Text
 from webui.ui import Page
 from webui.ui.page import draw_page
 
-ENDPOINTS = ["txt2img", "img2img", "inpaint", "models", "samplers", "schedulers", "png_info"]
+TASKS = ["txt2img", "img2img", "inpaint", "poster"]
+LISTS = ["models", "samplers", "schedulers", "upscalers", "extensions", "png_info"]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def events(http: httpx.Client, name: str, body: dict[str, Any]) -> list[tuple[st
 
 def test_the_public_endpoints_are_these(http: httpx.Client) -> None:
     info = http.get("/gradio_api/info", params={"all_endpoints": True}).json()
-    assert list(info["named_endpoints"]) == [f"/{name}" for name in ENDPOINTS]
+    assert list(info["named_endpoints"]) == [f"/{name}" for name in (*TASKS, *LISTS)]
     assert info["unnamed_endpoints"] == {}
 
 
@@ -147,6 +147,12 @@ def test_lists(client: Client) -> None:
     samplers = client.predict(api_name="/samplers")
     assert [s["name"] for s in samplers] == list(catalog().samplers)
     schedulers = client.predict(api_name="/schedulers")
+    upscalers = client.predict(api_name="/upscalers")
+    assert [u["name"] for u in upscalers] == list(catalog().upscalers)
+    assert client.predict(api_name="/extensions")[0] == {
+        **{"name": "film_grain", "version": "1.0", "state": "on", "problems": []},
+        "hooks": ["register_postprocessors", "image_saved"],
+    }
     assert {"name": "sgm_uniform", "label": "SGM Uniform"}.items() <= next(
         s for s in schedulers if s["name"] == "sgm_uniform"
     ).items()
@@ -320,23 +326,86 @@ def test_a_client_that_goes_away_does_not_stop_its_job(
     until(lambda: list(painter.outputs_dir.rglob("*-77.png")), "its picture is saved")
 
 
-def test_a_task_of_an_extension_gets_an_endpoint(tmp_path: Path) -> None:
-    task = Task(
-        "poster",
-        "Poster",
-        lambda request, studio: iter(()),  # type: ignore[arg-type,return-value]
-        (
-            Text(name="prompt", label="Prompt"),
-            Group(
-                "Poster", (Number(name="border", label="Border", minimum=0, maximum=9, default=2),)
-            ),
-            Switch(name="frame", label="Frame", default=True),
-        ),
-    )
-    settings = Settings.at(tmp_path)
-    blocks, endpoints = draw_page(FlatPainter(tmp_path), catalog(task), settings)
-    assert list(endpoints) == ["txt2img", "img2img", "inpaint", "poster", *ENDPOINTS[3:]]
-    info = blocks.get_api_info()["named_endpoints"]["/poster"]
-    assert [p["parameter_name"] for p in info["parameters"]] == ["prompt", "extras"]
+# --- Extras ---------------------------------------------------------------------------------------
+
+
+def test_a_task_of_an_extension_gets_an_endpoint_and_a_tab(
+    tmp_path: Path, http: httpx.Client
+) -> None:
+    info = http.get("/gradio_api/info").json()["named_endpoints"]["/poster"]
+    names = [parameter["parameter_name"] for parameter in info["parameters"]]
+    assert names[:2] == ["prompt", "negative_prompt"] and names[-1] == "extras"
+    assert not {"border", "frame", "pattern"} & set(names)
+    blocks, _ = draw_page(FlatPainter(tmp_path), catalog(POSTER), Settings.at(tmp_path))
     labels = [c["props"].get("label") for c in blocks.config["components"]]
-    assert {"Poster", "Border", "Frame"} <= set(labels)
+    assert {"Poster", "Print", "Border", "Frame"} <= set(labels)
+    assert not {"Secret", "Extensions"} & set(labels)  # hidden; and there is no face of extensions
+
+
+def test_extras_reach_the_request_completed(client: Client, painter: FlatPainter) -> None:
+    given = {"border": 5, "tilt": 0.5, "paper": "rice paper", "enlarged_by": "nearest"}
+    client.predict("x", extras={**given, "secret": "s", "grain": 3}, api_name="/poster")
+    assert dict(painter.submitted[0].extras) == {
+        **{"border": 5, "tilt": 0.5, "paper": 1, "enlarged_by": "Nearest", "grain": 3},
+        **{"frame": False, "caption": "", "secret": "s", "frames": 1},
+        **{"pattern": None, "stencil": None},
+    }
+
+
+def test_pictures_in_extras_are_uploads_or_data_urls(
+    client: Client, http: httpx.Client, painter: FlatPainter, picture: Path, tmp_path: Path
+) -> None:
+    import base64
+
+    mask = Image.new("L", (48, 32), 255)
+    mask.save(tmp_path / "mask.png")
+    extras = {"pattern": handle_file(picture), "stencil": handle_file(tmp_path / "mask.png")}
+    client.predict("x", extras=extras, api_name="/poster")
+    url = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    for given in (url, {"url": url}):
+        body = {"prompt": "x", "extras": {"pattern": given}}
+        assert events(http, "poster", body)[-1][0] == "complete"
+    for request in painter.submitted:
+        assert request.extras["pattern"].tobytes() == Image.open(picture).tobytes()
+    stencil = painter.submitted[0].extras["stencil"]
+    assert (stencil.size, stencil.getextrema()) == ((96, 64), (255, 255))  # the picture's size
+
+
+WRONG_EXTRAS = [
+    ({"border": 10}, "border 10: use 0 to 9"),
+    ({"border": 1.5}, "border 1.5: give a whole number from 0 to 9"),
+    ({"paper": "silk"}, "paper 'silk': use 0, 1"),
+    ({"enlarged_by": "Lanzcos"}, "enlarged_by 'Lanzcos' is not known; did you mean 'Lanczos'?"),
+    ({"frame": "yes"}, "frame 'yes': give true or false"),
+    ({"grain": -2}, "grain -2: give a whole number from 0"),
+    ({"caption": 5}, "caption 5: give text"),
+    ({"pattern": 5}, "pattern: that is no picture"),
+    ({"pattern": {"path": "/etc/hostname"}}, "pattern: no such upload"),
+    ({"pattern": {"url": "http://127.0.0.1/a.png"}}, "pattern: that is no picture"),
+    ({"bordr": 1}, "extras: 'bordr' is no control of poster; did you mean 'border'?"),
+]
+
+
+@pytest.mark.parametrize(("extras", "sentence"), WRONG_EXTRAS)
+def test_wrong_extras_are_refused_before_they_are_queued(
+    http: httpx.Client, painter: FlatPainter, extras: dict[str, Any], sentence: str
+) -> None:
+    answer = http.post("/gradio_api/call/v2/poster", json={"prompt": "x", "extras": extras})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(sentence)
+    assert answer.json()["field"] == "extras"
+    assert not painter.submitted
+
+
+def test_an_animation_is_a_file_like_any_other(client: Client, http: httpx.Client) -> None:
+    files, info = client.predict("x", seed=5, extras={"frames": 3}, api_name="/poster")
+    with Image.open(files[0]) as opened:
+        assert (opened.format, opened.n_frames) == ("WEBP", 3)
+        assert opened.size == (info["width"], info["height"])
+    found = client.predict(handle_file(files[0]), api_name="/png_info")
+    assert found["parameters"] == info["parameters"]
+    _, (sent, _) = events(http, "poster", {"prompt": "x", "extras": {"frames": 2}})[-1]
+    assert sent[0]["mime_type"] == "image/webp"
+    served = http.get(sent[0]["url"])
+    assert served.headers["content-type"] == "image/webp"
+    assert "attachment" not in served.headers.get("content-disposition", "")

@@ -164,7 +164,7 @@ def test_png_info_shows_the_settings(same_tab: Any, painter: FlatPainter) -> Non
 def test_every_control_has_a_name(same_tab: Any) -> None:
     """No nameless button or field in any tab, as a screen reader would name them."""
     tab = same_tab
-    for name in ("Text to image", "Image to image", "Inpaint", "PNG info"):
+    for name in ("Text to image", "Image to image", "Inpaint", "Poster", "PNG info", "Extensions"):
         tab.get_by_role("tab", name=name).click()
         tab.wait_for_timeout(150)
         for group in tab.locator(".easel-group > button:visible").all():

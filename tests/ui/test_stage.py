@@ -35,6 +35,8 @@ PICTURE = SavedPicture(Path("a.png"), 1, 64, 64, "")
         ({"state": "running", "step": 7, "steps": 20, "note": "Loading m"}, "Loading m"),
         ({"state": "done", "seconds": 12.3, "pictures": (PICTURE,)}, "1 picture in 12 s"),
         ({"state": "done", "seconds": 2.0, "pictures": (PICTURE, PICTURE)}, "2 pictures in 2.0 s"),
+        ({"state": "paused", "step": 7, "steps": 20}, "Paused at step 7 of 20"),
+        ({"state": "paused"}, "Paused"),
         ({"state": "cancelled"}, "Cancelled"),
         ({"state": "cancelled", "pictures": (PICTURE,)}, "Cancelled; finished pictures are kept"),
         ({"state": "failed", "error": "x"}, "Failed"),

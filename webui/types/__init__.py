@@ -36,6 +36,8 @@ from webui.types.controls import (
 )
 from webui.types.jobs import (
     EngineFace,
+    Event,
+    EventKind,
     ExtensionsFace,
     ExtensionState,
     ExtensionStatus,
@@ -104,6 +106,8 @@ __all__ = [
     "Encode",
     "EncodeText",
     "EngineFace",
+    "Event",
+    "EventKind",
     "ExtensionState",
     "ExtensionStatus",
     "ExtensionsFace",

@@ -29,6 +29,12 @@ PROMPT_MAX = 20_000  # characters
 SEED_MAX = 2**53 - 1  # what JSON carries exactly
 
 
+def _finite(value: Any) -> bool:
+    """Whether this is a number that a float can hold."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) < math.inf and (isinstance(value, float) or abs(value) < 2**1000)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """One value that a person sets. `name` is the request's field (or its key in `extras`).
@@ -74,8 +80,7 @@ class Number(Control):
 
     def read(self, value: Any) -> int | float:
         kind = "a whole number" if self.whole else "a number"
-        known = isinstance(value, int | float) and not isinstance(value, bool)
-        if not known or not math.isfinite(value) or (self.whole and value != int(value)):
+        if not _finite(value) or (self.whole and value != int(value)):
             what = f"give {kind} from {self.minimum:g} to {self.maximum:g}"
             raise RequestError(f"{self.name} {value!r}: {what}", self.name)
         if not self.minimum <= value <= self.maximum:
@@ -99,8 +104,8 @@ class Choice(Control):
         if self.source:
             return value  # the catalog's to find
         for _, meant in self.choices:
-            if meant == value and type(meant) is type(value):
-                return meant
+            if meant == value and isinstance(meant, bool) == isinstance(value, bool):
+                return meant  # 1 for 1.0, as JSON writes it
         for label, meant in self.choices:
             if isinstance(value, str) and value.lower() in (label.lower(), str(meant).lower()):
                 return meant
@@ -137,8 +142,7 @@ class Seed(Control):
     """A whole number; -1 draws one."""
 
     def read(self, value: Any) -> int:
-        known = isinstance(value, int | float) and not isinstance(value, bool)
-        if not known or not -1 <= value <= SEED_MAX or value != int(value):
+        if not _finite(value) or not -1 <= value <= SEED_MAX or value != int(value):
             what = f"give a whole number from 0 to {SEED_MAX} (-1 draws one)"
             raise RequestError(f"{self.name} {value!r}: {what}", self.name)
         return int(value)

@@ -60,6 +60,31 @@ class Finished:
     notes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
+EventKind: TypeAlias = Literal[
+    "queued",
+    "position",
+    "started",
+    "step",
+    "preview",
+    "saved",
+    "paused",
+    "resumed",
+    "done",
+    "failed",
+    "cancelled",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job. Numbers grow with every event of a job, over restarts too; `data` is
+    plain JSON: `position`; `step` of `steps`, `progress`; `picture` (its place) and its `seed`; `error`."""
+
+    number: int
+    kind: EventKind
+    data: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class JobStatus:
     """A job at one moment. `version` grows with every change, so that `wait` can say "newer than".
@@ -96,15 +121,27 @@ class EngineFace(Protocol):
     """The engine as page, API and command line see it. Every method returns at once but `wait`, and
     may be called from any thread (`submit` may take a while). An unknown job id raises `RequestError`."""
 
-    def submit(self, request: GenerationRequest, owner: str = "", priority: int = 0) -> str:
-        """Queues a job of `owner` and gives its id. Extensions' `change_request` hooks run here, so it may take
-        a while: not for an event loop's own thread. What they refuse raises `EaselError`."""
+    def submit(
+        self,
+        request: GenerationRequest,
+        owner: str = "",
+        priority: int = 0,
+        key: str | None = None,
+    ) -> str:
+        """Queues a job of `owner` and gives its id; one that came before with the same `key` is not made
+        again. Extensions' `change_request` hooks run here, so it may take a while: not for an event
+        loop's own thread. What they refuse raises `EaselError`."""
         ...
 
     def status(self, job_id: str) -> JobStatus: ...
 
     def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
         """The status as soon as its version is above `after`, or after `timeout_s` seconds."""
+        ...
+
+    def events(self, job_id: str, after: int = 0) -> Sequence[Event]:
+        """What has happened to the job since event number `after`, the newest last. Of many steps and positions
+        in a row the older ones are forgotten first."""
         ...
 
     def cancel(self, job_id: str) -> None:

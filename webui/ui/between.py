@@ -9,9 +9,11 @@ import gradio as gr
 
 from webui.registry import Catalog
 from webui.settings import BUILT_IN, Settings
-from webui.ui.tab import PRIVATE, Tab, card_of, known_defaults
+from webui.types import ModelCard
+from webui.ui.groups import usual_values
+from webui.ui.tab import PRIVATE, Tab, card_of, examples, known_defaults
 
-__all__ = ["model_updates", "wire_sends"]
+__all__ = ["model_updates", "usual_of", "wire_sends"]
 
 WORDS = ("prompt", "negative_prompt")
 
@@ -47,16 +49,25 @@ def sender(targets: Sequence[Tab], words: Sequence[str]) -> Callable[..., list[A
     return send
 
 
+def usual_of(
+    tabs: Sequence[Tab], card: ModelCard | None, catalog: Catalog, settings: Settings
+) -> dict[str, Any]:
+    """What the titles of folded groups do not mention, with a model."""
+    drawn = [(tab.task, known_defaults(tab.task, card, catalog, settings)) for tab in tabs]
+    return usual_values(drawn, catalog)
+
+
 def model_updates(
-    tabs: Sequence[Tab], catalog: Catalog, settings: Settings
+    tabs: Sequence[Tab], usual: Any, catalog: Catalog, settings: Settings
 ) -> tuple[list[Any], Any]:
     """The components that depend on the model, and the function of its name that updates them: every
-    value for which any model has a default of its own, and the example prompts."""
+    value for which any model has a default of its own, the example prompts, and the `usual` values."""
     values = [name for name in BUILT_IN if name != "prompt"]
     outputs: list[Any] = []
     for tab in tabs:
         outputs += [tab.form.components[n] for n in values if n in tab.form.components]
         outputs.append(tab.stage)
+    outputs.append(usual)
 
     def update(model: Any) -> list[Any]:
         cards = catalog.list_models()
@@ -67,9 +78,12 @@ def model_updates(
             shown = known_defaults(tab.task, card, catalog, settings)
             for name in values:
                 if name in tab.form.components:
-                    updates.append(shown[name] if name in own else gr.skip())
-            prompts = list(card.prompts[:6]) if card is not None and tab.picture is None else []
-            updates.append(gr.HTML(suggested=prompts))
+                    value = shown[name]
+                    if isinstance(tab.form.components[name], gr.Textbox):  # may be an empty number
+                        value = "" if value is None else str(value)
+                    updates.append(value if name in own else gr.skip())
+            updates.append(gr.HTML(suggested=examples(tab.task, card)))
+        updates.append(usual_of(tabs, card, catalog, settings))
         return updates
 
     return outputs, update

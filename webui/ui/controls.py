@@ -7,16 +7,16 @@ checked here: whatever the browser sends goes to `webui.defaults` as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from webui.defaults import FIELDS
 from webui.registry import Catalog
 from webui.types import (
     Choice,
     Control,
-    GenerationRequest,
     Mask,
     Number,
     Picture,
@@ -28,20 +28,30 @@ from webui.types import (
 from webui.ui.canvas import canvas
 from webui.ui.files import given_file
 
-__all__ = ["FIELDS", "Form", "choices", "draw", "request_values"]
-
-FIELDS = frozenset(f.name for f in fields(GenerationRequest))
+__all__ = ["Form", "choices", "draw", "main_picture", "request_values"]
 
 
 def choices(control: Choice, catalog: Catalog) -> list[tuple[str, Any]]:
-    """(label, value) pairs; those of a registry are asked for anew."""
-    if control.source == "models":
-        return [(card.name, card.name) for card in catalog.list_models()]
-    if control.source == "samplers":
-        return [(name, name) for name in catalog.samplers]
-    if control.source == "schedules":
-        return [(s.label or name, name) for name, s in catalog.schedules.items()]
-    return list(control.choices)
+    """(label, value) pairs: its own, then those of its registry, which are asked for anew."""
+    own = list(control.choices)
+    match control.source:
+        case "models":
+            return own + [(card.name, card.name) for card in catalog.list_models()]
+        case "samplers":
+            return own + [(name, name) for name in catalog.samplers]
+        case "schedules":
+            return own + [(s.label or name, name) for name, s in catalog.schedules.items()]
+        case "upscalers":
+            return own + [(u.label or name, name) for name, u in catalog.upscalers.items()]
+    return own
+
+
+def main_picture(task: Task) -> Picture | None:
+    """The picture that a task starts from, if it does: `image`, else the first that stands in no group.
+    One in a group (a ControlNet's) is a setting like others."""
+    pictures = [c for c in task.flat_controls() if isinstance(c, Picture) and not c.hidden]
+    loose = [c for c in pictures if c in task.controls]
+    return next((c for c in pictures if c.name == "image"), loose[0] if loose else None)
 
 
 def draw(control: Control, value: Any, catalog: Catalog, elem_id: str, masked: bool = False) -> Any:
@@ -57,10 +67,8 @@ def draw(control: Control, value: Any, catalog: Catalog, elem_id: str, masked: b
             text = "" if value is None else value
             words = {**common, "info": None, "placeholder": control.info or None}
             return gr.Textbox(text, lines=control.lines, max_lines=12, **words)
-        case Number() if value is None:  # may stay empty: a slider cannot
-            return gr.Number(
-                None, minimum=control.minimum, maximum=control.maximum, step=control.step, **common
-            )
+        case Number() if value is None:  # may stay empty: Gradio 6.31 makes an empty gr.Number 0
+            return gr.Textbox("", lines=1, max_lines=1, **common)
         case Number():
             return gr.Slider(control.minimum, control.maximum, value, step=control.step, **common)
         case Choice():
@@ -97,7 +105,22 @@ class Form:
             if isinstance(picture, Picture):
                 given = found.get(picture.name)
                 found[picture.name] = given.get("image") if isinstance(given, Mapping) else None
+        for number in self.task.flat_controls():
+            if isinstance(number, Number) and isinstance(found.get(number.name), str):
+                found[number.name] = _typed(found[number.name])
         return request_values(self.task.flat_controls(), found)
+
+
+def _typed(text: str) -> int | float | str | None:
+    """The number that somebody typed, None for nothing; what is no number stays as it is, to be refused."""
+    if not text.strip():
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def request_values(controls: Iterable[Control], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,13 +128,18 @@ def request_values(controls: Iterable[Control], given: Mapping[str, Any]) -> dic
     values: dict[str, Any] = {}
     extras: dict[str, Any] = {}
     kinds = {control.name: control for control in controls}
+
+    def read(name: str, value: Any) -> Any:
+        return given_file(value, name) if isinstance(kinds.get(name), Picture | Mask) else value
+
     for name, value in given.items():
-        if isinstance(kinds.get(name), Picture | Mask):
-            value = given_file(value, name)
         if name in FIELDS:
-            values[name] = value
+            values[name] = read(name, value)
         elif value is not None:
-            extras[name] = value
-    if extras:
-        values["extras"] = {**extras, **(values.get("extras") or {})}
+            extras[name] = read(name, value)
+    nested = values.get("extras")
+    if isinstance(nested, Mapping):  # as a client sends them
+        values["extras"] = {**extras, **{name: read(name, v) for name, v in nested.items()}}
+    elif extras:
+        values["extras"] = extras
     return values

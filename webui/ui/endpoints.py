@@ -1,4 +1,4 @@
-"""The Gradio API: one endpoint for each task, built from its controls, and four that list and read.
+"""The Gradio API: one endpoint for each task, built from its controls, and some that list and read.
 
 Functions of their own, never the page's events: an omitted parameter takes the model's default, not
 whatever a widget shows. Every value is checked before anything is queued (HTTP 422 with the sentence).
@@ -6,8 +6,7 @@ whatever a widget shows. Every value is checked before anything is queued (HTTP 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from inspect import Parameter, Signature
+from collections.abc import Callable, Collection, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,28 +15,27 @@ import gradio as gr
 from anyio import to_thread
 from PIL import Image
 
-from webui.defaults import complete
+from webui.defaults import FIELDS, complete, extra_controls
 from webui.errors import EaselError, ModelFileError, RequestError
 from webui.images import open_picture
 from webui.metadata import parse, read
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import (
-    Choice,
     Control,
     EngineFace,
+    ExtensionsFace,
     GenerationRequest,
     Mask,
-    Number,
     Picture,
-    Seed,
-    Switch,
     Task,
 )
-from webui.ui.controls import FIELDS, request_values
+from webui.ui.controls import request_values
 from webui.ui.files import given_file, publish
 from webui.ui.follow import ended, words_of
+from webui.ui.listings import listings
 from webui.ui.reception import Parameters
+from webui.ui.signatures import kind, parameter, sign
 
 __all__ = ["add_endpoints", "parameters_of"]
 
@@ -73,45 +71,21 @@ def required(control: Control) -> bool:
 
 
 def add_endpoints(
-    blocks: gr.Blocks, engine: EngineFace, catalog: Catalog, settings: Settings
+    blocks: gr.Blocks,
+    engine: EngineFace,
+    catalog: Catalog,
+    settings: Settings,
+    extensions: ExtensionsFace | None,
 ) -> dict[str, Parameters]:
     """Adds every public endpoint to `blocks`; returns their parameters by name."""
     endpoints: dict[str, Parameters] = {}
     for task in catalog.tasks.values():
         endpoints[task.name] = _add_task(blocks, task, engine, catalog, settings)
 
-    def models() -> list[dict[str, Any]]:
-        """Every model found: its name, its own defaults and, if it cannot be used, the problem."""
-        return [
-            {
-                "name": card.name,
-                "family": card.family,
-                "inpainting": card.inpainting,
-                "defaults": dict(card.defaults),
-                "prompts": list(card.prompts),
-                "problem": card.problem,
-            }
-            for card in engine.models()
-        ]
-
-    def samplers() -> list[dict[str, Any]]:
-        """Every sampler: its name, other names, and what the schedule `automatic` means for it."""
-        return [
-            {"name": s.name, "aliases": list(s.aliases), "schedule": s.schedule}
-            for s in catalog.samplers.values()
-        ]
-
-    def schedulers() -> list[dict[str, Any]]:
-        """Every schedule: its name, its label and other names."""
-        return [
-            {"name": s.name, "label": s.label or s.name, "aliases": list(s.aliases)}
-            for s in catalog.schedules.values()
-        ]
-
-    for listing in (models, samplers, schedulers):
-        sign(listing, {}, list[dict[str, Any]])
-        gr.api(listing, concurrency_limit=None)
-        endpoints[listing.__name__] = Parameters(())
+    for name, listing in listings(engine, catalog, extensions).items():
+        sign(listing, (), list[dict[str, Any]])
+        gr.api(listing, api_name=name, concurrency_limit=None)
+        endpoints[name] = Parameters(())
     endpoints["png_info"] = _add_png_info(blocks)
     return endpoints
 
@@ -124,15 +98,17 @@ def _add_task(
 
     def accept(values: Sequence[Any]) -> GenerationRequest:
         given = dict(zip(names, values, strict=True))
-        return complete(task.name, request_values(controls, given), catalog, settings)
+        flat = task.flat_controls()
+        return complete(task.name, request_values(flat, given), catalog, settings)
 
     def check(*values: Any) -> Any:
-        return verdict(names, lambda: accept(values))
+        return verdict(names, lambda: accept(values), extra_controls(task))
 
     async def generate(*values: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         try:
             request = await to_thread.run_sync(accept, values)
-            status = await ended(engine, engine.submit(request))
+            job = await to_thread.run_sync(engine.submit, request)
+            status = await ended(engine, job)
         except EaselError as error:
             raise words_of(error) from None
         if status.state != "done":
@@ -154,11 +130,8 @@ def _add_task(
 
     generate.__name__ = task.name
     generate.__doc__ = f"{task.label}. {task.info}"
-    parameters = {
-        c.name: Parameter(c.name, KIND, default=EMPTY if required(c) else None, annotation=kind(c))
-        for c in controls
-    }
-    parameters["extras"] = Parameter("extras", KIND, default=None, annotation=dict)
+    parameters = [parameter(c.name, kind(c), required=required(c)) for c in controls]
+    parameters.append(parameter("extras", dict))
     sign(generate, parameters, tuple[list[dict[str, Any]], dict[str, Any]])
     event = gr.api(generate, api_name=task.name, concurrency_limit=None)
     blocks.fns[event["id"]].validator = check
@@ -176,7 +149,7 @@ def _add_png_info(blocks: gr.Blocks) -> Parameters:
     def check(image: object) -> Any:
         return verdict(("image",), lambda: settings_in(image))
 
-    sign(png_info, {"image": Parameter("image", KIND, annotation=dict)}, dict[str, Any])
+    sign(png_info, [parameter("image", dict, required=True)], dict[str, Any])
     event = gr.api(png_info, concurrency_limit=None)
     blocks.fns[event["id"]].validator = check
     return Parameters(("image",), 1)
@@ -193,42 +166,17 @@ def settings_in(image: object) -> dict[str, Any]:
     return {"parameters": text or "", "fields": parse(text) if text else {}}
 
 
-def verdict(names: Sequence[str], attempt: Callable[[], object]) -> Any:
+def verdict(
+    names: Sequence[str], attempt: Callable[[], object], extras: Collection[str] = ()
+) -> Any:
     """Gradio's answer to "may this be queued?", one for each parameter: the sentence stands at the
-    parameter that it is about, else at the first."""
+    parameter that it is about (one of `extras` at `extras`), else at the first."""
     wrong, sentence = -1, ""
     try:
         attempt()
     except EaselError as error:
         field = "model" if isinstance(error, ModelFileError) else getattr(error, "field", None)
+        field = "extras" if field in extras else field
         wrong, sentence = (names.index(field) if field in names else 0), str(error)
     found = [gr.validate(i != wrong, sentence if i == wrong else "") for i in range(len(names))]
     return found if len(found) > 1 else found[0]  # Gradio wraps what a function of one value gives
-
-
-# --- What Gradio reads off a function ------------------------------------------------------------
-
-KIND, EMPTY = Parameter.POSITIONAL_OR_KEYWORD, Parameter.empty
-
-
-def sign(function: Callable[..., Any], parameters: Mapping[str, Parameter], result: Any) -> None:
-    """Gives a function the signature that Gradio takes names, defaults and types from."""
-    function.__signature__ = Signature(list(parameters.values()), return_annotation=result)  # type: ignore[attr-defined]
-    hints = {name: parameter.annotation for name, parameter in parameters.items()}
-    function.__annotations__ = {**hints, "return": result}
-
-
-def kind(control: Control) -> type:
-    """The type that the API's description shows for a control."""
-    match control:
-        case Number() if not control.whole:
-            return float
-        case Number() | Seed():
-            return int
-        case Switch():
-            return bool
-        case Picture() | Mask():
-            return dict
-        case Choice() if control.choices:
-            return type(control.choices[0][1])
-    return str

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["UPLOAD_BYTES", "data_url", "given_file", "publish"]
 
 UPLOAD_BYTES = 64 * 2**20
+KINDS = {
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+}  # what `images.save` makes
 HOW = "send an uploaded file (gradio_client: handle_file) or a data:image/png;base64,... URL"
 
 
@@ -91,7 +96,7 @@ def publish(path: Path, links: set[str]) -> dict[str, Any]:
         "path": str(shown),
         "url": f"gradio_api/file={shown.as_posix()}",
         "orig_name": path.name,
-        "mime_type": "image/png",
+        "mime_type": KINDS.get(path.suffix, "application/octet-stream"),
         "meta": {"_type": "gradio.FileData"},
     }
 

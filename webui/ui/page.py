@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-import ipaddress
-import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -16,11 +14,14 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
 from webui.settings import Settings
-from webui.types import EngineFace
-from webui.ui.between import model_updates, wire_sends
+from webui.types import EngineFace, ExtensionsFace
+from webui.ui.addresses import free_port, loopback, own_names
+from webui.ui.between import model_updates, usual_of, wire_sends
 from webui.ui.canvas import canvas
 from webui.ui.endpoints import add_endpoints, settings_in
+from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
+from webui.ui.groups import draw_usual
 from webui.ui.reception import Reception
 from webui.ui.tab import PRIVATE, best_card, draw_tab, wire
 from webui.ui.theme import MARK, css, head, theme
@@ -48,17 +49,27 @@ class Page:
 
 
 def launch_page(
-    engine: EngineFace, catalog: Catalog, settings: Settings, *, quiet: bool = False
+    engine: EngineFace,
+    catalog: Catalog,
+    settings: Settings,
+    extensions: ExtensionsFace | None = None,
+    *,
+    quiet: bool = False,
 ) -> Page:
-    """Draws the page and serves it; returns when it answers. Raises `RequestError` for a taken port."""
-    blocks, endpoints = draw_page(engine, catalog, settings)
+    """Draws the page and serves it; returns when it answers. Without `extensions` it has no tab of them.
+
+    Raises `RequestError` for a taken port.
+    """
+    blocks, endpoints = draw_page(engine, catalog, settings, extensions)
     middleware = [Middleware(Reception, endpoints=endpoints, functions=blocks.fns)]
-    if _loopback(settings.host):
-        middleware.insert(0, Middleware(TrustedHostMiddleware, allowed_hosts=_own_names(settings)))
+    if loopback(settings.host):
+        middleware.insert(
+            0, Middleware(TrustedHostMiddleware, allowed_hosts=own_names(settings.host))
+        )
     try:
         blocks.launch(
             server_name=settings.host,
-            server_port=settings.port or _free_port(settings.host),
+            server_port=settings.port or free_port(settings.host),
             prevent_thread_lock=True,
             quiet=quiet,
             share=False,
@@ -87,7 +98,10 @@ def launch_page(
 
 
 def draw_page(
-    engine: EngineFace, catalog: Catalog, settings: Settings
+    engine: EngineFace,
+    catalog: Catalog,
+    settings: Settings,
+    extensions: ExtensionsFace | None = None,
 ) -> tuple[gr.Blocks, Mapping[str, Any]]:
     """The page, not yet served, and the parameters of its public endpoints."""
     with gr.Blocks(
@@ -99,6 +113,7 @@ def draw_page(
                 elem_classes="easel-title",
                 apply_default_css=False,
             )
+            note = draw_note(extensions) if extensions is not None else None
             card = best_card(catalog)
             model = gr.Dropdown(
                 [c.name for c in catalog.list_models()],
@@ -113,10 +128,14 @@ def draw_page(
         with gr.Tabs(elem_classes="easel-tabs") as bar:
             tabs = [draw_tab(task, model, catalog, settings) for task in catalog.tasks.values()]
             draw_png_info()
+            if extensions is not None:
+                listed = draw_extensions(extensions, settings)
+                wire_extensions(note, listed, bar, extensions, settings)
         for tab in tabs:
             wire(tab, blocks, engine, catalog, settings)
         wire_sends(tabs, bar)
-        outputs, update = model_updates(tabs, catalog, settings)
+        usual = draw_usual(usual_of(tabs, card, catalog, settings))
+        outputs, update = model_updates(tabs, usual, catalog, settings)
         model.input(update, [model], outputs, preprocess=False, **PRIVATE)
 
         def found() -> Any:
@@ -137,7 +156,7 @@ def draw_page(
 
         blocks.load(found, None, model, **PRIVATE)
         blocks.load(describe, None, state, **PRIVATE)
-        endpoints = add_endpoints(blocks, engine, catalog, settings)
+        endpoints = add_endpoints(blocks, engine, catalog, settings, extensions)
     blocks.queue(api_open=False, default_concurrency_limit=None)
     return blocks, endpoints
 
@@ -173,26 +192,3 @@ def draw_png_info() -> None:
         return found["parameters"] or "This picture carries no settings."
 
     picture.pick(show, [picture], text, preprocess=False, **PRIVATE)
-
-
-# --- Addresses -----------------------------------------------------------------------------------
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _own_names(settings: Settings) -> list[str]:
-    """The Host headers that are meant for us. Any other name points here by DNS rebinding."""
-    return list(dict.fromkeys(["127.0.0.1", "localhost", "[::1]", "::1", settings.host]))
-
-
-def _free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -60,6 +60,8 @@ def status_line(status: JobStatus) -> str:
                 return "Starting"
             left = f", {duration(status.eta_s)} left" if status.eta_s is not None else ""
             return f"Step {status.step} of {status.steps}{left}"
+        case "paused":
+            return f"Paused at step {status.step} of {status.steps}" if status.step else "Paused"
         case "done":
             number = len(status.pictures)
             what = "1 picture" if number == 1 else f"{number} pictures"

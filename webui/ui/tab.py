@@ -30,16 +30,25 @@ from webui.types import (
     Mask,
     ModelCard,
     Picture,
-    Seed,
     Task,
     Text,
 )
-from webui.ui.controls import Form, draw
+from webui.ui.controls import Form, draw, main_picture
 from webui.ui.files import data_url
 from webui.ui.follow import changes
 from webui.ui.stage import job_value, publish_new, stage
 
-__all__ = ["PRIVATE", "Tab", "best_card", "card_of", "draw_tab", "fit", "known_defaults", "wire"]
+__all__ = [
+    "PRIVATE",
+    "Tab",
+    "best_card",
+    "card_of",
+    "draw_tab",
+    "examples",
+    "fit",
+    "known_defaults",
+    "wire",
+]
 
 PREVIEW_S = 0.3  # a new preview this often at most
 STATUS_S = 0.1
@@ -65,11 +74,9 @@ class Tab:
 
     @property
     def picture(self) -> Any | None:
-        """The component of the task's first picture, if it takes one."""
-        for control in self.task.flat_controls():
-            if isinstance(control, Picture):
-                return self.form.components[control.name]
-        return None
+        """The component of the picture that the task starts from, if it does."""
+        control = main_picture(self.task)
+        return None if control is None else self.form.components[control.name]
 
 
 # --- Drawing -------------------------------------------------------------------------------------
@@ -99,7 +106,7 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     components: dict[str, Any] = {}
 
     def put(control: Control) -> None:
-        if isinstance(control, Mask):
+        if isinstance(control, Mask) or control.hidden:
             return
         if control.name == "model":
             components["model"] = model
@@ -108,7 +115,7 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
         elem_id = f"{task.name}-{control.name}"
         components[control.name] = draw(control, value, catalog, elem_id, control.name in masked)
 
-    loose = [c for c in task.controls if not isinstance(c, Group)]
+    loose = [c for c in task.controls if not isinstance(c, Group) and not c.hidden]
     words = [c for c in loose if isinstance(c, Text)]
     pictures = [c for c in loose if isinstance(c, Picture)]
     with gr.Tab(task.label, id=task.name), gr.Column(elem_classes="easel-task") as root:
@@ -130,13 +137,14 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
             with gr.Column(elem_classes="easel-source"):
                 for picture in pictures:
                     put(picture)
-        others = [c for c in catalog.tasks.values() if c is not task and takes_picture(c)]
-        prompts = () if pictures or card is None else card.prompts[:6]
-        place = stage(task.name, task.info, prompts, [(t.name, t.label) for t in others])
+        others = [c for c in catalog.tasks.values() if c is not task and main_picture(c)]
+        place = stage(
+            task.name, task.info, examples(task, card), [(t.name, t.label) for t in others]
+        )
         with gr.Column(elem_classes="easel-settings"):
             for item in task.controls:
                 if isinstance(item, Group):
-                    shown = [c for c in item.controls if c.name != "model"]
+                    shown = [c for c in item.controls if drawn_here(c)]
                     for control in item.controls:
                         if control.name == "model":
                             put(control)
@@ -150,8 +158,17 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     return Tab(Form(task, ordered), place, generate, cancel, problem, root)
 
 
-def takes_picture(task: Task) -> bool:
-    return any(isinstance(control, Picture) for control in task.flat_controls())
+def examples(task: Task, card: ModelCard | None) -> list[str]:
+    """Prompts to click in a task's empty stage, where a prompt is all that it needs."""
+    names = {control.name for control in task.flat_controls()}
+    alone = "prompt" in names and main_picture(task) is None
+    return list(card.prompts[:6]) if alone and card is not None else []
+
+
+def drawn_here(control: Control) -> bool:
+    """Whether a control has a place of its own in a group: a mask lies over its picture, the model's menu
+    is the page's."""
+    return not (control.hidden or isinstance(control, Mask) or control.name == "model")
 
 
 # --- Events --------------------------------------------------------------------------------------
@@ -170,7 +187,7 @@ def wire(
             request = await to_thread.run_sync(
                 lambda: complete(task.name, form.values(raw), catalog, settings)
             )
-            job = engine.submit(request)
+            job = await to_thread.run_sync(engine.submit, request)
         except EaselError as error:
             gr.Warning(html.escape(str(error)), title="Not started")
             yield gr.skip(), refusal(task, error)
@@ -228,21 +245,21 @@ def wire(
     if "prompt" in form.components:
         chosen = tab.stage.example(take_prompt, None, form.components["prompt"], **PRIVATE)
         chosen.then(run, form.inputs(), outputs, **raw)
-    seeds = [c for c in task.flat_controls() if isinstance(c, Seed)]
-    if seeds:
-        seed = form.components[seeds[0].name]
+    if "seed" in form.components:
+        seed = form.components["seed"]
         tab.stage.keep(take_seed, None, seed, **PRIVATE)
         tab.stage.again(take_seed, None, seed, **PRIVATE).then(run, form.inputs(), outputs, **raw)
 
-    if tab.picture is not None and {"width", "height"} <= form.components.keys():
+    if {"image", "width", "height"} <= form.components.keys():
 
         def size(given: Any, model: Any) -> tuple[Any, Any]:
             shown = known_defaults(task, card_of(model, catalog), catalog, settings)
             return fit(given, shown["width"], shown["height"]) or (gr.skip(), gr.skip())
 
         sides = [form.components["width"], form.components["height"]]
-        model = form.components.get("model", tab.picture)
-        tab.picture.pick(size, [tab.picture, model], sides, **raw)
+        picture = form.components["image"]
+        model = form.components.get("model", picture)
+        picture.pick(size, [picture, model], sides, **raw)
 
 
 def refusal(task: Task, error: EaselError) -> dict[str, str]:

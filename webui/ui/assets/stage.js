@@ -79,7 +79,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
 
   function draw() {
     const value = props.value || {};
-    const running = value.state === "queued" || value.state === "running";
+    const running = ["queued", "running", "paused"].includes(value.state);
     const before = document.activeElement;
     if (running) task.dataset.running = "yes"; else delete task.dataset.running;
     const swap = task.querySelector(running ? ".easel-cancel" : ".easel-generate");

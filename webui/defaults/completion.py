@@ -1,25 +1,32 @@
-"""What a request means: the one place where omitted values are filled in and names are found.
+"""A request out of loose values.
 
-Page, API, HTTP and command line all hand their loose values to `complete`, so the same input gives the
-same request, or the same sentence, everywhere. A value comes from the request, else from the model's
-own defaults, else from the settings, else from the task's controls, else from `settings.BUILT_IN`.
-Ranges are checked by `GenerationRequest` itself.
+A value comes from the request, else from the model's own defaults, else from the settings, else from
+the task's controls, else from `settings.BUILT_IN`. Ranges are checked by `GenerationRequest` itself,
+extensions' values by `webui.defaults.extras`.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from types import MappingProxyType
 from typing import Any
 
 from PIL import Image, ImageChops
 
+from webui.defaults.extras import (
+    FIELDS,
+    check_extras,
+    check_picture,
+    check_text,
+    default_of,
+    drawn_seed,
+    extra_controls,
+    fitted,
+    read_extras,
+)
 from webui.errors import ModelFileError, RequestError
 from webui.images import open_mask, open_picture
-from webui.registry import Catalog, nearest
+from webui.registry import Catalog, Registry, nearest
 from webui.settings import BUILT_IN, Settings
 from webui.types import (
     SIZE_MAX,
@@ -33,9 +40,8 @@ from webui.types import (
     Task,
 )
 
-__all__ = ["complete", "defaults_of"]
+__all__ = ["check", "complete", "defaults_of"]
 
-FIELDS = tuple(field.name for field in fields(GenerationRequest) if field.name != "task")
 NUMBERS = ("cfg_scale", "eta", "denoising_strength")
 WHOLE_NUMBERS = (
     *("steps", "width", "height", "seed", "batch_size"),
@@ -55,15 +61,16 @@ def complete(
     """The request that `values` mean for a task: nothing is left open, every value is checked.
 
     A value that is missing or None is filled in. Names are found in any case and by alias; "DPM++ 2M
-    Karras" is a sampler and a schedule. `image` and `mask` are files, their bytes or pictures. An
-    omitted size is the picture's own where there is one; seed -1 draws a seed.
+    Karras" is a sampler and a schedule. Pictures are files, their bytes or pictures. An omitted size is
+    the picture's own where there is one; seed -1 draws a seed. `extras` are the values of controls that
+    are no fields, by name.
 
     Raises `RequestError` for what is the caller's fault, and `ModelFileError` where the model cannot
     be used or its own defaults are wrong.
     """
     chosen = catalog.tasks[catalog.tasks.find(task)]
     given = _given(chosen, values)
-    extras = _extras(chosen, given.pop("extras", None))
+    extras = given.pop("extras", None)
     card = _card(given.pop("model", None), catalog, settings)
     pictures = _pictures(chosen, given)
     given = _read(given, chosen, catalog)
@@ -71,12 +78,12 @@ def complete(
         given = {**_size_of(pictures["image"], given), **given}
     found = {**defaults_of(chosen.name, card, catalog, settings), **given}
     if found["seed"] == -1:
-        found["seed"] = random.SystemRandom().randrange(2**32)
+        found["seed"] = drawn_seed()
     try:
         request = GenerationRequest(
             task=chosen.name,
             model=card.name,
-            extras=extras,
+            extras=read_extras(chosen, extras, pictures, catalog),
             **pictures,
             **{name: found[name] for name in BUILT_IN},
         )
@@ -100,6 +107,9 @@ def defaults_of(
     controls = {c.name: c.default for c in chosen.flat_controls() if c.default is not None}
     found = {**BUILT_IN, **controls, **settings.defaults}
     found = {**found, **_read(found, chosen, catalog)}
+    for name, control in extra_controls(chosen).items():
+        if control.default is not None:
+            found[name] = default_of(control, catalog)
     if card is not None:
         unknown = [name for name in card.defaults if name not in BUILT_IN]
         if unknown:
@@ -111,6 +121,39 @@ def defaults_of(
         except RequestError as error:
             raise _wrong_default(card, error) from None
     return found
+
+
+def check(request: GenerationRequest, catalog: Catalog) -> None:
+    """Raises `RequestError` unless a request is one that `complete` could have given: what an extension's
+    `change_request` returned. Names must be exact, and values in their controls' own types."""
+    task = catalog.tasks[_exact(catalog.tasks, request.task)]
+    models = catalog.models()
+    problem = models[_exact(models, request.model)].problem
+    if problem is not None:
+        raise RequestError(problem, "model")
+    _exact(catalog.samplers, request.sampler_name)
+    _exact(catalog.schedules, request.scheduler)
+    check_text("prompt", request.prompt)
+    check_text("negative_prompt", request.negative_prompt)
+    own = {"image": (Picture, "RGB"), "mask": (Mask, "L")}
+    controls = {c.name: c for c in task.flat_controls()}
+    pictures: dict[str, Image.Image] = {}
+    for name, (kind, mode) in own.items():
+        picture = getattr(request, name)
+        if picture is not None or isinstance(controls.get(name), kind):
+            check_picture(name, picture, mode)
+            pictures[name] = picture
+    if len({picture.size for picture in pictures.values()}) > 1:
+        raise RequestError("mask: must have the picture's size", "mask")
+    _check_mask(request)
+    check_extras(task, request.extras, pictures, catalog)
+
+
+def _exact(registry: Registry[Any], name: str) -> str:
+    if name not in registry:
+        hint = nearest(name, list(registry))
+        raise RequestError(f"{registry.field} {name!r} is not known{hint}", registry.field)
+    return name
 
 
 def _wrong_default(card: ModelCard, what: object) -> ModelFileError:
@@ -129,20 +172,6 @@ def _given(task: Task, values: Mapping[str, object]) -> dict[str, Any]:
                 f"{name!r} is no parameter of {task.name}{nearest(name, known)}", name
             )
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _extras(task: Task, extras: object) -> Mapping[str, Any]:
-    """The values of the controls that are no fields of a request, completed by their defaults."""
-    known = {c.name: c.default for c in task.flat_controls() if c.name not in FIELDS}
-    if extras is None:
-        extras = {}
-    if not isinstance(extras, Mapping):
-        raise RequestError(f"extras {extras!r}: give a JSON object", "extras")
-    for name in extras:
-        if name not in known:
-            what = f"{name!r} is no control of {task.name}{nearest(name, list(known))}"
-            raise RequestError(f"extras: {what}", "extras")
-    return MappingProxyType({**known, **extras})
 
 
 def _names(task: Task) -> Sequence[str]:
@@ -175,7 +204,7 @@ def _read(values: Mapping[str, Any], task: Task, catalog: Catalog) -> dict[str, 
     labels = {c.name: c.choices for c in task.flat_controls() if isinstance(c, Choice)}
     for name, value in values.items():
         if isinstance(value, str):
-            _check_text(name, value)
+            check_text(name, value)
             for label, meant in labels.get(name, ()):
                 if value.lower() == label.lower():
                     found[name] = meant
@@ -195,13 +224,6 @@ def _read(values: Mapping[str, Any], task: Task, catalog: Catalog) -> dict[str, 
                 )
             found["scheduler"] = schedule
     return found
-
-
-def _check_text(name: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise RequestError(f"{name}: holds half a character; send valid Unicode", name) from None
 
 
 def _number(name: str, value: object) -> object:
@@ -250,10 +272,7 @@ def _pictures(task: Task, given: dict[str, Any]) -> dict[str, Any]:
                 "mask: paint over what should change (or give a picture: white is repainted)",
                 "mask",
             )
-        found["mask"] = open_mask(mask, "mask")
-        if "image" in found and found["mask"].size != found["image"].size:
-            size = found["image"].size
-            found["mask"] = found["mask"].resize(size, Image.Resampling.BILINEAR)
+        found["mask"] = fitted(open_mask(mask, "mask"), found.get("image"))
     return found
 
 

@@ -1,0 +1,11 @@
+"""The command line's face: `generate` and `doctor`.
+
+`generate` is built from the tasks' controls, as the page is, so a new task has its options for nothing.
+It knows requests and job states; it never touches a tensor.
+"""
+
+from webui.cli.forms import generate_parser, read_request
+from webui.cli.jobs import generate
+from webui.cli.machine import doctor
+
+__all__ = ["doctor", "generate", "generate_parser", "read_request"]

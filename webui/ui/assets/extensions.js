@@ -1,0 +1,89 @@
+// The Extensions tab and the line in the head (webui/ui/extensions.py). Both ask Python anew every few seconds,
+// and only while somebody can see them. Everything that an extension wrote is set as text.
+"use strict";
+window.Easel = window.Easel || {};
+
+Easel.REFRESH_MS = 3000;
+
+// Calls `ask` every few seconds while `seen()`, unless the server is away: Gradio would say so each time.
+Easel.every = function (element, seen, ask) {
+  const timer = setInterval(async () => {
+    if (!element.isConnected) { clearInterval(timer); return; }
+    if (document.hidden || !seen()) return;
+    try {
+      const there = await fetch("robots.txt", { cache: "no-store" });
+      if (there.status < 500) ask();
+    } catch { /* the next time, then */ }
+  }, Easel.REFRESH_MS);
+};
+
+Easel.note = function (element, trigger, props, watch) {
+  const button = element.querySelector(".easel-note"), spoken = element.querySelector("[aria-live]");
+  function draw() {
+    const { line = "", which = "" } = props.value || {};
+    button.hidden = !line;
+    button.title = which;
+    button.textContent = line;
+    if (spoken.textContent !== line) spoken.textContent = line;
+  }
+  button.addEventListener("click", () => trigger("open", {}));
+  watch("value", draw);
+  draw();
+  Easel.every(element, () => true, () => trigger("refresh", {}));
+};
+
+Easel.extensions = function (element, trigger, props, watch) {
+  const list = element.querySelector(".ext-list"), locked = element.querySelector(".ext-locked");
+  let drawn = "";
+
+  function card(one, mayswitch) {
+    const made = Easel.node("article", { class: "ext", role: "listitem", "data-name": one.name });
+    if (one.troubled) made.dataset.troubled = "yes";
+    if (!one.on) made.dataset.off = "yes";
+    const put = (tag, name, text, into = made) => {
+      if (text) into.append(Easel.node(tag, { class: name }, text));
+    };
+    const head = Easel.node("header");
+    put("h3", "ext-name", one.name, head);
+    put("span", "ext-version", one.version, head);
+    put("span", "ext-state", one.label, head);
+    const flip = Easel.node("button", { type: "button", role: "switch", class: "ext-switch", "aria-checked": one.on,
+      "aria-label": one.name });
+    flip.disabled = !mayswitch;
+    flip.append(Easel.node("i"));
+    flip.addEventListener("click", () => {
+      flip.setAttribute("aria-checked", !one.on);
+      flip.disabled = true;
+      trigger("switch", { name: one.name, on: !one.on });
+    });
+    head.append(flip);
+    made.append(head);
+    put("p", "ext-about", one.about);
+    put("p", "ext-wrong", one.hanging);
+    for (const problem of one.problems) put("p", "ext-wrong", problem);
+    put("p", "ext-restart", one.restart);
+    if (one.hooks.length) put("p", "ext-hooks", one.hooks.join(", "));
+    const facts = Easel.node("p", { class: "ext-facts", title: one.source }, one.facts.join(" · "));
+    made.append(facts);
+    return made;
+  }
+
+  function draw() {
+    const value = props.value || {};
+    const now = JSON.stringify(value);
+    if (now === drawn) return;
+    drawn = now;
+    const held = document.activeElement?.closest?.(".ext")?.dataset.name;
+    element.querySelector(".ext-sum").textContent = value.sum || "";
+    locked.textContent = value.locked || "";
+    locked.hidden = !value.locked;
+    list.replaceChildren(...(value.extensions || []).map((one) => card(one, !value.locked)));
+    if (held) [...list.children].find((one) => one.dataset.name === held)?.querySelector("button").focus();
+  }
+
+  watch("value", draw);
+  draw();
+  const seen = () => element.offsetParent !== null;
+  new IntersectionObserver(([entry]) => { if (entry.isIntersecting) trigger("refresh", {}); }).observe(element);
+  Easel.every(element, seen, () => trigger("refresh", {}));
+};

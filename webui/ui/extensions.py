@@ -1,0 +1,160 @@
+"""What the page tells of extensions: a tab with all of each, and a line in the head when one has a problem.
+
+Both are drawn by assets/extensions.js, which asks anew every few seconds while they can be seen. Knows
+`ExtensionsFace` alone; what an extension wrote is text and never HTML.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from webui.errors import EaselError
+from webui.settings import Settings
+from webui.types import ExtensionsFace, ExtensionStatus
+from webui.ui.addresses import loopback
+from webui.ui.tab import PRIVATE
+
+__all__ = ["announced", "draw_extensions", "draw_note", "told", "wire_extensions"]
+
+TAB = "extensions"
+NOT_HERE = (
+    "Extensions can be switched on and off only while Easel is reached from this machine alone: "
+    "start it without --listen or --host"
+)
+NOTE = """<button type="button" class="easel-note" hidden></button>
+<p class="easel-unseen" aria-live="polite"></p>"""
+LIST = """<div class="ext-head"><h2>Extensions</h2><p class="ext-sum"></p></div>
+<p class="ext-locked" hidden></p><div class="ext-list" role="list"></div>"""
+
+
+# --- Drawing -------------------------------------------------------------------------------------
+
+
+def draw_note(extensions: ExtensionsFace) -> Any:
+    """The line in the head; hidden while all is well."""
+    return gr.HTML(
+        announced(extensions.statuses()),
+        html_template=NOTE,
+        js_on_load="Easel.note(element, trigger, props, watch) // 'refresh' 'open'",
+        elem_classes="easel-noted",
+        apply_default_css=False,
+    )
+
+
+def draw_extensions(extensions: ExtensionsFace, settings: Settings) -> Any:
+    """The tab; its component's events: refresh, switch."""
+    with gr.Tab("Extensions", id=TAB):
+        return gr.HTML(
+            told(extensions.statuses(), settings),
+            html_template=LIST,
+            js_on_load="Easel.extensions(element, trigger, props, watch) // 'refresh' 'switch'",
+            elem_id="extensions-list",
+            elem_classes="easel-extensions",
+            apply_default_css=False,
+        )
+
+
+def wire_extensions(
+    note: Any, listed: Any, bar: Any, extensions: ExtensionsFace, settings: Settings
+) -> None:
+    """Connects line and tab. Nothing is sent to the browser where nothing has changed."""
+
+    def look(shown: Any) -> Any:
+        return changed(shown, announced(extensions.statuses()))
+
+    def look_closely(shown_note: Any, shown: Any) -> tuple[Any, Any]:
+        statuses = extensions.statuses()
+        return (
+            changed(shown_note, announced(statuses)),
+            changed(shown, told(statuses, settings)),
+        )
+
+    def switch(event: gr.EventData) -> tuple[Any, Any]:
+        # Every handler is an HTTP endpoint: what the page does not offer is refused here.
+        name, on = getattr(event, "name", None), getattr(event, "on", None)
+        if not loopback(settings.host):
+            gr.Warning(NOT_HERE, title="Not switched")
+        elif isinstance(name, str) and isinstance(on, bool):
+            try:
+                extensions.switch(name, on)
+            except EaselError as error:
+                gr.Warning(html.escape(str(error)), title="Not switched")
+        statuses = extensions.statuses()
+        return announced(statuses), told(statuses, settings)
+
+    raw = {**PRIVATE, "preprocess": False}
+    note.refresh(look, [note], note, **raw)
+    note.open(lambda: gr.Tabs(selected=TAB), None, bar, **PRIVATE)
+    listed.refresh(look_closely, [note, listed], [note, listed], **raw)
+    listed.switch(switch, None, [note, listed], **PRIVATE)
+
+
+def changed(shown: object, now: Mapping[str, Any]) -> Any:
+    return gr.skip() if shown == now else now
+
+
+# --- In words ------------------------------------------------------------------------------------
+
+
+def announced(statuses: Sequence[ExtensionStatus]) -> dict[str, str]:
+    """The head's line: how many extensions have a problem, and which; both empty where none has."""
+    names = [status.name for status in statuses if troubled(status)]
+    if not names:
+        return {"line": "", "which": ""}
+    many = f"{len(names)} extensions have a problem"
+    line = "1 extension has a problem" if len(names) == 1 else many
+    return {"line": line, "which": ", ".join(names)}
+
+
+def troubled(status: ExtensionStatus) -> bool:
+    if status.hanging or status.state in ("failed", "set aside"):
+        return True
+    return status.state == "on" and bool(status.problems)
+
+
+def told(statuses: Sequence[ExtensionStatus], settings: Settings) -> dict[str, Any]:
+    """The tab's content. `locked` is why nothing can be switched from here, "" where it can."""
+    wrong = sum(map(troubled, statuses))
+    many = "1 extension" if len(statuses) == 1 else f"{len(statuses)} extensions"
+    problem = "" if not wrong else f", {wrong} with a problem"
+    return {
+        "sum": many + problem
+        if statuses
+        else "There is none. Put one into the folder extensions/.",
+        "locked": "" if loopback(settings.host) else NOT_HERE,
+        "extensions": [card(status) for status in statuses],
+    }
+
+
+def card(status: ExtensionStatus) -> dict[str, Any]:
+    labels = {"on": "On", "off": "Off", "failed": "Failed", "set aside": "Set aside"}
+    facts = ["Bundled" if status.bundled else status.source]
+    if status.import_s:
+        facts.append(f"imported in {span(status.import_s)}")
+    if status.hooks_s:
+        facts.append(f"{span(status.hooks_s)} in its hooks")
+    return {
+        "name": status.name,
+        "version": status.version,
+        "about": status.about,
+        "on": status.state != "off",
+        "label": "Not responding" if status.hanging else labels[status.state],
+        "troubled": troubled(status),
+        "facts": facts,
+        "source": status.source,
+        "hooks": list(status.hooks),
+        "problems": list(status.problems),
+        "hanging": f"Does not return: {status.hanging}" if status.hanging else "",
+        "restart": status.restart,
+    }
+
+
+def span(seconds: float) -> str:
+    """A time as people say it: 8 ms, 1.3 s."""
+    if seconds < 0.0005:
+        return "under 1 ms"
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"

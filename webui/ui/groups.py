@@ -1,0 +1,54 @@
+"""The usual values of controls in groups, for the titles of folded ones (assets/groups.js)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from webui.registry import Catalog
+from webui.types import Choice, Control, Group, Number, Picture, Seed, Switch, Task
+from webui.ui.controls import choices
+
+__all__ = ["draw_usual", "usual_values"]
+
+
+def draw_usual(value: Mapping[str, Any]) -> Any:
+    """A component that shows nothing and keeps the titles."""
+    return gr.HTML(
+        dict(value),
+        html_template="<i hidden></i>",
+        js_on_load="Easel.groups(element, props, watch)",
+        elem_classes="easel-unseen",
+        apply_default_css=False,
+    )
+
+
+def usual_values(
+    drawn: Iterable[tuple[Task, Mapping[str, Any]]], catalog: Catalog
+) -> dict[str, list[Any]]:
+    """[kind, label, value as it is shown] by the control's id, from each task and its defaults."""
+    found: dict[str, list[Any]] = {}
+    for task, defaults in drawn:
+        for group in task.controls:
+            for control in group.controls if isinstance(group, Group) else ():
+                usual = defaults.get(control.name, control.default)
+                found[f"{task.name}-{control.name}"] = shown(control, usual, catalog)
+    return found
+
+
+def shown(control: Control, usual: Any, catalog: Catalog) -> list[Any]:
+    match control:
+        case Number() if usual is None:
+            return ["optional", control.label, ""]
+        case Number() | Seed():
+            return ["number", control.label, usual]
+        case Choice():
+            labels = [label for label, value in choices(control, catalog) if value == usual]
+            return ["choice", control.label, labels[0] if labels else ""]
+        case Switch():
+            return ["switch", control.label, bool(usual)]
+        case Picture():
+            return ["picture", control.label, False]
+    return ["text", control.label, usual or ""]
