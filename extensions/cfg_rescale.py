@@ -1,0 +1,59 @@
+"""Gives a guided prediction the contrast of the unguided one: CFG rescale (Lin et al. 2023, section 3.4).
+
+For what the network predicts (noise, velocity or the picture), with one standard deviation over the whole latent:
+
+    rescaled = cfg * std(cond) / std(cfg)                   (equations 14 and 15)
+    result = phi * rescaled + (1 - phi) * cfg               (equation 16)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from webui.api import Denoise, GenerationRequest, Group, Number, TaskRun, hookimpl
+
+__version__ = "1.0"
+NEEDS_API = ">=1.0,<2"
+
+PHI = Number(
+    name="cfg_rescale",
+    label="CFG rescale",
+    minimum=0,
+    maximum=1,
+    step=0.05,
+    default=0.0,
+    info="0 is off; 0.7 is the authors' choice",
+)
+
+
+@hookimpl
+def register_controls() -> list[Group]:
+    return [Group("CFG rescale", (PHI,))]
+
+
+@hookimpl
+def wrap_denoise(call: Denoise, request: GenerationRequest) -> TaskRun | None:
+    phi = request.extras.get(PHI.name, 0)
+    return rescaled(call, phi) if phi else None
+
+
+def rescaled(call: Denoise, phi: float) -> TaskRun:
+    """The reply with its guided prediction rescaled by `phi`."""
+    reply = yield call
+    if reply.cond is None or reply.uncond is None:  # no guidance, so nothing to mend
+        return reply
+    c_skip, c_out = coefficients(call.model.prediction, call.sigma)
+    cfg = (reply.denoised - c_skip * call.x) / c_out
+    cond = (reply.cond - c_skip * call.x) / c_out
+    factor = phi * cond.std() / cfg.std() + (1 - phi)
+    return replace(reply, denoised=c_skip * call.x + c_out * factor * cfg)
+
+
+def coefficients(prediction: str, sigma: float) -> tuple[float, float]:
+    """`(c_skip, c_out)` of denoised = c_skip * x + c_out * prediction, on the scale x = x0 + sigma * noise."""
+    if prediction == "epsilon":
+        return 1.0, -sigma
+    if prediction == "v_prediction":
+        return 1 / (1 + sigma**2), -sigma / math.sqrt(1 + sigma**2)
+    return 0.0, 1.0

@@ -1,0 +1,68 @@
+"""Makes finished pictures larger, with any upscaler: Lanczos, Nearest, and those that extensions add."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from webui.api import (
+    Call,
+    Choice,
+    GenerationRequest,
+    Number,
+    PostProcessor,
+    RequestError,
+    Studio,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__version__ = "1.0"
+NEEDS_API = ">=1.0,<2"
+
+PIXELS_MAX = 32_000_000  # 96 MB as RGB
+
+SCALE = Number(
+    name="upscale_by",
+    label="Upscale by",
+    minimum=1,
+    maximum=4,
+    step=0.25,
+    default=1.0,
+    info="1 leaves the picture as it is",
+)
+UPSCALER = Choice(name="upscaler", label="Upscaler", source="upscalers", default="Lanczos")
+
+
+def check(width: int, height: int, scale: float) -> None:
+    """Refuses a result that is too large, and says which scale would fit."""
+    if width * height * scale**2 > PIXELS_MAX:
+        fits = (PIXELS_MAX / (width * height)) ** 0.5 // SCALE.step * SCALE.step
+        raise RequestError(
+            f"upscale_by {scale:g}: {width * scale:.0f} x {height * scale:.0f} is more than "
+            f"{PIXELS_MAX // 10**6} megapixels; use at most {max(fits, 1):g}",
+            SCALE.name,
+        )
+
+
+@hookimpl
+def change_request(request: GenerationRequest) -> None:
+    """Changes nothing, but refuses what is too large before it is made."""
+    check(request.width, request.height, request.extras.get(SCALE.name, 1.0))
+
+
+def upscale(
+    picture: Image, request: GenerationRequest, studio: Studio
+) -> Generator[Call, Any, Image] | None:
+    scale = request.extras[SCALE.name]
+    if scale == 1:
+        return None
+    check(picture.width, picture.height, scale)  # a task may make another size than was asked for
+    return studio.upscale(request.extras[UPSCALER.name], picture, scale)
+
+
+@hookimpl
+def register_postprocessors() -> list[PostProcessor]:
+    return [PostProcessor("upscale", upscale, controls=(SCALE, UPSCALER), label="Upscale")]
