@@ -6,12 +6,16 @@ Holds state and answers questions about it; the engine alone changes it, under i
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from webui.types import (
     Call,
     Denoise,
+    Event,
+    EventKind,
     GenerationRequest,
     JobState,
     JobStatus,
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from webui.engine.replay import Replay
 
 __all__ = ["Job", "PictureRun"]
+
+EVENTS = 500  # of a job, steps in a row counted once
 
 
 @dataclass(slots=True, eq=False)
@@ -82,6 +88,7 @@ class Job:
     note: str = ""
     error: str | None = None
     cancelled: bool = False  # asked for; carried out between two calls
+    place: int = 0  # in the queue, as it was last told
     served: int = 0  # the turn at which a call of it was last made
     created_s: float = field(default_factory=time.time)
     started_s: float = 0.0
@@ -89,6 +96,7 @@ class Job:
     ended_s: float = 0.0
     runs: list[PictureRun] = field(default_factory=list)
     saved: dict[int, SavedPicture] = field(default_factory=dict)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS))
 
     def __post_init__(self) -> None:
         self.runs = [PictureRun(self, i) for i in range(self.request.batch_size)]
@@ -111,6 +119,26 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.state in ("done", "failed", "cancelled")
+
+    def tell(self, kind: EventKind, data: Mapping[str, Any]) -> None:
+        """Notes an event. Only the newest of steps and positions in a row is kept: it says what they did."""
+        self.version += 1
+        last = self.events[-1] if self.events else None
+        number = max(last.number + 1 if last else 0, time.time_ns() // 1_000_000)
+        if last and kind in ("step", "position") and last.kind == kind:
+            if last.data.get("picture") == data.get("picture"):
+                self.events.pop()
+        self.events.append(Event(number, kind, data))
+
+    def end(self, state: JobState, error: str | None, forget: bool) -> None:
+        """Ends its pictures where they stand; their logs go, too, where `forget`."""
+        self.state, self.error, self.note = state, error, ""
+        self.ended_s = time.monotonic()
+        self.request = self.request.without_pictures()  # its status is told for long
+        for run in self.runs:
+            run.close()
+            if run.replay is not None and forget:
+                run.replay.remove()
 
     @property
     def rows_each(self) -> int:

@@ -1,0 +1,343 @@
+"""The loop in which every job's calls are made, on the thread that owns the device.
+
+A turn is: take in what happened meanwhile, choose calls that may share a batch, make them, hand each
+reply to its generator. A job is paused by not being advanced, and cancelled by closing its generators
+between two turns.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+from webui.engine.finishing import finished_picture
+from webui.engine.job import PictureRun
+from webui.engine.ledger import Ledger
+from webui.engine.replay import MISSING, OtherCall, Replay
+from webui.engine.runner import Runner
+from webui.engine.scheduler import Pending, batch_key, choose, row_count
+from webui.engine.schedules import resolve
+from webui.engine.studio import PictureStudio
+from webui.errors import EaselError
+from webui.types import (
+    Call,
+    Denoise,
+    Finished,
+    LoadModel,
+    LoadNetwork,
+    Model,
+    Network,
+    Parts,
+    RunNetwork,
+    SavedPicture,
+)
+
+__all__ = ["Loop"]
+
+log = logging.getLogger(__name__)
+
+WAITING = object()  # in the place of a reply: a call is in somebody's hands
+SPACE_S = 2.0  # how often a full disk is tried again
+
+
+class Loop:
+    """Turns until the ledger says stop. `rows` is how many rows a UNet call may have.
+
+    `alone`: no two requests share a call. `save` puts a finished picture on disk, on the saving thread.
+    `version` is that of the code that makes pictures, for logs of replies.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runner: Runner,
+        parts: Parts,
+        save: Callable[[Finished], SavedPicture],
+        loader: ThreadPoolExecutor,
+        rows: int,
+        alone: bool,
+        version: str,
+    ) -> None:
+        self._ledger = ledger
+        self._jobs = ledger.jobs
+        self._runner = runner
+        self._parts = parts
+        self._write = save
+        self._loader = loader
+        self._rows = rows
+        self._alone = alone
+        self._version = version
+        self._arrived: deque[tuple[PictureRun, Callable[[], Any]]] = deque()
+        self._turn = 0
+        self._owners: dict[str, int] = {}  # the turn at which a call of theirs was last made
+        self._full = False  # the disk is: nothing goes on before there is space
+
+    def run(self) -> None:
+        """Until the ledger says stop; the running call is finished."""
+        with torch.inference_mode():
+            while batch := self._next_batch():
+                for run, reply in zip(batch, self._answers(batch), strict=True):
+                    self._advance(run, reply)
+
+    # --- a turn -----------------------------------------------------------------------------------
+
+    def _next_batch(self) -> list[PictureRun]:
+        """Waits until there is something to do; an empty list when the engine stops."""
+        changed = self._ledger.changed
+        with changed:
+            while True:
+                self._take_in()
+                if self._ledger.stopping:
+                    return []
+                running = () if self._full else self._jobs.running()
+                waiting = [run for job in running for run in job.runs if run.call is not None]
+                if waiting:
+                    return self._chosen(waiting)
+                # What was brought while pictures were started is not told again.
+                if not self._arrived:
+                    changed.wait()
+
+    def _chosen(self, waiting: list[PictureRun]) -> list[PictureRun]:
+        self._turn += 1
+        pending = [self._pending(run) for run in waiting]
+        batch = [waiting[i] for i in choose(pending, self._rows, self._turn)]
+        for run in batch:
+            run.job.served = self._owners[run.job.owner] = self._turn
+        return batch
+
+    def _pending(self, run: PictureRun) -> Pending:
+        assert run.call is not None
+        job, model = run.job, getattr(run.call, "model", None)
+        return Pending(
+            None if self._alone else batch_key(run.call),
+            row_count(run.call),
+            run.since,
+            owner=job.owner,
+            job=job.id,
+            owner_served=self._owners.get(job.owner, 0),
+            job_served=job.served,
+            warm=model is None or self._runner.resident(LoadModel(model.name)) is not None,
+        )
+
+    def _take_in(self) -> None:
+        """Cancels what is to be cancelled, hands over what other threads brought, starts pictures."""
+        for job in self._jobs.open():
+            if job.cancelled:
+                self._ledger.end(job, "cancelled")
+        while self._arrived:
+            run, bring = self._arrived.popleft()
+            if not run.job.ended:
+                self._receive(run, bring)
+        while not (self._ledger.stopping or self._full):
+            fresh = self._jobs.next_to_start()
+            if fresh is None:
+                return
+            if fresh.job.state == "queued":
+                self._ledger.begin(fresh.job)
+            self._begin(fresh)
+
+    def _answers(self, batch: list[PictureRun]) -> list[Any]:
+        """The replies, an exception in the place of each that failed.
+
+        A batch that fails is made again call by call, so that one job's fault is not another's.
+        """
+        calls = [run.call for run in batch if run.call is not None]
+        try:
+            return self._runner.run(calls)
+        except Exception as error:  # the boundary: what fails here is a job's, never the loop's
+            if len(calls) == 1:
+                return [error]
+            log.warning("a batch of %d calls failed (%s): one by one", len(calls), error)
+        return [self._answers([run])[0] for run in batch]
+
+    # --- a picture --------------------------------------------------------------------------------
+
+    def _begin(self, run: PictureRun) -> None:
+        """Starts a picture's task, on the replies of an earlier start where there are any."""
+        job, placement = run.job, self._runner.placement
+        if self._ledger.keeper is not None:
+            header = {
+                "version": self._version,
+                "device": f"{placement.device.type} {placement.dtype_name}",
+                "picture": run.index,
+            }
+            replies = self._ledger.keeper.replies(job.id, run.index)
+            try:
+                run.replay = Replay(replies, header, placement.device)
+            except OSError as fault:
+                log.warning("job %s: its replies are not kept: %s", job.id, fault)
+        studio = PictureStudio(job.request, run.index, self._parts, placement.device)
+        run.task = finished_picture(job.request, studio, self._parts)
+        self._advance(run, None)
+
+    def _advance(self, run: PictureRun, reply: Any) -> None:
+        """Hands a reply to a picture's generator and puts its next call where it will be answered; what is
+        known already (a resident model, a recorded reply) is answered at once."""
+        call, run.call = run.call, None
+        if run.task is None:  # ended meanwhile
+            return
+        if isinstance(reply, Exception):
+            self._ledger.fail(run.job, reply)
+            return
+        if call is not None:
+            self._record(run, call, reply)
+        while reply is not WAITING:
+            if isinstance(call, Denoise | RunNetwork):
+                self._saw(run, call, reply)
+            try:
+                call = run.task.send(reply)
+                reply = self._known(run, call)
+            except StopIteration as stop:
+                self._finish(run, stop.value)
+                return
+            except Exception as error:  # the boundary: a task's fault is its job's
+                self._ledger.fail(run.job, error)
+                return
+
+    def _known(self, run: PictureRun, call: Call) -> Any:
+        """The reply to a call if it need not be made, else `WAITING`: the call is then in somebody's hands."""
+        try:
+            reply = MISSING if run.replay is None else run.replay.recall(call)
+            if reply is not MISSING:
+                return reply
+            if isinstance(call, LoadModel | LoadNetwork):
+                loaded = self._runner.resident(call)
+                if loaded is None:
+                    self._load(run, call)
+                    return WAITING
+                self._noted(run, loaded)
+                return loaded
+        except OtherCall as why:
+            self._start_over(run, str(why))
+            return WAITING
+        with self._ledger.changed:
+            run.call, run.since = call, self._turn
+        return WAITING
+
+    def _load(self, run: PictureRun, call: LoadModel | LoadNetwork) -> None:
+        what = call.name if isinstance(call, LoadModel) else os.path.basename(call.key)
+        self._ledger.note_job(run.job, f"Loading model {what}")
+        future = self._loader.submit(self._runner.load, call)
+        future.add_done_callback(lambda done: self._arrive(run, done.result))
+
+    def _noted(self, run: PictureRun, loaded: Model | Network) -> None:
+        """Which model a picture is made with; raises `OtherCall` where it was begun with another."""
+        if isinstance(loaded, Model):
+            run.model = loaded
+            if run.replay is not None:
+                run.replay.model(loaded)
+
+    def _record(self, run: PictureRun, call: Call, reply: Any) -> None:
+        if run.replay is None:
+            return
+        try:
+            run.replay.record(call, reply)
+        except OSError as fault:
+            # A full disk, probably: the picture goes on, but would start over after a crash.
+            log.warning("job %s: its replies are no longer kept: %s", run.job.id, fault)
+            run.replay.close()
+            run.replay = None
+
+    def _start_over(self, run: PictureRun, why: str) -> None:
+        """What was recorded is not what is asked now: the picture is made from its beginning."""
+        log.warning("job %s, picture %d starts over: %s", run.job.id, run.index, why)
+        assert run.replay is not None
+        run.replay.remove()
+        run.close()
+        run.step = 0
+        self._ledger.note_job(run.job, "Starts over: something it is made with has changed")
+        self._begin(run)
+
+    def _saw(self, run: PictureRun, call: Denoise | RunNetwork, reply: Any) -> None:
+        job = run.job
+        with self._ledger.changed:
+            run.saw(call, reply)
+            job.sampling_s = job.sampling_s or time.monotonic()
+            self._ledger.tell(job, "step", picture=run.index, step=run.step, steps=run.steps)
+
+    # --- what other threads bring -----------------------------------------------------------------
+
+    def _arrive(self, run: PictureRun, bring: Callable[[], Any]) -> None:
+        with self._ledger.changed:
+            self._arrived.append((run, bring))
+            self._ledger.changed.notify_all()
+
+    def _receive(self, run: PictureRun, bring: Callable[[], Any]) -> None:
+        """On the loop's thread: what another thread brought, or why it could not."""
+        try:
+            brought = bring()
+        except Exception as error:  # the boundary: loading and saving fail their own job
+            self._ledger.fail(run.job, error)
+            return
+        if isinstance(brought, SavedPicture):
+            self._saved(run, brought)
+            return
+        self._ledger.note_job(run.job, "")
+        try:
+            self._noted(run, brought)
+        except OtherCall as why:
+            self._start_over(run, str(why))
+        else:
+            self._advance(run, brought)
+
+    def _finish(self, run: PictureRun, result: Any) -> None:
+        """A picture is finished: off to be saved."""
+        job, request = run.job, run.job.request
+        run.task = None
+        picture, notes = result
+        sampler = self._parts.samplers[request.sampler_name]
+        finished = Finished(
+            job=job.id,
+            request=request,
+            index=run.index,
+            seed=request.seed_of(run.index),
+            picture=picture,
+            model=run.model,
+            scheduler=resolve(request.scheduler, sampler, self._parts.schedules).name,
+            seconds=job.seconds(),
+            sampled=run.sampled,
+            notes=notes,
+        )
+        run.made = True
+        future = self._ledger.saver.submit(self._save, finished)
+        future.add_done_callback(lambda done: self._arrive(run, done.result))
+
+    def _save(self, finished: Finished) -> SavedPicture:
+        """On the saving thread. A full disk holds everything up until there is space: no picture is lost."""
+        ledger = self._ledger
+        while True:
+            try:
+                saved = self._write(finished)
+                break
+            except EaselError as fault:
+                full = getattr(fault.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+                if not full or ledger.stopping:
+                    raise
+                self._full = True
+                ledger.note_all("The disk is full: make some space, and this goes on")
+                with ledger.changed:
+                    ledger.changed.wait_for(lambda: ledger.stopping, SPACE_S)
+        if self._full:
+            self._full = False
+            ledger.note_all("")
+        return saved
+
+    def _saved(self, run: PictureRun, saved: SavedPicture) -> None:
+        job = run.job
+        run.latest = None
+        if run.replay is not None:
+            run.replay.remove()
+        job.saved[run.index] = saved
+        self._ledger.tell(job, "saved", picture=run.index, seed=saved.seed)
+        if len(job.saved) == len(job.runs):
+            self._ledger.end(job, "done")
+            made = f"{self._runner.calls} UNet calls with {self._runner.rows} rows so far"
+            log.info("job %s: %s; %s", job.id, job.summary(), made)
