@@ -6,6 +6,7 @@ the page answers first, then the engine's thread loads torch.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
@@ -17,9 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
-from webui import api, builtin, cli, images, listing, plugins
+from webui import __version__, api, builtin, cli, images, listing, plugins
 from webui.defaults import check
 from webui.engine.checkpoints import list_models
 from webui.engine.engine import Engine, EngineOptions
@@ -29,7 +31,9 @@ from webui.plugins import Extensions, Limits
 from webui.registry import Catalog, Registry, nearest
 from webui.settings import BUNDLED, ROOT, Settings
 from webui.store import preferences
-from webui.types import GenerationRequest, Places
+from webui.store.database import InUse
+from webui.store.jobs import JobStore
+from webui.types import Finished, GenerationRequest, Places, SavedPicture
 
 __all__ = ["Composition", "compose", "main"]
 
@@ -49,22 +53,29 @@ class Composition:
     catalog: Catalog
     settings: Settings
     extensions: Extensions
+    store: JobStore | None = None
 
-    def start(self) -> None:
-        """Extensions first, so that their `startup` hooks come before any request."""
-        self.extensions.start()
-        self.engine.start()
+    def take_up(self) -> None:
+        """Tells extensions of pictures that they may not have heard of, and clears away what nobody needs."""
+        if self.store is not None:
+            for job, index, picture, request in self.store.unheard():
+                self.extensions.saved(picture, request, partial(self.store.heard, job, index))
+            self.store.tidy()
 
-    def stop(self) -> None:
-        """The engine first: what it still saves is what extensions still hear of."""
+    def close(self) -> None:
+        """The engine first: what it still saves is what extensions still hear of, and the store keeps."""
         self.engine.stop()
         self.extensions.stop()
+        if self.store is not None:
+            self.store.close()
 
 
-def compose(settings: Settings, limits: Limits | None = None) -> Composition:
+def compose(
+    settings: Settings, limits: Limits | None = None, store: JobStore | None = None
+) -> Composition:
     """Puts what extensions and we ourselves have registered together with the models of `settings`.
 
-    `limits` are how long extensions may take.
+    `limits` are how long extensions may take. With a `store` jobs outlive the process.
     """
     models = partial(list_models, settings.models_dirs)
     extensions = load_extensions(settings, limits)
@@ -88,10 +99,24 @@ def compose(settings: Settings, limits: Limits | None = None) -> Composition:
     def change(request: GenerationRequest) -> GenerationRequest:
         return extensions.change(request, lambda changed: check(changed, catalog))
 
+    def save(finished: Finished) -> SavedPicture:
+        """A picture's way to the disk: its name is kept first, then the file, then that it is there."""
+        job, index, outputs = finished.job, finished.index, settings.outputs_dir
+        told = finished.request
+        if store is None:
+            picture = images.save(finished, outputs)
+            extensions.saved(picture, told)
+            return picture
+        reserve = partial(store.reserve, job, index, seed=finished.seed)
+        picture = images.save(finished, outputs, store.reserved(job, index), reserve)
+        store.saved(job, index, picture)
+        extensions.saved(picture, told, partial(store.heard, job, index))
+        return picture
+
     engine = Engine(
         models,
         parts,
-        save=partial(images.save, outputs_dir=settings.outputs_dir),
+        save=save,
         options=EngineOptions(
             device=settings.device,
             dtype=settings.dtype,
@@ -99,9 +124,30 @@ def compose(settings: Settings, limits: Limits | None = None) -> Composition:
             deterministic=settings.deterministic,
         ),
         change=change,
-        saved=extensions.saved,
+        keeper=store,
+        version=code_version(extensions),
     )
-    return Composition(engine, catalog, settings, extensions)
+    return Composition(engine, catalog, settings, extensions, store)
+
+
+def open_store(settings: Settings) -> JobStore:
+    """The jobs of a data folder. Raises `InUse` while another process has them."""
+    store = JobStore(settings.data_dir / ".easel")
+    if store.set_aside is not None:
+        say(f"the job store was damaged; it is kept as {store.set_aside}, and a new one is begun")
+    return store
+
+
+def code_version(extensions: Extensions) -> str:
+    """A digest of the engine's and the extensions' sources: whether the code that makes pictures is what it was."""
+    folders = [ROOT / "webui" / "engine", ROOT / "webui" / "types"]
+    folders += [Path(e.source) for e in extensions.statuses() if e.state == "on"]
+    digest = hashlib.sha256(__version__.encode())
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]:
+            if path.is_file():
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def load_extensions(settings: Settings, limits: Limits | None = None) -> Extensions:
@@ -157,14 +203,15 @@ def serve(line: CommandLine) -> int:
     from webui.ui import launch_page
 
     logging.getLogger("webui").setLevel(logging.INFO)  # the terminal of a server is its log
-    made = compose(line.settings)
+    made = compose(line.settings, store=open_store(line.settings))
     with stop_signals() as stop:
-        made.extensions.start()
         try:
+            made.extensions.start()  # so that their `startup` hooks come before any request
             page = launch_page(
                 made.engine, made.catalog, made.settings, made.extensions, quiet=True
             )
             print(f"Easel is at {page.url}", flush=True)
+            made.take_up()
             made.engine.start()  # torch is loaded on the engine's thread, beside the page
             if line.browser and has_screen():
                 webbrowser.open(page.url)
@@ -175,30 +222,39 @@ def serve(line: CommandLine) -> int:
             time.sleep(GRACE_S)
             page.close()
         finally:
-            made.extensions.stop()
+            made.close()
     return 0
 
 
 def generate(line: CommandLine, task: str | None = None) -> int:
     """One request, of `task` where the command is a task's name; the engine is started when it is known to be
     in order."""
-    made = compose(line.settings)
-    words = line.rest
-    if task is not None:
-        if task not in made.catalog.tasks:
-            known = nearest(task, [*COMMANDS, *made.catalog.tasks])
-            raise RequestError(f"command {task!r} is not known{known}")
-        words = ("--task", task, *words)
-    if line.help:
-        cli.generate_parser(made.catalog).print_help()
-        return 0
-    request, output = cli.read_request(words, made.catalog, made.settings)
-    with stop_signals() as stop:
-        made.start()
-        try:
+    made = compose(line.settings, store=None if line.help else store_if_free(line.settings))
+    try:
+        words = line.rest
+        if task is not None:
+            if task not in made.catalog.tasks:
+                known = nearest(task, [*COMMANDS, *made.catalog.tasks])
+                raise RequestError(f"command {task!r} is not known{known}")
+            words = ("--task", task, *words)
+        if line.help:
+            cli.generate_parser(made.catalog).print_help()
+            return 0
+        request, output = cli.read_request(words, made.catalog, made.settings)
+        with stop_signals() as stop:
+            made.extensions.start()
+            made.engine.start(take_up=False)  # what a server left is the next server's
             return cli.generate(made.engine, request, output, stop)
-        finally:
-            made.stop()
+    finally:
+        made.close()
+
+
+def store_if_free(settings: Settings) -> JobStore | None:
+    """The job store, or None while a server has it: a command's job then ends with the command."""
+    try:
+        return open_store(settings)
+    except InUse:
+        return None
 
 
 def run_task(line: CommandLine) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +23,7 @@ from webui.types import Animation, Finished, SavedPicture
 __all__ = ["PIXELS_MAX", "open_mask", "open_picture", "save"]
 
 PIXELS_MAX = 64_000_000
+FLAGS = os.O_CREAT | os.O_WRONLY | getattr(os, "O_BINARY", 0)  # Windows asks for the last
 TOO_LARGE = f"use a picture of at most {PIXELS_MAX // 1_000_000} megapixels"
 WEBP_QUALITY = 90  # of an animation's frames
 # Kinds that people send; the rest of what Pillow reads (EPS runs Ghostscript) is refused unopened.
@@ -97,25 +99,37 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
 # --- Saving -------------------------------------------------------------------------------------
 
 
-def save(finished: Finished, outputs_dir: Path) -> SavedPicture:
+def save(
+    finished: Finished,
+    outputs_dir: Path,
+    reserved: Path | None = None,
+    reserve: Callable[[Path], None] = lambda path: None,
+) -> SavedPicture:
     """Writes `outputs_dir/YYYY-MM-DD/NNNNN-seed.png` (`.webp` or `.gif` for an animation) with its infotext;
     the file appears whole or not at all, and no number of a day is used twice, by however many threads
     and processes.
 
+    `reserve` hears of the name before it is written; `reserved` is the name that this picture got earlier.
     Raises `EaselError` where the folder cannot be written.
     """
     text, picture = infotext(finished), finished.picture
     suffix = picture.format if isinstance(picture, Animation) else "png"
-    folder = outputs_dir / date.today().isoformat()
+    folder = reserved.parent if reserved else outputs_dir / date.today().isoformat()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        number, part, descriptor = _reserve(folder)
+        if reserved is None:
+            number, part, descriptor = _reserve(folder)
+            path = folder / f"{number:05d}-{finished.seed}.{suffix}"
+        else:
+            path, part = reserved, folder / f".{reserved.name.split('-')[0]}.part"
+            descriptor = os.open(part, FLAGS | os.O_TRUNC, 0o666)
         try:
             with open(descriptor, "wb") as file:
+                if reserved is None:
+                    reserve(path)
                 _write(picture, text, file)
                 file.flush()
                 os.fsync(file.fileno())
-            path = folder / f"{number:05d}-{finished.seed}.{suffix}"
             part.rename(path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -158,12 +172,11 @@ def _reserve(folder: Path) -> tuple[int, Path, int]:
     A number belongs to whoever creates `.NNNNN.part`. It may have been published between our look and
     that, so we look again; while we hold it, nobody else can publish it.
     """
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)  # Windows asks for it
     number = max(_numbers(folder), default=-1) + 1
     while True:
         part = folder / f".{number:05d}.part"
         try:
-            descriptor = os.open(part, flags, 0o666)
+            descriptor = os.open(part, FLAGS | os.O_EXCL, 0o666)
         except FileExistsError:
             number += 1
             continue

@@ -122,9 +122,10 @@ def easel(broken, folder, tmp_path):
         dtype="float32",
     )
     made = app.compose(settings, replace(QUICK, import_s=1))
-    made.start()
+    made.extensions.start()
+    made.engine.start()
     yield made
-    made.stop()
+    made.close()
 
 
 def made_with(easel, **values):

@@ -87,9 +87,11 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="easel-engine", daemon=True)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="easel-loader")
 
-    def start(self) -> None:
-        """Takes up the jobs that were kept, and starts the loop; torch is loaded meanwhile."""
-        self._ledger.restore()
+    def start(self, take_up: bool = True) -> None:
+        """Starts the loop, with the jobs that were kept unless they are somebody else's to `take_up`; torch is
+        loaded meanwhile."""
+        if take_up:
+            self._ledger.restore()
         self._thread.start()
 
     def stop(self) -> None:

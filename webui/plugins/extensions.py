@@ -103,9 +103,14 @@ class Extensions:
                     continue
         return request
 
-    def saved(self, picture: SavedPicture, request: GenerationRequest) -> None:
-        """Tells the `image_saved` hooks of a picture that is on disk, on their own thread."""
-        self._listeners.hear(picture, request)
+    def saved(
+        self,
+        picture: SavedPicture,
+        request: GenerationRequest,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Tells the `image_saved` hooks of a picture that is on disk, on their own thread; then calls `heard`."""
+        self._listeners.hear(picture, request, heard)
 
     # --- as faces see them ------------------------------------------------------------------------
 

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
-from typing import Any
-
-from PIL import Image
+from collections.abc import Callable, Sequence
 
 from webui.plugins.extension import Fault
 from webui.plugins.hooks import Implementation
@@ -21,23 +16,29 @@ from webui.types import GenerationRequest, SavedPicture
 __all__ = ["Listeners"]
 
 
+Item = tuple[SavedPicture, GenerationRequest, Callable[[], None]]
+
+
 class Listeners:
     """A queue of saved pictures and the thread that tells of them. `start` before, `stop` after."""
 
     def __init__(self, implementations: Sequence[Implementation]) -> None:
         self._implementations = sorted(implementations, key=lambda one: one.order)
-        self._queue: queue.Queue[tuple[SavedPicture, GenerationRequest] | None] = queue.Queue()
+        self._queue: queue.Queue[Item | None] = queue.Queue()
         self._thread = threading.Thread(target=self._listen, name="easel-saved", daemon=True)
 
     def start(self) -> None:
         if self._implementations:
             self._thread.start()
 
-    def hear(self, picture: SavedPicture, request: GenerationRequest) -> None:
-        """Returns at once; the hooks are called later, in the order that pictures come."""
+    def hear(
+        self, picture: SavedPicture, request: GenerationRequest, heard: Callable[[], None]
+    ) -> None:
+        """Returns at once; the hooks are called later, in the order that pictures come, then `heard`."""
         if self._implementations:
-            bare = replace(request, image=None, mask=None, extras=without_pictures(request.extras))
-            self._queue.put((picture, bare))
+            self._queue.put((picture, request.without_pictures(), heard))
+        else:
+            heard()
 
     def stop(self, timeout_s: float) -> bool:
         """Waits until everybody has heard of every picture; False when that took too long."""
@@ -49,15 +50,11 @@ class Listeners:
 
     def _listen(self) -> None:
         while (item := self._queue.get()) is not None:
-            picture, request = item
+            picture, request, heard = item
             for one in self._implementations:
                 if one.extension.active:
                     try:
                         one.limited(one.extension.limits.saved_s, picture=picture, request=request)
                     except Fault:  # told already, and changes nothing: the picture is there
                         continue
-
-
-def without_pictures(extras: Mapping[str, Any]) -> Mapping[str, Any]:
-    kept = {k: None if isinstance(v, Image.Image) else v for k, v in extras.items()}
-    return MappingProxyType(kept)
+            heard()

@@ -19,7 +19,7 @@ from typing import Any
 
 from webui.errors import EaselError
 
-__all__ = ["MIGRATIONS", "Database"]
+__all__ = ["MIGRATIONS", "Database", "InUse"]
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +47,16 @@ MIGRATIONS: tuple[str, ...] = (
         height INTEGER,
         hash TEXT,                                  -- SHA-256 of the file
         infotext TEXT,
+        heard INTEGER NOT NULL DEFAULT 0,           -- whether extensions were told of it
         favourite INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (job, place)
     ) STRICT;
     """,
 )
+
+
+class InUse(EaselError):
+    """Another process has the database."""
 
 
 class Database:
@@ -154,7 +159,7 @@ def _locked(path: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as fault:
         os.close(descriptor)
-        raise EaselError(
+        raise InUse(
             f"{path} is in use by another Easel: stop that one, or start this with another --data-dir"
         ) from fault
     return descriptor

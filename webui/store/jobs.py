@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,13 +27,14 @@ from webui.errors import EaselError
 from webui.store import requests
 from webui.store.database import Database
 from webui.store.replies import ReplyLog
-from webui.types import JobState, SavedPicture
+from webui.types import GenerationRequest, JobState, SavedPicture
 from webui.types.kept import KeptJob
 
 __all__ = ["JobStore"]
 
 log = logging.getLogger(__name__)
 ENDED = ("done", "failed", "cancelled")
+PICTURE = re.compile(r"[0-9a-f]{64}\.png")
 
 
 class JobStore:
@@ -42,6 +44,11 @@ class JobStore:
         """Opens or makes it; as `Database` for what can be wrong with that."""
         self._folder = folder
         self._database = Database(folder / "easel.db")
+
+    @property
+    def set_aside(self) -> Path | None:
+        """Where a damaged database went, if it was."""
+        return self._database.set_aside
 
     def close(self) -> None:
         self._database.close()
@@ -128,6 +135,49 @@ class JobStore:
                 "UPDATE pictures SET width = ?, height = ?, hash = ?, infotext = ? WHERE job = ? AND place = ?",
                 (picture.width, picture.height, digest, picture.parameters, job_id, index),
             )
+
+    def heard(self, job_id: str, index: int) -> None:
+        """Extensions were told of a picture."""
+        with self._told(), self._database.changing() as connection:
+            connection.execute(
+                "UPDATE pictures SET heard = 1 WHERE job = ? AND place = ?", (job_id, index)
+            )
+
+    def unheard(self) -> list[tuple[str, int, SavedPicture, GenerationRequest]]:
+        """The pictures that are on disk and that extensions may not have been told of, with job and place."""
+        found = []
+        rows = self._database.rows(
+            "SELECT pictures.*, request FROM pictures JOIN jobs ON jobs.id = pictures.job "
+            "WHERE hash IS NOT NULL AND NOT heard ORDER BY number, place"
+        )
+        for row in rows:
+            picture = _as_saved(row)
+            try:
+                request = requests.load(row["request"], self._folder / "pictures")
+            except (
+                EaselError,
+                ValueError,
+                KeyError,
+                TypeError,
+            ):  # nobody can be told of it any more
+                continue
+            if picture is not None:
+                found.append((row["job"], row["place"], picture, request))
+        return found
+
+    def tidy(self) -> None:
+        """Removes logs and pictures of requests that belong to no open job."""
+        open_ = self._database.rows(
+            "SELECT id, request FROM jobs WHERE state IN ('queued', 'running', 'paused')"
+        )
+        needed = {name for row in open_ for name in PICTURE.findall(row["request"])}
+        ids = {row["id"] for row in open_}
+        for path in (self._folder / "replies").glob("*"):
+            if path.stem.rpartition("-")[0] not in ids:
+                path.unlink(missing_ok=True)
+        for path in (self._folder / "pictures").glob("*"):
+            if path.name not in needed:
+                path.unlink(missing_ok=True)
 
     def _pictures(self, job_id: str) -> dict[int, SavedPicture]:
         found = {}
