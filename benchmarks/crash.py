@@ -4,10 +4,11 @@
 
 What is measured. A process with the whole engine, the store and the bundled extensions works on a load of different
 requests (tasks, samplers, sizes, numbers of pictures, extensions' controls) with a tiny random network, so that
-restarts are quick. It is killed (SIGKILL) at a random time after its first step, and started again on the same folder; when
-a load is finished before all kills are made, the next one begins. Afterwards every job must be done exactly once, every
-picture must be on disk under its own name and nothing else beside it, and each must equal that of a run that nobody
-disturbed: to the pixel and the letter, or with `--shared` (requests share UNet calls) within two grey levels.
+restarts are quick. It is killed (SIGKILL) at a random time after its first step, and started again on the same
+folder; when a load is finished before all kills are made, the next one begins. Afterwards every job must be done
+exactly once, every picture must be on disk under its own name and nothing else beside it, and each must equal that
+of a run that nobody disturbed: to the pixel and the letter, or with `--shared` (requests share UNet calls) within
+two grey levels.
 
 Linux and macOS only: processes are forked from one that has torch imported already. The last line is JSON.
 """

@@ -74,7 +74,9 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
             "upscalers": UPSCALERS,
         }
         parts = Parts(**{**built_in, **{k: given.pop(k) for k in known & given.keys()}})
-        hooks = {k: given.pop(k) for k in ("change", "saved", "keeper", "version") if k in given}
+        hooks = {
+            k: given.pop(k) for k in ("change", "saved", "keeper", "version", "hung") if k in given
+        }
 
         def save(finished: Finished) -> SavedPicture:
             bench.finished.append(finished)

@@ -234,3 +234,31 @@ def test_a_task_without_sampling_may_return_a_picture(start):
     job = bench.engine.submit(request(task="grey"))
     assert bench.end(job).state == "done"
     assert bench.finished[0].picture.size == (64, 64)
+
+
+def test_a_call_that_does_not_come_back_is_told_by_name(start, caplog):
+    """A network that sleeps; the job says so while it lasts, and goes on afterwards."""
+    import time
+
+    import torch
+
+    from webui.types import LoadNetwork, RunNetwork
+
+    class Slow(torch.nn.Module):
+        def forward(self, x):
+            time.sleep(2.5)
+            return x
+
+    def slow(asked, studio):
+        network = yield LoadNetwork("test", "slow", Slow)
+        yield RunNetwork(network, (torch.ones(1),), step=0, steps=2)
+        yield RunNetwork(network, (torch.ones(1),), step=1, steps=2)
+        return Image.new("RGB", (8, 8))
+
+    told = []
+    tasks = {"slow": Task("slow", "Slow", slow, samples=False)}
+    bench = start(tasks=tasks, hang_s=0.2, hung=told.append)
+    job = bench.engine.submit(request(task="slow"))
+    bench.until(job, lambda s: "not answered for long: RunNetwork" in s.note)
+    assert bench.end(job).state == "done"
+    assert told and "has not answered" in caplog.text

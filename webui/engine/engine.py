@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,8 @@ __all__ = ["Engine", "EngineOptions"]
 
 log = logging.getLogger(__name__)
 
+WATCH_S = 0.5
+HANG_S = 60.0  # a call that takes longer is told
 ROWS = 16  # of one UNet call: eight pictures with guidance
 
 
@@ -47,12 +50,14 @@ class EngineOptions:
     """What the engine runs on; "auto" lets it choose.
 
     `deterministic` gives a picture the same bits whatever runs beside it: no two requests share a call.
+    A call that takes longer than `hang_s` seconds is told, in the log and to every job.
     """
 
     device: str = "auto"
     dtype: str = "auto"
     attention: str = "auto"
     deterministic: bool = False
+    hang_s: float = HANG_S
 
 
 class Engine:
@@ -61,7 +66,8 @@ class Engine:
     `save` puts a finished picture on disk; then `saved` hears of it, with the request without its pictures
     (both on the saving thread). `change` is what becomes of a request when it is accepted. With a `keeper` jobs
     outlive the process: those that had not ended go on, each picture from where it stood, as long as `version`
-    (of the code that makes pictures, extensions' too) is what it was.
+    (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
+    call that takes longer than it may.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Engine:
         saved: Callable[[SavedPicture, GenerationRequest], None] = lambda picture, request: None,
         keeper: Keeper | None = None,
         version: str = "",
+        hung: Callable[[str], None] = lambda what: None,
     ) -> None:
         self.models = list_models
         self._parts = parts
@@ -82,6 +89,7 @@ class Engine:
         self._change = change
         self._heard = saved
         self._version = version
+        self._hung = hung
         self._ledger = Ledger(ROWS, keeper)
         self._runner: Runner | None = None
         self._thread = threading.Thread(target=self._run, name="easel-engine", daemon=True)
@@ -194,7 +202,23 @@ class Engine:
                 for job in ledger.jobs.open():  # kept ones wait for a better start
                     ledger.end(job, "failed", ledger.failure, taken_up=True)
             return
+        threading.Thread(target=self._watch, args=(loop,), name="easel-watch", daemon=True).start()
         loop.run()
+
+    def _watch(self, loop: Loop) -> None:
+        """Tells of a call that does not come back, on a thread of its own. It cannot be broken off from here."""
+        ledger, told = self._ledger, None
+        while not ledger.stopping:
+            time.sleep(WATCH_S)
+            making = loop.making
+            if told and making != told:
+                told = None
+                ledger.note_all("")
+            if making and not told and time.monotonic() - making[1] > self._options.hang_s:
+                told, what = making, making[0]
+                log.error("the device has not answered for %.0f s: %s", self._options.hang_s, what)
+                ledger.note_all(f"The device has not answered for long: {what}")
+                self._hung(what)
 
     def _begin(self) -> Loop:
         """Loads torch, finds the device, and has the first model loaded."""

@@ -78,6 +78,7 @@ class Loop:
         self._arrived: deque[tuple[PictureRun, Callable[[], Any]]] = deque()
         self._turn = 0
         self._owners: dict[str, int] = {}  # the turn at which a call of theirs was last made
+        self.making: tuple[str, float] | None = None  # the calls that are being made, since when
         self._full = False  # the disk is: nothing goes on before there is space
 
     def run(self) -> None:
@@ -150,12 +151,16 @@ class Loop:
         A batch that fails is made again call by call, so that one job's fault is not another's.
         """
         calls = [run.call for run in batch if run.call is not None]
+        rows = sum(map(row_count, calls))
+        self.making = (f"{type(calls[0]).__name__}, {rows} rows", time.monotonic())
         try:
             return self._runner.run(calls)
         except Exception as error:  # the boundary: what fails here is a job's, never the loop's
             if len(calls) == 1:
                 return [error]
             log.warning("a batch of %d calls failed (%s): one by one", len(calls), error)
+        finally:
+            self.making = None
         return [self._answers([run])[0] for run in batch]
 
     # --- a picture --------------------------------------------------------------------------------
