@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,13 +166,16 @@ class Served:
         return text
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    tiny_folder(tmp_path / "models" / "Stable-diffusion" / "tiny")
+@contextmanager
+def serving(data_dir: Path, *options: str) -> Iterator[Served]:
+    """A server of its own on a tiny model, killed at the end if it still runs."""
+    if not (data_dir / "models").exists():
+        tiny_folder(data_dir / "models" / "Stable-diffusion" / "tiny")
     process = subprocess.Popen(
         [
             *(sys.executable, str(ROOT / "launch.py"), "--skip-install", "--no-browser"),
-            *("--port", "0", "--device", "cpu", "--dtype", "float32", "--data-dir", str(tmp_path)),
+            *("--port", "0", "--device", "cpu", "--dtype", "float32", "--data-dir", str(data_dir)),
+            *options,
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -182,11 +186,17 @@ def served(tmp_path: Path) -> Iterator[Served]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("Easel is at http"), line + process.communicate(timeout=30)[1]
-        yield Served(process, line.split()[-1].rstrip("/"), tmp_path)
+        yield Served(process, line.split()[-1].rstrip("/"), data_dir)
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait()
+        process.communicate()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path) as server:
+        yield server
 
 
 def test_serve_answers_generates_and_ends_cleanly_on_sigterm(served):
@@ -214,3 +224,84 @@ def test_serve_answers_generates_and_ends_cleanly_on_sigterm(served):
     assert out == ""
     listening.join(10)
     assert "event: error" in told[0] and "stopped" in told[0]  # who waits for the job is told
+
+
+def until(met: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+    limit = time.monotonic() + timeout_s
+    while not met():
+        assert time.monotonic() < limit, what
+        time.sleep(0.02)
+
+
+def pictures(data_dir: Path) -> list[Path]:
+    return sorted((data_dir / "outputs").rglob("*.png"))
+
+
+def test_a_killed_server_goes_on_with_its_jobs_at_the_next_start(tmp_path):
+    """kill -9 in the middle of a picture, with another job in the queue behind it."""
+    small = {"model": "tiny", "width": 64, "height": 64, "prompt": "a cat"}
+    with serving(tmp_path) as server:
+        server.call("txt2img", steps=60, seed=1, **small)
+        server.call("txt2img", steps=3, seed=2, batch_size=2, **small)
+        replies = tmp_path / ".easel" / "replies"
+        until(lambda: any(path.stat().st_size > 20_000 for path in replies.glob("*")), "a step")
+        server.process.kill()
+        server.process.wait()
+    made = {path.stem[-2:] for path in pictures(tmp_path)}
+    assert "-1" not in made
+    with serving(tmp_path) as server:
+        until(lambda: len(pictures(tmp_path)) == 3, "the pictures")
+        server.process.send_signal(signal.SIGTERM)
+        _, err = server.process.communicate(timeout=30)
+    assert {path.stem[-2:] for path in pictures(tmp_path)} == {"-1", "-2", "-3"}
+    first = [line for line in err.splitlines() if "60 steps" in line]
+    calls = int(first[0].split("; ")[1].split()[0])  # "...; N UNet calls with ..."
+    assert calls < 60, "what was known was not made again"
+    assert not list(replies.glob("*"))
+
+
+HANGING = """
+import pathlib
+import time
+
+from webui.api import LoadNetwork, RunNetwork, Task, hookimpl
+
+ONCE = pathlib.Path(__file__).with_name("hung")
+
+
+def build():
+    import torch
+
+    class Hanging(torch.nn.Module):
+        def forward(self, x):
+            if not ONCE.exists():
+                ONCE.touch()
+                time.sleep(3600)
+            return x
+
+    return Hanging()
+
+
+def make(request, studio):
+    network = yield LoadNetwork("hanging", "it", build)
+    picture = studio.pixels(studio.picture(studio.noise(1, (3, 64, 64))))
+    return (yield RunNetwork(network, (picture,)))
+
+
+@hookimpl
+def register_tasks():
+    return [Task("hanging", "Hanging", make, samples=False)]
+"""
+
+
+def test_a_device_that_hangs_is_named_and_a_restart_goes_on(tmp_path):
+    folder = tmp_path / "added"
+    folder.mkdir()
+    (folder / "hanging.py").write_text(HANGING, encoding="utf-8")
+    with serving(tmp_path, "--extensions-dir", str(folder), "--restart-on-hang", "1") as server:
+        server.call("hanging")
+        until(lambda: pictures(tmp_path), "the picture of the second start")
+        server.process.send_signal(signal.SIGTERM)
+        _, err = server.process.communicate(timeout=30)
+    assert "has not answered for 1 s: RunNetwork" in err
+    assert "starting anew" in err and server.process.returncode == 0

@@ -24,12 +24,12 @@ from types import FrameType
 from webui import __version__, api, builtin, cli, images, listing, plugins
 from webui.defaults import check
 from webui.engine.checkpoints import list_models
-from webui.engine.engine import Engine, EngineOptions
+from webui.engine.engine import HANG_S, Engine, EngineOptions
 from webui.errors import EaselError, RequestError
 from webui.options import COMMANDS, CommandLine, SentenceParser, read, shared_parser
 from webui.plugins import Extensions, Limits
 from webui.registry import Catalog, Registry, nearest
-from webui.settings import BUNDLED, ROOT, Settings
+from webui.settings import BUNDLED, ROOT, STORE, Settings
 from webui.store import preferences
 from webui.store.database import InUse
 from webui.store.jobs import JobStore
@@ -71,11 +71,15 @@ class Composition:
 
 
 def compose(
-    settings: Settings, limits: Limits | None = None, store: JobStore | None = None
+    settings: Settings,
+    limits: Limits | None = None,
+    store: JobStore | None = None,
+    hung: Callable[[str], None] = lambda what: None,
 ) -> Composition:
     """Puts what extensions and we ourselves have registered together with the models of `settings`.
 
-    `limits` are how long extensions may take. With a `store` jobs outlive the process.
+    `limits` are how long extensions may take. With a `store` jobs outlive the process. `hung` hears
+    of a call that the device does not answer.
     """
     models = partial(list_models, settings.models_dirs)
     extensions = load_extensions(settings, limits)
@@ -122,17 +126,19 @@ def compose(
             dtype=settings.dtype,
             attention=settings.attention,
             deterministic=settings.deterministic,
+            hang_s=settings.restart_on_hang or HANG_S,
         ),
         change=change,
         keeper=store,
         version=code_version(extensions),
+        hung=hung,
     )
     return Composition(engine, catalog, settings, extensions, store)
 
 
 def open_store(settings: Settings) -> JobStore:
     """The jobs of a data folder. Raises `InUse` while another process has them."""
-    store = JobStore(settings.data_dir / ".easel")
+    store = JobStore(settings.data_dir / STORE)
     if store.set_aside is not None:
         say(f"the job store was damaged; it is kept as {store.set_aside}, and a new one is begun")
     return store
@@ -203,7 +209,10 @@ def serve(line: CommandLine) -> int:
     from webui.ui import launch_page
 
     logging.getLogger("webui").setLevel(logging.INFO)  # the terminal of a server is its log
-    made = compose(line.settings, store=open_store(line.settings))
+    store = open_store(line.settings)
+    restarts = line.settings.restart_on_hang is not None
+    hung = partial(start_anew, store) if restarts else lambda what: None
+    made = compose(line.settings, store=store, hung=hung)
     with stop_signals() as stop:
         try:
             made.extensions.start()  # so that their `startup` hooks come before any request
@@ -224,6 +233,13 @@ def serve(line: CommandLine) -> int:
         finally:
             made.close()
     return 0
+
+
+def start_anew(store: JobStore, what: str) -> None:
+    """In the place of a process whose device does not answer: the same command once more, which takes up the jobs."""
+    say(f"the device does not answer ({what}): starting anew")
+    store.close()  # waits for what is being written
+    os.execv(sys.executable, sys.orig_argv)
 
 
 def generate(line: CommandLine, task: str | None = None) -> int:

@@ -98,6 +98,7 @@ def settings_from(options: argparse.Namespace) -> Settings:
         extensions_dirs=extensions_dirs,
         safe_mode=options.safe_mode,
         without_extensions=tuple(dict.fromkeys(options.no_extension)),
+        restart_on_hang=options.restart_on_hang,
     )
 
 
@@ -146,6 +147,12 @@ def shared_parser() -> SentenceParser:
         "--deterministic",
         action="store_true",
         help="the same bits whatever else runs; slower",
+    )
+    engine.add_argument(
+        "--restart-on-hang",
+        type=float,
+        metavar="SECONDS",
+        help="start anew when the device does not answer for so long; jobs go on",
     )
     start = parser.add_argument_group("start")
     start.add_argument(

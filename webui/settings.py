@@ -15,9 +15,10 @@ from typing import Any
 
 from webui.errors import RequestError
 
-__all__ = ["ATTENTIONS", "BUILT_IN", "BUNDLED", "DTYPES", "ROOT", "Settings"]
+__all__ = ["ATTENTIONS", "BUILT_IN", "BUNDLED", "DTYPES", "ROOT", "STORE", "Settings"]
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py, with the shipped models
+STORE = ".easel"  # of the data folder: jobs and what belongs to them
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ATTENTIONS = ("auto", "sdpa", "xformers")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -60,7 +61,8 @@ class Settings:
     a free one. `offline` forbids downloads even when something asks for one. `previews` shows pictures
     while they are made. `defaults` are values of request fields, used where neither a request nor its
     model has one. `extensions_dirs` are searched for extensions besides our own folder; `safe_mode` starts with
-    the bundled ones only, and `without_extensions` names those that this start leaves out.
+    the bundled ones only, and `without_extensions` names those that this start leaves out. A call of the device that
+    takes longer than `restart_on_hang` seconds starts the whole program anew (None: it is only told).
     """
 
     data_dir: Path = ROOT
@@ -77,6 +79,7 @@ class Settings:
     extensions_dirs: tuple[Path, ...] = ()
     safe_mode: bool = False
     without_extensions: tuple[str, ...] = ()
+    restart_on_hang: float | None = None
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -87,6 +90,8 @@ class Settings:
         for name, known in (("dtype", DTYPES), ("attention", ATTENTIONS)):
             if getattr(self, name) not in known:
                 raise RequestError(f"{name} {getattr(self, name)!r}: use {', '.join(known)}", name)
+        if self.restart_on_hang is not None and not self.restart_on_hang >= 1:
+            raise RequestError("restart_on_hang: use 1 second or more", "restart_on_hang")
         if isinstance(self.port, bool) or not 0 <= self.port <= 65535:
             raise RequestError(f"port {self.port}: use 0 to 65535 (0 takes a free one)", "port")
         unknown = sorted(set(self.defaults) - set(BUILT_IN))

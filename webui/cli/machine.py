@@ -12,7 +12,9 @@ from pathlib import Path
 from webui import __version__
 from webui.errors import EaselError
 from webui.registry import Catalog
-from webui.settings import Settings
+from webui.settings import STORE, Settings
+from webui.store.database import InUse
+from webui.store.jobs import JobStore
 
 __all__ = ["doctor"]
 
@@ -48,8 +50,30 @@ def doctor(catalog: Catalog, settings: Settings) -> int:
         folders = ", ".join(str(folder) for folder in settings.models_dirs)
         tell("Models", f"PROBLEM: none that can be used in {folders}; see docs/models.md")
         healthy = False
+    state, sound = store_state(settings.data_dir)
+    tell("Jobs", state)
+    healthy = healthy and sound
     tell("Pictures", f"{settings.outputs_dir}, {free_gb(settings.outputs_dir):.0f} GB free")
     return 0 if healthy else 1
+
+
+def store_state(data_dir: Path) -> tuple[str, bool]:
+    """What the job store holds, and whether Easel can work with it."""
+    folder = data_dir / STORE
+    if not folder.exists():
+        return f"{folder} is made at the first start", True
+    try:
+        store = JobStore(folder)
+    except InUse:
+        return f"{folder} is in use by a running Easel", True
+    except EaselError as error:
+        return f"PROBLEM: {error}", False
+    try:
+        if store.set_aside is not None:
+            return f"it was damaged; it is kept as {store.set_aside}, and a new one is begun", True
+        return f"{folder}: {len(store.unfinished())} unfinished", True
+    finally:
+        store.close()
 
 
 def tell(what: str, value: str) -> None:

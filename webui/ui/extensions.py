@@ -117,7 +117,8 @@ def troubled(status: ExtensionStatus) -> bool:
 
 
 def told(statuses: Sequence[ExtensionStatus], settings: Settings) -> dict[str, Any]:
-    """The tab's content. `locked` is why nothing can be switched from here, "" where it can."""
+    """The tab's content, what has a problem first. `locked` is why nothing can be switched from here, "" where it
+    can."""
     wrong = sum(map(troubled, statuses))
     many = "1 extension" if len(statuses) == 1 else f"{len(statuses)} extensions"
     problem = "" if not wrong else f", {wrong} with a problem"
@@ -126,7 +127,7 @@ def told(statuses: Sequence[ExtensionStatus], settings: Settings) -> dict[str, A
         if statuses
         else "There is none. Put one into the folder extensions/.",
         "locked": "" if loopback(settings.host) else NOT_HERE,
-        "extensions": [card(status) for status in statuses],
+        "extensions": [card(s) for s in sorted(statuses, key=lambda s: not troubled(s))],
     }
 
 
