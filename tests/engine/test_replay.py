@@ -171,3 +171,18 @@ def test_tiles_of_an_extensions_network_are_replayed_too(start, store):
     finished(start, store, job, tasks=tasks)
     assert results[-1] == sum(range(40)) * 2
     assert before < 40 and ran[before:] == [float(i) for i in range(before, 40)]
+
+
+def test_ended_jobs_are_known_after_a_restart(start, store):
+    keeper = store()
+    bench = start(keeper=keeper)
+    done = bench.engine.submit(request(steps=1), key="k")
+    failed = bench.engine.submit(request(model="nowhere"))
+    assert (bench.end(done).state, bench.end(failed).state) == ("done", "failed")
+    bench.engine.stop()
+    keeper.close()
+    again = start(keeper=store())
+    assert [(s.id, s.state) for s in again.engine.jobs()] == [(done, "done"), (failed, "failed")]
+    assert "nowhere" in again.engine.status(failed).error
+    assert again.engine.submit(request(steps=1), key="k") == done
+    again.engine.stop()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ ROOT = Path(__file__).parent.parent.parent
 def job(name: str, **values) -> KeptJob:
     given = {"owner": "me", "priority": 0, "state": "queued", "created_s": 5.5}
     return KeptJob(name, request(prompt=name), **{**given, **values})
+
+
+def fields_of(kept: KeptJob) -> dict[str, object]:
+    return {field.name: getattr(kept, field.name) for field in fields(KeptJob)}
 
 
 @pytest.fixture
@@ -111,3 +116,51 @@ def test_a_disk_that_says_no_is_a_sentence(store, tmp_path):
             store.accept(job(f"job {n}" * 50), None)
     assert isinstance(caught.value.__cause__, OSError)
     assert len(store.unfinished()) == n  # each one that was accepted is there
+
+
+def test_ended_jobs_are_remembered_without_their_pictures(store, tmp_path):
+    given = Image.new("RGB", (8, 8))
+    for name in "abc":
+        kept = job(name)
+        store.accept(
+            KeptJob(**{**fields_of(kept), "request": replace(kept.request, image=given)}), None
+        )
+        store.changed(
+            name, "failed" if name == "b" else "done", error="no" if name == "b" else None
+        )
+    store.accept(job("open"), None)
+    store.tidy()
+    found = store.ended(2)
+    assert [(one.id, one.state, one.error) for one in found] == [
+        ("b", "failed", "no"),
+        ("c", "done", None),
+    ]
+    assert found[0].request.prompt == "b" and found[0].request.image is None
+
+
+def test_tidying_leaves_what_open_jobs_need(store, tmp_path):
+    kept = job("one")
+    with_picture = replace(kept.request, image=Image.new("RGB", (8, 8)))
+    store.accept(KeptJob(**{**fields_of(kept), "request": with_picture}), None)
+    for name in ("one", "gone"):
+        log = store.replies(name, 0)
+        log.read({})
+        log.close()
+    (tmp_path / "pictures" / ("0" * 64 + ".png")).touch()
+    store.tidy()
+    assert [path.name for path in (tmp_path / "replies").iterdir()] == ["one-0.log"]
+    assert len(list((tmp_path / "pictures").iterdir())) == 1
+    assert store.unfinished()[0].request.image.size == (8, 8)
+
+
+def test_a_picture_that_nobody_may_have_heard_of_is_told_again(store, tmp_path):
+    store.accept(job("one"), None)
+    for index in (0, 1, 2):
+        path = picture(tmp_path / f"{index}.png")
+        store.reserve("one", index, path, index)
+        if index < 2:
+            store.saved("one", index, SavedPicture(path, index, 8, 4, "a cat"))
+    store.heard("one", 0)
+    store.changed("one", "done")
+    ((name, index, saved, asked),) = store.unheard()
+    assert (name, index, saved.seed, asked.prompt) == ("one", 1, 1, "one")

@@ -103,10 +103,12 @@ class Job:
 
     @classmethod
     def restored(cls, kept: KeptJob) -> Job:
-        """A job of an earlier start: what was running waits in the queue again, finished pictures stay."""
-        state: JobState = "paused" if kept.state == "paused" else "queued"
+        """A job of an earlier start: what was running waits in the queue again, finished pictures stay, and what
+        had ended has ended."""
+        state: JobState = "queued" if kept.state == "running" else kept.state
         job = cls(kept.id, kept.request, kept.owner, kept.priority, state)
         job.created_s = kept.created_s
+        job.error = kept.error
         job.saved.update(kept.pictures)
         for run in job.runs:
             run.made = run.index in job.saved

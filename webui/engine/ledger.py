@@ -22,6 +22,8 @@ __all__ = ["Ledger", "sentence"]
 
 log = logging.getLogger(__name__)
 
+REMEMBERED = 200  # jobs of earlier starts
+
 
 class Ledger:
     """The jobs, in the order they came. `saver` is the thread on which the keeper is told, in order."""
@@ -36,8 +38,12 @@ class Ledger:
         self.failure: str | None = None  # why the engine cannot run at all
 
     def restore(self) -> None:
-        """Takes up the jobs that had not ended."""
-        for kept in self.keeper.unfinished() if self.keeper else ():
+        """Takes up the jobs that had not ended, and remembers the last ones that had."""
+        if self.keeper is None:
+            return
+        for kept in self.keeper.ended(REMEMBERED):
+            self.jobs.add(Job.restored(kept))
+        for kept in self.keeper.unfinished():
             job = Job.restored(kept)
             with self.changed:
                 self.jobs.add(job)

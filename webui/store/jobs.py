@@ -15,7 +15,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from sqlite3 import Row
@@ -93,19 +93,33 @@ class JobStore:
                 log.error("job %s cannot go on: %s", row["id"], fault)
                 self.changed(row["id"], "failed", row["priority"], f"it cannot go on: {fault}")
                 continue
-            pictures = self._pictures(row["id"])
-            found.append(
-                KeptJob(
-                    row["id"],
-                    request,
-                    row["owner"],
-                    row["priority"],
-                    row["state"],
-                    row["created_s"],
-                    pictures,
-                )
-            )
+            found.append(self._kept(row, request))
         return found
+
+    def ended(self, limit: int) -> Sequence[KeptJob]:
+        found = []
+        rows = self._database.rows(
+            "SELECT * FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY number DESC LIMIT ?",
+            limit,
+        )
+        for row in reversed(rows):
+            with suppress(
+                EaselError, ValueError, KeyError, TypeError
+            ):  # of another version: only a memory
+                found.append(self._kept(row, requests.load(row["request"], None)))
+        return found
+
+    def _kept(self, row: Row, request: GenerationRequest) -> KeptJob:
+        return KeptJob(
+            row["id"],
+            request,
+            row["owner"],
+            row["priority"],
+            row["state"],
+            row["created_s"],
+            self._pictures(row["id"]),
+            row["error"],
+        )
 
     def replies(self, job_id: str, index: int) -> ReplyLog:
         return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log")

@@ -29,9 +29,12 @@ def dump(request: GenerationRequest, pictures: Path) -> str:
     return json.dumps({"version": VERSION, "request": values}, ensure_ascii=False)
 
 
-def load(text: str, pictures: Path) -> GenerationRequest:
-    """The request that `dump` wrote. Raises `EaselError` for another version or a picture that is gone, and
-    `RequestError` for values that are no longer valid."""
+def load(text: str, pictures: Path | None) -> GenerationRequest:
+    """The request that `dump` wrote, its pictures None where `pictures` is.
+
+    Raises `EaselError` for another version or a picture that is gone, and `RequestError` for values that are no
+    longer valid.
+    """
     kept = json.loads(text)
     if kept["version"] != VERSION:
         raise EaselError(f"a request of version {kept['version']}; this Easel reads {VERSION}")
@@ -47,9 +50,12 @@ def _out(value: Any, pictures: Path) -> Any:
     return value
 
 
-def _in(value: Any, pictures: Path) -> Any:
+def _in(value: Any, pictures: Path | None) -> Any:
     match value:
+        case {"picture": str()} if pictures is None:
+            return None
         case {"picture": str() as name}:
+            assert pictures is not None
             try:
                 picture = Image.open(pictures / Path(name).name)
                 picture.load()

@@ -33,6 +33,7 @@ class KeptJob:
     state: JobState
     created_s: float
     pictures: Mapping[int, SavedPicture] = field(default_factory=lambda: MappingProxyType({}))
+    error: str | None = None
 
 
 class Replies(Protocol):
@@ -64,6 +65,10 @@ class Keeper(Protocol):
 
     def unfinished(self) -> Sequence[KeptJob]:
         """The jobs that had not ended, in the order they came."""
+        ...
+
+    def ended(self, limit: int) -> Sequence[KeptJob]:
+        """The last `limit` jobs that had ended, in the order they came, their requests without pictures."""
         ...
 
     def replies(self, job_id: str, index: int) -> Replies: ...
