@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from webui.options import COMMANDS, flags
-from webui.settings import ROOT
+from webui.settings import BUNDLED, ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -26,6 +26,12 @@ def test_the_index_leads_to_every_page():
     index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
     missing = [p.name for p in (ROOT / "docs").glob("*.md") if f"({p.name})" not in index]
     assert missing in ([], ["index.md"])
+
+
+def test_every_bundled_extension_has_its_page():
+    index = (ROOT / "docs/extensions/index.md").read_text(encoding="utf-8")
+    pages = {path.stem for path in (ROOT / "docs/extensions").glob("*.md")} - {"index"}
+    assert pages == set(BUNDLED) == set(re.findall(r"\[(\w+)\]\(\1\.md\)", index))
 
 
 def test_every_option_and_command_is_described():

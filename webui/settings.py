@@ -26,7 +26,7 @@ DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 # Our own among what lies in `extensions/`: what `--safe-mode` still loads.
 BUNDLED = (
     *("cfg_rescale", "controlnet", "dynamic_thresholding", "esrgan", "film_grain", "freeu"),
-    *("more_samplers", "morph", "perturbed_attention", "upscale", "wildcards"),
+    *("more_samplers", "morph", "perturbed_attention", "text_files", "upscale", "wildcards"),
 )
 
 # The last resort for every field of a request that has one. Inpainting: A1111's page defaults.

@@ -262,3 +262,18 @@ def test_a_call_that_does_not_come_back_is_told_by_name(start, caplog):
     bench.until(job, lambda s: "not answered for long: RunNetwork" in s.note)
     assert bench.end(job).state == "done"
     assert told and "has not answered" in caplog.text
+
+
+def test_a_fault_of_the_loop_is_told_and_takes_no_more(start, monkeypatch, caplog):
+    from webui.engine.loop import Loop
+
+    def broken(loop):
+        raise ZeroDivisionError("a bug of ours")
+
+    bench = start()
+    bench.end(bench.engine.submit(request(steps=1)))
+    monkeypatch.setattr(Loop, "_next_batch", broken)
+    status = bench.end(bench.engine.submit(request(steps=1)))
+    assert status.state == "failed" and "a bug of ours" in status.error
+    with pytest.raises(EaselError, match="start Easel again"):
+        bench.engine.submit(request())

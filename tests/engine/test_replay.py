@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.engine.conftest import request
 from webui.engine.samplers import SAMPLERS
+from webui.errors import EaselError
 from webui.store.jobs import JobStore
 from webui.types import Decode, LoadModel, Sampler, Task, Wrapper
 
@@ -186,3 +187,36 @@ def test_ended_jobs_are_known_after_a_restart(start, store):
     assert "nowhere" in again.engine.status(failed).error
     assert again.engine.submit(request(steps=1), key="k") == done
     again.engine.stop()
+
+
+def test_a_job_is_repeated_as_it_was_accepted_with_its_pictures(start, store):
+    """Also after it has ended, and without `change_request` running again."""
+    changed = []
+
+    def change(asked):
+        changed.append(asked)
+        return replace(asked, prompt=asked.prompt + "!")
+
+    keeper = store()
+    bench = start(keeper=keeper, change=change, deterministic=True)
+    first = bench.engine.submit(KINDS["from a picture"])
+    assert bench.end(first).state == "done"
+    again = bench.engine.repeat(first, "me")
+    assert bench.end(again).state == "done" and bench.engine.status(again).owner == "me"
+    assert bench.pictures(again) == bench.pictures(first)
+    assert len(changed) == 1 and bench.engine.status(again).request.prompt == "a cat!"
+    bench.engine.stop()
+    keeper.tidy()
+    with pytest.raises(EaselError, match="picture of the request is gone"):
+        keeper.request(first)
+    keeper.close()
+
+
+def test_without_a_store_a_job_with_pictures_cannot_be_repeated_when_it_has_ended(start):
+    bench = start()
+    given = bench.engine.submit(KINDS["from a picture"])
+    words = bench.engine.submit(request(steps=1))
+    assert {bench.end(given).state, bench.end(words).state} == {"done"}
+    assert bench.end(bench.engine.repeat(words)).state == "done"
+    with pytest.raises(EaselError, match="its pictures are gone"):
+        bench.engine.repeat(given)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from webui.engine.job import Job
 from webui.engine.ledger import Ledger, sentence
+from webui.errors import EaselError
 from webui.types import (
     Event,
     Finished,
@@ -106,9 +107,7 @@ class Engine:
         """Finishes the running call and the saving of finished pictures. What is left goes on at the next start
         where a keeper has it, else it is cancelled."""
         ledger = self._ledger
-        with ledger.changed:
-            ledger.stopping = True
-            ledger.changed.notify_all()
+        ledger.close()
         if self._thread.is_alive():
             self._thread.join()
         self._loader.shutdown(wait=False, cancel_futures=True)
@@ -128,6 +127,15 @@ class Engine:
     ) -> str:
         request = self._change(request)
         return self._ledger.accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
+
+    def repeat(self, job_id: str, owner: str = "") -> str:
+        keeper, job = self._ledger.keeper, self._ledger.jobs[job_id]
+        request = job.request
+        if job.stripped:
+            if keeper is None:
+                raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
+            request = keeper.request(job_id)
+        return self._ledger.accept(Job(uuid.uuid4().hex[:12], request, owner), None)
 
     def status(self, job_id: str) -> JobStatus:
         with self._ledger.changed:
@@ -160,7 +168,7 @@ class Engine:
 
     def jobs(self) -> Sequence[JobStatus]:
         with self._ledger.changed:
-            return [self._ledger.status(job) for job in self._ledger.jobs]
+            return self._ledger.statuses()
 
     def preview(self, job_id: str) -> Image | None:
         with self._ledger.changed:
@@ -196,20 +204,31 @@ class Engine:
             loop = self._begin()
         except Exception as error:  # the boundary: without a device there is nothing to run
             log.exception("the engine could not start")
-            ledger = self._ledger
-            with ledger.changed:
-                ledger.failure = f"The engine could not start: {sentence(error)}"
-                for job in ledger.jobs.open():  # kept ones wait for a better start
-                    ledger.end(job, "failed", ledger.failure, taken_up=True)
+            self._give_up(f"The engine could not start: {sentence(error)}")
             return
-        threading.Thread(target=self._watch, args=(loop,), name="easel-watch", daemon=True).start()
-        loop.run()
+        watch = threading.Thread(target=self._watch, args=(loop,), name="easel-watch", daemon=True)
+        watch.start()
+        try:
+            loop.run()
+        except Exception as error:  # the boundary: a fault of ours, told to whoever waits
+            log.exception("the engine's loop failed")
+            self._give_up(f"The engine failed, start Easel again: {sentence(error)}")
+        self._ledger.close()
+        watch.join()  # it holds the loop, whose tensors must not be freed while Python ends
+
+    def _give_up(self, why: str) -> None:
+        ledger = self._ledger
+        with ledger.changed:
+            ledger.failure = why
+            for job in ledger.jobs.open():  # kept ones wait for a better start
+                ledger.end(job, "failed", why, taken_up=True)
 
     def _watch(self, loop: Loop) -> None:
         """Tells of a call that does not come back, on a thread of its own. It cannot be broken off from here."""
         ledger, told = self._ledger, None
         while not ledger.stopping:
-            time.sleep(WATCH_S)
+            with ledger.changed:
+                ledger.changed.wait_for(lambda: ledger.stopping, WATCH_S)
             making = loop.making
             if told and making != told:
                 told = None

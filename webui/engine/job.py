@@ -93,7 +93,9 @@ class Job:
     created_s: float = field(default_factory=time.time)
     started_s: float = 0.0
     sampling_s: float = 0.0  # when its first UNet call was answered
-    ended_s: float = 0.0
+    ended_s: float = 0.0  # these three on the monotonic clock
+    ended_at_s: float | None = None
+    stripped: bool = False  # of the pictures of its request
     runs: list[PictureRun] = field(default_factory=list)
     saved: dict[int, SavedPicture] = field(default_factory=dict)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS))
@@ -108,7 +110,8 @@ class Job:
         state: JobState = "queued" if kept.state == "running" else kept.state
         job = cls(kept.id, kept.request, kept.owner, kept.priority, state)
         job.created_s = kept.created_s
-        job.error = kept.error
+        job.error, job.ended_at_s = kept.error, kept.ended_s
+        job.stripped = job.ended  # of what was kept nothing but the words is in memory
         job.saved.update(kept.pictures)
         for run in job.runs:
             run.made = run.index in job.saved
@@ -135,8 +138,10 @@ class Job:
     def end(self, state: JobState, error: str | None, forget: bool) -> None:
         """Ends its pictures where they stand; their logs go, too, where `forget`."""
         self.state, self.error, self.note = state, error, ""
-        self.ended_s = time.monotonic()
-        self.request = self.request.without_pictures()  # its status is told for long
+        self.ended_s, self.ended_at_s = time.monotonic(), time.time()
+        bare = self.request.without_pictures()  # its status is told for long
+        self.stripped = self.stripped or bare != self.request
+        self.request = bare
         for run in self.runs:
             run.close()
             if run.replay is not None and forget:
@@ -194,4 +199,5 @@ class Job:
             owner=self.owner,
             priority=self.priority,
             created_s=self.created_s,
+            ended_s=self.ended_at_s,
         )

@@ -69,15 +69,30 @@ class Ledger:
             self._positions()
         return job.id
 
+    def close(self) -> None:
+        """No further turn, and no further job."""
+        with self.changed:
+            self.stopping = True
+            self.changed.notify_all()
+
     def _open(self) -> None:
-        if self.stopping:
-            raise EaselError("Easel is stopping and takes no more requests")
         if self.failure:
             raise EaselError(self.failure)
+        if self.stopping:
+            raise EaselError("Easel is stopping and takes no more requests")
 
     def status(self, job: Job) -> JobStatus:
         with self.changed:
             return job.status(self.jobs.position(job), "" if job.ended else self.note)
+
+    def statuses(self) -> list[JobStatus]:
+        """Every job's status, in the order they came."""
+        with self.changed:
+            places = {job.id: place for place, job in enumerate(self.jobs.waiting(), 1)}
+            return [
+                job.status(places.get(job.id, 0), "" if job.ended else self.note)
+                for job in self.jobs
+            ]
 
     # --- changes ----------------------------------------------------------------------------------
 

@@ -119,7 +119,12 @@ class JobStore:
             row["created_s"],
             self._pictures(row["id"]),
             row["error"],
+            row["ended_s"],
         )
+
+    def request(self, job_id: str) -> GenerationRequest:
+        (row,) = self._database.rows("SELECT request FROM jobs WHERE id = ?", job_id)
+        return requests.load(row["request"], self._folder / "pictures")
 
     def replies(self, job_id: str, index: int) -> ReplyLog:
         return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log")

@@ -92,7 +92,7 @@ class JobStatus:
     `position` is 0 when it runs, else its place in the queue from 1. `step` of `steps` is the slowest
     picture's; `progress` is 0..1 over all pictures. `note` tells what is being waited for ("" when
     nothing is), `error` why it failed. `seconds` counts from its first call. `owner` is whose it is; in the queue a
-    higher `priority` goes first. `created_s` is seconds since 1970.
+    higher `priority` goes first. `created_s` and `ended_s` are seconds since 1970.
     """
 
     id: str
@@ -111,6 +111,7 @@ class JobStatus:
     owner: str = ""
     priority: int = 0
     created_s: float = 0.0
+    ended_s: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -131,6 +132,11 @@ class EngineFace(Protocol):
         """Queues a job of `owner` and gives its id; one that came before with the same `key` is not made
         again. Extensions' `change_request` hooks run here, so it may take a while: not for an event
         loop's own thread. What they refuse raises `EaselError`."""
+        ...
+
+    def repeat(self, job_id: str, owner: str = "") -> str:
+        """Queues the same request once more, as it was accepted (no `change_request`), and gives the new job's id.
+        Raises `EaselError` where the pictures that it needs are no longer there."""
         ...
 
     def status(self, job_id: str) -> JobStatus: ...

@@ -34,6 +34,7 @@ class KeptJob:
     created_s: float
     pictures: Mapping[int, SavedPicture] = field(default_factory=lambda: MappingProxyType({}))
     error: str | None = None
+    ended_s: float | None = None
 
 
 class Replies(Protocol):
@@ -69,6 +70,10 @@ class Keeper(Protocol):
 
     def ended(self, limit: int) -> Sequence[KeptJob]:
         """The last `limit` jobs that had ended, in the order they came, their requests without pictures."""
+        ...
+
+    def request(self, job_id: str) -> GenerationRequest:
+        """A job's request with its pictures; `EaselError` where they are gone."""
         ...
 
     def replies(self, job_id: str, index: int) -> Replies: ...
