@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from webui import images
-from webui.errors import RequestError
+from webui.errors import EaselError, RequestError
 from webui.registry import Catalog, Registry
 from webui.settings import Settings
 from webui.types import (
@@ -25,6 +26,8 @@ from webui.types import (
     PROMPTS,
     Animation,
     Choice,
+    Event,
+    EventKind,
     ExtensionsFace,
     ExtensionStatus,
     Finished,
@@ -123,47 +126,102 @@ def colour(seed: int) -> tuple[int, int, int]:
 
 
 class FlatPainter:
-    """An `EngineFace`. `step_s` is how long a step takes; `hold` clears to make every job wait."""
+    """An `EngineFace`. `step_s` is how long a step takes; `hold` clears to make every job wait after a step;
+    `at_once` jobs run beside each other, the others wait their turn by priority."""
 
     def __init__(self, outputs_dir: Path, step_s: float = 0.01) -> None:
         self.outputs_dir = outputs_dir
         self.step_s = step_s
         self.hold = threading.Event()
         self.hold.set()
+        self.at_once = 100
         self.submitted: list[GenerationRequest] = []
         self._jobs: dict[str, JobStatus] = {}
+        self._events: dict[str, list[Event]] = {}
+        self._keys: dict[str, str] = {}
         self._cancelled: set[str] = set()
-        self._changed = threading.Condition()
+        self._paused: set[str] = set()
+        self._changed = threading.Condition(threading.RLock())
 
-    def submit(self, request: GenerationRequest) -> str:
+    def submit(
+        self,
+        request: GenerationRequest,
+        owner: str = "",
+        priority: int = 0,
+        key: str | None = None,
+    ) -> str:
         job = uuid.uuid4().hex
-        self.submitted.append(request)
-        self._jobs[job] = JobStatus(job, "queued", 0, request, position=1)
+        with self._changed:
+            if key is not None and self._keys.setdefault(key, job) != job:
+                return self._keys[key]
+            self.submitted.append(request)
+            self._jobs[job] = JobStatus(
+                job, "queued", 0, request, owner=owner, priority=priority, created_s=time.time()
+            )
+            self._events[job] = [Event(1, "queued", {})]
         threading.Thread(target=self._paint, args=(job, request), daemon=True).start()
         return job
 
-    def _set(self, job: str, **values: object) -> None:
+    def repeat(self, job_id: str, owner: str = "") -> str:
+        request = self.status(job_id).request
+        if request.task in ("img2img", "inpaint") and request.image is None:
+            raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
+        return self.submit(request, owner)
+
+    def _set(self, job: str, kind: EventKind, **values: Any) -> None:
         with self._changed:
             status = self._jobs[job]
-            self._jobs[job] = replace(status, version=status.version + 1, **values)  # type: ignore[arg-type]
+            if values.get("state") == "running" and job in self._paused:
+                values["state"] = "paused"
+            changed = replace(status, version=status.version + 1, **values)
+            if changed.ended:
+                changed = replace(changed, request=changed.request.without_pictures())
+            self._jobs[job] = changed
+            told = {k: v for k, v in values.items() if k in ("step", "steps", "progress", "error")}
+            self._events[job].append(Event(len(self._events[job]) + 1, kind, told))
             self._changed.notify_all()
+
+    def _waiting(self) -> list[JobStatus]:
+        """The queued jobs in the order they start."""
+        queued = [status for status in self._jobs.values() if status.state == "queued"]
+        return sorted(queued, key=lambda status: -status.priority)
+
+    def _may_go_on(self, job: str) -> bool:
+        """Waits while a job is paused, or it is not its turn to start; False when it is cancelled."""
+
+        def its_turn() -> bool:
+            if job in self._cancelled:
+                return True
+            status = self._jobs[job]
+            if status.state != "queued":
+                return job not in self._paused
+            running = sum(other.state == "running" for other in self._jobs.values())
+            return running < self.at_once and self._waiting()[0].id == job
+
+        with self._changed:
+            self._changed.wait_for(its_turn)
+            if job in self._cancelled:
+                self._set(job, "cancelled", state="cancelled")
+                return False
+            if self._jobs[job].state == "queued":
+                self._set(job, "started", state="running")
+        return True
 
     def _paint(self, job: str, request: GenerationRequest) -> None:
         began, pictures = time.monotonic(), []
         if "fail" in request.prompt.split():
-            self._set(job, state="failed", error="the paint <b>dried</b> up")
+            self._set(job, "failed", state="failed", error="the paint <b>dried</b> up")
             return
         for index in range(request.batch_size):
             for step in range(1, request.steps + 1):
-                if job in self._cancelled:
-                    self._set(job, state="cancelled")
+                if not self._may_go_on(job):
                     return
                 time.sleep(self.step_s)
                 done = (index + step / request.steps) / request.batch_size
                 self._set(
                     job,
+                    "step",
                     state="running",
-                    position=0,
                     step=step,
                     steps=request.steps,
                     progress=done,
@@ -172,8 +230,10 @@ class FlatPainter:
                 while not self.hold.wait(0.01) and job not in self._cancelled:
                     pass
             pictures.append(self._save(job, request, index, time.monotonic() - began))
-            self._set(job, pictures=tuple(pictures), seconds=time.monotonic() - began)
-        self._set(job, state="done", progress=1.0)
+            seconds = time.monotonic() - began
+            self._set(job, "saved", pictures=tuple(pictures), seconds=seconds)
+        if self._may_go_on(job):
+            self._set(job, "done", state="done", progress=1.0)
 
     def _save(
         self, job: str, request: GenerationRequest, index: int, seconds: float
@@ -200,10 +260,21 @@ class FlatPainter:
         return list(self._jobs)[-1]
 
     def status(self, job_id: str) -> JobStatus:
-        try:
-            return self._jobs[job_id]
-        except (KeyError, TypeError):
-            raise RequestError(f"job {job_id!r} is not known") from None
+        with self._changed:
+            try:
+                status = self._jobs[job_id]
+            except (KeyError, TypeError):
+                raise RequestError(f"job {job_id!r} is not known") from None
+            place = 1 + self._waiting().index(status) if status.state == "queued" else 0
+            return replace(status, position=place)
+
+    def events(self, job_id: str, after: int = 0) -> Sequence[Event]:
+        self.status(job_id)
+        return [event for event in self._events[job_id] if event.number > after]
+
+    def jobs(self) -> Sequence[JobStatus]:
+        with self._changed:
+            return [self.status(job) for job in self._jobs]
 
     def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
         with self._changed:
@@ -212,7 +283,26 @@ class FlatPainter:
 
     def cancel(self, job_id: str) -> None:
         self.status(job_id)
-        self._cancelled.add(job_id)
+        with self._changed:
+            self._cancelled.add(job_id)
+            self._changed.notify_all()
+
+    def pause(self, job_id: str) -> None:
+        with self._changed:
+            if self.status(job_id).state in ("queued", "running"):
+                self._paused.add(job_id)
+                self._set(job_id, "paused", state="paused")
+
+    def resume(self, job_id: str) -> None:
+        with self._changed:
+            status = self.status(job_id)
+            if status.state == "paused":
+                self._paused.discard(job_id)
+                self._set(job_id, "resumed", state="running" if status.step else "queued")
+
+    def prioritise(self, job_id: str, priority: int) -> None:
+        self.status(job_id)
+        self._set(job_id, "position", priority=priority)
 
     def preview(self, job_id: str) -> Image.Image | None:
         request = self.status(job_id).request

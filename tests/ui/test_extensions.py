@@ -57,7 +57,7 @@ def test_the_head_counts() -> None:
 def test_a_card_tells_all() -> None:
     found = told([MINE, status(hanging="wrap_denoise for 7 s")], Settings())
     assert found["sum"] == "2 extensions, 1 with a problem" and found["locked"] == ""
-    mine, bad = found["extensions"]
+    bad, mine = found["extensions"]  # what has a problem comes first
     assert mine["facts"] == ["/home/me/mine", "imported in 12 ms", "250 ms in its hooks"]
     assert (mine["on"], mine["label"], bad["label"]) == (True, "On", "Not responding")
     assert bad["hanging"] == "Does not return: wrap_denoise for 7 s"

@@ -36,6 +36,7 @@ from webui.ui.follow import ended, words_of
 from webui.ui.listings import listings
 from webui.ui.reception import Parameters
 from webui.ui.signatures import kind, parameter, sign
+from webui.ui.visitors import Visitors
 
 __all__ = ["add_endpoints", "parameters_of"]
 
@@ -76,11 +77,12 @@ def add_endpoints(
     catalog: Catalog,
     settings: Settings,
     extensions: ExtensionsFace | None,
+    visitors: Visitors,
 ) -> dict[str, Parameters]:
     """Adds every public endpoint to `blocks`; returns their parameters by name."""
     endpoints: dict[str, Parameters] = {}
     for task in catalog.tasks.values():
-        endpoints[task.name] = _add_task(blocks, task, engine, catalog, settings)
+        endpoints[task.name] = _add_task(blocks, task, engine, catalog, settings, visitors)
 
     for name, listing in listings(engine, catalog, extensions).items():
         sign(listing, (), list[dict[str, Any]])
@@ -91,7 +93,12 @@ def add_endpoints(
 
 
 def _add_task(
-    blocks: gr.Blocks, task: Task, engine: EngineFace, catalog: Catalog, settings: Settings
+    blocks: gr.Blocks,
+    task: Task,
+    engine: EngineFace,
+    catalog: Catalog,
+    settings: Settings,
+    visitors: Visitors,
 ) -> Parameters:
     controls = parameters_of(task)
     names = (*(c.name for c in controls), "extras")
@@ -104,10 +111,12 @@ def _add_task(
     def check(*values: Any) -> Any:
         return verdict(names, lambda: accept(values), extra_controls(task))
 
-    async def generate(*values: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    async def generate(
+        asked: gr.Request, *values: Any
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         try:
             request = await to_thread.run_sync(accept, values)
-            job = await to_thread.run_sync(engine.submit, request)
+            job = await to_thread.run_sync(engine.submit, request, visitors.owner_of(asked))
             status = await ended(engine, job)
         except EaselError as error:
             raise words_of(error) from None
@@ -130,7 +139,8 @@ def _add_task(
 
     generate.__name__ = task.name
     generate.__doc__ = f"{task.label}. {task.info}"
-    parameters = [parameter(c.name, kind(c), required=required(c)) for c in controls]
+    parameters = [parameter("asked", gr.Request, required=True)]  # filled in by Gradio
+    parameters += [parameter(c.name, kind(c), required=required(c)) for c in controls]
     parameters.append(parameter("extras", dict))
     sign(generate, parameters, tuple[list[dict[str, Any]], dict[str, Any]])
     event = gr.api(generate, api_name=task.name, concurrency_limit=None)

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 import gradio as gr
 
 from webui.errors import EaselError
 from webui.types import EngineFace, JobStatus
 
-__all__ = ["changes", "ended", "words_of"]
+__all__ = ["Newest", "changes", "ended", "words_of"]
 
 LATE = 0.03  # an answer comes at most this fraction of the job's time late,
 SHORTEST_S, LONGEST_S = 0.01, 0.25  # within these bounds
 
 
 async def changes(
-    engine: EngineFace, job: str, at_least_s: float = 0.0
+    engine: EngineFace,
+    job: str,
+    at_least_s: float = 0.0,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[JobStatus]:
-    """Every status of a job that differs from the one before, at least `at_least_s` apart, to the last.
+    """Every status of a job that differs from the one before, at least `at_least_s` apart, to the last, or
+    for as long as it is `wanted`.
 
     Asks instead of waiting in a thread: a hundred waiters cost a hundred short calls a few times a
     second, where waking a hundred threads at every step would take the processor from the device.
     """
     loop = asyncio.get_running_loop()
     began, version = loop.time(), -1
-    while True:
+    while wanted():
         status = engine.status(job)
         if status.version != version:
             version = status.version
@@ -36,6 +41,23 @@ async def changes(
             return
         pause = min(max((loop.time() - began) * LATE, SHORTEST_S), LONGEST_S)
         await asyncio.sleep(max(pause, at_least_s))
+
+
+class Newest:
+    """Of several streams to one place the newest is wanted: a place shows one job."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, object] = {}
+
+    @contextmanager
+    def stream(self, place: str) -> Iterator[Callable[[], bool]]:
+        """Gives whether this stream is still the newest of its place."""
+        mine = self._newest[place] = object()
+        try:
+            yield lambda: self._newest.get(place) is mine
+        finally:
+            if self._newest.get(place) is mine:
+                del self._newest[place]
 
 
 async def ended(engine: EngineFace, job: str) -> JobStatus:

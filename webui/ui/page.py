@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
 
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
@@ -22,9 +23,12 @@ from webui.ui.endpoints import add_endpoints, settings_in
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
 from webui.ui.groups import draw_usual
+from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.reception import Reception
-from webui.ui.tab import PRIVATE, best_card, draw_tab, wire
+from webui.ui.tab import PRIVATE, best_card, draw_tab
 from webui.ui.theme import MARK, css, head, theme
+from webui.ui.visitors import Visitors
+from webui.ui.wiring import wire
 
 __all__ = ["Page", "draw_page", "launch_page"]
 
@@ -55,13 +59,27 @@ def launch_page(
     extensions: ExtensionsFace | None = None,
     *,
     quiet: bool = False,
+    logins: Sequence[tuple[str, str]] = (),
+    gate: Callable[..., ASGIApp] | None = None,
 ) -> Page:
     """Draws the page and serves it; returns when it answers. Without `extensions` it has no tab of them.
 
-    Raises `RequestError` for a taken port.
+    `logins` are the users, with their passwords, who may come in; without any everybody may. `gate(app, login)` makes
+    what stands in front of Gradio's app: it is told whose login a request's cookies are, answers what is not the
+    page's, and says in `state.visitor.owner` who asks. Raises `RequestError` for a taken port.
     """
-    blocks, endpoints = draw_page(engine, catalog, settings, extensions)
+    visitors = Visitors(_noted_owner) if gate is not None else Visitors()
+    blocks, endpoints = draw_page(engine, catalog, settings, extensions, visitors)
     middleware = [Middleware(Reception, endpoints=endpoints, functions=blocks.fns)]
+
+    def login(cookies: Mapping[str, str]) -> str | None:
+        app = blocks.app
+        names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
+        user: str | None = app.tokens.get(cookies.get(names[0]) or cookies.get(names[1]))
+        return user
+
+    if gate is not None:
+        middleware.insert(0, Middleware(gate, login=login))
     if loopback(settings.host):
         middleware.insert(
             0, Middleware(TrustedHostMiddleware, allowed_hosts=own_names(settings.host))
@@ -72,6 +90,7 @@ def launch_page(
             server_port=settings.port or free_port(settings.host),
             prevent_thread_lock=True,
             quiet=quiet,
+            auth=[tuple(one) for one in logins] or None,
             share=False,
             inbrowser=False,
             show_error=False,
@@ -86,7 +105,10 @@ def launch_page(
             head=head(),
             js="() => window.Easel && Easel.start()",
             favicon_path=MARK,
-            app_kwargs={"middleware": middleware, "docs_url": None, "redoc_url": None},
+            app_kwargs={
+                "middleware": middleware,
+                **dict.fromkeys(("docs_url", "redoc_url", "openapi_url")),  # of Gradio's inside
+            },
         )
     except OSError as error:
         raise RequestError(
@@ -97,13 +119,21 @@ def launch_page(
     return Page(blocks)
 
 
+def _noted_owner(request: gr.Request) -> str:
+    """Who asks, as the gate has noted it."""
+    owner: str = request.request.state.visitor.owner
+    return owner
+
+
 def draw_page(
     engine: EngineFace,
     catalog: Catalog,
     settings: Settings,
     extensions: ExtensionsFace | None = None,
+    visitors: Visitors | None = None,
 ) -> tuple[gr.Blocks, Mapping[str, Any]]:
     """The page, not yet served, and the parameters of its public endpoints."""
+    visitors = visitors or Visitors()
     with gr.Blocks(
         title="Easel", analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_S)
     ) as blocks:
@@ -127,12 +157,14 @@ def draw_page(
             gr.HTML(THEME_BUTTON, elem_classes="easel-look", apply_default_css=False)
         with gr.Tabs(elem_classes="easel-tabs") as bar:
             tabs = [draw_tab(task, model, catalog, settings) for task in catalog.tasks.values()]
+            queue = draw_queue()
             draw_png_info()
             if extensions is not None:
                 listed = draw_extensions(extensions, settings)
                 wire_extensions(note, listed, bar, extensions, settings)
         for tab in tabs:
-            wire(tab, blocks, engine, catalog, settings)
+            wire(tab, blocks, engine, catalog, settings, visitors)
+        wire_queue(queue, bar, blocks, engine, catalog, visitors)
         wire_sends(tabs, bar)
         usual = draw_usual(usual_of(tabs, card, catalog, settings))
         outputs, update = model_updates(tabs, usual, catalog, settings)
@@ -156,7 +188,7 @@ def draw_page(
 
         blocks.load(found, None, model, **PRIVATE)
         blocks.load(describe, None, state, **PRIVATE)
-        endpoints = add_endpoints(blocks, engine, catalog, settings, extensions)
+        endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
     return blocks, endpoints
 

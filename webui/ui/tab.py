@@ -1,23 +1,18 @@
-"""A task's tab: its form, its buttons, its stage, and the events between them.
+"""A task's tab: its form, its buttons and its stage. What they do is in `wiring`.
 
-Drawn from the task's controls; a task of an extension gets the same. The handlers are thin: they
-submit a job and tell the stage how it goes. Closing the tab ends them, never the job.
+Drawn from the task's controls; a task of an extension gets the same.
 """
 
 from __future__ import annotations
 
-import html
 import math
-import time
-from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from anyio import to_thread
 
-from webui.defaults import complete, defaults_of
-from webui.errors import EaselError, ModelFileError, RequestError
+from webui.defaults import defaults_of
+from webui.errors import ModelFileError
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import (
@@ -25,7 +20,6 @@ from webui.types import (
     SIZE_MIN,
     SIZE_STEP,
     Control,
-    EngineFace,
     Group,
     Mask,
     ModelCard,
@@ -34,9 +28,7 @@ from webui.types import (
     Text,
 )
 from webui.ui.controls import Form, draw, main_picture
-from webui.ui.files import data_url
-from webui.ui.follow import changes
-from webui.ui.stage import job_value, publish_new, stage
+from webui.ui.stage import stage
 
 __all__ = [
     "PRIVATE",
@@ -47,11 +39,7 @@ __all__ = [
     "examples",
     "fit",
     "known_defaults",
-    "wire",
 ]
-
-PREVIEW_S = 0.3  # a new preview this often at most
-STATUS_S = 0.1
 
 PROBLEM = '<p class="easel-problem-line" role="alert" hidden></p>'
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
@@ -65,6 +53,9 @@ class Tab:
     stage: Any
     generate: Any
     cancel: Any
+    pause: Any
+    resume: Any
+    add: Any
     problem: Any
     root: Any
 
@@ -125,6 +116,9 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
         with gr.Column(elem_classes="easel-go"):
             generate = gr.Button("Generate", variant="primary", elem_classes="easel-generate")
             cancel = gr.Button("Cancel", variant="stop", elem_classes="easel-cancel")
+            pause = gr.Button("Pause", elem_classes="easel-pause")
+            resume = gr.Button("Resume", elem_classes="easel-resume")
+            add = gr.Button("Add another", size="sm", elem_classes="easel-add")
             problem = gr.HTML(
                 {"message": "", "control": ""},
                 html_template=PROBLEM,
@@ -155,7 +149,8 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
                 elif item not in words and item not in pictures:
                     put(item)
     ordered = {c.name: components[c.name] for c in task.flat_controls() if c.name in components}
-    return Tab(Form(task, ordered), place, generate, cancel, problem, root)
+    form = Form(task, ordered)
+    return Tab(form, place, generate, cancel, pause, resume, add, problem, root)
 
 
 def examples(task: Task, card: ModelCard | None) -> list[str]:
@@ -171,106 +166,7 @@ def drawn_here(control: Control) -> bool:
     return not (control.hidden or isinstance(control, Mask) or control.name == "model")
 
 
-# --- Events --------------------------------------------------------------------------------------
-
-
-def wire(
-    tab: Tab, blocks: gr.Blocks, engine: EngineFace, catalog: Catalog, settings: Settings
-) -> None:
-    """Connects a tab's components. Every value travels as the browser has it (no preprocessing)."""
-    task, form = tab.task, tab.form
-    outputs = [tab.stage, tab.problem]
-    links: set[str] = blocks.upload_file_set
-
-    async def run(*raw: Any) -> AsyncIterator[Any]:
-        try:
-            request = await to_thread.run_sync(
-                lambda: complete(task.name, form.values(raw), catalog, settings)
-            )
-            job = await to_thread.run_sync(engine.submit, request)
-        except EaselError as error:
-            gr.Warning(html.escape(str(error)), title="Not started")
-            yield gr.skip(), refusal(task, error)
-            return
-        async for shown in follow(job):
-            yield shown
-
-    async def attach(job: Any) -> AsyncIterator[Any]:
-        """Shows this browser tab's last job again after a reload, if the engine still knows it."""
-        try:
-            engine.status(job)
-        except RequestError:
-            yield gr.skip(), gr.skip()
-            return
-        async for shown in follow(job):
-            yield shown
-
-    async def follow(job: str) -> AsyncIterator[Any]:
-        published: dict[str, Mapping[str, Any]] = {}
-        preview, seen_at = "", 0.0
-        async for status in changes(engine, job, STATUS_S):
-            await to_thread.run_sync(publish_new, status.pictures, published, links)
-            due = settings.previews and time.monotonic() - seen_at > PREVIEW_S
-            if due and status.state == "running" and status.step:
-                seen_at = time.monotonic()
-                preview = await to_thread.run_sync(draw_preview, job) or preview
-            failed = status.state == "failed"
-            if failed:
-                gr.Warning(html.escape(status.error or "The job failed"), title="Failed")
-            sentence = {"message": status.error or "" if failed else "", "control": ""}
-            yield job_value(status, "" if status.ended else preview, published), sentence
-
-    def draw_preview(job: str) -> str:
-        picture = engine.preview(job)
-        return "" if picture is None else data_url(picture)
-
-    def stop(job: Any) -> None:
-        try:
-            engine.cancel(job)
-        except RequestError as error:  # it ended long ago
-            gr.Info(html.escape(str(error)))
-
-    raw = {**PRIVATE, "preprocess": False}
-    tab.generate.click(run, form.inputs(), outputs, **raw)
-    tab.cancel.click(stop, [tab.stage], None, js="(stage) => [stage.job]", **raw)
-    remembered = f"() => [window.Easel ? Easel.recall('job-{task.name}', '') : '']"
-    blocks.load(attach, [tab.stage], outputs, js=remembered, **raw)
-
-    def take_prompt(event: gr.EventData) -> str:
-        return str(event.prompt)
-
-    def take_seed(event: gr.EventData) -> int:
-        return int(event.seed)
-
-    if "prompt" in form.components:
-        chosen = tab.stage.example(take_prompt, None, form.components["prompt"], **PRIVATE)
-        chosen.then(run, form.inputs(), outputs, **raw)
-    if "seed" in form.components:
-        seed = form.components["seed"]
-        tab.stage.keep(take_seed, None, seed, **PRIVATE)
-        tab.stage.again(take_seed, None, seed, **PRIVATE).then(run, form.inputs(), outputs, **raw)
-
-    if {"image", "width", "height"} <= form.components.keys():
-
-        def size(given: Any, model: Any) -> tuple[Any, Any]:
-            shown = known_defaults(task, card_of(model, catalog), catalog, settings)
-            return fit(given, shown["width"], shown["height"]) or (gr.skip(), gr.skip())
-
-        sides = [form.components["width"], form.components["height"]]
-        picture = form.components["image"]
-        model = form.components.get("model", picture)
-        picture.pick(size, [picture, model], sides, **raw)
-
-
-def refusal(task: Task, error: EaselError) -> dict[str, str]:
-    """What the line under the buttons says, and which control it marks."""
-    control = ""
-    if isinstance(error, RequestError) and error.field:
-        control = f"{task.name}-{error.field}"
-        for mask in task.flat_controls():
-            if isinstance(mask, Mask) and mask.name == error.field:
-                control = f"{task.name}-{mask.over}"
-    return {"message": str(error), "control": control}
+# --- What it shows of a model and a picture -----------------------------------------------------
 
 
 def card_of(name: object, catalog: Catalog) -> ModelCard | None:

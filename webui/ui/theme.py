@@ -12,7 +12,7 @@ __all__ = ["MARK", "css", "head", "theme"]
 
 ASSETS = Path(__file__).parent / "assets"
 MARK = ASSETS / "mark.svg"
-SCRIPTS = ("page.js", "stage.js", "canvas.js", "groups.js", "extensions.js")
+SCRIPTS = ("page.js", "stage.js", "canvas.js", "groups.js", "extensions.js", "queue.js")
 
 SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 SYSTEM_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Consolas", "monospace")

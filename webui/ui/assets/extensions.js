@@ -6,7 +6,7 @@ window.Easel = window.Easel || {};
 Easel.REFRESH_MS = 3000;
 
 // Calls `ask` every few seconds while `seen()`, unless the server is away: Gradio would say so each time.
-Easel.every = function (element, seen, ask) {
+Easel.every = function (element, seen, ask, every_ms = Easel.REFRESH_MS) {
   const timer = setInterval(async () => {
     if (!element.isConnected) { clearInterval(timer); return; }
     if (document.hidden || !seen()) return;
@@ -14,7 +14,7 @@ Easel.every = function (element, seen, ask) {
       const there = await fetch("robots.txt", { cache: "no-store" });
       if (there.status < 500) ask();
     } catch { /* the next time, then */ }
-  }, Easel.REFRESH_MS);
+  }, every_ms);
 };
 
 Easel.note = function (element, trigger, props, watch) {

@@ -8,9 +8,11 @@ Easel.stage = function (element, trigger, props, watch, about) {
   const bar = $(".stage-bar"), line = $(".stage-line"), spoken = $("[aria-live]");
   const strip = $(".stage-strip"), acts = $(".stage-acts"), details = $(".stage-details");
   const task = element.closest(".easel-task");
-  const key = "strip-" + about.task;
+  const key = "strip-" + about.task, nextKey = "next-" + about.task;
   let pictures = Easel.recall(key, []);
   let shown = null, state = "";
+  let next = Easel.recall(nextKey, []);  // jobs to show after this one
+  let passed = "";  // the job after whose end the next one was asked for
 
   const button = (label, act, title) => {
     const made = Easel.node("button", { type: "button", title: title || "" }, label);
@@ -77,27 +79,45 @@ Easel.stage = function (element, trigger, props, watch, about) {
       button(prompt, () => trigger("example", { prompt }), "Paint this")));
   }
 
+  function goOn() {
+    const [job, ...rest] = next;
+    next = rest;
+    Easel.remember(nextKey, next);
+    Easel.remember("job-" + about.task, job);
+    trigger("follow", { job });
+  }
+
+  function buttons(how) {  // how the job goes: "" when there is none to wait for
+    const before = document.activeElement;
+    if (how) task.dataset.running = how; else delete task.dataset.running;
+    if (!before?.closest(".easel-go") || !task.contains(before) || before.offsetParent) return;
+    const swaps = [".easel-resume", ".easel-pause", ".easel-generate", ".easel-cancel"].map((one) => task.querySelector(one));
+    swaps.find((one) => one.offsetParent)?.focus();
+  }
+
   function draw() {
     const value = props.value || {};
-    const running = ["queued", "running", "paused"].includes(value.state);
-    const before = document.activeElement;
-    if (running) task.dataset.running = "yes"; else delete task.dataset.running;
-    const swap = task.querySelector(running ? ".easel-cancel" : ".easel-generate");
-    if (before && before.matches(".easel-cancel, .easel-generate")) swap?.focus();
+    const going = ["queued", "running", "paused"].includes(value.state);
+    if (passed !== value.job) passed = "";
+    const between = !going && Boolean(value.job) && (next.length > 0 || Boolean(passed));
+    if (between && !passed) { passed = value.job; goOn(); }
+    const running = going || between;
+    buttons(going ? value.state : between ? "queued" : "");
 
     frame.dataset.state = value.state || "empty";
-    line.textContent = value.line || "";
+    line.textContent = (value.line || "") + (going && next.length ? ` · ${next.length} more added` : "");
     bar.hidden = !running;
     bar.setAttribute("aria-valuenow", Math.round(100 * (value.progress || 0)));
     bar.firstElementChild.style.width = 100 * (value.progress || 0) + "%";
-    bar.dataset.waiting = running && !value.progress ? "yes" : "";
-    if (value.job) Easel.remember("job-" + about.task, value.job);
+    bar.dataset.waiting = running && !value.progress && value.state !== "paused" ? "yes" : "";
+    if (value.job && !passed) Easel.remember("job-" + about.task, value.job);
     if (value.state !== state) {
       state = value.state;
-      spoken.textContent = state === "empty" ? "" : (running ? "Painting" : value.line || "");
+      const said = running && state !== "paused" ? "Painting" : value.line || "";
+      spoken.textContent = state === "empty" ? "" : said;
     }
     const fresh = add(value.pictures || [], value.prompt);
-    if (running) {
+    if (running && value.width) {
       place(value.width, value.height);
       acts.replaceChildren();
       details.hidden = true;
@@ -106,7 +126,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
       if (value.preview) { picture.src = value.preview; picture.alt = "Preview"; }
     } else if ((value.pictures || []).length) {
       if (fresh.length || !shown || state !== "empty") show(value.pictures[0]);
-    } else if (value.state === "cancelled" || value.state === "failed") {
+    } else if (["done", "cancelled", "failed"].includes(value.state)) {
       if (shown) show(shown); else { full.hidden = true; frame.dataset.state = "empty"; }
     }
     if (frame.dataset.state !== "empty" && !running && !shown) frame.dataset.state = "empty";
@@ -126,5 +146,26 @@ Easel.stage = function (element, trigger, props, watch, about) {
   empty();
   watch("suggested", empty);
   watch("value", draw);
+  watch("added", () => {  // by "Add another"
+    next = [...next, props.added];
+    Easel.remember(nextKey, next);
+    draw();
+  });
   draw();
+
+  Easel.stages[about.task] = (job) => {
+    next = [];  // whoever opens a job wants to see that one; the others are in the queue
+    Easel.remember(nextKey, next);
+    trigger("follow", { job });
+  };
+  const asked = Easel.asked[about.task];
+  if (asked) Easel.show(about.task, asked);
+};
+
+// Shows a job in a task's stage, as soon as that is drawn.
+Easel.stages = {};
+Easel.asked = {};
+Easel.show = function (task, job) {
+  delete Easel.asked[task];
+  if (Easel.stages[task]) Easel.stages[task](job); else Easel.asked[task] = job;
 };

@@ -1,0 +1,362 @@
+"""The Queue tab, and what the stage does with more than one job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.ui.conftest import opened
+from tests.ui.hands import choose, generate, line, number
+from tests.ui.painter import FlatPainter, catalog, serving, until
+from webui.engine.job import Job
+from webui.engine.queue import Queue
+from webui.errors import EaselError, RequestError
+from webui.types import GenerationRequest, JobStatus
+from webui.ui import Page
+from webui.ui.queue import Board, in_order, moved, summary
+from webui.ui.stage import job_value, publish_new
+from webui.ui.visitors import Visitors, login_or_address
+
+
+def request(prompt: str = "", task: str = "txt2img", **values: Any) -> GenerationRequest:
+    base = {"sampler_name": "Euler", "seed": 1, "steps": 4, "cfg_scale": 7.0}
+    size = {"width": 64, "height": 64}
+    return GenerationRequest(task=task, model="flat", prompt=prompt, **{**base, **size, **values})
+
+
+def status(job: str, state: Any = "queued", **values: Any) -> JobStatus:
+    return replace(JobStatus(job, state, 0, request(job)), **values)
+
+
+# --- Order ---------------------------------------------------------------------------------------
+
+
+def test_running_comes_first_then_paused_then_the_queue_as_it_starts() -> None:
+    jobs = [
+        status("old", "done"),
+        status("second", position=2),
+        status("runs", "running"),
+        status("new", "failed"),
+        status("held", "paused"),
+        status("first", position=1),
+    ]
+    going, ended = in_order(jobs)
+    assert [job.id for job in going] == ["runs", "held", "first", "second"]
+    assert [job.id for job in ended] == ["new", "old"]
+    assert summary(going) == "1 running, 1 paused, 2 waiting"
+
+
+def started(queue: Queue) -> list[JobStatus]:
+    """The waiting jobs of the engine's own queue, as faces see them."""
+    return [status(j.id, priority=j.priority) for j in queue.waiting()]
+
+
+@pytest.mark.parametrize("priorities", [(0, 0, 0, 0), (3, 0, 0, 0), (1, 1, 0, 0), (5, 4, 4, -2)])
+@pytest.mark.parametrize("owners", ["aaaa", "aabb", "abca"])
+def test_a_moved_job_starts_where_it_was_put(priorities: tuple[int, ...], owners: str) -> None:
+    """Every move, done to the engine's queue: it then starts its jobs in the order that was asked for."""
+    for index in range(4):
+        for to in range(4):
+            queue = Queue(16)
+            for name, priority, owner in zip("jklm", priorities, owners, strict=True):
+                queue.add(Job(name, request(), owner, priority))
+            before = started(queue)
+            wanted = [job.id for job in before]
+            job = wanted.pop(index)
+            wanted.insert(to, job)
+            for changed, priority in moved(before, job, to).items():
+                assert priority > queue[changed].priority
+                queue[changed].priority = priority
+            assert [job.id for job in started(queue)] == wanted
+
+
+def test_any_order_can_be_made_by_moving_up() -> None:
+    for wanted in permutations("jkl"):
+        queue = Queue(16)
+        for name in "jkl":
+            queue.add(Job(name, request(), name))
+        for place, job in enumerate(wanted):
+            for changed, priority in moved(started(queue), job, place).items():
+                queue[changed].priority = priority
+        assert tuple(job.id for job in queue.waiting()) == wanted
+
+
+# --- What may be done ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> FlatPainter:
+    """A painter without a page, that starts nothing."""
+    painter = FlatPainter(tmp_path)
+    painter.at_once = 0
+    return painter
+
+
+def test_what_a_job_can_no_longer_do_is_a_sentence(idle: FlatPainter) -> None:
+    board = Board(idle, catalog(), set())
+    first, second = idle.submit(request("a")), idle.submit(request("b"))
+
+    def refused(job: str, what: object) -> str:
+        with pytest.raises(RequestError) as error:
+            board.act(idle.status(job), what, idle.jobs(), "me")
+        return str(error.value)
+
+    assert refused(first, "up") == "'up' does not go with a job that is queued"  # it is the first
+    assert refused(second, "down").startswith("'down'")
+    assert refused(first, "resume").startswith("'resume'")
+    assert refused(first, ["x"]).startswith("['x']")
+    idle.cancel(second)
+    until(lambda: idle.status(second).ended, "it is cancelled")
+    assert refused(second, "pause") == "'pause' does not go with a job that is cancelled"
+
+
+def test_repeat_asks_the_engine_and_shows_its_refusal(idle: FlatPainter) -> None:
+    board = Board(idle, catalog(), set())
+    image = Image.new("RGB", (64, 64))
+    job = idle.submit(request("a", "img2img", image=image), "you")
+    board.act(idle.status(job), "repeat", idle.jobs(), "me")
+    again = idle.jobs()[-1]
+    assert (again.request.image, again.owner) == (image, "me")
+    idle.cancel(job)
+    until(lambda: idle.status(job).ended, "it is cancelled")
+    with pytest.raises(EaselError, match="its pictures are gone"):
+        board.act(idle.status(job), "repeat", idle.jobs(), "me")
+
+
+def test_only_what_has_changed_is_told(idle: FlatPainter) -> None:
+    board = Board(idle, catalog(), set())
+    idle.submit(request("a"), "x")
+    seen = board.told(idle.jobs(), "x")
+    assert seen is not None
+    assert board.told(idle.jobs(), "x", tuple(seen["marks"])) is None
+    job = idle.submit(request("b"), "y")
+    now = board.told(idle.jobs(), "x", tuple(seen["marks"]))
+    assert now is not None and now["ended"] is None
+    assert [row["whose"] for row in now["open"]] == ["you", "y"]  # told only where owners differ
+    idle.cancel(job)
+
+
+def test_a_picture_that_somebody_deleted_is_left_out(tmp_path: Path) -> None:
+    painter = FlatPainter(tmp_path, step_s=0)
+    job = painter.submit(request(batch_size=2))
+    until(lambda: painter.status(job).ended, "it is done")
+    board = Board(painter, catalog(), set())
+    painter.status(job).pictures[0].path.unlink()
+    (row,) = board.told(painter.jobs(), "")["ended"]  # type: ignore[index]
+    assert (len(row["pictures"]), row["number"]) == (1, 2)
+    published: dict[str, Any] = {}
+    publish_new(painter.status(job).pictures, published, set())
+    shown = job_value(painter.status(job), "", published)
+    assert len(shown["pictures"]) == 1 and shown["line"].endswith("; 1 no longer on disk")
+
+
+@pytest.mark.parametrize(
+    ("username", "sees"), [(None, ["a", "b"]), ("ann", ["a"]), ("bob", ["b"]), ("eve", [])]
+)
+def test_with_a_login_everybody_has_their_own_jobs(
+    username: str | None, sees: list[str], idle: FlatPainter
+) -> None:
+    jobs = {"a": idle.submit(request(), "ann"), "b": idle.submit(request(), "bob")}
+    who: Any = SimpleNamespace(username=username, client=SimpleNamespace(host="10.0.0.7"))
+    visitors = Visitors()
+    assert [name for name, job in jobs.items() if visitors.may_see(idle.status(job), who)] == sees
+    for name, job in jobs.items():
+        if name not in sees:
+            with pytest.raises(RequestError, match="is not known"):
+                visitors.status(idle, job, who)
+    assert login_or_address(who) == (username or "10.0.0.7")
+    with pytest.raises(RequestError, match="is not known"):
+        visitors.status(idle, ["no", "id"], who)
+
+
+# --- In the browser -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[tuple[FlatPainter, Page]]:
+    """A page of its own: one job at a time, held after its first step."""
+    with serving(tmp_path) as (painter, page):
+        painter.at_once = 1
+        painter.hold.clear()
+        yield painter, page
+        painter.hold.set()
+
+
+def rows(tab: Any) -> list[list[str]]:
+    """[state, prompt] of every row, as they stand."""
+    found: list[list[str]] = tab.locator(".job").evaluate_all(
+        "(all) => all.map((one) => [one.dataset.state, one.querySelector('.job-prompt').textContent])"
+    )
+    return found
+
+
+def press(tab: Any, prompt: str, name: str) -> None:
+    tab.locator(".job", has_text=prompt).locator(f".job-{name}").click()
+
+
+@pytest.mark.browser
+def test_the_queue_does_what_its_buttons_say(window: Any, busy: tuple[FlatPainter, Page]) -> None:
+    painter, page = busy
+    evil = "<img src=x onerror=alert(1)>"
+    jobs = {name: painter.submit(request(name)) for name in ("alpha", "beta", "gamma", evil)}
+    with opened(window, page) as tab:
+        tab.get_by_role("tab", name="Queue").click()
+        first = tab.locator(".job", has_text="alpha")
+        first.locator(".job-line", has_text="Step 1 of 4, 1.0 s left").wait_for()
+        assert first.get_by_role("progressbar").get_attribute("aria-valuenow") == "25"
+        first.locator("img[alt=Preview][src^='data:image/jpeg']").wait_for()
+        assert rows(tab) == [
+            ["running", "alpha"], ["queued", "beta"], ["queued", "gamma"], ["queued", evil]
+        ]  # fmt: skip
+        assert tab.locator(".queue-sum").text_content() == "1 running, 3 waiting"
+
+        press(tab, "onerror", "first")
+        press(tab, "gamma", "up")
+        until(
+            lambda: [r[1] for r in rows(tab)] == ["alpha", evil, "gamma", "beta"], "the asked order"
+        )
+        assert [job.id for job in in_order(painter.jobs())[0]][1:3] == [jobs[evil], jobs["gamma"]]
+        press(tab, "onerror", "cancel")
+        tab.locator(".queue-ended .job[data-state=cancelled]", has_text="onerror").wait_for()
+        assert not tab.locator(".job-prompt img").count()
+
+        press(tab, "alpha", "pause")
+        tab.locator(".job[data-state=paused]", has_text="Paused at step 1 of 4").wait_for()
+        held = tab.locator(".job-resume:focus")  # the focus went along
+        painter.hold.set()
+        held.press("Enter")
+        tab.locator(".queue-ended .job[data-state=done]", has_text="alpha").wait_for()
+        tab.locator(".queue-ended .job", has_text="alpha").locator("img").wait_for()
+        press(tab, "alpha", "repeat")
+        until(lambda: len(painter.submitted) == 5, "it is asked for once more")
+        assert painter.submitted[4] == painter.submitted[0]
+
+
+@pytest.mark.browser
+def test_another_browser_sees_a_job_and_opens_it(
+    browser: Any, busy: tuple[FlatPainter, Page]
+) -> None:
+    painter, page = busy
+    image, mask = Image.new("RGB", (64, 64)), Image.new("L", (64, 64))
+    job = painter.submit(request("far", "inpaint", image=image, mask=mask))
+    later = painter.submit(request("near", "inpaint", image=image, mask=mask))
+    other = browser.new_context(viewport={"width": 1280, "height": 800})
+    with opened(other, page) as tab:  # where nobody has opened the task's tab yet
+        tab.get_by_role("tab", name="Queue").click()
+        tab.locator(".job", has_text="far").locator(".job-open").click()
+        line(tab, "Step 1 of 4").wait_for()
+        tab.locator("#inpaint-stage .stage-picture[src^='data:image/jpeg']").wait_for()
+        tab.get_by_role("tab", name="Queue").click()
+        tab.locator(".job", has_text="near").locator(".job-open").click()
+        line(tab, "Position 1 in the queue").wait_for()  # now the stage follows this one alone
+        tab.locator(".easel-pause:visible").click()
+        line(tab, "Paused").wait_for()
+        assert painter.status(later).state == "paused"
+        painter.hold.set()
+        until(lambda: painter.status(job).ended, "the other goes on")
+        tab.locator(".easel-resume:visible").click()
+        line(tab, "1 picture in").wait_for()
+        assert tab.locator(".stage-strip:visible button").count() == 1
+    other.close()
+
+
+@pytest.mark.browser
+def test_added_jobs_are_shown_one_after_the_other(
+    window: Any, busy: tuple[FlatPainter, Page]
+) -> None:
+    painter, page = busy
+    with opened(window, page) as tab:
+        number(tab, "txt2img-seed", 7)
+        generate(tab)
+        line(tab, "Step 1 of 4").wait_for()
+        number(tab, "txt2img-seed", 8)
+        tab.locator(".easel-add:visible").click()
+        line(tab, "1 more added").wait_for()
+        number(tab, "txt2img-seed", 9)
+        tab.locator(".easel-add:visible").click()
+        line(tab, "Step 1 of 4, 1.0 s left · 2 more added").wait_for()
+        tab.reload()  # what is added is not forgotten
+        line(tab, "2 more added").wait_for()
+        first, second, third = (job.id for job in painter.jobs())
+        tab.locator(".easel-cancel:visible").click()
+        line(tab, "1 more added").wait_for()
+        assert painter.status(first).state == "cancelled"
+        assert not painter.status(second).ended
+        painter.hold.set()
+        line(tab, "1 picture in").wait_for()
+        tab.locator(".easel-generate:visible").wait_for()
+        until(lambda: painter.status(third).ended, "the last one is done")
+        tab.locator(".stage-details:visible summary", has_text="seed 9").wait_for()
+        assert tab.locator(".stage-strip:visible button").count() == 2
+
+
+@pytest.mark.browser
+def test_the_tab_fits_and_names_everything(window: Any, busy: tuple[FlatPainter, Page]) -> None:
+    painter, page = busy
+    painter.submit(request("long" * 100))
+    painter.submit(request("word " * 90), "somebody" * 9)
+    painter.submit(request("please fail"))
+    with opened(window, page) as tab:
+        tab.get_by_role("tab", name="Queue").click()
+        tab.locator(
+            ".job[data-state=failed] .job-error", has_text="the paint <b>dried</b> up"
+        ).wait_for()
+        for width in (390, 1280, 1920):
+            tab.set_viewport_size({"width": width, "height": 800})
+            tab.wait_for_timeout(100)
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        names = tab.locator(".job button:visible").evaluate_all(
+            "(all) => all.map((one) => one.ariaLabel)"
+        )
+        assert all(names) and len(names) > 10
+        asked: list[str] = []
+        tab.on("request", lambda r: asked.append(r.url) if "queue/join" in r.url else None)
+        tab.wait_for_timeout(1300)
+        assert asked  # it looks again while it is open
+        choose(tab, "Text to image")
+        tab.wait_for_timeout(200)
+        asked.clear()
+        tab.wait_for_timeout(1300)
+        assert not asked  # and not while it is not
+
+
+# --- By HTTP ----------------------------------------------------------------------------------------
+
+
+def sent(url: str, event: str, **values: Any) -> str:
+    """Posts an event of the page; gives what the stream of events says."""
+    with httpx.Client(base_url=url, timeout=30) as http:
+        functions = http.get("/config").json()["dependencies"]
+        (index,) = [f["id"] for f in functions if any(e == event for _, e in f["targets"])]
+        call = {"data": [], "fn_index": index, "session_hash": "s", "event_data": values}
+        http.post("/gradio_api/queue/join", json=call)
+        return http.get("/gradio_api/queue/data", params={"session_hash": "s"}).text
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"job": "nobody", "act": "cancel"}, "job &#x27;nobody&#x27; is not known"),
+        ({"job": {"a": 1}, "act": "cancel"}, "is not known"),
+        ({}, "job None is not known"),
+    ],
+)
+def test_an_unknown_job_is_a_sentence(page: Page, values: Any, sentence: str) -> None:
+    said = sent(page.url, "act", **values)
+    assert sentence in said and '"success":true' in said
+    assert sentence in sent(page.url, "visit", **values)
+
+
+def test_a_wrong_action_is_a_sentence(page: Page, painter: FlatPainter) -> None:
+    job = painter.submit(request("a"))
+    until(lambda: painter.status(job).ended, "it is done")
+    said = sent(page.url, "act", job=job, act="<b>")
+    assert "&#x27;&lt;b&gt;&#x27; does not go with a job that is done" in said

@@ -1,0 +1,153 @@
+// The Queue tab (webui/ui/queue.py). Asks anew every second while it can be seen. A job keeps its row, and a row its
+// buttons, so that focus and pointer stay where they are. Everything that somebody wrote is set as text.
+"use strict";
+window.Easel = window.Easel || {};
+
+Easel.QUEUE_MS = 1000;
+
+Easel.queue = function (element, trigger, props, watch) {
+  const $ = (selector) => element.querySelector(selector);
+  const lists = { open: $(".queue-open"), ended: $(".queue-ended") };
+  const spoken = $("[aria-live]");
+  const acts = [["open", "Open", "Opened"], ["pause", "Pause", "Paused"], ["resume", "Resume", "Resumed"],
+    ["cancel", "Cancel", "Cancelled"], ["repeat", "Repeat", "Added once more"], ["up", "↑", "Moved up"],
+    ["down", "↓", "Moved down"], ["first", "First", "Moved to the front"]];
+  const titles = { up: "Start earlier", down: "Start later", first: "Start next", repeat: "The same once more",
+    open: "Show it in its tab" };
+  let rows = new Map();
+  let marks = [null, null];
+  let late = 0;  // the server's clock less ours, in seconds
+
+  function press(one, act, said) {
+    if (act === "open") {
+      if (one.acts.includes("open")) Easel.show(one.task, one.id);
+      trigger("visit", { job: one.id });
+      return;
+    }
+    trigger("act", { job: one.id, act });
+    if (one.acts.includes(act)) spoken.textContent = said;
+  }
+
+  function made(id) {
+    const root = Easel.node("article", { class: "job", role: "listitem", "data-job": id });
+    const row = { root, one: null, urls: "", buttons: {} };
+    const put = (name, tag, into = root) => {
+      row[name] = Easel.node(tag, { class: "job-" + name });
+      into.append(row[name]);
+      return row[name];
+    };
+    put("look", "div");
+    const body = put("body", "div");
+    const head = put("head", "header", body);
+    put("label", "span", head);
+    put("prompt", "h4", head);
+    const bar = put("bar", "div", body);
+    bar.className = "stage-bar job-bar";
+    for (const [name, value] of Object.entries({ role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0,
+      "aria-valuemax": 100 })) bar.setAttribute(name, value);
+    bar.append(Easel.node("i"));
+    put("line", "p", body);
+    put("error", "p", body);
+    put("facts", "p", body);
+    const keys = put("acts", "div");
+    for (const [act, label, said] of acts) {
+      const button = Easel.node("button", { type: "button", class: "job-" + act }, label);
+      if (titles[act]) button.title = titles[act];
+      button.addEventListener("click", () => press(row.one, act, said));
+      row.buttons[act] = button;
+      keys.append(button);
+    }
+    return row;
+  }
+
+  const text = (node, words) => { if (node.textContent !== words) node.textContent = words; };
+
+  function look(row, one) {  // a preview, else its pictures
+    const urls = one.preview ? [one.preview] : one.pictures;
+    if (urls.join() === row.urls) return;
+    row.urls = urls.join();
+    const before = row.look.querySelector("img[alt=Preview]");
+    if (before && one.preview) { before.src = one.preview; return; }  // a new element would flicker
+    row.look.replaceChildren(...urls.map((url) => {
+      const image = Easel.node("img", { src: url, alt: one.preview ? "Preview" : "", loading: one.preview ? "eager" : "lazy" });
+      image.addEventListener("error", () => image.remove());
+      return image;
+    }));
+    if (!one.preview && one.number > urls.length && urls.length) {
+      row.look.append(Easel.node("span", {}, "+" + (one.number - urls.length)));
+    }
+    row.look.dataset.many = urls.length > 1 ? "yes" : "";
+  }
+
+  function update(row, one) {
+    row.one = one;
+    row.root.dataset.state = one.state;
+    text(row.label, one.label);
+    text(row.prompt, one.prompt || "No prompt");
+    row.prompt.title = one.prompt;
+    row.bar.hidden = !["running", "paused"].includes(one.state);
+    row.bar.setAttribute("aria-valuenow", Math.round(100 * one.progress));
+    row.bar.firstElementChild.style.width = 100 * one.progress + "%";
+    text(row.line, one.line);
+    text(row.error, one.error);
+    look(row, one);
+    for (const [act, button] of Object.entries(row.buttons)) {
+      const can = one.acts.includes(act);
+      const stays = (["up", "down", "first"].includes(act) && one.state === "queued") || act === "repeat";
+      button.hidden = !can && !stays;
+      button.setAttribute("aria-disabled", !can);
+      button.setAttribute("aria-label", `${titles[act] || button.textContent}: ${one.prompt || "no prompt"}`.slice(0, 120));
+    }
+    age(row);
+  }
+
+  function age(row) {
+    const { one } = row;
+    const seconds = Math.max(0, Date.now() / 1000 + late - one.created);
+    const words = seconds < 5 ? "just now" : seconds < 90 ? `${Math.round(seconds)} s ago`
+      : seconds < 5400 ? `${Math.round(seconds / 60)} min ago` : seconds < 129600 ? `${Math.round(seconds / 3600)} h ago`
+      : `${Math.round(seconds / 86400)} days ago`;
+    text(row.facts, [...one.facts, one.created ? words : "", one.whose].filter(Boolean).join(" · "));
+    row.facts.title = one.created ? new Date(one.created * 1000).toLocaleString() : "";
+  }
+
+  function draw() {
+    const value = props.value || {};
+    if (!value.marks) return;
+    const held = document.activeElement;
+    marks = value.marks;
+    late = value.now - Date.now() / 1000;
+    text($(".queue-sum"), value.sum);
+    text($(".queue-more"), value.more);
+    $(".queue-more").hidden = !value.more;
+    for (const [name, list] of Object.entries(lists)) {
+      if (!value[name]) continue;  // as it was
+      const now = value[name].map((one) => {
+        const row = rows.get(one.id) || made(one.id);
+        rows.set(one.id, row);
+        update(row, one);
+        return row.root;
+      });
+      now.forEach((root, place) => { if (list.children[place] !== root) list.insertBefore(root, list.children[place] || null); });
+      while (list.children.length > now.length) list.lastChild.remove();
+    }
+    rows = new Map([...rows].filter(([, row]) => row.root.isConnected));
+    $(".queue-past").hidden = !lists.ended.children.length;
+    if (element.contains(held)) keep(held);
+  }
+
+  function keep(held) {  // the keyboard's place, where a row has moved or its button is gone
+    if (held === document.activeElement && held.offsetParent) return;
+    const fellow = { "job-pause": ".job-resume", "job-resume": ".job-pause" }[held.className];
+    const row = held.closest(".job");
+    [held, fellow && row.querySelector(fellow), row?.querySelector("button:not([hidden])")]
+      .find((one) => one && one.isConnected && one.offsetParent)?.focus();
+  }
+
+  const ask = () => trigger("refresh", { open: marks[0], ended: marks[1] });
+  watch("value", draw);
+  draw();
+  const seen = () => element.offsetParent !== null;
+  new IntersectionObserver(([entry]) => { if (entry.isIntersecting) ask(); }).observe(element);
+  Easel.every(element, seen, () => { ask(); rows.forEach(age); }, Easel.QUEUE_MS);
+};

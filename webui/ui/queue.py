@@ -1,0 +1,282 @@
+"""The Queue tab: every job that is known, what may be done with it, and the doing.
+
+Drawn by assets/queue.js, which asks anew every second while the tab can be seen. What changes a job is decided
+by the engine; here it is put into words and checked, for every handler of the page is an HTTP endpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from webui.errors import EaselError, RequestError
+from webui.registry import Catalog
+from webui.types import EngineFace, JobStatus
+from webui.ui.files import data_url, publish
+from webui.ui.stage import status_line
+from webui.ui.tab import PRIVATE
+from webui.ui.visitors import Visitors
+
+__all__ = ["Board", "draw_queue", "in_order", "moved", "wire_queue"]
+
+TAB = "easel-queue"  # no task's name
+ENDED, QUEUED = 50, 200  # rows at most
+PREVIEWS, PREVIEW_SIDE = 4, 128  # jobs with a live preview, and its longer side in pixels
+THUMBNAILS = 4  # pictures of a row
+PROMPT = 300  # characters of a row
+LIST = """<div class="queue-head"><h2>Queue</h2><p class="queue-sum"></p></div>
+<p class="easel-unseen" aria-live="polite"></p>
+<div class="queue-open" role="list" aria-label="Jobs that have not ended"></div>
+<p class="queue-more" hidden></p>
+<h3 class="queue-past" hidden>Ended</h3>
+<div class="queue-ended" role="list" aria-label="Jobs that have ended"></div>"""
+LABELS = {
+    "queued": "Waiting",
+    "running": "Running",
+    "paused": "Paused",
+    "done": "Done",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+}
+
+
+# --- Drawing -------------------------------------------------------------------------------------
+
+
+def draw_queue() -> Any:
+    """The tab; its component's events: refresh, act, visit."""
+    with gr.Tab("Queue", id=TAB):
+        return gr.HTML(
+            {},
+            html_template=LIST,
+            js_on_load="Easel.queue(element, trigger, props, watch) // 'refresh' 'act' 'visit'",
+            elem_id="queue-list",
+            elem_classes="easel-queue",
+            apply_default_css=False,
+        )
+
+
+def wire_queue(
+    listed: Any,
+    bar: Any,
+    blocks: gr.Blocks,
+    engine: EngineFace,
+    catalog: Catalog,
+    visitors: Visitors,
+) -> None:
+    """Connects the tab. Nothing is sent to the browser where nothing has changed."""
+    board = Board(engine, catalog, blocks.upload_file_set)
+
+    def jobs(request: gr.Request) -> list[JobStatus]:
+        return [status for status in engine.jobs() if visitors.may_see(status, request)]
+
+    def look(request: gr.Request, event: gr.EventData) -> Any:
+        known = (getattr(event, "open", None), getattr(event, "ended", None))
+        return board.told(jobs(request), visitors.owner_of(request), known) or gr.skip()
+
+    def act(request: gr.Request, event: gr.EventData) -> Any:
+        job, what = getattr(event, "job", None), getattr(event, "act", None)
+        try:
+            status = visitors.status(engine, job, request)
+            board.act(status, what, jobs(request), visitors.owner_of(request))
+        except EaselError as error:
+            gr.Warning(html.escape(str(error)), title="Not done")
+        return board.told(jobs(request), visitors.owner_of(request))
+
+    def visit(request: gr.Request, event: gr.EventData) -> Any:
+        try:
+            status = visitors.status(engine, getattr(event, "job", None), request)
+            if status.request.task not in catalog.tasks:
+                raise RequestError(f"task {status.request.task!r} is not here any more")
+        except EaselError as error:
+            gr.Warning(html.escape(str(error)), title="Not opened")
+            return gr.skip()
+        return gr.Tabs(selected=status.request.task)
+
+    listed.refresh(look, None, listed, **PRIVATE)
+    listed.act(act, None, listed, trigger_mode="multiple", **PRIVATE)
+    listed.visit(visit, None, bar, **PRIVATE)
+
+
+# --- Order ---------------------------------------------------------------------------------------
+
+
+def in_order(jobs: Sequence[JobStatus]) -> tuple[list[JobStatus], list[JobStatus]]:
+    """Those that have not ended: running, paused, then queued as they will start; and those that have, the
+    newest first."""
+    ranks = {"running": 0, "paused": 1, "queued": 2}
+    going = [job for job in jobs if not job.ended]
+    going.sort(key=lambda job: (ranks[job.state], job.position))
+    return going, [job for job in reversed(jobs) if job.ended]
+
+
+def moved(queued: Sequence[JobStatus], job: str, to: int) -> dict[str, int]:
+    """The priorities by which `job` starts at place `to` (from 0) of `queued`, and all others as they do now.
+
+    Only those that must change are given; none is ever lowered, so that what comes in later stays behind.
+    """
+    places = {status.id: place for place, status in enumerate(queued)}
+    wanted = [status for status in queued if status.id != job]
+    wanted.insert(to, queued[places[job]])
+    changes: dict[str, int] = {}
+    behind: JobStatus | None = None
+    least = 0  # the priority of the one behind
+    for status in reversed(wanted):
+        priority = status.priority
+        if behind is not None:
+            untouched = behind.id not in changes and places[status.id] < places[behind.id]
+            if priority < least or (priority == least and not untouched):
+                priority = changes[status.id] = least + 1
+        behind, least = status, priority
+    return changes
+
+
+# --- What it tells -------------------------------------------------------------------------------
+
+
+class Board:
+    """What the tab shows of jobs. Keeps links to pictures and the last previews between two looks.
+
+    `links` is the set of files that Gradio deletes when they are old.
+    """
+
+    def __init__(self, engine: EngineFace, catalog: Catalog, links: set[str]) -> None:
+        self._engine = engine
+        self._catalog = catalog
+        self._links = links
+        self._published: dict[str, Mapping[str, Any]] = {}
+        self._previews: dict[str, tuple[int, str]] = {}
+
+    def act(self, status: JobStatus, what: object, jobs: Sequence[JobStatus], owner: str) -> None:
+        """Does what a button says; what cannot be done is a `RequestError`."""
+        queued = [job for job in in_order(jobs)[0] if job.state == "queued"]
+        if what not in self._acts(status, queued):
+            raise RequestError(f"{what!r} does not go with a job that is {status.state}")
+        match what:
+            case "pause":
+                self._engine.pause(status.id)
+            case "resume":
+                self._engine.resume(status.id)
+            case "cancel":
+                self._engine.cancel(status.id)
+            case "repeat":
+                self._engine.repeat(status.id, owner)
+            case "up" | "down" | "first":
+                place = [job.id for job in queued].index(status.id)
+                to = {"up": place - 1, "down": place + 1, "first": 0}[str(what)]
+                for job, priority in moved(queued, status.id, to).items():
+                    self._engine.prioritise(job, priority)
+
+    def told(
+        self, jobs: Sequence[JobStatus], owner: str, known: tuple[Any, Any] = (None, None)
+    ) -> dict[str, Any] | None:
+        """The tab's content for `owner`. `known` are the marks of what the browser has of the two lists:
+        one that is still so is None; None where both are."""
+        going, ended = in_order(jobs)
+        queued = [job for job in going if job.state == "queued"]
+        fits = len(going) - len(queued) + QUEUED
+        several = len({job.owner for job in jobs}) > 1
+        running = [job.id for job in going if job.state == "running"][:PREVIEWS]
+        self._previews = {job: kept for job, kept in self._previews.items() if job in running}
+
+        def row(job: JobStatus) -> dict[str, Any]:
+            preview = self._preview(job) if job.id in running else ""
+            whose = ("you" if job.owner == owner else job.owner) if several else ""
+            return {**self._row(job, queued), "preview": preview, "whose": whose}
+
+        lists = ([row(job) for job in going[:fits]], [row(job) for job in ended[:ENDED]])
+        marks = [mark(rows) for rows in lists]
+        if tuple(marks) == known:
+            return None
+        new = [
+            None if one == old else rows for rows, one, old in zip(lists, marks, known, strict=True)
+        ]
+        return {
+            "sum": summary(going),
+            "more": f"{len(going) - fits} more are waiting" if len(going) > fits else "",
+            "now": round(time.time(), 3),
+            "marks": marks,
+            "open": new[0],
+            "ended": new[1],
+        }
+
+    def _row(self, job: JobStatus, queued: Sequence[JobStatus]) -> dict[str, Any]:
+        request = job.request
+        task = self._catalog.tasks.get(request.task)
+        facts = [task.label if task else request.task, request.model]
+        facts += [f"{request.width} × {request.height}", f"{request.steps} steps"]
+        if request.batch_size > 1:
+            facts.append(f"{request.batch_size} pictures")
+        line = "" if job.state == "failed" else status_line(job)
+        return {
+            "id": job.id,
+            "task": request.task,
+            "state": job.state,
+            "label": LABELS[job.state],
+            "prompt": " ".join(request.prompt[: PROMPT * 2].split())[:PROMPT],
+            "facts": facts,
+            "line": "" if line == LABELS[job.state] else line,
+            "error": job.error or "" if job.state == "failed" else "",
+            "progress": round(job.progress, 3),
+            "created": job.created_s,
+            "pictures": self._thumbnails(job),
+            "number": len(job.pictures),
+            "acts": self._acts(job, queued),
+        }
+
+    def _acts(self, job: JobStatus, queued: Sequence[JobStatus]) -> list[str]:
+        """What may be done with a job now."""
+        acts = []
+        if not job.ended:
+            acts += ["resume" if job.state == "paused" else "pause", "cancel"]
+        if job.state == "queued":
+            place = [other.id for other in queued].index(job.id)
+            acts += ["up", "first"] if place else []
+            acts += ["down"] if place < len(queued) - 1 else []
+        known = job.request.task in self._catalog.tasks
+        return acts + (["repeat", "open"] if known else [])
+
+    def _thumbnails(self, job: JobStatus) -> list[str]:
+        """Addresses of its first pictures, as far as they are still on disk."""
+        found = []
+        for picture in job.pictures[:THUMBNAILS]:
+            path = str(picture.path)
+            kept = self._published.get(path)
+            if kept is None or not os.path.exists(kept["path"]):  # Gradio deletes old links
+                with suppress(FileNotFoundError):  # somebody has deleted the picture
+                    kept = self._published[path] = publish(picture.path, self._links)
+            if kept is not None:
+                found.append(str(kept["url"]))
+        return found
+
+    def _preview(self, job: JobStatus) -> str:
+        version, shown = self._previews.get(job.id, (-1, ""))
+        if version != job.version and job.step:
+            picture = self._engine.preview(job.id)
+            if picture is not None:
+                small = picture.copy()
+                small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BILINEAR)
+                shown = data_url(small)
+            self._previews[job.id] = (job.version, shown)
+        return shown
+
+
+def summary(going: Sequence[JobStatus]) -> str:
+    """How many jobs run, wait and are paused, in words."""
+    words = (("running", "running"), ("paused", "paused"), ("queued", "waiting"))
+    counts = [(sum(job.state == state for job in going), word) for state, word in words]
+    return ", ".join(f"{count} {word}" for count, word in counts if count) or "Nothing is running"
+
+
+def mark(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Equal for equal rows."""
+    return hashlib.blake2b(json.dumps(rows).encode("utf-8"), digest_size=12).hexdigest()
