@@ -74,7 +74,10 @@ def test_help_is_of_the_command():
         (["--models-dir", "/nowhere/at/all"], "--models-dir /nowhere/at/all: no such folder"),
         (["--extensions-dir", "/nowhere"], "--extensions-dir /nowhere: no such folder"),
         (["--share"], "later version"),
-        (["--auth", "me:secret"], "later version"),
+        (["--auth", "secret"], "--auth, login 1: give USER:PASS"),
+        (["--auth", "me:secret,:secret"], "--auth, login 2"),
+        (["--auth", "me:secret", "--auth", "you:"], "--auth, login 2"),
+        (["--auth", "me:secret", "--auth", "me:other"], "me is there twice"),
     ],
 )
 def test_what_cannot_be_meant_is_one_sentence(argv, sentence):
@@ -98,3 +101,10 @@ def test_a_command_that_is_not_known_here_may_be_a_task():
     line = read(["--safe-mode", "morph", "a cat", "--steps", "3"])
     assert (line.command, line.rest) == ("morph", ("a cat", "--steps", "3"))
     assert read(["ext", "list", "--json"]).rest == ("list", "--json")
+
+
+def test_logins_come_one_by_one_or_with_commas():
+    line = read(["jobs", "list", "--auth", "ann:secret,bob:a:b", "--auth", "zoë: é "])
+    assert line.logins == (("ann", "secret"), ("bob", "a:b"), ("zoë", " é "))
+    assert (line.command, line.rest) == ("jobs", ("list",)) and read([]).logins == ()
+    assert "secret" not in repr(line)

@@ -75,11 +75,13 @@ def compose(
     limits: Limits | None = None,
     store: JobStore | None = None,
     hung: Callable[[str], None] = lambda what: None,
+    saved: Callable[[SavedPicture, GenerationRequest], None] = lambda picture, request: None,
+    called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
 ) -> Composition:
     """Puts what extensions and we ourselves have registered together with the models of `settings`.
 
     `limits` are how long extensions may take. With a `store` jobs outlive the process. `hung` hears
-    of a call that the device does not answer.
+    of a call that the device does not answer, `saved` of each picture that is on disk, `called` of each UNet call.
     """
     models = partial(list_models, settings.models_dirs)
     extensions = load_extensions(settings, limits)
@@ -129,9 +131,11 @@ def compose(
             hang_s=settings.restart_on_hang or HANG_S,
         ),
         change=change,
+        saved=saved,
         keeper=store,
         version=code_version(extensions),
         hung=hung,
+        called=called,
     )
     return Composition(engine, catalog, settings, extensions, store)
 
@@ -206,18 +210,30 @@ def serve(line: CommandLine) -> int:
     if line.help:
         shared_parser().print_help()
         return 0
+    from webui import http
     from webui.ui import launch_page
 
     logging.getLogger("webui").setLevel(logging.INFO)  # the terminal of a server is its log
     store = open_store(line.settings)
     restarts = line.settings.restart_on_hang is not None
     hung = partial(start_anew, store) if restarts else lambda what: None
-    made = compose(line.settings, store=store, hung=hung)
+    key, metrics = http.secret_in(line.settings.data_dir / STORE), http.Metrics()
+    made = compose(
+        line.settings, store=store, hung=hung, saved=metrics.saved, called=metrics.called
+    )
+    jobs_face = http.face(made.engine, made.catalog, made.settings, metrics)
+    gate = partial(http.Gate, face=jobs_face, logins=line.logins, key=key)
     with stop_signals() as stop:
         try:
             made.extensions.start()  # so that their `startup` hooks come before any request
             page = launch_page(
-                made.engine, made.catalog, made.settings, made.extensions, quiet=True
+                made.engine,
+                made.catalog,
+                made.settings,
+                made.extensions,
+                quiet=True,
+                logins=line.logins,
+                gate=gate,
             )
             print(f"Easel is at {page.url}", flush=True)
             made.take_up()
@@ -306,6 +322,14 @@ def ext_parser() -> SentenceParser:
     return parser
 
 
+def jobs(line: CommandLine) -> int:
+    """What a running server works on, and changes to it."""
+    if line.help:
+        cli.jobs_parser().print_help()
+        return 0
+    return cli.jobs(line.rest, line.settings, line.logins)
+
+
 def doctor(line: CommandLine) -> int:
     if line.help:
         shared_parser().print_help()
@@ -327,6 +351,7 @@ def test(line: CommandLine) -> int:
 RUN: dict[str, Callable[[CommandLine], int]] = {
     "serve": serve,
     "generate": generate,
+    "jobs": jobs,
     "ext": ext,
     "doctor": doctor,
     "train": train,

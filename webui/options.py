@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "CommandLine", "SentenceParser", "read"]
 COMMANDS = {
     "serve": "the page and its API (when no command is given)",
     "generate": 'one request from here: generate "PROMPT"; its options: generate --help',
+    "jobs": "those of a running Easel: jobs [list | show ID | pause ID | resume ID | cancel ID]",
     "ext": "extensions: ext list [--json], or ext new NAME to begin one",
     "doctor": "what this machine has, what Easel will use of it, and why",
     "train": "trains the starter model; its options: train --help",
@@ -43,7 +44,8 @@ class CommandLine:
     """What was asked for. `command` is one of `COMMANDS` or, as far as is known here, a task's name; `rest`
     are its own arguments.
 
-    `help` asks for the help of `command`, or of Easel when it is "serve".
+    `help` asks for the help of `command`, or of Easel when it is "serve". `logins` are users with their
+    passwords: those whom the page lets in, or the one to show to a server.
     """
 
     command: str
@@ -51,6 +53,7 @@ class CommandLine:
     rest: tuple[str, ...] = ()
     browser: bool = True
     help: bool = False
+    logins: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def read(argv: Sequence[str]) -> CommandLine:
@@ -62,16 +65,31 @@ def read(argv: Sequence[str]) -> CommandLine:
     if command in ("serve", "doctor") and rest and not options.help:
         flag = rest[0].split("=")[0]
         raise RequestError(f"option {flag} is not known{nearest(flag, flags())}")
-    for flag in ("share", "auth"):
-        if getattr(options, flag):
-            raise RequestError(f"--{flag} is not there yet: it comes with a later version")
+    if options.share:
+        raise RequestError("--share is not there yet: it comes with a later version")
     return CommandLine(
         command=command,
         settings=settings_from(options),
         rest=tuple(rest),
         browser=not options.no_browser,
         help=options.help,
+        logins=logins_from(options.auth),
     )
+
+
+def logins_from(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Users and passwords out of USER:PASS words, several in one with commas between them."""
+    logins: dict[str, str] = {}
+    for number, word in enumerate(",".join(words).split(",") if words else (), 1):
+        user, _, password = word.partition(":")  # never told: it may be half a password
+        if not user.strip() or not password:
+            raise RequestError(
+                f"--auth, login {number}: give USER:PASS (no comma in either)", "auth"
+            )
+        if user.strip() in logins:
+            raise RequestError(f"--auth: {user.strip()} is there twice", "auth")
+        logins[user.strip()] = password
+    return tuple(logins.items())
 
 
 def settings_from(options: argparse.Namespace) -> Settings:
@@ -119,7 +137,13 @@ def shared_parser() -> SentenceParser:
     page.add_argument("--port", type=int, help="port (7860); 0 takes a free one")
     page.add_argument("--no-browser", action="store_true", help="open no browser")
     page.add_argument("--share", action="store_true", help="a public link (later)")
-    page.add_argument("--auth", metavar="USER:PASS", help="ask for a login (later)")
+    page.add_argument(
+        "--auth",
+        metavar="USER:PASS",
+        action="append",
+        default=[],
+        help="let in who has this login; several times for several, or with commas",
+    )
     places = parser.add_argument_group("places")
     places.add_argument("--data-dir", type=Path, metavar="DIR", help="what Easel writes (here)")
     places.add_argument(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -164,3 +165,13 @@ def test_a_picture_that_nobody_may_have_heard_of_is_told_again(store, tmp_path):
     store.changed("one", "done")
     ((name, index, saved, asked),) = store.unheard()
     assert (name, index, saved.seed, asked.prompt) == ("one", 1, 1, "one")
+
+
+def test_one_key_at_the_same_time_is_one_job(store):
+    """Six threads, one key: all are given one id."""
+    for round_ in range(20):
+        with ThreadPoolExecutor(6) as threads:
+            names = [f"{round_}-{n}" for n in range(6)]
+            ids = set(threads.map(lambda name: store.accept(job(name), f"key {round_}"), names))  # noqa: B023
+        assert len(ids) == 1
+    assert len(store.unfinished()) == 20

@@ -68,7 +68,8 @@ class Engine:
     (both on the saving thread). `change` is what becomes of a request when it is accepted. With a `keeper` jobs
     outlive the process: those that had not ended go on, each picture from where it stood, as long as `version`
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
-    call that takes longer than it may.
+    call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
+    the seconds that it took.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Engine:
         keeper: Keeper | None = None,
         version: str = "",
         hung: Callable[[str], None] = lambda what: None,
+        called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
     ) -> None:
         self.models = list_models
         self._parts = parts
@@ -91,8 +93,10 @@ class Engine:
         self._heard = saved
         self._version = version
         self._hung = hung
+        self._called = called
         self._ledger = Ledger(ROWS, keeper)
         self._runner: Runner | None = None
+        self._turns: Loop | None = None
         self._thread = threading.Thread(target=self._run, name="easel-engine", daemon=True)
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="easel-loader")
 
@@ -111,6 +115,9 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
         self._loader.shutdown(wait=False, cancel_futures=True)
+        ledger.saver.submit(lambda: None).result()  # what is being saved is on disk then
+        if self._turns is not None:
+            self._turns.settle()
         ledger.saver.shutdown(wait=True)
         rest = "it goes on at the next start" if ledger.keeper else "before this was finished"
         for job in ledger.jobs.open():
@@ -206,6 +213,7 @@ class Engine:
             log.exception("the engine could not start")
             self._give_up(f"The engine could not start: {sentence(error)}")
             return
+        self._turns = loop
         watch = threading.Thread(target=self._watch, args=(loop,), name="easel-watch", daemon=True)
         watch.start()
         try:
@@ -259,6 +267,7 @@ class Engine:
             runner,
             self._parts,
             self._save,
+            self._called,
             self._loader,
             rows=ROWS,
             alone=options.deterministic,

@@ -51,7 +51,8 @@ SPACE_S = 2.0  # how often a full disk is tried again
 class Loop:
     """Turns until the ledger says stop. `rows` is how many rows a UNet call may have.
 
-    `alone`: no two requests share a call. `save` puts a finished picture on disk, on the saving thread.
+    `alone`: no two requests share a call. `save` puts a finished picture on disk, on the saving thread; `called` hears
+    of each UNet call: the model's name, rows, seconds.
     `version` is that of the code that makes pictures, for logs of replies.
     """
 
@@ -61,6 +62,7 @@ class Loop:
         runner: Runner,
         parts: Parts,
         save: Callable[[Finished], SavedPicture],
+        called: Callable[[str, int, float], None],
         loader: ThreadPoolExecutor,
         rows: int,
         alone: bool,
@@ -71,6 +73,7 @@ class Loop:
         self._runner = runner
         self._parts = parts
         self._write = save
+        self._called = called
         self._loader = loader
         self._rows = rows
         self._alone = alone
@@ -87,6 +90,13 @@ class Loop:
             while batch := self._next_batch():
                 for run, reply in zip(batch, self._answers(batch), strict=True):
                     self._advance(run, reply)
+
+    def settle(self) -> None:
+        """After the last turn: notes what the saving thread has brought since."""
+        while self._arrived:
+            run, bring = self._arrived.popleft()
+            if run.made and not run.job.ended:
+                self._receive(run, bring)
 
     # --- a turn -----------------------------------------------------------------------------------
 
@@ -154,7 +164,10 @@ class Loop:
         rows = sum(map(row_count, calls))
         self.making = (f"{type(calls[0]).__name__}, {rows} rows", time.monotonic())
         try:
-            return self._runner.run(calls)
+            replies = self._runner.run(calls)
+            if isinstance(calls[0], Denoise):
+                self._called(calls[0].model.name, rows, time.monotonic() - self.making[1])
+            return replies
         except Exception as error:  # the boundary: what fails here is a job's, never the loop's
             if len(calls) == 1:
                 return [error]

@@ -57,11 +57,13 @@ class JobStore:
 
     def accept(self, job: KeptJob, key: str | None) -> str:
         with self._told():
-            if key is not None:
-                for row in self._database.rows("SELECT id FROM jobs WHERE key = ?", key):
-                    return str(row["id"])
             text = requests.dump(job.request, self._folder / "pictures")
             with self._database.changing() as connection:
+                known = connection.execute(
+                    "SELECT id FROM jobs WHERE key IS NOT NULL AND key = ?", (key,)
+                ).fetchone()
+                if known is not None:
+                    return str(known["id"])
                 connection.execute(
                     "INSERT INTO jobs (id, number, owner, key, request, state, priority, created_s) "
                     "SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ?, ? FROM jobs",
@@ -123,8 +125,10 @@ class JobStore:
         )
 
     def request(self, job_id: str) -> GenerationRequest:
-        (row,) = self._database.rows("SELECT request FROM jobs WHERE id = ?", job_id)
-        return requests.load(row["request"], self._folder / "pictures")
+        rows = self._database.rows("SELECT request FROM jobs WHERE id = ?", job_id)
+        if not rows:
+            raise EaselError(f"job {job_id} is not kept")
+        return requests.load(rows[0]["request"], self._folder / "pictures")
 
     def replies(self, job_id: str, index: int) -> ReplyLog:
         return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log")

@@ -1,0 +1,140 @@
+"""Everything that serves jobs over HTTP, as `webui.app` puts it together, on tiny random networks."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from webui import images
+from webui.engine.checkpoints import list_models
+from webui.engine.engine import Engine, EngineOptions
+from webui.engine.samplers import SAMPLERS
+from webui.engine.schedules import SCHEDULES
+from webui.engine.tasks import TASKS
+from webui.engine.upscalers import UPSCALERS
+from webui.http import Gate, Metrics, face, secret_in
+from webui.registry import Catalog, Registry
+from webui.settings import Settings
+from webui.store.jobs import JobStore
+from webui.types import GenerationRequest, Parts, Task
+from webui.types.kept import Keeper
+from webui.ui import Page, launch_page
+
+SMALL = {"task": "txt2img", "model": "tiny", "width": 64, "height": 64, "steps": 2, "seed": 1}
+LONG = {**SMALL, "steps": 150, "batch_size": 8, "cfg_scale": 4}
+
+
+@dataclass
+class House:
+    """A running server. `app` is our own part of it, `key` what its cookies are signed with."""
+
+    engine: Engine
+    page: Page
+    folder: Path
+    app: Any
+    catalog: Catalog
+    key: bytes
+
+    @property
+    def url(self) -> str:
+        return self.page.url.rstrip("/")
+
+    def submit(self, http: httpx.Client, **values: Any) -> str:
+        answer = http.post("/api/jobs", json={**SMALL, **values})
+        assert answer.status_code == 201, answer.text
+        job: str = answer.json()["id"]
+        return job
+
+    def until(
+        self, http: httpx.Client, job: str, met: Callable[[dict[str, Any]], bool]
+    ) -> dict[str, Any]:
+        """The job as the API tells it, once `met` says so."""
+        limit = time.monotonic() + 60
+        while True:
+            told: dict[str, Any] = http.get(f"/api/jobs/{job}").json()
+            if met(told):
+                return told
+            assert time.monotonic() < limit, told
+            time.sleep(0.01)
+
+    def end(self, http: httpx.Client, job: str) -> dict[str, Any]:
+        ends = ("done", "failed", "cancelled")
+        return self.until(http, job, lambda told: told["state"] in ends)
+
+
+@contextmanager
+def house(
+    folder: Path,
+    models_dir: Path,
+    *,
+    logins: tuple[tuple[str, str], ...] = (),
+    tasks: tuple[Task, ...] = (),
+    keeper: Callable[[Keeper], Keeper] = lambda store: store,
+    change: Callable[[GenerationRequest], GenerationRequest] = lambda request: request,
+) -> Iterator[House]:
+    """`tasks` replace those of their names; `keeper` and `change` stand in for the engine's own."""
+    small = {"width": 64, "height": 64, "steps": 2}
+    settings = Settings.at(folder, port=0, models_dirs=(models_dir,), defaults=small)
+    all_tasks = {**TASKS, **{task.name: task for task in tasks}}
+    catalog = Catalog(
+        tasks=Registry("task", all_tasks.items(), lambda task: (task.label,)),
+        samplers=Registry("sampler_name", SAMPLERS.items(), lambda sampler: sampler.aliases),
+        schedules=Registry("scheduler", SCHEDULES.items(), lambda s: (s.label, *s.aliases)),
+        list_models=partial(list_models, settings.models_dirs),
+        upscalers=Registry("upscaler", UPSCALERS.items(), lambda u: (u.label, *u.aliases)),
+    )
+    metrics = Metrics()
+    store = JobStore(folder / "data")
+    engine = Engine(
+        catalog.list_models,
+        Parts(tasks=all_tasks, samplers=SAMPLERS, schedules=SCHEDULES, upscalers=UPSCALERS),
+        save=partial(images.save, outputs_dir=settings.outputs_dir),
+        options=EngineOptions(device="cpu", dtype="float32"),
+        change=change,
+        saved=metrics.saved,
+        keeper=keeper(store),
+    )
+    key = secret_in(folder / "data")
+    app = face(engine, catalog, settings, metrics)
+    gate = partial(Gate, face=app, logins=logins, key=key)
+    engine.start()
+    page = launch_page(engine, catalog, settings, quiet=True, logins=logins, gate=gate)
+    try:
+        yield House(engine, page, folder, app, catalog, key)
+    finally:
+        engine.stop()
+        page.close()
+        store.close()
+
+
+@dataclass(frozen=True)
+class Told:
+    """A server-sent event as a client reads it."""
+
+    kind: str
+    data: dict[str, Any]
+    number: int | None
+
+
+def told_by(lines: Iterator[str]) -> Iterator[Told]:
+    """The events of a stream, by the rules of the HTML standard that are used."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            if name:
+                fields[name] = value
+        elif "data" in fields:
+            number = int(fields["id"]) if "id" in fields else None
+            yield Told(fields["event"], json.loads(fields["data"]), number)
+            fields = {}
+        else:
+            fields = {}

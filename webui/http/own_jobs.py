@@ -1,0 +1,100 @@
+"""The engine as one visitor has it: what they submit is theirs, and jobs that are not theirs do not exist.
+
+The one place where that is decided; the page and the API have such an engine in their hands, never the engine
+itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from webui.errors import RequestError
+from webui.http.owners import Visitor
+from webui.types import EngineFace, Event, GenerationRequest, JobStatus, ModelCard
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["OwnJobs", "UnknownJob"]
+
+
+class UnknownJob(RequestError):
+    """There is no such job for who asks; whether there is one for somebody else is not told."""
+
+
+class OwnJobs:
+    """An `EngineFace`. `visitor` gives who asks, whenever something is asked."""
+
+    def __init__(self, engine: EngineFace, visitor: Callable[[], Visitor]) -> None:
+        self._engine = engine
+        self._visitor = visitor
+
+    def submit(
+        self,
+        request: GenerationRequest,
+        owner: str = "",
+        priority: int = 0,
+        key: str | None = None,
+    ) -> str:
+        """As the engine's, for the visitor whatever `owner` says. Two visitors' equal keys are two keys."""
+        owner = self._visitor().owner
+        if key is not None:
+            key = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
+        return self._engine.submit(request, owner, priority, key)
+
+    def repeat(self, job_id: str, owner: str = "") -> str:
+        """As the engine's, for the visitor whatever `owner` says."""
+        self._own(job_id)
+        return self._engine.repeat(job_id, self._visitor().owner)
+
+    def _own(self, job_id: str) -> JobStatus:
+        try:
+            status = self._engine.status(job_id)
+        except RequestError:
+            status = None
+        if status is None or not self._visitor().sees(status):
+            raise UnknownJob(f"job {job_id!r} is not known: it may have ended long ago")
+        return status
+
+    def status(self, job_id: str) -> JobStatus:
+        return self._own(job_id)
+
+    def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
+        self._own(job_id)
+        return self._engine.wait(job_id, after, timeout_s)
+
+    def events(self, job_id: str, after: int = 0) -> Sequence[Event]:
+        self._own(job_id)
+        return self._engine.events(job_id, after)
+
+    def cancel(self, job_id: str) -> None:
+        self._own(job_id)
+        self._engine.cancel(job_id)
+
+    def pause(self, job_id: str) -> None:
+        self._own(job_id)
+        self._engine.pause(job_id)
+
+    def resume(self, job_id: str) -> None:
+        self._own(job_id)
+        self._engine.resume(job_id)
+
+    def prioritise(self, job_id: str, priority: int) -> None:
+        self._own(job_id)
+        self._engine.prioritise(job_id, priority)
+
+    def preview(self, job_id: str) -> Image | None:
+        self._own(job_id)
+        return self._engine.preview(job_id)
+
+    def jobs(self) -> Sequence[JobStatus]:
+        visitor = self._visitor()
+        return [status for status in self._engine.jobs() if visitor.sees(status)]
+
+    def models(self) -> Sequence[ModelCard]:
+        return self._engine.models()
+
+    def describe(self) -> Mapping[str, str]:
+        return self._engine.describe()

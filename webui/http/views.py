@@ -1,0 +1,146 @@
+"""Jobs as JSON: what of a status is told, under the names that the API keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from webui.types import GenerationRequest, JobState, JobStatus, SavedPicture
+
+__all__ = [
+    "Fault",
+    "Image",
+    "Job",
+    "JobDetail",
+    "JobList",
+    "Submitted",
+    "detail",
+    "picture_at",
+    "view",
+]
+
+PICTURES = ("image", "mask")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why something is refused: one sentence, and the field that it is about."""
+
+    error: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job that was made, or the one that an earlier request with the same `Idempotency-Key` made."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A finished picture. `number` is its place in the job, from 0; `parameters` its settings as text."""
+
+    number: int
+    url: str
+    seed: int
+    width: int
+    height: int
+    parameters: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job at one moment. `position` is its place in the queue from 1, and 0 when it does not wait; `eta` are the
+    seconds that are left, null while that is not known; `seconds` those since its first step. `created` and
+    `ended` are seconds since 1970."""
+
+    id: str
+    state: JobState
+    task: str
+    model: str
+    prompt: str
+    width: int
+    height: int
+    batch_size: int
+    step: int
+    steps: int
+    progress: float
+    position: int
+    priority: int
+    eta: float | None
+    seconds: float
+    created: float
+    ended: float | None
+    owner: str
+    note: str
+    error: str | None
+    images: list[Image]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDetail(Job):
+    """A job, with the complete request that it was made of. Pictures are not told."""
+
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """The newest jobs, the newest first."""
+
+    jobs: list[Job]
+
+
+def view(status: JobStatus) -> Job:
+    return Job(**_told(status))
+
+
+def detail(status: JobStatus) -> JobDetail:
+    return JobDetail(**_told(status), request=_request(status.request))
+
+
+def picture_at(status: JobStatus, number: int) -> SavedPicture | None:
+    """The finished picture in a place of a job. Later places may be finished before earlier ones."""
+    seed = status.request.seed_of(number)
+    return next((picture for picture in status.pictures if picture.seed == seed), None)
+
+
+def _told(status: JobStatus) -> Mapping[str, Any]:
+    request = status.request
+    return {
+        "id": status.id,
+        "state": status.state,
+        "task": request.task,
+        "model": request.model,
+        "prompt": request.prompt,
+        "width": request.width,
+        "height": request.height,
+        "batch_size": request.batch_size,
+        "step": status.step,
+        "steps": status.steps or request.steps,
+        "progress": round(status.progress, 4),
+        "position": status.position,
+        "priority": status.priority,
+        "eta": None if status.eta_s is None else round(status.eta_s, 1),
+        "seconds": round(status.seconds, 3),
+        "created": status.created_s,
+        "ended": status.ended_s,
+        "owner": status.owner,
+        "note": status.note,
+        "error": status.error,
+        "images": [_image(status, picture) for picture in status.pictures],
+    }
+
+
+def _image(status: JobStatus, picture: SavedPicture) -> Image:
+    number = picture.seed - status.request.seed
+    url = f"/api/jobs/{status.id}/images/{number}"
+    return Image(number, url, picture.seed, picture.width, picture.height, picture.parameters)
+
+
+def _request(request: GenerationRequest) -> dict[str, Any]:
+    plain = request.without_pictures()
+    told = {f.name: getattr(plain, f.name) for f in fields(plain) if f.name not in PICTURES}
+    return {**told, "extras": dict(plain.extras)}
