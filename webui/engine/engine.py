@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -115,9 +116,10 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join()
         self._loader.shutdown(wait=False, cancel_futures=True)
-        ledger.saver.submit(lambda: None).result()  # what is being saved is on disk then
-        if self._turns is not None:
-            self._turns.settle()
+        with suppress(RuntimeError):  # it was stopped before
+            ledger.saver.submit(lambda: None).result()  # what is being saved is on disk then
+            if self._turns is not None:
+                self._turns.settle()
         ledger.saver.shutdown(wait=True)
         rest = "it goes on at the next start" if ledger.keeper else "before this was finished"
         for job in ledger.jobs.open():

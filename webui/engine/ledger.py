@@ -45,6 +45,9 @@ class Ledger:
             self.jobs.add(Job.restored(kept))
         for kept in self.keeper.unfinished():
             job = Job.restored(kept)
+            for run in job.runs:
+                if run.made:  # its log was to go next
+                    self.keeper.replies(job.id, run.index).remove()
             with self.changed:
                 self.jobs.add(job)
                 self.tell(job, "queued")
