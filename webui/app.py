@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from webui import __version__, api, builtin, cli, images, listing, plugins
+from webui import __version__, api, builtin, cli, images, listing, logs, plugins
 from webui.defaults import check
 from webui.engine.checkpoints import list_models
 from webui.engine.engine import HANG_S, Engine, EngineOptions
@@ -60,7 +60,7 @@ class Composition:
         if self.store is not None:
             for job, index, picture, request in self.store.unheard():
                 self.extensions.saved(picture, request, partial(self.store.heard, job, index))
-            self.store.tidy()
+            self.store.tidy(self.settings.keep_jobs, self.settings.keep_outputs)
 
     def close(self) -> None:
         """The engine first: what it still saves is what extensions still hear of, and the store keeps."""
@@ -142,7 +142,7 @@ def compose(
 
 def open_store(settings: Settings) -> JobStore:
     """The jobs of a data folder. Raises `InUse` while another process has them."""
-    store = JobStore(settings.data_dir / STORE)
+    store = JobStore(settings.data_dir / STORE, settings.replies_gb * 1e9)
     if store.set_aside is not None:
         say(f"the job store was damaged; it is kept as {store.set_aside}, and a new one is begun")
     return store
@@ -189,9 +189,9 @@ def main(argv: Sequence[str]) -> int:
 
     Gives the exit code: 0, 1 when a picture failed, 2 for a request or option that is wrong.
     """
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
         line = read(argv)
+        logs.begin(line.settings.log_format)
         return RUN.get(line.command, run_task)(line)
     except EaselError as error:
         say(str(error))

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from webui import __version__
 from webui.errors import RequestError
+from webui.logs import FORMATS
 from webui.registry import nearest
 from webui.settings import ATTENTIONS, DTYPES, ROOT, Settings
 
@@ -117,6 +118,10 @@ def settings_from(options: argparse.Namespace) -> Settings:
         safe_mode=options.safe_mode,
         without_extensions=tuple(dict.fromkeys(options.no_extension)),
         restart_on_hang=options.restart_on_hang,
+        keep_jobs=options.keep_jobs,
+        keep_outputs=options.keep_outputs,
+        replies_gb=options.replies_gb,
+        log_format=options.log_format,
     )
 
 
@@ -163,6 +168,12 @@ def shared_parser() -> SentenceParser:
         default=[],
         help="one more folder of extensions",
     )
+    for flag, unit, what in (
+        ("--keep-jobs", "DAYS", "how long ended jobs are remembered (30); 0 is for ever"),
+        ("--keep-outputs", "DAYS", "when saved pictures are deleted (0: never)"),
+        ("--replies-gb", "GB", "what running and paused jobs may take on disk (4)"),
+    ):
+        places.add_argument(flag, type=float, metavar=unit, help=what)
     engine = parser.add_argument_group("engine")
     engine.add_argument("--device", metavar="auto|cpu|cuda[:N]|mps", help="where networks run")
     engine.add_argument("--dtype", choices=DTYPES, help="numbers that networks run in")
@@ -194,6 +205,7 @@ def shared_parser() -> SentenceParser:
         default=[],
         help="start without this extension",
     )
+    start.add_argument("--log-format", choices=FORMATS, help="lines of text, or of JSON")
     start.add_argument("--version", action="version", version=f"Easel {__version__}")
     start.add_argument("-h", "--help", action="store_true", help=argparse.SUPPRESS)
     return parser

@@ -62,7 +62,9 @@ class Settings:
     while they are made. `defaults` are values of request fields, used where neither a request nor its
     model has one. `extensions_dirs` are searched for extensions besides our own folder; `safe_mode` starts with
     the bundled ones only, and `without_extensions` names those that this start leaves out. A call of the device that
-    takes longer than `restart_on_hang` seconds starts the whole program anew (None: it is only told).
+    takes longer than `restart_on_hang` seconds starts the whole program anew (None: it is only told). What is
+    remembered of an ended job goes after `keep_jobs` days, a saved picture after `keep_outputs` days (0: never);
+    logs of replies take at most `replies_gb`. `log_format` is that of the log, see `webui.logs`.
     """
 
     data_dir: Path = ROOT
@@ -80,6 +82,10 @@ class Settings:
     safe_mode: bool = False
     without_extensions: tuple[str, ...] = ()
     restart_on_hang: float | None = None
+    keep_jobs: float = 30
+    keep_outputs: float = 0
+    replies_gb: float = 4
+    log_format: str = "text"
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -92,6 +98,9 @@ class Settings:
                 raise RequestError(f"{name} {getattr(self, name)!r}: use {', '.join(known)}", name)
         if self.restart_on_hang is not None and not self.restart_on_hang >= 1:
             raise RequestError("restart_on_hang: use 1 second or more", "restart_on_hang")
+        for name in ("keep_jobs", "keep_outputs", "replies_gb"):
+            if not getattr(self, name) >= 0:
+                raise RequestError(f"{name}: use 0 or more", name)
         if isinstance(self.port, bool) or not 0 <= self.port <= 65535:
             raise RequestError(f"port {self.port}: use 0 to 65535 (0 takes a free one)", "port")
         unknown = sorted(set(self.defaults) - set(BUILT_IN))

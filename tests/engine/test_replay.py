@@ -220,3 +220,42 @@ def test_without_a_store_a_job_with_pictures_cannot_be_repeated_when_it_has_ende
     assert bench.end(bench.engine.repeat(words)).state == "done"
     with pytest.raises(EaselError, match="its pictures are gone"):
         bench.engine.repeat(given)
+
+
+def test_a_full_disk_holds_everything_up_until_there_is_space(start, monkeypatch):
+    """The first two attempts to save fail as a full disk makes them fail; no picture is lost."""
+    import errno
+
+    from webui.engine import loop
+
+    monkeypatch.setattr(loop, "SPACE_S", 0.3)
+    bench = start()
+    write, failed = bench.engine._write, []
+
+    def full(finished):
+        if len(failed) < 2:
+            failed.append(finished.seed)
+            raise EaselError("no space") from OSError(errno.ENOSPC, "No space left on device")
+        return write(finished)
+
+    bench.engine._write = full
+    first = bench.engine.submit(request(steps=1, seed=1))
+    bench.until(first, lambda s: "disk is full" in s.note)
+    second = bench.engine.submit(request(steps=1, seed=2))
+    assert bench.end(first).state == "done" and bench.end(second).state == "done"
+    assert failed == [1, 1] and sorted(f.seed for f in bench.finished) == [1, 2]
+
+
+def test_a_log_without_room_costs_no_picture_and_asks_the_oldest_paused_job(start, tmp_path):
+    keeper = JobStore(tmp_path / "kept", replies_bytes=60_000)
+    bench = start(keeper=keeper)
+    paused = bench.engine.submit(request(steps=150))
+    bench.until(paused, lambda s: s.step >= 3)
+    bench.engine.pause(paused)
+    other = bench.engine.submit(request(steps=60, width=128, height=128))
+    assert bench.end(other).state == "done"
+    assert "resume or cancel it" in bench.engine.status(paused).note
+    bench.engine.cancel(paused)
+    assert bench.end(paused).state == "cancelled"
+    bench.engine.stop()
+    keeper.close()

@@ -175,3 +175,20 @@ def test_one_key_at_the_same_time_is_one_job(store):
             ids = set(threads.map(lambda name: store.accept(job(name), f"key {round_}"), names))  # noqa: B023
         assert len(ids) == 1
     assert len(store.unfinished()) == 20
+
+
+def test_what_is_old_goes_and_favourites_stay(store, tmp_path):
+    for name in ("old", "favourite", "new"):
+        store.accept(job(name), None)
+        path = picture(tmp_path / f"{name}.png")
+        store.reserve(name, 0, path, 1)
+        store.saved(name, 0, SavedPicture(path, 1, 8, 4, ""))
+        store.changed(name, "done")
+    with store._database.changing() as connection:
+        connection.execute("UPDATE jobs SET ended_s = 5 WHERE id != 'new'")
+        connection.execute("UPDATE pictures SET favourite = 1 WHERE job = 'favourite'")
+    store.tidy()
+    assert len(store.ended(9)) == 3 and len(list(tmp_path.glob("*.png"))) == 3
+    store.tidy(jobs_days=1, outputs_days=1)
+    assert [one.id for one in store.ended(9)] == ["favourite", "new"]
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"favourite", "new"}

@@ -40,3 +40,12 @@ def test_what_cannot_be_written_leaves_the_old_file_and_is_a_sentence(tmp_path):
         preferences.write(tmp_path / "file", {"a": 1})
     assert (tmp_path / "settings.json").read_bytes() == before
     assert json.loads(before) == {"a": 1}
+
+
+def test_what_it_was_is_kept_and_the_oldest_forgotten(tmp_path):
+    for number in range(preferences.KEPT + 5):
+        preferences.write(tmp_path, {"number": number})
+    kept = sorted((tmp_path / preferences.HISTORY).iterdir())
+    numbers = [json.loads(path.read_text())["number"] for path in kept]
+    assert numbers == list(range(4, preferences.KEPT + 4))
+    assert preferences.read(tmp_path) == {"number": preferences.KEPT + 4}

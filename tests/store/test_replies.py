@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from webui.store.replies import ReplyLog
+from webui.store.replies import ReplyLog, Room
 from webui.types.kept import Record
 
 HEADER = {"request": "abc", "sampler": "Euler"}
@@ -89,3 +89,22 @@ def test_a_file_of_another_kind_is_no_log(tmp_path):
     log = ReplyLog(path)
     assert log.read(HEADER) == []
     log.close()
+
+
+def test_all_logs_together_take_no_more_than_their_room(tmp_path):
+    room = Room(700)
+    one, two = ReplyLog(tmp_path / "1", room), ReplyLog(tmp_path / "2", room)
+    one.read(HEADER)
+    two.read(HEADER)
+    with pytest.raises(OSError, match="may take"):
+        while True:
+            one.append(RECORDS[0])
+    one.remove()
+    for _ in range(2):
+        two.append(RECORDS[0])  # the room of the first is free again
+    two.close()
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 700
+    again = ReplyLog(tmp_path / "2", room)
+    assert len(again.read(HEADER)) == 2
+    again.remove()
+    room.take(700)  # nothing was counted twice or lost

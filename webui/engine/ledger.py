@@ -134,7 +134,7 @@ class Ledger:
 
     def fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, EaselError):
-            log.error("job %s failed", job.id, exc_info=error)
+            log.error("job %s failed", job.id, exc_info=error, extra={"job": job.id})
         with self.changed:
             if not job.ended:
                 self.end(job, "failed", sentence(error))
@@ -165,6 +165,15 @@ class Ledger:
             job.version += 1
             self.changed.notify_all()
 
+    def ask_oldest_paused(self) -> None:
+        """There is no room for further logs of replies: whoever paused first is asked to decide."""
+        with self.changed:
+            paused = next((job for job in self.jobs.open() if job.state == "paused"), None)
+            if paused is not None:
+                self.note_job(
+                    paused, "What is kept of it fills the room for others: resume or cancel it"
+                )
+
     def _positions(self) -> None:
         """Tells the queued jobs whose place has changed."""
         for place, job in enumerate(self.jobs.waiting(), 1):
@@ -186,7 +195,7 @@ class Ledger:
         try:
             self.keeper.changed(job_id, state, priority, error)
         except EaselError as fault:  # the job goes on; after a crash it would be taken up as it was
-            log.error("job %s: its state is not kept: %s", job_id, fault)
+            log.error("job %s: its state is not kept: %s", job_id, fault, extra={"job": job_id})
 
 
 def sentence(error: BaseException) -> str:

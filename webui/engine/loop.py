@@ -191,7 +191,9 @@ class Loop:
             try:
                 run.replay = Replay(replies, header, placement.device)
             except OSError as fault:
-                log.warning("job %s: its replies are not kept: %s", job.id, fault)
+                log.warning(
+                    "job %s: its replies are not kept: %s", job.id, fault, extra={"job": job.id}
+                )
         studio = PictureStudio(job.request, run.index, self._parts, placement.device)
         run.task = finished_picture(job.request, studio, self._parts)
         self._advance(run, None)
@@ -259,14 +261,19 @@ class Loop:
         try:
             run.replay.record(call, reply)
         except OSError as fault:
-            # A full disk, probably: the picture goes on, but would start over after a crash.
-            log.warning("job %s: its replies are no longer kept: %s", run.job.id, fault)
-            run.replay.close()
+            # A full disk, or all that logs may take: the picture goes on, but would start over after a crash.
+            job = run.job.id
+            log.warning(
+                "job %s: its replies are no longer kept: %s", job, fault, extra={"job": job}
+            )
+            run.replay.remove()
             run.replay = None
+            self._ledger.ask_oldest_paused()
 
     def _start_over(self, run: PictureRun, why: str) -> None:
         """What was recorded is not what is asked now: the picture is made from its beginning."""
-        log.warning("job %s, picture %d starts over: %s", run.job.id, run.index, why)
+        job = run.job.id
+        log.warning("job %s, picture %d starts over: %s", job, run.index, why, extra={"job": job})
         assert run.replay is not None
         run.replay.remove()
         run.close()
@@ -358,4 +365,4 @@ class Loop:
         if len(job.saved) == len(job.runs):
             self._ledger.end(job, "done")
             made = f"{self._runner.calls} UNet calls with {self._runner.rows} rows so far"
-            log.info("job %s: %s; %s", job.id, job.summary(), made)
+            log.info("job %s: %s; %s", job.id, job.summary(), made, extra={"job": job.id})

@@ -26,13 +26,14 @@ from webui import metadata
 from webui.errors import EaselError
 from webui.store import requests
 from webui.store.database import Database
-from webui.store.replies import ReplyLog
+from webui.store.replies import ReplyLog, Room
 from webui.types import GenerationRequest, JobState, SavedPicture
 from webui.types.kept import KeptJob
 
 __all__ = ["JobStore"]
 
 log = logging.getLogger(__name__)
+DAY_S = 24 * 3600
 ENDED = ("done", "failed", "cancelled")
 PICTURE = re.compile(r"[0-9a-f]{64}\.png")
 
@@ -40,10 +41,13 @@ PICTURE = re.compile(r"[0-9a-f]{64}\.png")
 class JobStore:
     """The store of one data folder. Raises `EaselError` with a sentence where the disk says no."""
 
-    def __init__(self, folder: Path) -> None:
-        """Opens or makes it; as `Database` for what can be wrong with that."""
+    def __init__(self, folder: Path, replies_bytes: float = 4e9) -> None:
+        """Opens or makes it; as `Database` for what can be wrong with that. Logs of replies take `replies_bytes` at
+        most."""
         self._folder = folder
         self._database = Database(folder / "easel.db")
+        logs = (folder / "replies").glob("*")
+        self._room = Room(replies_bytes, sum(path.stat().st_size for path in logs))
 
     @property
     def set_aside(self) -> Path | None:
@@ -131,7 +135,7 @@ class JobStore:
         return requests.load(rows[0]["request"], self._folder / "pictures")
 
     def replies(self, job_id: str, index: int) -> ReplyLog:
-        return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log")
+        return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log", self._room)
 
     # --- pictures ---------------------------------------------------------------------------------
 
@@ -188,19 +192,42 @@ class JobStore:
                 found.append((row["job"], row["place"], picture, request))
         return found
 
-    def tidy(self) -> None:
-        """Removes logs and pictures of requests that belong to no open job."""
+    def tidy(self, jobs_days: float = 0, outputs_days: float = 0) -> None:
+        """Removes logs and pictures of requests that belong to no open job; what is remembered of jobs that ended more
+        than `jobs_days` ago; and saved pictures older than `outputs_days` that are no favourites. 0 is for ever."""
+        now = time.time()
+        if outputs_days:
+            self._remove_outputs(now - outputs_days * DAY_S)
+        if jobs_days:
+            with self._told(), self._database.changing() as connection:
+                connection.execute(
+                    "DELETE FROM jobs WHERE ended_s < ? "
+                    "AND NOT EXISTS (SELECT 1 FROM pictures WHERE job = id AND favourite)",
+                    (now - jobs_days * DAY_S,),
+                )
         open_ = self._database.rows(
             "SELECT id, request FROM jobs WHERE state IN ('queued', 'running', 'paused')"
         )
         needed = {name for row in open_ for name in PICTURE.findall(row["request"])}
         ids = {row["id"] for row in open_}
         for path in (self._folder / "replies").glob("*"):
-            if path.stem.rpartition("-")[0] not in ids:
-                path.unlink(missing_ok=True)
+            job, _, index = path.stem.rpartition("-")
+            if job not in ids:
+                self.replies(job, int(index)).remove()
         for path in (self._folder / "pictures").glob("*"):
             if path.name not in needed:
                 path.unlink(missing_ok=True)
+
+    def _remove_outputs(self, before_s: float) -> None:
+        rows = self._database.rows(
+            "SELECT path FROM pictures JOIN jobs ON jobs.id = job "
+            "WHERE ended_s < ? AND hash IS NOT NULL AND NOT favourite",
+            before_s,
+        )
+        for row in rows:
+            Path(row["path"]).unlink(missing_ok=True)
+        if rows:
+            log.info("%d pictures were old enough to be removed", len(rows))
 
     def _pictures(self, job_id: str) -> dict[int, SavedPicture]:
         found = {}

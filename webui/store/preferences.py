@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +14,11 @@ from typing import Any
 
 from webui.errors import EaselError
 
-__all__ = ["FILE", "read", "write"]
+__all__ = ["FILE", "HISTORY", "read", "write"]
 
 FILE = "settings.json"
+HISTORY = "settings.history"  # a folder of what it was before, the newest name last
+KEPT = 20  # of those
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +48,8 @@ def set_aside(path: Path, reason: str) -> dict[str, Any]:
 
 
 def write(data_dir: Path, values: Mapping[str, Any]) -> None:
-    """Replaces what is remembered, wholly or not at all. Raises `EaselError` where it cannot be written."""
+    """Replaces what is remembered, wholly or not at all; what it was is kept in the history. Raises `EaselError`
+    where it cannot be written."""
     path = data_dir / FILE
     part = path.with_name(f"{FILE}.{os.getpid()}.tmp")
     text = json.dumps(dict(values), indent=1, ensure_ascii=False) + "\n"
@@ -54,8 +59,20 @@ def write(data_dir: Path, values: Mapping[str, Any]) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        _remember(path)
         os.replace(part, path)
     except OSError as error:
         with suppress(OSError):  # the folder itself may be what is wrong
             part.unlink()
         raise EaselError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _remember(path: Path) -> None:
+    """Keeps a copy of the file as it is, named by the time, and forgets the oldest ones."""
+    if not path.exists():
+        return
+    folder = path.with_name(HISTORY)
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(path, folder / f"{time.time_ns():020}.json")
+    for old in sorted(folder.glob("*.json"))[:-KEPT]:
+        old.unlink(missing_ok=True)

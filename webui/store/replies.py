@@ -7,25 +7,50 @@ not fit its call makes the whole log worthless, since what came before may diffe
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from webui.types.kept import Record
 
-__all__ = ["ReplyLog"]
+__all__ = ["ReplyLog", "Room"]
 
 MAGIC = b"easel replies 1\n"
 LINE_MAX = 65_536
 
 
-class ReplyLog:
-    """The log of one picture. Belongs to one thread."""
+class Room:
+    """The bytes that all logs together may take. Any thread may ask."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, limit: float, used: int = 0) -> None:
+        self._limit = limit
+        self._used = used
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Raises `OSError` (EDQUOT) where there is not so much left."""
+        with self._lock:
+            if self._used + size > self._limit:
+                raise OSError(errno.EDQUOT, f"the logs may take {self._limit / 1e9:g} GB, and do")
+            self._used += size
+
+    def give(self, size: int) -> None:
+        with self._lock:
+            self._used -= size
+
+
+class ReplyLog:
+    """The log of one picture. Belongs to one thread. `room` is what all logs share."""
+
+    def __init__(self, path: Path, room: Room | None = None) -> None:
         self.path = path
+        self._room = room or Room(math.inf)
         self._file: BinaryIO | None = None
 
     def read(self, header: Mapping[str, Any]) -> list[Record]:
@@ -47,6 +72,7 @@ class ReplyLog:
             self.remove()
             self._begin(header)
             return []
+        self._room.give(self.path.stat().st_size - good)
         self._file = self.path.open("r+b")
         self._file.truncate(good)
         self._file.seek(good)
@@ -54,12 +80,14 @@ class ReplyLog:
 
     def _begin(self, header: Mapping[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        start = MAGIC + _head(header)
+        self._room.take(len(start))
         self._file = self.path.open("wb")
-        self._file.write(MAGIC + _head(header))
+        self._file.write(start)
         self._file.flush()
 
     def append(self, record: Record) -> None:
-        """Adds a record behind the last one. A full disk raises `OSError` and leaves a torn tail."""
+        """Adds a record behind the last one. `OSError` where there is no room; a full disk leaves a torn tail."""
         assert self._file is not None, "read first"
         body = b"".join(raw for _, _, raw in record.parts)
         line = {
@@ -67,7 +95,9 @@ class ReplyLog:
             "parts": [[dtype, list(shape), len(raw)] for dtype, shape, raw in record.parts],
             "crc": zlib.crc32(body),
         }
-        self._file.write(_head(line) + body)
+        content = _head(line) + body
+        self._room.take(len(content))
+        self._file.write(content)
         self._file.flush()  # to the system: this survives the process, not a power failure
 
     def close(self) -> None:
@@ -78,7 +108,10 @@ class ReplyLog:
     def remove(self) -> None:
         """The task is done, or its log is worth nothing."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            size = self.path.stat().st_size
+            self.path.unlink()
+            self._room.give(size)
 
 
 def _head(value: Mapping[str, Any]) -> bytes:
