@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from tests.http.house import LONG, SMALL, house, told_by
 from webui.errors import EaselError
@@ -206,15 +206,20 @@ def test_only_a_priority_can_be_changed(open_house, http, body):
     assert (answer.status_code, answer.json()["field"]) == (422, "priority")
 
 
+def apart(http, one, other) -> int:
+    """How many grey levels the first pictures of two jobs differ at most."""
+    contents = [http.get(told["images"][0]["url"]).content for told in (one, other)]
+    a, b = (Image.open(io.BytesIO(content)) for content in contents)
+    return max(high for _, high in ImageChops.difference(a, b).getextrema())
+
+
 def test_a_repeated_job_is_the_same_picture(open_house, http):
     first = open_house.end(http, open_house.submit(http, prompt="again", seed=9, steps=3))
     answer = http.post(f"/api/jobs/{first['id']}/repeat")
     assert answer.status_code == 201
     second = open_house.end(http, answer.json()["id"])
     assert second["id"] != first["id"] and second["request"] == first["request"]
-    pictures = [http.get(told["images"][0]["url"]).content for told in (first, second)]
-    same = [Image.open(io.BytesIO(picture)).tobytes() for picture in pictures]
-    assert same[0] == same[1]
+    assert apart(http, first, second) <= 2  # another job may have shared a call with one of them
 
 
 def test_a_repeated_job_has_its_pictures_again_or_is_refused(open_house, http):
@@ -224,9 +229,7 @@ def test_a_repeated_job_has_its_pictures_again_or_is_refused(open_house, http):
     again = http.post(f"/api/jobs/{first['id']}/repeat")
     assert again.status_code == 201, again.text
     second = open_house.end(http, again.json()["id"])
-    contents = [http.get(told["images"][0]["url"]).content for told in (first, second)]
-    made = [Image.open(io.BytesIO(content)).tobytes() for content in contents]
-    assert made[0] == made[1]
+    assert apart(http, first, second) <= 2
     for kept in (open_house.folder / "data" / "pictures").iterdir():
         kept.unlink()
     answer = http.post(f"/api/jobs/{first['id']}/repeat")
