@@ -236,7 +236,9 @@ def register_controls(places: Places) -> Sequence[Group]:
 
         from webui.api import Group, Number, hookimpl
 
-        STRENGTH = Number(name="my_strength", label="My strength", minimum=0, maximum=2, step=0.1, default=0.0)
+        STRENGTH = Number(
+            name="my_strength", label="My strength", minimum=0, maximum=2, step=0.1, default=0.0
+        )
 
 
         @hookimpl

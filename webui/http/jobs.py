@@ -91,7 +91,9 @@ def job_routes(
         out takes the model's own default. With an `Idempotency-Key` (1 to 200 printable characters) a request that is
         sent again gives the job that the first one made."""
         if idempotency_key is not None and not KEY.fullmatch(idempotency_key):
-            raise RequestError("Idempotency-Key: use 1 to 200 ASCII letters, digits and signs, no spaces")
+            raise RequestError(
+                "Idempotency-Key: use 1 to 200 ASCII letters, digits and signs, no spaces"
+            )
         body = await parsed(request)
 
         def accept() -> str:
