@@ -12,8 +12,8 @@ from row to row):
 - Poisson arrivals at 70 % of the baseline's throughput with one user: p50 and p95 of the latency.
 - a newcomer: while 8 users keep the engine busy, how long until somebody new has a first step, in UNet call times.
 
-`--model` is a diffusers folder under models/ or models/Stable-diffusion. PNG encoding and disk are in neither. The last
-line is JSON.
+`--model` is a diffusers folder under models/ or models/Stable-diffusion, or "sd15": networks of Stable Diffusion
+1.5's shapes with random weights. PNG encoding and disk are in neither. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import json
 import random
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -270,6 +271,41 @@ def together(work: Callable[[int], None], numbers: Sequence[int]) -> None:
         thread.join()
 
 
+def sd15_models(folder: Path) -> Path:
+    """A models folder with networks of Stable Diffusion 1.5's shapes and random weights, "sd15"."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from webui.testing import tiny_folder, tiny_tokenizer
+
+    path, tokens = folder / "Stable-diffusion" / "sd15", tiny_tokenizer()
+    tiny_folder(path)
+    UNet2DConditionModel(
+        sample_size=64,
+        block_out_channels=(320, 640, 1280, 1280),
+        cross_attention_dim=768,
+        attention_head_dim=8,
+    ).save_pretrained(path / "unet")
+    AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+    ).save_pretrained(path / "vae")
+    text = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        bos_token_id=tokens.bos_token_id,
+        eos_token_id=tokens.eos_token_id,
+        pad_token_id=tokens.pad_token_id,
+    )
+    CLIPTextModel(text).save_pretrained(path / "text_encoder")
+    return folder
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", default="1,2,4,8,16")
@@ -279,6 +315,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     options = parser.parse_args()
     models, name = ROOT / "models", options.model
+    scratch = tempfile.TemporaryDirectory(prefix="easel-serving-")
+    if name == "sd15":
+        models = sd15_models(Path(scratch.name))
 
     mine, engine = ours(models, name, options.dtype, options.size)
     plain = theirs(models, name, options.dtype, options.size)
@@ -303,6 +342,7 @@ def main() -> None:
     }
     report["newcomer"] = newcomer(mine, engine, 11)
     engine.stop()
+    scratch.cleanup()
     print(json.dumps(report))
 
 
