@@ -140,8 +140,8 @@ def test_a_models_own_defaults_are_read_like_anybodys():
 def test_forms_show_what_omitted_values_become():
     shown = defaults_of("txt2img", OWN, catalog(), Settings())
     request = completed(model="own")
-    assert {name: getattr(request, name) for name in shown if name != "seed"} == {
-        name: value for name, value in shown.items() if name != "seed"
+    assert {name: getattr(request, name) for name in shown if name not in ("seed", "subseed")} == {
+        name: value for name, value in shown.items() if name not in ("seed", "subseed")
     }
     assert shown["seed"] == -1
     assert defaults_of("pan", None, catalog(), Settings())["frames"] == 8
@@ -502,3 +502,10 @@ def test_choices_are_found_by_their_labels():
 def test_the_same_values_mean_the_same_request():
     values = {"prompt": "a", "seed": 3, "sampler_name": "euler"}
     assert completed(**values) == completed(**values)
+
+
+def test_a_variation_seed_is_drawn_only_where_it_counts():
+    assert completed().subseed == 0
+    assert completed(subseed_strength=0.2).subseed != completed(subseed_strength=0.2).subseed
+    kept = completed(seed=5, subseed=9, subseed_strength=0.2, batch_size=3)
+    assert [(kept.seed_of(i), kept.subseed_of(i)) for i in range(3)] == [(5, 9), (5, 10), (5, 11)]

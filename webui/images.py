@@ -140,7 +140,7 @@ def save(
         reason = error.strerror or str(error)
         raise EaselError(f"the picture cannot be saved in {folder}: {reason}") from error
     width, height = picture.frames[0].size if isinstance(picture, Animation) else picture.size
-    return SavedPicture(path, finished.seed, width, height, text)
+    return SavedPicture(path, finished.seed, width, height, text, finished.index)
 
 
 def _write(picture: Image.Image | Animation, text: str, file: IO[bytes]) -> None:

@@ -31,6 +31,7 @@ OWN_KEYS = frozenset(
         *("Prompt", "Negative prompt", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed"),
         *("Size", "Task", "Model hash", "Model", "Denoising strength", "RNG", "Mask mode"),
         *("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Eta", "Version"),
+        *("Variation seed", "Variation seed strength", "Clip skip"),
     )
 )
 
@@ -78,7 +79,7 @@ def _pairs(finished: Finished) -> dict[str, Any]:
         pairs["Model hash"] = finished.model.hash or None
         pairs["Model"] = finished.model.name
     if finished.sampled:
-        pairs |= _start(finished.request)
+        pairs |= _start(finished.request, finished.index)
     notes = {label: value for label, value in finished.notes.items() if value is not None}
     pairs.update(zip(_keys(notes), notes.values(), strict=True))
     pairs["Version"] = f"Easel {__version__}"
@@ -98,11 +99,16 @@ def _sampling(finished: Finished) -> dict[str, Any]:
     }
 
 
-def _start(request: GenerationRequest) -> dict[str, Any]:
+def _start(request: GenerationRequest, index: int) -> dict[str, Any]:
     """What sampling started from: a picture, a mask, whose random numbers."""
     pairs: dict[str, Any] = {}
+    if request.subseed_strength:
+        pairs["Variation seed"] = request.subseed_of(index)
+        pairs["Variation seed strength"] = request.subseed_strength
     if request.image is not None:
         pairs["Denoising strength"] = request.denoising_strength
+    if request.clip_skip > 1:
+        pairs["Clip skip"] = request.clip_skip
     pairs["RNG"] = "CPU"  # readers take a missing one for the GPU's
     if request.mask is not None:
         pairs["Mask mode"] = "Inpaint not masked" if request.inpainting_mask_invert else None

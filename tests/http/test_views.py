@@ -12,7 +12,7 @@ from webui.types import JobStatus, SavedPicture
 
 
 def saved(seed: int) -> SavedPicture:
-    return SavedPicture(Path(f"{seed}.png"), seed, 64, 64, "words")
+    return SavedPicture(Path(f"{seed}.png"), seed, 64, 64, "words", seed - 10)
 
 
 def test_a_pictures_number_is_its_place_whichever_is_finished_first():

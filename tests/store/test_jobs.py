@@ -96,7 +96,7 @@ def test_a_reserved_name_is_a_picture_only_where_the_file_is_whole(store, tmp_pa
         store.reserve("one", index, path, index)
     picture(tmp_path / "2.png", "its text")
     found = store.unfinished()[0].pictures
-    assert found == {2: SavedPicture(tmp_path / "2.png", 2, 8, 4, "its text")}
+    assert found == {2: SavedPicture(tmp_path / "2.png", 2, 8, 4, "its text", 2)}
     assert store.reserved("one", 0) == missing
 
 

@@ -61,7 +61,7 @@ def browser(chromium: str) -> Iterator[Any]:
 def is_wrong(message: Any) -> bool:
     """Whether a console message means a fault. Gradio's client complains of its own connections when
     the tab that they belong to is left."""
-    leaving = message.text.startswith(("AbortError: signal is aborted", "Unexpected error Connect"))
+    leaving = message.text.startswith(("AbortError: ", "Unexpected error Connect"))
     return message.type in ("error", "warning") and not leaving
 
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image
 
 from webui import images
 from webui.errors import EaselError, RequestError
+from webui.http import Gate, Metrics, face
 from webui.registry import Catalog, Registry
 from webui.settings import Settings
 from webui.types import (
@@ -308,6 +310,9 @@ class FlatPainter:
         request = self.status(job_id).request
         return Image.new("RGB", (request.width, request.height), colour(request.seed))
 
+    def count_tokens(self, model: str, text: str) -> int:
+        return len(text.split())
+
     def models(self) -> Sequence[ModelCard]:
         return CARDS
 
@@ -348,7 +353,17 @@ def serving(
     """A painter and its page on a free port; pictures go to `folder`/outputs. `more` are further tasks."""
     settings = Settings.at(folder, port=0, host=host)
     painter = FlatPainter(settings.outputs_dir)
-    page = launch_page(painter, catalog(*more), settings, extensions, quiet=True)
+    listed = catalog(*more)
+    page = launch_page(
+        painter,
+        listed,
+        settings,
+        extensions,
+        quiet=True,
+        gate=partial(
+            Gate, face=face(painter, listed, settings, Metrics()), logins=(), key=b"k" * 32
+        ),
+    )
     try:
         yield painter, page
     finally:

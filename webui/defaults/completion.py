@@ -42,16 +42,17 @@ from webui.types import (
 
 __all__ = ["check", "complete", "defaults_of"]
 
-NUMBERS = ("cfg_scale", "eta", "denoising_strength")
+NUMBERS = ("cfg_scale", "eta", "denoising_strength", "subseed_strength")
 WHOLE_NUMBERS = (
-    *("steps", "width", "height", "seed", "batch_size"),
+    *("steps", "width", "height", "seed", "batch_size", "subseed", "clip_skip"),
     *("mask_blur", "inpainting_fill", "inpaint_full_res_padding"),
 )
 SWITCHES = ("inpaint_full_res", "inpainting_mask_invert")
 # Every task takes these, whether it shows a control for them or not.
 COMMON = (
     *("prompt", "negative_prompt", "model", "sampler_name", "scheduler", "steps", "cfg_scale"),
-    *("width", "height", "seed", "batch_size", "eta", "extras"),
+    *("width", "height", "seed", "batch_size", "eta", "subseed", "subseed_strength"),
+    *("clip_skip", "extras"),
 )
 
 
@@ -79,6 +80,8 @@ def complete(
     found = {**defaults_of(chosen.name, card, catalog, settings), **given}
     if found["seed"] == -1:
         found["seed"] = drawn_seed()
+    if found["subseed"] == -1:  # without a strength it means nothing, and equal requests are equal
+        found["subseed"] = drawn_seed() if found["subseed_strength"] else 0
     try:
         request = GenerationRequest(
             task=chosen.name,

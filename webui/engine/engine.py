@@ -190,6 +190,13 @@ class Engine:
         picture: Image = networks.preview.picture(latent, request.width, request.height)
         return picture
 
+    def count_tokens(self, model: str, text: str) -> int:
+        from webui.engine.text.tokenizer import shipped
+
+        runner = self._runner
+        own = None if runner is None else runner.tokenizer(model)
+        return len((own or shipped()).tokens(text))
+
     def describe(self) -> Mapping[str, str]:
         runner = self._runner
         if runner is None:

@@ -21,6 +21,7 @@ from webui.engine.denoiser import PREDICTIONS, input_scale, timestep
 from webui.engine.guests import Guests
 from webui.engine.loading import Networks, load
 from webui.engine.placement import Placement
+from webui.engine.text.tokenizer import Tokenizer
 from webui.errors import CapacityError, RequestError
 from webui.types import (
     Call,
@@ -97,6 +98,11 @@ class Runner:
             found = self._networks[model.name]
         return found
 
+    def tokenizer(self, model: str) -> Tokenizer | None:
+        """The tokenizer of a model that is in memory. Any thread may ask."""
+        found = self._networks.get(model)
+        return found.text.tokenizer if found else None
+
     # --- calls ------------------------------------------------------------------------------------
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
@@ -130,7 +136,7 @@ class Runner:
         raise TypeError(f"a task yielded {call!r}, which is no call")
 
     def _text(self, call: EncodeText) -> TextCondition:
-        key = (call.model, call.prompt, call.negative_prompt)
+        key = (call.model, call.prompt, call.negative_prompt, call.clip_skip)
         if key not in self._texts:
             encoder = self.networks(call.model).text
             self._texts[key] = encoder.encode(call.prompt, call.negative_prompt)

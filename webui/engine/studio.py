@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from webui.engine import guidance
-from webui.engine.noise import Noise
+from webui.engine.noise import Noise, between
 from webui.engine.schedules import resolve
 from webui.types import (
     UNCOND,
@@ -71,7 +71,12 @@ class PictureStudio:
 
     def noise(self, seed: int, shape: tuple[int, ...]) -> Tensor:
         self._noise = Noise(seed, self._device)
-        return self._noise(shape)
+        first = self._noise(shape)
+        strength = self._request.subseed_strength
+        if not strength or seed != self.seed:
+            return first
+        other = Noise(self._request.subseed_of(self._index), self._device)(shape)
+        return between(first, other, strength)
 
     def sample(
         self,

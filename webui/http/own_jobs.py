@@ -93,6 +93,9 @@ class OwnJobs:
         visitor = self._visitor()
         return [status for status in self._engine.jobs() if visitor.sees(status)]
 
+    def count_tokens(self, model: str, text: str) -> int:
+        return self._engine.count_tokens(model, text)
+
     def models(self) -> Sequence[ModelCard]:
         return self._engine.models()
 

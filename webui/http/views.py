@@ -103,8 +103,7 @@ def detail(status: JobStatus) -> JobDetail:
 
 def picture_at(status: JobStatus, number: int) -> SavedPicture | None:
     """The finished picture in a place of a job. Later places may be finished before earlier ones."""
-    seed = status.request.seed_of(number)
-    return next((picture for picture in status.pictures if picture.seed == seed), None)
+    return next((picture for picture in status.pictures if picture.index == number), None)
 
 
 def _told(status: JobStatus) -> Mapping[str, Any]:
@@ -135,9 +134,10 @@ def _told(status: JobStatus) -> Mapping[str, Any]:
 
 
 def _image(status: JobStatus, picture: SavedPicture) -> Image:
-    number = picture.seed - status.request.seed
-    url = f"/api/jobs/{status.id}/images/{number}"
-    return Image(number, url, picture.seed, picture.width, picture.height, picture.parameters)
+    url = f"/api/jobs/{status.id}/images/{picture.index}"
+    return Image(
+        picture.index, url, picture.seed, picture.width, picture.height, picture.parameters
+    )
 
 
 def _request(request: GenerationRequest) -> dict[str, Any]:

@@ -256,10 +256,12 @@ def _as_saved(row: Row) -> SavedPicture | None:
     been moved or deleted since counts as made."""
     path = Path(row["path"])
     if row["hash"] is not None:
-        return SavedPicture(path, row["seed"], row["width"], row["height"], row["infotext"])
+        return SavedPicture(
+            path, row["seed"], row["width"], row["height"], row["infotext"], row["place"]
+        )
     try:
         with Image.open(path) as picture:
             text = metadata.read(picture) or ""
-            return SavedPicture(path, row["seed"], *picture.size, text)
+            return SavedPicture(path, row["seed"], *picture.size, text, row["place"])
     except OSError:
         return None

@@ -34,6 +34,7 @@ from webui.types.controls import (
     Switch,
     Text,
 )
+from webui.types.gallery import Found, GalleryFace, GalleryPicture, Search
 from webui.types.jobs import (
     EngineFace,
     Event,
@@ -112,6 +113,9 @@ __all__ = [
     "ExtensionStatus",
     "ExtensionsFace",
     "Finished",
+    "Found",
+    "GalleryFace",
+    "GalleryPicture",
     "GenerationRequest",
     "Group",
     "JobState",
@@ -135,6 +139,7 @@ __all__ = [
     "SamplerRun",
     "SavedPicture",
     "Schedule",
+    "Search",
     "Seed",
     "Studio",
     "Switch",

@@ -46,11 +46,12 @@ class LoadModel:
 
 @dataclass(frozen=True, slots=True)
 class EncodeText:
-    """Encodes prompt and negative prompt; the reply is a `Condition`."""
+    """Encodes prompt and negative prompt; the reply is a `Condition`. `clip_skip` as in a request."""
 
     model: Model
     prompt: str
     negative_prompt: str
+    clip_skip: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

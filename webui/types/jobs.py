@@ -30,13 +30,14 @@ JobState: TypeAlias = Literal["queued", "running", "paused", "done", "failed", "
 
 @dataclass(frozen=True, slots=True)
 class SavedPicture:
-    """A finished picture on disk. `parameters` is its infotext."""
+    """A finished picture on disk. `parameters` is its infotext, `index` its place in its job, from 0."""
 
     path: Path
     seed: int
     width: int
     height: int
     parameters: str
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +173,11 @@ class EngineFace(Protocol):
 
     def preview(self, job_id: str) -> Image | None:
         """What the first unfinished picture looks like now, at picture size (at most 512 pixels)."""
+        ...
+
+    def count_tokens(self, model: str, text: str) -> int:
+        """How many tokens of a model's own tokenizer `text` has, start and end not counted; those of CLIP for a model
+        that is not in memory. May load the tokenizer: not for an event loop's own thread."""
         ...
 
     def models(self) -> Sequence[ModelCard]:

@@ -15,8 +15,12 @@ __all__ = ["Model", "ModelCard"]
 class ModelCard:
     """A model as it is listed, told without loading a weight.
 
-    `defaults` are the model's own values of request fields; `prompts` are example prompts. `problem`,
-    where there is one, is the sentence why it cannot be used.
+    `layout` is "folder" (diffusers), or of a single file "ldm" (the original keys) or "diffusers". `family` is the
+    name that people know, `kind` what decides how it is loaded: "sd" (one CLIP text encoder: 1.x, 2.x and their
+    like), "sdxl" (two) or "sdxl-refiner". `prediction` is what the UNet gives ("epsilon", "v_prediction", "sample"),
+    None where only a call of it can tell; `zero_snr` says that its schedule ends in pure noise. `defaults` are the
+    model's own values of request fields; `prompts` are example prompts. `problem`, where there is one, is the sentence
+    why it cannot be used.
     """
 
     name: str
@@ -24,6 +28,10 @@ class ModelCard:
     family: str = ""
     latent_channels: int = 4
     inpainting: bool = False  # a UNet that also sees mask and masked picture (9 channels)
+    layout: str = "folder"
+    kind: str = "sd"
+    prediction: str | None = None
+    zero_snr: bool = False
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     prompts: tuple[str, ...] = ()
     problem: str | None = None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CFG_MAX",
+    "CLIP_SKIP_MAX",
     "FILLS",
     "PICTURES_MAX",
     "SIZE_MAX",
@@ -25,6 +26,7 @@ __all__ = [
     "GenerationRequest",
 ]
 
+CLIP_SKIP_MAX = 12
 SIZE_MIN, SIZE_MAX, SIZE_STEP = 64, 2048, 8
 STEPS_MAX, CFG_MAX, PICTURES_MAX = 150, 30.0, 16
 FILLS = ("fill", "original", "latent noise", "latent nothing")  # A1111's numbers 0 to 3
@@ -59,7 +61,9 @@ def _size(name: str, value: object) -> None:
 class GenerationRequest:
     """One accepted request, complete: no value is left open and nothing reads settings after it.
 
-    Picture `i` of `batch_size` has seed `seed + i`. `image` is RGB, `mask` is L (white = repaint) and of
+    Picture `i` of `batch_size` has seed `seed + i`; with a `subseed_strength` above 0 all have `seed`, and picture `i`
+    has that much of the noise of `subseed + i` in it. `clip_skip` is how many layers from the text encoder's end are
+    read, as A1111 counts: 1 is the last. `image` is RGB, `mask` is L (white = repaint) and of
     the image's size. Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling.
     `extras` are the values of extensions' controls by name. A value out of range raises `RequestError` with
     its field; `dataclasses.replace` checks again.
@@ -78,6 +82,9 @@ class GenerationRequest:
     scheduler: str = "automatic"
     batch_size: int = 1
     eta: float | None = None  # None: the sampler's own
+    subseed: int = 0
+    subseed_strength: float = 0.0
+    clip_skip: int = 1
     image: Image | None = None
     mask: Image | None = None
     denoising_strength: float = 0.75
@@ -104,6 +111,9 @@ class GenerationRequest:
         _whole("seed", self.seed, 0, SEED_MAX - PICTURES_MAX, " (-1 draws one)")
         _number("cfg_scale", self.cfg_scale, 0, CFG_MAX)
         _number("denoising_strength", self.denoising_strength, 0, 1)
+        _whole("subseed", self.subseed, 0, SEED_MAX - PICTURES_MAX, " (-1 draws one)")
+        _number("subseed_strength", self.subseed_strength, 0, 1)
+        _whole("clip_skip", self.clip_skip, 1, CLIP_SKIP_MAX)
         if self.eta is not None:
             _number("eta", self.eta, 0, 1)
         _whole("mask_blur", self.mask_blur, 0, 64)
@@ -121,4 +131,8 @@ class GenerationRequest:
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`."""
-        return self.seed + index
+        return self.seed if self.subseed_strength else self.seed + index
+
+    def subseed_of(self, index: int) -> int:
+        """The seed of the noise that is mixed into that of picture `index`."""
+        return self.subseed + index

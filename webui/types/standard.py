@@ -5,6 +5,7 @@ from __future__ import annotations
 from webui.types.controls import Choice, Group, Mask, Number, Picture, Seed, Switch, Text
 from webui.types.requests import (
     CFG_MAX,
+    CLIP_SKIP_MAX,
     FILLS,
     PICTURES_MAX,
     SIZE_MAX,
@@ -86,11 +87,37 @@ COMMON = (
                 step=0.05,
                 info="Fresh noise a step, for Euler a and DDIM; empty is the method's own",
             ),
+            Number(
+                name="clip_skip",
+                label="Clip skip",
+                minimum=1,
+                maximum=CLIP_SKIP_MAX,
+                whole=True,
+                default=1,
+                info="Read the text encoder this many layers from its end; 1 is its last",
+            ),
         ),
     ),
     Group(
         "Seed",
-        (Seed(name="seed", label="Seed", default=-1, info="-1 draws a new one each time"),),
+        (
+            Seed(name="seed", label="Seed", default=-1, info="-1 draws a new one each time"),
+            Seed(
+                name="subseed",
+                label="Variation seed",
+                default=-1,
+                info="Whose noise is mixed in; -1 draws a new one each time",
+            ),
+            Number(
+                name="subseed_strength",
+                label="Variation strength",
+                minimum=0,
+                maximum=1,
+                step=0.01,
+                default=0.0,
+                info="0 is the seed's own picture, 1 the variation seed's",
+            ),
+        ),
         open=True,
     ),
 )

@@ -12,17 +12,19 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 
-from webui.errors import EaselError, RequestError
+from webui.errors import RequestError
 from webui.registry import Catalog
 from webui.settings import Settings
-from webui.types import EngineFace, ExtensionsFace
+from webui.types import EngineFace, ExtensionsFace, GalleryFace
 from webui.ui.addresses import free_port, loopback, own_names
 from webui.ui.between import model_updates, usual_of, wire_sends
-from webui.ui.canvas import canvas
-from webui.ui.endpoints import add_endpoints, settings_in
+from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
+from webui.ui.gallery import draw_gallery
 from webui.ui.groups import draw_usual
+from webui.ui.info import draw_png_info
+from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.reception import Reception
 from webui.ui.tab import PRIVATE, best_card, draw_tab
@@ -58,6 +60,7 @@ def launch_page(
     settings: Settings,
     extensions: ExtensionsFace | None = None,
     *,
+    gallery: GalleryFace | None = None,
     quiet: bool = False,
     logins: Sequence[tuple[str, str]] = (),
     gate: Callable[..., ASGIApp] | None = None,
@@ -69,7 +72,7 @@ def launch_page(
     page's, and says in `state.visitor.owner` who asks. Raises `RequestError` for a taken port.
     """
     visitors = Visitors(_noted_owner) if gate is not None else Visitors()
-    blocks, endpoints = draw_page(engine, catalog, settings, extensions, visitors)
+    blocks, endpoints = draw_page(engine, catalog, settings, extensions, visitors, gallery)
     middleware = [Middleware(Reception, endpoints=endpoints, functions=blocks.fns)]
 
     def login(cookies: Mapping[str, str]) -> str | None:
@@ -131,6 +134,7 @@ def draw_page(
     settings: Settings,
     extensions: ExtensionsFace | None = None,
     visitors: Visitors | None = None,
+    gallery: GalleryFace | None = None,
 ) -> tuple[gr.Blocks, Mapping[str, Any]]:
     """The page, not yet served, and the parameters of its public endpoints."""
     visitors = visitors or Visitors()
@@ -157,11 +161,14 @@ def draw_page(
             gr.HTML(THEME_BUTTON, elem_classes="easel-look", apply_default_css=False)
         with gr.Tabs(elem_classes="easel-tabs") as bar:
             tabs = [draw_tab(task, model, catalog, settings) for task in catalog.tasks.values()]
+            if gallery is not None:
+                draw_gallery()
             queue = draw_queue()
             draw_png_info()
             if extensions is not None:
                 listed = draw_extensions(extensions, settings)
                 wire_extensions(note, listed, bar, extensions, settings)
+            draw_preferences()
         for tab in tabs:
             wire(tab, blocks, engine, catalog, settings, visitors)
         wire_queue(queue, bar, blocks, engine, catalog, visitors)
@@ -199,28 +206,3 @@ def state_line(said: Mapping[str, str]) -> str:
     parts = list(dict.fromkeys(said[key] for key in ("device", "dtype", "attention")))
     short = " · ".join(part.split(" (")[0] for part in parts)
     return f'<span title="{html.escape(" · ".join(parts))}">{html.escape(short)}</span>'
-
-
-def draw_png_info() -> None:
-    """The tab that reads a picture's settings."""
-    with gr.Tab("PNG info", id="png_info"), gr.Row(elem_classes="easel-info"):
-        with gr.Column():
-            picture = canvas("Picture", "png_info-image", False)
-        with gr.Column():
-            text = gr.Textbox(
-                label="Settings in the picture",
-                lines=10,
-                max_lines=30,
-                interactive=False,
-                buttons=[],  # Gradio's copy button takes the field's label for itself
-                elem_id="png_info-text",
-            )
-
-    def show(given: Any) -> str:
-        try:
-            found = settings_in(given["image"] if isinstance(given, dict) else None)
-        except EaselError as error:
-            return str(error)
-        return found["parameters"] or "This picture carries no settings."
-
-    picture.pick(show, [picture], text, preprocess=False, **PRIVATE)

@@ -12,7 +12,16 @@ __all__ = ["MARK", "css", "head", "theme"]
 
 ASSETS = Path(__file__).parent / "assets"
 MARK = ASSETS / "mark.svg"
-SCRIPTS = ("page.js", "stage.js", "canvas.js", "groups.js", "extensions.js", "queue.js")
+# In the order in which they are put together; what a file begins with, later ones may use.
+SCRIPTS = (
+    *("page.js", "words.js", "viewer.js", "handing.js", "stage.js", "canvas.js", "prompt.js"),
+    *("groups.js", "extensions.js", "queue.js", "gallery.js", "info.js", "preferences.js"),
+    *("models.js", "footer.js"),
+)
+STYLES = (
+    *("page.css", "stage.css", "viewer.css", "canvas.css", "prompt.css", "extensions.css"),
+    *("queue.css", "gallery.css", "info.css", "preferences.css", "models.css"),
+)
 
 SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 SYSTEM_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Consolas", "monospace")
@@ -109,4 +118,4 @@ def head() -> str:
 
 
 def css() -> str:
-    return (ASSETS / "page.css").read_text(encoding="utf-8")
+    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in STYLES)

@@ -17,7 +17,9 @@ def condition(
     request: GenerationRequest, model: Model, studio: Studio
 ) -> Generator[Call, Any, Condition]:
     """The prompts, encoded. An inpainting UNet is told that all is to be repainted."""
-    cond: Condition = yield EncodeText(model, request.prompt, request.negative_prompt)
+    cond: Condition = yield EncodeText(
+        model, request.prompt, request.negative_prompt, request.clip_skip
+    )
     if model.inpainting:
         size = (request.width, request.height)
         grey, everything = Image.new("RGB", size), Image.new("L", size, 255)

@@ -80,7 +80,7 @@ def repaint(
     request: GenerationRequest, studio: Studio, model: Model, part: Image.Image, hole: Image.Image
 ) -> Generator[Call, Any, Tensor]:
     """Samples `part` anew where `hole` is white; both have the request's size. [H, W, 3] uint8."""
-    cond = yield EncodeText(model, request.prompt, request.negative_prompt)
+    cond = yield EncodeText(model, request.prompt, request.negative_prompt, request.clip_skip)
     if model.inpainting:
         cond = yield from seen_by_inpainting(cond, part, hole, studio)
     filled = part

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def read(folder: Path) -> Tokenizer:
         raise ModelFileError(f"{folder}: the tokenizer's files are damaged ({fault})") from fault
 
 
+@cache
 def shipped() -> Tokenizer:
     """OpenAI CLIP's tokenizer (49,408 tokens), as every Stable Diffusion 1 model uses."""
     from transformers import CLIPTokenizer

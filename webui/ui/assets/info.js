@@ -1,0 +1,3 @@
+// PNG info: what a picture says of how it was made.
+"use strict";
+window.Easel = window.Easel || {};

@@ -1,0 +1,3 @@
+// The models.
+"use strict";
+window.Easel = window.Easel || {};

@@ -1,0 +1,3 @@
+// The settings.
+"use strict";
+window.Easel = window.Easel || {};

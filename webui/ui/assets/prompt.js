@@ -1,0 +1,3 @@
+// Prompt boxes: weights by keys, token counts, history, styles.
+"use strict";
+window.Easel = window.Easel || {};
