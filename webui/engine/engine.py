@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 WATCH_S = 0.5
 HANG_S = 60.0  # a call that takes longer is told
 ROWS = 16  # of one UNet call: eight pictures with guidance
+CHUNK = 75  # tokens that CLIP takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +192,12 @@ class Engine:
         return picture
 
     def count_tokens(self, model: str, text: str) -> int:
+        from webui.engine.text.chunks import count
         from webui.engine.text.tokenizer import shipped
 
         runner = self._runner
         own = None if runner is None else runner.tokenizer(model)
-        return len((own or shipped()).tokens(text))
+        return count(own or shipped(), text, CHUNK)
 
     def describe(self) -> Mapping[str, str]:
         runner = self._runner

@@ -1,6 +1,6 @@
 """Cutting tokens into chunks, on plain numbers."""
 
-from webui.engine.text.chunks import cut, framed
+from webui.engine.text.chunks import count, cut, framed, weighted
 
 COMMA = 0
 
@@ -43,3 +43,33 @@ def test_phrase_that_just_fits_is_not_moved():
 def test_framed_is_always_as_long():
     assert framed([5, 6], 4, start=1, end=2, pad=3) == [1, 5, 6, 2, 3, 3]
     assert framed([5, 6, 7, 8], 4, start=1, end=2, pad=3) == [1, 5, 6, 7, 8, 2]
+
+
+class Words:
+    """A tokenizer whose tokens are words, the comma among them."""
+
+    comma = COMMA
+
+    def tokens(self, text: str) -> list[int]:
+        return [COMMA if word == "," else len(word) for word in text.replace(",", " , ").split()]
+
+
+def test_every_token_has_the_weight_of_its_brackets() -> None:
+    (chunk,) = weighted(Words(), "a (big red:1.5) cat", 75)  # type: ignore[arg-type]
+    assert chunk.ids == [1, 3, 3, 3] and chunk.weights == [1, 1.5, 1.5, 1]
+    assert not chunk.plain and weighted(Words(), "a cat", 75)[0].plain  # type: ignore[arg-type]
+
+
+def test_break_begins_a_chunk_and_weights_stay_with_their_tokens_when_a_prompt_is_cut() -> None:
+    parts = weighted(Words(), "aa BREAK (bbb:2) BREAK", 75)  # type: ignore[arg-type]
+    assert [(part.ids, part.weights) for part in parts] == [([2], [1]), ([3], [2.0]), ([], [])]
+    long = weighted(Words(), "a " * 80 + "(bb:3) " * 80, 75)  # type: ignore[arg-type]
+    assert [len(part.ids) for part in long] == [75, 75, 10]
+    assert all(
+        (t == 2) == (w == 3) for part in long for t, w in zip(part.ids, part.weights, strict=True)
+    )
+
+
+def test_a_break_counts_as_the_places_that_it_leaves_empty() -> None:
+    assert count(Words(), "a (b:1.2), c", 75) == 4  # type: ignore[arg-type]
+    assert count(Words(), "a BREAK b", 75) == 76  # type: ignore[arg-type]

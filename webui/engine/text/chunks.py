@@ -1,12 +1,59 @@
-"""Tokens of a prompt of any length, cut into pieces that a text encoder takes. Plain lists of numbers."""
+"""A prompt of any length as chunks that a text encoder takes: tokens, each with its weight. Plain lists of numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-__all__ = ["BACKTRACK", "cut", "framed"]
+from webui.engine.text.emphasis import parse
+
+if TYPE_CHECKING:
+    from webui.engine.text.tokenizer import Tokenizer
+
+__all__ = ["BACKTRACK", "Chunk", "count", "cut", "framed", "weighted"]
 
 BACKTRACK = 20  # tokens looked back for a comma before a phrase is cut in two (A1111's default)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """At most as many tokens as one chunk holds, without start, end and padding, and the weight of each."""
+
+    ids: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+
+    @property
+    def plain(self) -> bool:
+        """Whether every token has its ordinary weight."""
+        return all(weight == 1 for weight in self.weights)
+
+
+def weighted(tokenizer: Tokenizer, text: str, size: int) -> list[Chunk]:
+    """The chunks of a prompt, at least one: brackets are weights, `BREAK` ends a chunk (`emphasis.parse`)."""
+    sections = [Chunk()]
+    for piece in parse(text):
+        if piece.text is None:
+            sections.append(Chunk())
+            continue
+        ids = tokenizer.tokens(piece.text)
+        sections[-1].ids += ids
+        sections[-1].weights += [piece.weight] * len(ids)
+    return [chunk for section in sections for chunk in _cut(section, size, tokenizer.comma)]
+
+
+def count(tokenizer: Tokenizer, text: str, size: int) -> int:
+    """How many places a prompt takes, those that a `BREAK` leaves empty included."""
+    chunks = weighted(tokenizer, text, size)
+    return size * (len(chunks) - 1) + len(chunks[-1].ids)
+
+
+def _cut(section: Chunk, size: int, comma: int | None) -> list[Chunk]:
+    chunks, first = [], 0
+    for ids in cut(section.ids, size, comma):
+        chunks.append(Chunk(ids, section.weights[first : first + len(ids)]))
+        first += len(ids)
+    return chunks
 
 
 def cut(tokens: Sequence[int], size: int, comma: int | None = None) -> list[list[int]]:
