@@ -1,0 +1,137 @@
+"""A word of a textual inversion is its vectors, from every kind of file, and the encoder is afterwards as it was."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from webui.engine.text.inversions import BEYOND, Inversion, Words, embedded, read
+from webui.engine.text.tokenizer import Tokenizer
+from webui.errors import ModelFileError
+from webui.testing.models import tiny_tokenizer
+
+VECTORS = torch.arange(24.0).reshape(3, 8)
+
+
+def written(path: Path, kind: str) -> Path:
+    match kind:
+        case "a1111.safetensors":
+            save_file({"emb_params": VECTORS}, path)
+        case "diffusers.safetensors":
+            save_file({"<it>": VECTORS}, path)
+        case "a1111.pt":
+            torch.save(
+                {
+                    "string_to_token": {"*": 265},
+                    "string_to_param": {"*": VECTORS},
+                    "name": "x",
+                    "step": 9,
+                },
+                path,
+            )
+        case "diffusers.bin":
+            torch.save({"<it>": VECTORS}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", ["a1111.safetensors", "diffusers.safetensors", "a1111.pt", "diffusers.bin"]
+)
+def test_every_kind_of_file_is_read(kind: str, tmp_path: Path) -> None:
+    found = read(written(tmp_path / kind, kind), "it", [8])
+    assert found.count == 3 and torch.equal(found.vectors[0], VECTORS)
+
+
+def test_a_single_vector_and_two_encoders(tmp_path: Path) -> None:
+    save_file({"<it>": VECTORS[0].clone()}, tmp_path / "one.safetensors")
+    assert read(tmp_path / "one.safetensors", "it", [8]).count == 1
+    both = {"clip_g": torch.ones(2, 12), "clip_l": torch.zeros(2, 8)}
+    save_file(both, tmp_path / "xl.safetensors")
+    found = read(tmp_path / "xl.safetensors", "it", [8, 12])
+    assert [tuple(one.shape) for one in found.vectors] == [(2, 8), (2, 12)]
+
+
+def test_what_does_not_fit_is_told_with_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path / "a1111.safetensors", "a1111.safetensors")
+    with pytest.raises(
+        ModelFileError, match=r"a1111\.safetensors: .* of width 8; this model's .* has 16"
+    ):
+        read(path, "it", [16])
+    path.write_bytes(b"nothing")
+    with pytest.raises(ModelFileError, match=r"a1111\.safetensors: cannot be read"):
+        read(path, "it", [8])
+    save_file({"emb": torch.ones(2, 2, 2)}, path)
+    with pytest.raises(ModelFileError, match="holds no textual inversion"):
+        read(path, "it", [8])
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch exploded",)
+
+
+def test_a_pickle_that_runs_code_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"string_to_param": {"*": Bomb()}}, tmp_path / "bad.pt")
+    (tmp_path / "worse.pt").write_bytes(pickle.dumps(Bomb()))
+    for name in ("bad.pt", "worse.pt"):
+        with pytest.raises(ModelFileError, match=name):
+            read(tmp_path / name, "it", [8])
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_words_become_numbers_beyond_the_vocabulary() -> None:
+    tokenizer = Tokenizer(tiny_tokenizer())
+    words = Words(tokenizer, [Inversion("my-cat", (VECTORS,)), Inversion("my", (VECTORS[:1],))])
+    plain = tokenizer.tokens
+    assert words.tokens("a My-Cat, red") == [
+        *plain("a"),
+        BEYOND,
+        BEYOND + 1,
+        BEYOND + 2,
+        *plain(", red"),
+    ]
+    assert words.tokens("my") == [BEYOND + 3]
+    assert words.tokens("mystery") == plain("mystery")
+
+
+def encoder() -> Any:
+    torch.manual_seed(0)
+    config = CLIPTextConfig(
+        vocab_size=20,
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+    )
+    return CLIPTextModel(config).requires_grad_(False).eval()
+
+
+def states(model: Any, ids: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return model(input_ids=ids).last_hidden_state
+
+
+def test_an_encoder_with_vectors_is_one_whose_table_holds_them() -> None:
+    model = encoder()
+    larger = copy.deepcopy(model)
+    table = torch.nn.Embedding(23, 8)
+    table.weight.data = torch.cat([model.get_input_embeddings().weight.data, VECTORS])
+    larger.set_input_embeddings(table.requires_grad_(False))
+    ids = torch.tensor([[1, BEYOND, BEYOND + 2, 5]])
+    before = states(model, torch.tensor([[1, 2, 3]]))
+    with embedded(model, VECTORS):
+        ours = states(model, ids)
+    torch.testing.assert_close(ours, states(larger, torch.tensor([[1, 20, 22, 5]])))
+    assert torch.equal(states(model, torch.tensor([[1, 2, 3]])), before)
+    with pytest.raises(IndexError):
+        states(model, ids)

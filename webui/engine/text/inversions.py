@@ -1,0 +1,129 @@
+"""Textual inversion (Gal et al. 2022): a word in a prompt that stands for learned vectors instead of tokens.
+
+The word is the file's name. It becomes as many token numbers beyond the vocabulary as it has vectors; the text
+encoder's embedding layer answers those with the vectors, for the length of a call.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from webui.engine.formats.pickles import convert
+from webui.engine.text.tokenizer import Tokenizer
+from webui.errors import ModelFileError
+
+__all__ = ["BEYOND", "Inversion", "Words", "embedded", "read"]
+
+BEYOND = 1 << 24  # token numbers from here on are of no vocabulary
+MOST = 1000  # vectors of one word
+# What the file of a family with two text encoders calls them.
+NAMES = {"clip_l": 0, "clip_g": 1, "text_encoders_0": 0, "text_encoders_1": 1}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inversion:
+    """A word's vectors for each text encoder, [n, D] each, equally many."""
+
+    name: str
+    vectors: tuple[Tensor, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.vectors[0])
+
+
+def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
+    """The textual inversion at `path` for text encoders of these widths.
+
+    Files of A1111, diffusers and of trainers for Stable Diffusion XL. A pickled one is read without being run. One that
+    is damaged, or made for another family, raises `ModelFileError`.
+    """
+    tensors = _tensors(path)
+    named = {NAMES[key]: tensor for key, tensor in tensors.items() if key in NAMES}
+    if named:
+        found = [named[i] for i in sorted(named)]
+    else:
+        # The only tensor that can be vectors, whatever its name ("emb_params", "string_to_param.*", "<it>").
+        found = [tensor for tensor in tensors.values() if tensor.dim() in (1, 2)][:1]
+    vectors = tuple(one[None] if one.dim() == 1 else one for one in found)
+    sizes = [one.shape[-1] for one in vectors]
+    if not vectors or len({len(one) for one in vectors}) > 1 or not 1 <= len(vectors[0]) <= MOST:
+        raise ModelFileError(f"{path}: holds no textual inversion")
+    if sizes != list(widths):
+        raise ModelFileError(
+            f"{path}: a textual inversion of width {' and '.join(map(str, sizes))}; "
+            f"this model's text encoder has {' and '.join(map(str, widths))}"
+        )
+    return Inversion(name, tuple(one.float() for one in vectors))
+
+
+def _tensors(path: Path) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix.lower() == ".safetensors":
+            return dict(load_file(path))
+        with tempfile.TemporaryDirectory() as folder:
+            converted = convert(path, Path(folder) / "converted.safetensors")
+            return {name: one.clone() for name, one in load_file(converted.path).items()}
+    except (OSError, SafetensorError) as fault:
+        raise ModelFileError(f"{path}: cannot be read ({fault})") from fault
+
+
+class Words:
+    """A tokenizer that knows inversions: it gives their numbers in the place of their words."""
+
+    def __init__(self, tokenizer: Tokenizer, inversions: Sequence[Inversion]) -> None:
+        self._theirs = tokenizer
+        self.comma = tokenizer.comma
+        self.start, self.end, self.pad = tokenizer.start, tokenizer.end, tokenizer.pad
+        self._first: dict[str, tuple[int, int]] = {}
+        first = BEYOND
+        for inversion in inversions:
+            self._first[inversion.name.lower()] = first, inversion.count
+            first += inversion.count
+        self._pattern = pattern([inversion.name for inversion in inversions])
+
+    def tokens(self, text: str) -> list[int]:
+        found: list[int] = []
+        for i, part in enumerate(self._pattern.split(text)):
+            if i % 2:
+                first, count = self._first[part.lower()]
+                found += range(first, first + count)
+            elif part.strip():
+                found += self._theirs.tokens(part)
+        return found
+
+
+def pattern(names: Sequence[str]) -> re.Pattern[str]:
+    """Finds whole words that are one of `names`, the longest first, in any case."""
+    longest = sorted(names, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)({'|'.join(map(re.escape, longest))})(?!\w)", re.IGNORECASE)
+
+
+@contextmanager
+def embedded(model: Any, vectors: Tensor) -> Iterator[None]:
+    """A text encoder whose embedding answers numbers from `BEYOND` on with the rows of `vectors` [n, D]."""
+    layer = model.get_input_embeddings()
+    plain = type(layer).forward
+    rows = vectors.to(layer.weight.device, layer.weight.dtype)
+
+    def forward(ids: Tensor) -> Tensor:
+        beyond = ids >= BEYOND
+        states: Tensor = plain(layer, ids.masked_fill(beyond, 0))
+        return torch.where(beyond[..., None], rows[(ids - BEYOND).clamp_min(0)], states)
+
+    layer.__dict__["forward"] = forward
+    try:
+        yield
+    finally:
+        del layer.__dict__["forward"]
