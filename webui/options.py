@@ -17,6 +17,7 @@ from typing import NoReturn
 from webui import __version__
 from webui.errors import RequestError
 from webui.logs import FORMATS
+from webui.preferences import SETTINGS, Preferences
 from webui.registry import nearest
 from webui.settings import ATTENTIONS, DTYPES, ROOT, Settings
 
@@ -26,6 +27,7 @@ COMMANDS = {
     "serve": "the page and its API (when no command is given)",
     "generate": 'one request from here: generate "PROMPT"; its options: generate --help',
     "jobs": "those of a running Easel: jobs [list | show ID | pause ID | resume ID | cancel ID]",
+    "models": "model files: models [list | info MODEL | hash MODEL | convert FILE | merge A B]",
     "ext": "extensions: ext list [--json], or ext new NAME to begin one",
     "doctor": "what this machine has, what Easel will use of it, and why",
     "train": "trains the starter model; its options: train --help",
@@ -46,7 +48,7 @@ class CommandLine:
     are its own arguments.
 
     `help` asks for the help of `command`, or of Easel when it is "serve". `logins` are users with their
-    passwords: those whom the page lets in, or the one to show to a server.
+    passwords: those whom the page lets in, or the one to show to a server. With `preferences`, `settings` are theirs.
     """
 
     command: str
@@ -55,6 +57,7 @@ class CommandLine:
     browser: bool = True
     help: bool = False
     logins: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    preferences: Preferences | None = None
 
 
 def read(argv: Sequence[str]) -> CommandLine:
@@ -102,6 +105,7 @@ def settings_from(options: argparse.Namespace) -> Settings:
         for path in paths:
             if not path.is_dir():
                 raise RequestError(f"--{flag}-dir {path}: no such folder", f"{flag}_dirs")
+    given = {s.name for s in SETTINGS if s.flag and getattr(options, s.name) not in (None, False)}
     shipped = [ROOT / "models", data_dir.absolute() / "models"]
     return Settings.at(
         data_dir.absolute(),
@@ -120,8 +124,11 @@ def settings_from(options: argparse.Namespace) -> Settings:
         restart_on_hang=options.restart_on_hang,
         keep_jobs=options.keep_jobs,
         keep_outputs=options.keep_outputs,
+        trash_days=options.trash_days,
         replies_gb=options.replies_gb,
+        models_gb=options.models_gb,
         log_format=options.log_format,
+        fixed=frozenset(given),
     )
 
 
@@ -171,6 +178,7 @@ def shared_parser() -> SentenceParser:
     for flag, unit, what in (
         ("--keep-jobs", "DAYS", "how long ended jobs are remembered (30); 0 is for ever"),
         ("--keep-outputs", "DAYS", "when saved pictures are deleted (0: never)"),
+        ("--trash-days", "DAYS", "how long the gallery's trash keeps pictures (30); 0 is for ever"),
         ("--replies-gb", "GB", "what running and paused jobs may take on disk (4)"),
     ):
         places.add_argument(flag, type=float, metavar=unit, help=what)
@@ -178,6 +186,12 @@ def shared_parser() -> SentenceParser:
     engine.add_argument("--device", metavar="auto|cpu|cuda[:N]|mps", help="where networks run")
     engine.add_argument("--dtype", choices=DTYPES, help="numbers that networks run in")
     engine.add_argument("--attention", choices=ATTENTIONS, help="who computes attention")
+    engine.add_argument(
+        "--models-gb",
+        type=float,
+        metavar="GB",
+        help="memory that loaded models may take (a share of what is free); one always stays",
+    )
     engine.add_argument(
         "--deterministic",
         action="store_true",

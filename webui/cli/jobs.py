@@ -17,7 +17,7 @@ from webui.types import EngineFace, GenerationRequest, JobStatus
 __all__ = ["CANCELLED", "ProgressLine", "check_output", "destinations", "generate"]
 
 CANCELLED = 130  # exit code, as shells have it for Ctrl+C
-FILES = (".png", ".webp", ".gif")  # what `images.save` makes
+FILES = (".png", ".jpg", ".webp", ".gif")  # what `images.save` makes
 
 
 def generate(
@@ -93,7 +93,7 @@ class ProgressLine:
 def check_output(output: Path) -> None:
     """Makes the folder of `output`; a RequestError where no picture could be put there."""
     if not output.is_dir() and output.suffix.lower() not in ("", *FILES):
-        raise RequestError(f"-o {output}: pictures are saved as PNG; use {output.stem}.png")
+        raise RequestError(f"-o {output}: pictures are saved as PNG, JPEG or WebP; use {output.stem}.png")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,53 +1,161 @@
-"""The models in the models folders, told from small JSON files without loading a weight (and without torch).
+"""The models in the models folders, told from headers and small JSON files without loading a weight.
 
 A bad entry becomes a card whose `problem` names the file and its fault; it never breaks the list.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Lock, Thread
 from types import MappingProxyType
 from typing import Any
 
+from webui.engine.examples import read_prompts
+from webui.engine.formats.facts import Facts, FactsCache
+from webui.engine.formats.folders import read_folder, weight_files
+from webui.engine.formats.hashing import stamp_of
+from webui.engine.formats.header import read_header
+from webui.engine.formats.sidecars import (
+    CONFIGURATION,
+    JSON_NOTES,
+    PREVIEWS,
+    read_configuration,
+    read_json,
+    read_notes,
+)
+from webui.engine.formats.walking import Found, found_folder, walk
 from webui.errors import ModelFileError
-from webui.types import ModelCard
+from webui.types import ModelCard, ModelMemory, ModelNotes
 
-__all__ = ["list_models", "read_json", "weight_files"]
+__all__ = ["ModelList", "list_models", "read_json", "weight_files"]
 
 STARTER, CHECKPOINTS, BESIDE = "starter", "Stable-diffusion", "easel.json"
-PICKLES = (".ckpt", ".pt", ".pth")
-FAMILIES = {
-    768: "Stable Diffusion 1",
-    1024: "Stable Diffusion 2",
-}  # by the width of the text encoder
-WEIGHTS = {
-    "unet": "diffusion_pytorch_model",
-    "vae": "diffusion_pytorch_model",
-    "text_encoder": "model",
-}
-DEEPEST = 8  # folders below Stable-diffusion/
-CONVERT = (
-    "convert it once with diffusers, on a machine where you trust the file: "
-    "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW, safe_serialization=True)"
+LONG_WALK_S = (
+    0.02  # a walk that takes longer is not repeated within REST times its time, at most REST_S
 )
+REST, REST_S = 10, 2.0
+UNREAD = "is still being read; it can be used in a moment"
 
 
 def list_models(dirs: Sequence[Path]) -> list[ModelCard]:
-    """Every model below `dirs`: the starter first, then by folder and name.
+    """Every model below `dirs`, all read now: the starter first, then by folder and name."""
+    return ModelList(dirs)()
 
-    Of two models with one name the first keeps it; the other is listed with a problem that says so.
+
+class ModelList:
+    """The models below `dirs` whenever it is called: the starter first, then by folder and name.
+
+    Of two models with one name the first keeps it; the other is listed with a problem that says so. Files are read
+    once and then known by size and time, over starts with a `memory`. A call spends `patience_s` at most on reading
+    new files (None: as long as it takes); what is left is read by a thread, and listed as not yet usable till then.
     """
-    cards: dict[str, ModelCard] = {}
-    for models_dir in dirs:
-        if (models_dir / STARTER).is_dir():
-            _add(cards, _card(models_dir / STARTER, STARTER))
-    for models_dir in dirs:
-        for path, name, problem in _walk(models_dir / CHECKPOINTS):
-            _add(cards, ModelCard(name, path, problem=problem) if problem else _card(path, name))
-    return list(cards.values())
+
+    def __init__(
+        self,
+        dirs: Sequence[Path],
+        memory: ModelMemory | None = None,
+        patience_s: float | None = None,
+    ) -> None:
+        self._dirs = tuple(dirs)
+        self._memory = memory
+        self._patience_s = patience_s
+        self._facts = FactsCache(memory)
+        self._cards: dict[str, tuple[tuple[Any, ...], ModelCard]] = {}
+        self._listed: list[ModelCard] = []
+        self._rest_until, self._seen = 0.0, -1
+        self._lock = Lock()
+        self._reader: Thread | None = None
+
+    def __call__(self) -> list[ModelCard]:
+        with self._lock:
+            begun = time.monotonic()
+            if begun < self._rest_until and self._version() == self._seen:
+                return list(self._listed)
+            self._seen = self._version()
+            self._listed = self._walked(begun)
+            took = time.monotonic() - begun
+            rest = min(REST * took, REST_S) if took > LONG_WALK_S else 0.0
+            self._rest_until = time.monotonic() + rest
+            return list(self._listed)
+
+    def _version(self) -> int:
+        return self._memory.version if self._memory else 0
+
+    def _walked(self, begun: float) -> list[ModelCard]:
+        cards: dict[str, ModelCard] = {}
+        unread: list[Found] = []
+        seen: set[str] = set()
+        reading = self._reader is not None and self._reader.is_alive()
+        patience_s = 0.0 if reading and self._patience_s is not None else self._patience_s
+        for found in self._found():
+            seen.add(found.path)
+            if found.problem:
+                _add(cards, ModelCard(found.name, Path(found.path), problem=found.problem))
+                continue
+            facts = None if found.folder else self._facts.get(found.path, found.stamp)
+            if facts is None and not found.folder:
+                if patience_s is not None and time.monotonic() - begun >= patience_s:
+                    unread.append(found)
+                    problem = f"{found.name}: {UNREAD}"
+                    _add(cards, ModelCard(found.name, Path(found.path), problem=problem))
+                    continue
+                facts = self._facts.read(found.path, found.stamp)
+            _add(cards, self._card(found, facts))
+        self._cards = {path: card for path, card in self._cards.items() if path in seen}
+        if unread and not reading:
+            self._reader = Thread(target=self._read, args=(unread,), name="headers", daemon=True)
+            self._reader.start()
+        self._facts.keep()
+        return list(cards.values())
+
+    def _found(self) -> Sequence[Found]:
+        folders = (path for top in self._dirs if (path := top / STARTER).is_dir())
+        found = [found_folder(path, STARTER) for path in folders]
+        return [*found, *(one for top in self._dirs for one in walk(top / CHECKPOINTS))]
+
+    def _read(self, unread: Sequence[Found]) -> None:
+        """Reads what a call had no patience for, and rests as long as it works: the page comes first."""
+        for found in unread:
+            begun = time.monotonic()
+            if self._facts.get(found.path, found.stamp) is None:
+                self._facts.read(found.path, found.stamp)
+            time.sleep(time.monotonic() - begun)
+        self._facts.keep()
+        self._rest_until = 0.0
+
+    def _card(self, found: Found, facts: Facts | None) -> ModelCard:
+        """The card of a file or folder; the one made before where nothing has changed."""
+        key = (found.name, found.stamp, found.beside, facts, self._seen)
+        known = self._cards.get(found.path)
+        if known is not None and known[0] == key:
+            return known[1]
+        path = Path(found.path)
+        try:
+            card = _folder_card(path, found.name) if facts is None else _file_card(found, facts)
+        except ModelFileError as fault:
+            card = ModelCard(found.name, path, problem=str(fault))
+        card = self._remembered(card)
+        self._cards[found.path] = (key, card)
+        return card
+
+    def _remembered(self, card: ModelCard) -> ModelCard:
+        """The card with what was found or said about it since."""
+        memory = self._memory
+        if memory is None or card.problem is not None or card.weights is None:
+            return card
+        told = memory.notes(card.fingerprint)
+        notes = _over(card.notes, told) if told else card.notes
+        zero_snr = card.zero_snr if notes.zero_snr is None else notes.zero_snr
+        return replace(
+            card,
+            sha256=memory.sha256(str(card.weights), stamp_of(card.weights)),
+            prediction=notes.prediction or card.prediction or memory.prediction(card),
+            zero_snr=zero_snr,
+            notes=notes,
+        )
 
 
 def _add(cards: dict[str, ModelCard], card: ModelCard) -> None:
@@ -55,136 +163,89 @@ def _add(cards: dict[str, ModelCard], card: ModelCard) -> None:
         cards[card.name] = card
         return
     problem = f"{card.path}: another model is called {card.name!r} already; rename this one"
-    name = next(n for i in range(2, 10_000) if (n := f"{card.name} ({i})") not in cards)
+    name = next(n for i in range(2, 1_000_000) if (n := f"{card.name} ({i})") not in cards)
     cards[name] = replace(card, name=name, problem=problem)
 
 
-# --- Finding --------------------------------------------------------------------------------------
+def _over(below: ModelNotes, above: ModelNotes) -> ModelNotes:
+    """`below` with what `above` says."""
+    said = {
+        n: v for n in ModelNotes.__slots__ if (v := getattr(above, n)) not in (None, "", {}, ())
+    }
+    return replace(below, **said)
 
 
-def _walk(top: Path) -> Iterator[tuple[Path, str, str | None]]:
-    """Paths of models below `top`, each with its name and, where it cannot be a model, why."""
-    seen: set[Path] = set()
+# --- Cards ----------------------------------------------------------------------------------------
 
-    def folder(path: Path, depth: int) -> Iterator[tuple[Path, str, str | None]]:
+
+def _file_card(found: Found, facts: Facts) -> ModelCard:
+    if facts.recognised is None:
+        raise ModelFileError(facts.problem or "")
+    path, told = Path(found.path), facts.recognised
+    beside = {ending: path.with_name(path.stem + ending) for ending, _ in found.beside}
+    prediction, zero_snr = told.prediction, told.zero_snr
+    if CONFIGURATION in beside:
+        configuration = read_configuration(beside[CONFIGURATION])
+        prediction = configuration.prediction or prediction
+        zero_snr = configuration.zero_snr or zero_snr
+    notes = ModelNotes()
+    if JSON_NOTES in beside:
         try:
-            real = path.resolve()
-            entries = sorted(path.iterdir(), key=lambda entry: entry.name.lower())
-        except (OSError, RuntimeError) as fault:  # RuntimeError: a symlink loop, before Python 3.13
-            yield path, _name(path, top), f"{path}: cannot be read ({_said(fault)})"
-            return
-        if real in seen or depth > DEEPEST:
-            return
-        seen.add(real)
-        for entry in entries:
-            if not entry.name.startswith("."):
-                yield from one(entry, depth)
-
-    def one(path: Path, depth: int) -> Iterator[tuple[Path, str, str | None]]:
-        name = _name(path, top)
-        try:
-            if path.is_dir():
-                if _is_model(path):
-                    yield path, name, None
-                else:
-                    yield from folder(path, depth + 1)
-            elif path.is_symlink() and not path.exists():
-                yield path, name, f"{path}: a link that leads nowhere"
-            elif problem := _file_problem(path):
-                yield path, name, problem
-        except (OSError, RuntimeError) as fault:
-            yield path, name, f"{path}: cannot be read ({_said(fault)})"
-
-    if top.is_dir():
-        yield from folder(top, 0)
-
-
-def _name(path: Path, top: Path) -> str:
-    return path.relative_to(top).as_posix()
-
-
-def _is_model(folder: Path) -> bool:
-    return (folder / "model_index.json").is_file() or (folder / "unet" / "config.json").is_file()
-
-
-def _file_problem(path: Path) -> str | None:
-    """Why a file beside the model folders is not used, or None where it is no checkpoint."""
-    kind = path.suffix.lower()
-    if kind == ".safetensors":
-        return (
-            f"{path.name}: single-file checkpoints cannot be loaded yet; "
-            "use the model's diffusers folder"
-        )
-    if kind in PICKLES:
-        return f"{path.name}: pickled files can run code when opened and are refused; get it as safetensors"
-    return None
-
-
-# --- Reading a model's folder ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    family: str
-    latent_channels: int
-    inpainting: bool
-
-
-def _card(folder: Path, name: str) -> ModelCard:
-    try:
-        kind = _kind(folder)
-        beside = _beside(folder)
-    except ModelFileError as fault:
-        return ModelCard(name, folder, problem=str(fault))
+            notes = read_notes(beside[JSON_NOTES])
+        except ModelFileError as fault:  # notes are not needed to use the model
+            notes = ModelNotes(notes=str(fault))
     return ModelCard(
-        name,
-        folder,
-        family=kind.family,
-        latent_channels=kind.latent_channels,
-        inpainting=kind.inpainting,
-        defaults=MappingProxyType(dict(beside.get("defaults", {}))),
-        prompts=tuple(beside.get("prompts", ())),
+        found.name,
+        path,
+        family=told.family,
+        latent_channels=told.latent_channels,
+        inpainting=told.inpainting,
+        layout=told.layout,
+        kind=told.kind,
+        prediction=notes.prediction or prediction,
+        zero_snr=zero_snr if notes.zero_snr is None else notes.zero_snr,
+        defaults=notes.defaults,
+        prompts=notes.prompts,
+        context_dim=told.context_dim,
+        parts=told.parts,
+        weights=path,
+        size=found.size,
+        modified=found.modified,
+        fingerprint=facts.fingerprint,
+        preview=next((beside[ending] for ending in PREVIEWS if ending in beside), None),
+        notes=notes,
     )
 
 
-def _kind(folder: Path) -> _Kind:
-    """What the configs say; `ModelFileError` for anything that is not of a Stable Diffusion 1 kind."""
-    index = folder / "model_index.json"
-    pipeline = str(read_json(index).get("_class_name", "")) if index.is_file() else ""
-    unet_config = folder / "unet" / "config.json"
-    if not unet_config.is_file():
-        what = f" ({pipeline})" if pipeline else ""
-        raise ModelFileError(
-            f"{folder}: no unet/config.json{what}; only Stable Diffusion 1 kinds load"
-        )
-    unet = read_json(unet_config)
-    if (folder / "text_encoder_2").exists() or "XL" in pipeline or unet.get("addition_embed_type"):
-        raise ModelFileError(f"{folder}: a Stable Diffusion XL model; those cannot be loaded yet")
-    if unet.get("_class_name", "UNet2DConditionModel") != "UNet2DConditionModel":
-        raise ModelFileError(
-            f"{unet_config}: a {unet['_class_name']}; only UNet2DConditionModel loads"
-        )
-    vae = read_json(folder / "vae" / "config.json")
-    text = read_json(folder / "text_encoder" / "config.json")
-    read_json(folder / "scheduler" / "scheduler_config.json")
-    for part in WEIGHTS:
-        weight_files(folder, part)
-
-    channels = _whole(vae, "latent_channels", folder / "vae" / "config.json", 4)
-    inputs = _whole(unet, "in_channels", unet_config, 4)
-    if inputs not in (channels, 2 * channels + 1):
-        raise ModelFileError(
-            f"{unet_config}: {inputs} input channels; a VAE of {channels} channels goes with "
-            f"{channels}, or {2 * channels + 1} for inpainting"
-        )
-    width = _whole(text, "hidden_size", folder / "text_encoder" / "config.json", 768)
-    if unet.get("cross_attention_dim", 1280) != width:
-        raise ModelFileError(
-            f"{unet_config}: made for a text encoder of width {unet.get('cross_attention_dim')}, "
-            f"but text_encoder/ has width {width}"
-        )
-    family = FAMILIES.get(width, "Stable Diffusion 1 kind")
-    return _Kind(family, channels, inputs != channels)
+def _folder_card(folder: Path, name: str) -> ModelCard:
+    found = read_folder(folder)
+    beside = _beside(folder)
+    prompts, examples = read_prompts(folder, beside.get("prompts", []), str(folder / BESIDE))
+    try:
+        told, header = found.recognised, read_header(found.weights)
+    except ModelFileError as fault:  # which names the file; the same name is in every part
+        raise ModelFileError(f"{found.weights.parent.as_posix()}/{fault}") from fault
+    previews = (folder / f"preview{ending}" for ending in PREVIEWS if ending.count(".") == 1)
+    return ModelCard(
+        name,
+        folder,
+        family=told.family,
+        latent_channels=told.latent_channels,
+        inpainting=told.inpainting,
+        kind=told.kind,
+        prediction=told.prediction,
+        zero_snr=told.zero_snr,
+        defaults=MappingProxyType(dict(beside.get("defaults", {}))),
+        prompts=prompts,
+        examples=examples,
+        context_dim=told.context_dim,
+        parts=told.parts,
+        weights=found.weights,
+        size=header.size,
+        modified=found.weights.stat().st_mtime,
+        fingerprint=header.fingerprint,
+        preview=next((path for path in previews if path.is_file()), None),
+    )
 
 
 def _beside(folder: Path) -> Mapping[str, Any]:
@@ -195,61 +256,4 @@ def _beside(folder: Path) -> Mapping[str, Any]:
     beside = read_json(path)
     if not isinstance(beside.get("defaults", {}), dict):
         raise ModelFileError(f"{path}: 'defaults' is not an object of request fields")
-    prompts = beside.get("prompts", [])
-    if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
-        raise ModelFileError(f"{path}: 'prompts' is not a list of texts")
     return beside
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object at `path`; `ModelFileError` naming the file where it is missing or damaged."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelFileError(f"{path}: is missing") from None
-    except OSError as fault:
-        raise ModelFileError(f"{path}: cannot be read ({_said(fault)})") from fault
-    except (ValueError, RecursionError) as fault:
-        raise ModelFileError(f"{path}: is not JSON ({fault})") from fault
-    if not isinstance(found, dict):
-        raise ModelFileError(f"{path}: holds no JSON object")
-    return found
-
-
-def weight_files(folder: Path, part: str) -> list[Path]:
-    """The safetensors files of `part` ("unet", "vae", "text_encoder"): one, or the shards of its index.
-
-    A full-precision file is taken before an fp16 one. `ModelFileError` where there is none.
-    """
-    base, place = WEIGHTS[part], folder / part
-    for variant in ("", ".fp16"):
-        one = place / f"{base}{variant}.safetensors"
-        if one.is_file():
-            return [one]
-        index = place / f"{base}.safetensors.index{variant}.json"
-        if index.is_file():
-            shards = read_json(index).get("weight_map")
-            if not isinstance(shards, dict) or not shards:
-                raise ModelFileError(f"{index}: names no files")
-            files = [place / str(name) for name in sorted(set(shards.values()))]
-            missing = [file for file in files if file.parent != place or not file.is_file()]
-            if missing:
-                raise ModelFileError(f"{missing[0]}: is missing, though {index.name} names it")
-            return files
-    pickles = sorted(place.glob("*.bin")) if place.is_dir() else []
-    if pickles:
-        raise ModelFileError(
-            f"{pickles[0]}: pickled weights can run code and are refused; {CONVERT}"
-        )
-    raise ModelFileError(f"{place / base}.safetensors: is missing")
-
-
-def _whole(config: Mapping[str, Any], key: str, path: Path, default: int) -> int:
-    value = config.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ModelFileError(f"{path}: {key} is {value!r}, not a whole number")
-    return value
-
-
-def _said(fault: Exception) -> str:
-    return getattr(fault, "strerror", None) or str(fault)

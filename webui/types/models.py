@@ -6,9 +6,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["Model", "ModelCard"]
+__all__ = ["Example", "Model", "ModelCard", "ModelFacts", "ModelMemory", "ModelNotes"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelNotes:
+    """What people wrote about a model, beside its file or on the page. `vae` names the VAE it goes with, "" its own.
+
+    `prediction` and `zero_snr` are None where nobody said; `defaults` and `prompts` are as on `ModelCard`.
+    """
+
+    description: str = ""
+    activation_text: str = ""
+    negative_text: str = ""
+    preferred_weight: float | None = None
+    notes: str = ""
+    vae: str = ""
+    sd_version: str = ""
+    prediction: str | None = None
+    zero_snr: bool | None = None
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a model makes of one of its example prompts: a small picture, and its seed (None: not told)."""
+
+    picture: Path
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +47,13 @@ class ModelCard:
     name that people know, `kind` what decides how it is loaded: "sd" (one CLIP text encoder: 1.x, 2.x and their
     like), "sdxl" (two) or "sdxl-refiner". `prediction` is what the UNet gives ("epsilon", "v_prediction", "sample"),
     None where only a call of it can tell; `zero_snr` says that its schedule ends in pure noise. `defaults` are the
-    model's own values of request fields; `prompts` are example prompts. `problem`, where there is one, is the sentence
-    why it cannot be used.
+    model's own values of request fields; `prompts` are example prompts, `examples` what becomes of them, where
+    the model brings it. `problem`, where there is one, is the sentence why it cannot be used.
+
+    `weights` is the file that stands for the model: itself, or of a folder the U-Net's. `size` (bytes), `modified`
+    (seconds since 1970), `fingerprint` (of the header and samples, kept when the file is renamed) and `sha256` (""
+    while unknown) are that file's. `parts` are those inside of "unet", "vae", "text_encoder", "text_encoder_2";
+    `context_dim` is the width of the texts that the U-Net sees. `preview` is a picture beside it.
     """
 
     name: str
@@ -35,6 +68,61 @@ class ModelCard:
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     prompts: tuple[str, ...] = ()
     problem: str | None = None
+    examples: Mapping[str, Example] = field(default_factory=lambda: MappingProxyType({}))
+    context_dim: int = 768
+    parts: frozenset[str] = frozenset()
+    weights: Path | None = None
+    size: int = 0
+    modified: float = 0.0
+    fingerprint: str = ""
+    sha256: str = ""
+    preview: Path | None = None
+    notes: ModelNotes = field(default_factory=ModelNotes)
+
+    @property
+    def hash(self) -> str:
+        """The short form of `sha256` that people know: its first 10 hex digits, "" while unknown."""
+        return self.sha256[:10]
+
+
+class ModelFacts(Protocol):
+    """What is remembered of a model that its file does not say."""
+
+    def prediction(self, card: ModelCard) -> str | None:
+        """What the U-Net predicts, as the user or an earlier probe said."""
+        ...
+
+    def remember_prediction(self, card: ModelCard, prediction: str) -> None:
+        """Keeps what a probe found."""
+        ...
+
+
+class ModelMemory(ModelFacts, Protocol):
+    """What the list of models keeps between calls and starts. `stamp` tells versions of one file apart.
+
+    Every method may be called by any thread.
+    """
+
+    @property
+    def version(self) -> int:
+        """Grows whenever `sha256`, `notes` or `prediction` would answer something else."""
+        ...
+
+    def headers(self) -> Mapping[str, tuple[str, str]]:
+        """What was kept of files' headers, by path: the stamp and a JSON text."""
+        ...
+
+    def keep_headers(self, rows: Mapping[str, tuple[str, str]]) -> None: ...
+
+    def sha256(self, path: str, stamp: str) -> str:
+        """The hash of that version of the file, "" while unknown."""
+        ...
+
+    def keep_sha256(self, path: str, stamp: str, sha256: str) -> None: ...
+
+    def notes(self, fingerprint: str) -> ModelNotes | None:
+        """What the user said on the page about a model."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +131,8 @@ class Model:
 
     `sigmas` are the training noise levels, ascending, on the variance-exploding scale. `prediction` is what the
     UNet gives ("epsilon", "v_prediction" or "sample"), `context_dim` the width D of the texts that it sees.
-    `hash` is the first 10 hex digits of the UNet file's SHA-256, "" while unknown.
+    `hash` is the first 10 hex digits of the UNet file's SHA-256, "" while unknown. `kind` as on `ModelCard`;
+    `pooled_dim` is the width P of what stands for a whole text, 0 for models that do not ask for it.
     """
 
     name: str
@@ -54,6 +143,8 @@ class Model:
     hash: str = ""
     prediction: str = "epsilon"
     context_dim: int = 768
+    kind: str = "sd"
+    pooled_dim: int = 0
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """The shape (C, h, w) of the latent of a picture of `width` x `height` pixels."""

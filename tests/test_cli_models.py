@@ -1,0 +1,101 @@
+"""`models` as people type it: list, info, hash, convert, merge, and one sentence where it does not work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from tests.engine.formats.files import checkpoint
+from webui import app
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data folder with two checkpoints of one family and a pickle."""
+    folder = tmp_path / "models" / "Stable-diffusion"
+    checkpoint(folder / "one.safetensors", metadata={"modelspec.title": "one"})
+    checkpoint(folder / "deep" / "two.safetensors", inputs=9)
+    torch.save({"state_dict": {"w": torch.ones(3)}, "epoch": 3}, folder / "old.ckpt")
+    return tmp_path
+
+
+@pytest.fixture
+def said(data, capsys):
+    def run(*words: str, code: int = 0) -> str:
+        assert app.main(["models", "--data-dir", str(data), *words]) == code
+        printed = capsys.readouterr()
+        if code:
+            assert printed.out == "" and printed.err.count("\n") == 1
+        return printed.err if code else printed.out
+
+    return run
+
+
+def test_the_list_tells_each_file_and_its_fault(said):
+    lines = {line.split()[0]: line for line in said().splitlines()}
+    assert {"NAME", "one.safetensors", "deep/two.safetensors", "old.ckpt"} <= set(lines)
+    assert "Stable Diffusion 1, inpainting" in lines["deep/two.safetensors"]
+    assert "models convert" in lines["old.ckpt"]
+    told = {card["name"]: card for card in json.loads(said("list", "--json"))}
+    assert told["one.safetensors"]["layout"] == "ldm" and told["old.ckpt"]["problem"]
+
+
+def test_one_model_is_told_by_its_name_with_or_without_the_ending(said):
+    assert "family: Stable Diffusion 1" in said("info", "one")
+    assert json.loads(said("info", "ONE.safetensors", "--json"))["prediction"] == "epsilon"
+
+
+def test_a_hash_is_that_of_the_file_and_is_kept(said, data):
+    path = data / "models" / "Stable-diffusion" / "one.safetensors"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert said("hash", "one") == f"{digest[:10]}  {digest}  {path}\n"
+    assert json.loads(said("info", "one", "--json"))["sha256"] == digest
+
+
+def test_a_pickle_is_converted_beside_itself_or_to_a_name(said, data):
+    assert "1 tensors" in (told := said("convert", "old.ckpt")) and "epoch" in told
+    folder = data / "models" / "Stable-diffusion"
+    assert (load_file(folder / "old.safetensors")["w"] == 1).all()
+    said("convert", str(folder / "old.ckpt"), "-o", str(data / "other"))
+    assert (data / "other.safetensors").is_file()
+
+
+def test_two_models_are_merged_into_the_models_folder(said, data):
+    told = said("merge", "deep/two", "one", "--alpha", "0.25", "--fp32", "-o", "three")
+    assert "tensors merged" in told
+    assert json.loads(said("info", "three", "--json"))["inpainting"] is True
+    first = "model.diffusion_model.input_blocks.0.0.weight"
+    a, b, got = (
+        load_file(data / "models" / "Stable-diffusion" / f"{name}.safetensors")[first].astype("f4")
+        for name in ("deep/two", "one", "three")
+    )
+    assert abs(got[:, :4] - (a[:, :4] * 0.75 + b * 0.25)).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["frobnicate"], "invalid choice"),
+        (["info", "ome.safetensors"], "did you mean 'one.safetensors'"),
+        (["hash", "gone"], "model 'gone' is not known"),
+        (["convert", "one"], "only .ckpt, .pt, .pth files are converted"),
+        (["merge", "one"], "-o"),
+        (["merge", "one", "deep/two", "one", "one", "-o", "x"], "takes 3 models, not 4"),
+        (["merge", "one", "deep/two", "-o", "one"], "is there already"),
+        (["merge", "one", "old.ckpt", "-o", "x"], "a pickle named .ckpt"),
+        (["merge", "one", "--fp16", "--bf16", "-o", "x"], "not allowed with"),
+        (["info", "starter", "--frob"], "--frob"),
+        (["hash", "."], "a folder"),
+    ],
+)
+def test_what_does_not_work_is_one_sentence(said, words, sentence):
+    assert sentence in said(*words, code=2)
+
+
+def test_help_names_every_subcommand(said):
+    told = said("--help")
+    assert all(word in told for word in ("list", "info", "hash", "convert", "merge"))

@@ -1,0 +1,219 @@
+"""Which model a single file holds, told from the names and shapes in its header.
+
+Two layouts are known. "ldm" has the names of the original code (`model.diffusion_model.`, `first_stage_model.`,
+`cond_stage_model.` or `conditioner.embedders.`), "diffusers" those of a diffusers folder, each with its part in front
+(`unet.`, `vae.`, `text_encoder.`, `text_encoder_2.`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from webui.engine.formats.header import Header
+from webui.engine.formats.misplaced import misplaced
+from webui.errors import ModelFileError
+
+__all__ = ["PARTS", "Recognised", "family_name", "predicted", "recognise"]
+
+UNET, VAE, OLD_TEXT, NEW_TEXT = (
+    "model.diffusion_model.",
+    "first_stage_model.",
+    "cond_stage_model.",
+    "conditioner.embedders.",
+)
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+NEEDED = {
+    "sd": ("unet", "text_encoder"),
+    "sdxl": ("unet", "text_encoder", "text_encoder_2"),
+    "sdxl-refiner": ("unet", "text_encoder_2"),
+}
+SAID = {"unet": "U-Net", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
+OTHER_INPUTS = {  # input channels of U-Nets that are trained for something else
+    5: "a depth-to-image model",
+    7: "an upscaling model",
+    8: "an InstructPix2Pix model",
+}
+V_PREDICTION = ("v", "v_prediction", "v-prediction", "vprediction", "velocity")
+EPSILON = ("eps", "epsilon", "noise")
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a checkpoint is. `kind` is that of `ModelCard`, `family` the name that people know.
+
+    `context_dim` is the width of the texts that the U-Net sees. `prediction` is None where the header does not say;
+    files of Stable Diffusion 2 seldom do. `parts` are those of `PARTS` that are in the file.
+    """
+
+    layout: str
+    kind: str
+    family: str
+    inpainting: bool
+    prediction: str | None
+    zero_snr: bool
+    context_dim: int
+    parts: frozenset[str]
+    latent_channels: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "parts": sorted(self.parts)}
+
+    @staticmethod
+    def from_json(told: Mapping[str, Any]) -> Recognised:
+        return Recognised(**{**told, "parts": frozenset(told["parts"])})
+
+
+def recognise(header: Header, without_vae: bool = False) -> Recognised:
+    """What the file is; `ModelFileError` with a sentence where it is no Stable Diffusion checkpoint.
+
+    Its VAE may be missing only where `without_vae` says so.
+    """
+    names = header.tensors
+    layout = "ldm" if any(name.startswith(UNET) for name in names) else "diffusers"
+    if problem := misplaced(header):
+        raise ModelFileError(f"{header.path.name}: {problem}")
+    parts = _parts(header, layout)
+    if "unet" not in parts:
+        raise ModelFileError(f"{header.path.name}: no Stable Diffusion model that is known here")
+    found = _unet(header, layout)
+    kind = _kind(header, layout, found)
+    missing = [SAID[part] for part in NEEDED[kind] if part not in parts]
+    if parts == {"unet"}:
+        raise ModelFileError(
+            f"{header.path.name}: holds a U-Net alone; a checkpoint has its text encoder too"
+        )
+    if missing:
+        raise ModelFileError(f"{header.path.name}: has no {missing[0]}; the file is not whole")
+    if "vae" not in parts and not without_vae:
+        raise ModelFileError(
+            f"{header.path.name}: has no VAE; bake one in: python launch.py models merge FILE --vae VAE -o NAME"
+        )
+    prediction, zero_snr = predicted(header)
+    second = found.context == 1024 or any(name.startswith(f"{OLD_TEXT}model.") for name in names)
+    if prediction is None and not (kind == "sd" and second):
+        prediction = "epsilon"  # what all but Stable Diffusion 2 are unless they say otherwise
+    return Recognised(
+        layout,
+        kind,
+        family_name(kind, found.context),
+        found.inputs != found.outputs,
+        prediction,
+        zero_snr,
+        found.context,
+        parts,
+        found.outputs,
+    )
+
+
+def family_name(kind: str, context_dim: int) -> str:
+    """The name that people know a family by."""
+    if kind == "sdxl":
+        return "Stable Diffusion XL"
+    if kind == "sdxl-refiner":
+        return "Stable Diffusion XL refiner"
+    return {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}.get(
+        context_dim, "Stable Diffusion 1 kind"
+    )
+
+
+def predicted(header: Header) -> tuple[str | None, bool]:
+    """What the U-Net predicts as far as the header says, and whether its schedule ends in pure noise.
+
+    Asked are `modelspec.prediction_type` and the names `v_pred` and `ztsnr`, which are metadata or empty tensors.
+    """
+    told = {key.lower(): value.strip().lower() for key, value in header.metadata.items()}
+    said = told.get("modelspec.prediction_type", told.get("prediction_type", ""))
+    flags = {name for name in ("v_pred", "ztsnr") if name in header.tensors or _true(told, name)}
+    prediction = None
+    if "v_pred" in flags or said in V_PREDICTION:
+        prediction = "v_prediction"
+    elif said in EPSILON:
+        prediction = "epsilon"
+    elif said == "sample":
+        prediction = "sample"
+    return prediction, "ztsnr" in flags
+
+
+def _true(told: Mapping[str, str], name: str) -> bool:
+    return told.get(name, "false") not in ("false", "0", "no", "none", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unet:
+    inputs: int
+    outputs: int
+    context: int
+    labels: int | None  # width of what it gets beside the time: None where there is nothing
+
+
+def _parts(header: Header, layout: str) -> frozenset[str]:
+    if layout == "diffusers":
+        return frozenset(p for p in PARTS if any(n.startswith(f"{p}.") for n in header.tensors))
+    parts = set()
+    for name in header.tensors:
+        if name.startswith(UNET):
+            parts.add("unet")
+        elif name.startswith(VAE):
+            parts.add("vae")
+        elif name.startswith((OLD_TEXT, f"{NEW_TEXT}0.transformer.")):
+            parts.add("text_encoder")
+        elif name.startswith((f"{NEW_TEXT}0.model.", f"{NEW_TEXT}1.model.")):
+            parts.add("text_encoder_2")
+    return frozenset(parts)
+
+
+def _unet(header: Header, layout: str) -> _Unet:
+    """Shapes of the U-Net, checked for what every one of ours has."""
+    ldm = layout == "ldm"
+    first = f"{UNET}input_blocks.0.0.weight" if ldm else "unet.conv_in.weight"
+    last = f"{UNET}out.2.weight" if ldm else "unet.conv_out.weight"
+    label = f"{UNET}label_emb.0.0.weight" if ldm else "unet.add_embedding.linear_1.weight"
+    inputs, outputs = _channels(header, first, 1), _channels(header, last, 0)
+    start = UNET if ldm else "unet."
+    end = ".attn2.to_k.weight"
+    attention = next((n for n in header.tensors if n.startswith(start) and n.endswith(end)), None)
+    if attention is None:
+        raise ModelFileError(
+            f"{header.path.name}: its U-Net looks at no text; the file is not whole"
+        )
+    shape, labels = header.tensors[attention].shape, header.shape(label)
+    if len(shape) != 2:
+        raise ModelFileError(f"{header.path.name}: {attention!r} has the wrong shape {shape}")
+    if inputs not in (outputs, 2 * outputs + 1):
+        what = OTHER_INPUTS.get(inputs, f"its U-Net has {inputs} input channels")
+        raise ModelFileError(
+            f"{header.path.name}: {what}; only those of {outputs} load, or {2 * outputs + 1} for inpainting"
+        )
+    return _Unet(inputs, outputs, shape[1], labels[1] if labels and len(labels) == 2 else None)
+
+
+def _channels(header: Header, name: str, axis: int) -> int:
+    shape = header.shape(name)
+    if shape is None:
+        raise ModelFileError(f"{header.path.name}: has no {name!r}; the file is not whole")
+    if len(shape) != 4 or not 0 < shape[axis] <= 64:
+        raise ModelFileError(f"{header.path.name}: {name!r} has the wrong shape {shape}")
+    return shape[axis]
+
+
+def _kind(header: Header, layout: str, unet: _Unet) -> str:
+    """By the text encoders that are there, which also tells narrow models apart, then by the U-Net's shapes."""
+    names = header.tensors
+
+    def has(start: str) -> bool:
+        return any(name.startswith(start) for name in names)
+
+    if layout == "diffusers":
+        second, first = has("text_encoder_2."), has("text_encoder.")
+    else:
+        second = has(f"{NEW_TEXT}1.model.") or has(f"{NEW_TEXT}0.model.")
+        first = has(f"{NEW_TEXT}0.transformer.") or has(OLD_TEXT)
+    if second:
+        return "sdxl" if first else "sdxl-refiner"
+    if unet.labels is None:
+        return "sd"
+    if first and layout == "ldm" and has(OLD_TEXT):
+        raise ModelFileError(f"{header.path.name}: an unCLIP model; those cannot be loaded")
+    return "sdxl-refiner" if unet.context == 1280 else "sdxl"

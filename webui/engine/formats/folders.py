@@ -1,0 +1,149 @@
+"""A diffusers folder: whether it is a model and of which family, told from its small JSON files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from webui.engine.formats.families import PARTS, Recognised, family_name
+from webui.engine.formats.sidecars import read_json
+from webui.errors import ModelFileError
+
+__all__ = ["Folder", "is_model", "read_folder", "weight_files"]
+
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+    "text_encoder_2": "model",
+}
+NEEDED = {
+    "sd": ("vae", "text_encoder"),
+    "sdxl": ("vae", "text_encoder", "text_encoder_2"),
+    "sdxl-refiner": ("vae", "text_encoder_2"),
+}
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+CONVERT = (
+    "convert it once with diffusers, on a machine where you trust the file: "
+    "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW, safe_serialization=True)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What a folder is, and the file that stands for it: the first of its U-Net's."""
+
+    recognised: Recognised
+    weights: Path
+
+
+def is_model(folder: Path) -> bool:
+    return (folder / "model_index.json").is_file() or (folder / "unet" / "config.json").is_file()
+
+
+def read_folder(folder: Path) -> Folder:
+    """What the configs say; `ModelFileError` for anything that cannot be loaded."""
+    index = folder / "model_index.json"
+    pipeline = str(read_json(index).get("_class_name", "")) if index.is_file() else ""
+    unet_config = folder / "unet" / "config.json"
+    if not unet_config.is_file():
+        what = f" ({pipeline})" if pipeline else ""
+        raise ModelFileError(
+            f"{folder}: no unet/config.json{what}; only Stable Diffusion 1, 2 and XL load"
+        )
+    unet = read_json(unet_config)
+    if unet.get("_class_name", "UNet2DConditionModel") != "UNet2DConditionModel":
+        raise ModelFileError(
+            f"{unet_config}: a {unet['_class_name']}; only UNet2DConditionModel loads"
+        )
+    kind = _kind(folder, unet, unet_config)
+    if kind == "sd" and ("XL" in pipeline or (folder / "text_encoder_2").exists()):
+        raise ModelFileError(f"{folder}: the parts of an XL model around the U-Net of another")
+    vae = read_json(folder / "vae" / "config.json")
+    widths = [
+        _whole(read_json(path), "hidden_size", path, 768)
+        for part in NEEDED[kind]
+        if part != "vae" and (path := folder / part / "config.json")
+    ]
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    schedule = read_json(scheduler)
+    prediction = schedule.get("prediction_type", "epsilon")
+    if prediction not in PREDICTIONS:
+        raise ModelFileError(f"{scheduler}: prediction_type {prediction!r} is not known")
+    files = weight_files(folder, "unet")
+    for part in NEEDED[kind]:
+        weight_files(folder, part)
+
+    channels = _whole(vae, "latent_channels", folder / "vae" / "config.json", 4)
+    inputs = _whole(unet, "in_channels", unet_config, 4)
+    if inputs not in (channels, 2 * channels + 1):
+        raise ModelFileError(
+            f"{unet_config}: {inputs} input channels; a VAE of {channels} channels goes with "
+            f"{channels}, or {2 * channels + 1} for inpainting"
+        )
+    context = unet.get("cross_attention_dim", 1280)
+    if context != sum(widths):
+        both = " + ".join(map(str, widths))
+        raise ModelFileError(
+            f"{unet_config}: made for a text encoder of width {context}, but the folder's has width {both}"
+        )
+    recognised = Recognised(
+        layout="folder",
+        kind=kind,
+        family=family_name(kind, context),
+        inpainting=inputs != channels,
+        prediction=prediction,
+        zero_snr=schedule.get("rescale_betas_zero_snr") is True,
+        context_dim=context,
+        parts=frozenset(part for part in PARTS if part in ("unet", *NEEDED[kind])),
+        latent_channels=channels,
+    )
+    return Folder(recognised, files[0])
+
+
+def _kind(folder: Path, unet: Mapping[str, Any], path: Path) -> str:
+    added, classes = unet.get("addition_embed_type"), unet.get("class_embed_type")
+    if added not in (None, "text_time") or classes is not None:
+        raise ModelFileError(
+            f"{path}: its U-Net takes {added or classes!r} embeddings; such models cannot be loaded"
+        )
+    if added is None:
+        return "sd"
+    return "sdxl" if (folder / "text_encoder").is_dir() else "sdxl-refiner"
+
+
+def weight_files(folder: Path, part: str) -> list[Path]:
+    """The safetensors files of `part` (a key of `WEIGHTS`): one, or the shards of its index.
+
+    A full-precision file is taken before an fp16 one. `ModelFileError` where there is none.
+    """
+    base, place = WEIGHTS[part], folder / part
+    for variant in ("", ".fp16"):
+        one = place / f"{base}{variant}.safetensors"
+        if one.is_file():
+            return [one]
+        index = place / f"{base}.safetensors.index{variant}.json"
+        if index.is_file():
+            shards = read_json(index, 16 << 20).get("weight_map")
+            if not isinstance(shards, dict) or not shards:
+                raise ModelFileError(f"{index}: names no files")
+            files = [place / str(name) for name in sorted({str(n) for n in shards.values()})]
+            missing = [file for file in files if file.parent != place or not file.is_file()]
+            if missing:
+                raise ModelFileError(f"{missing[0]}: is missing, though {index.name} names it")
+            return files
+    pickles = sorted(place.glob("*.bin")) if place.is_dir() else []
+    if pickles:
+        raise ModelFileError(
+            f"{pickles[0]}: pickled weights can run code and are refused; {CONVERT}"
+        )
+    raise ModelFileError(f"{place / base}.safetensors: is missing")
+
+
+def _whole(config: Mapping[str, Any], key: str, path: Path, default: int) -> int:
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ModelFileError(f"{path}: {key} is {value!r}, not a whole number")
+    return value
