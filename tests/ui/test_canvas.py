@@ -1,4 +1,4 @@
-"""The mask that is painted in the browser is the mask that arrives."""
+"""The mask that is painted in the browser is the mask that arrives, and it travels once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.ui.hands import choose, generate, number, paint
 from tests.ui.painter import FlatPainter, colour
+from tests.ui.painting import act, came, give, key, stroke, submitted
 
 pytestmark = pytest.mark.browser
 
@@ -25,41 +26,12 @@ def given(tmp_path: Path) -> Path:
 def inpaint(same_tab: Any, painter: FlatPainter, given: Path) -> Any:
     """The inpaint tab with a picture, nothing painted yet and the brush in hand."""
     choose(same_tab, "Inpaint")
-    remove = same_tab.locator("#inpaint-image .canvas-remove")
-    if remove.is_visible():
-        remove.click()
-        number(same_tab, "inpaint-width", 128)
-    same_tab.locator("#inpaint-image input[type=file]").set_input_files(given)
-    same_tab.locator("#inpaint-image canvas").wait_for()
+    number(same_tab, "inpaint-width", 128)
+    give(same_tab, given)
     same_tab.wait_for_function(
         "document.querySelector('#inpaint-width input[type=number]').value == '160'"
     )
-    act(same_tab, "Brush")
     return same_tab
-
-
-def stroke(tab: Any, *points: tuple[float, float]) -> None:
-    """A stroke of the mouse through points given as fractions of the canvas."""
-    canvas = tab.locator("#inpaint-image canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    tab.mouse.move(*places[0])
-    tab.mouse.down()
-    for place in places[1:]:
-        tab.mouse.move(*place, steps=4)
-    tab.mouse.up()
-
-
-def submitted(tab: Any, painter: FlatPainter) -> Image.Image:
-    """Generates and gives the mask that the engine got."""
-    mask = paint(tab, painter).mask
-    assert mask is not None
-    return mask
-
-
-def act(tab: Any, name: str) -> None:
-    tab.locator(".canvas-tools:visible").get_by_role("button", name=name).click()
 
 
 def test_paint_and_inpaint(inpaint: Any, painter: FlatPainter, given: Path) -> None:
@@ -77,32 +49,39 @@ def test_paint_and_inpaint(inpaint: Any, painter: FlatPainter, given: Path) -> N
     assert saved.getpixel((140, 52)) == (10, 120, 200)
 
 
-def test_eraser_undo_invert_and_clear(inpaint: Any, painter: FlatPainter) -> None:
+def test_eraser_undo_redo_invert_and_clear(inpaint: Any, painter: FlatPainter) -> None:
     stroke(inpaint, (0.1, 0.5), (0.9, 0.5))
     act(inpaint, "Eraser")
     stroke(inpaint, (0.5, 0.5), (0.5, 0.5))
-    mask = submitted(inpaint, painter)
-    assert (mask.getpixel((96, 64)), mask.getpixel((40, 64))) == (0, 255)
+    erased = submitted(inpaint, painter)
+    assert (erased.getpixel((96, 64)), erased.getpixel((40, 64))) == (0, 255)
     act(inpaint, "Undo")
     assert submitted(inpaint, painter).getpixel((96, 64)) == 255
+    act(inpaint, "Redo")
+    assert submitted(inpaint, painter).tobytes() == erased.tobytes()
     act(inpaint, "Invert")
     mask = submitted(inpaint, painter)
-    assert (mask.getpixel((96, 64)), mask.getpixel((96, 10))) == (0, 255)
+    assert (mask.getpixel((96, 64)), mask.getpixel((40, 64)), mask.getpixel((96, 10))) == (
+        255,
+        0,
+        255,
+    )
     act(inpaint, "Clear")
     generate(inpaint)
     inpaint.locator(".easel-problem-line:visible", has_text="mask").wait_for()
-    assert len(painter.submitted) == 3
+    assert len(painter.submitted) == 4
+    act(inpaint, "Undo")
+    act(inpaint, "Undo")
+    assert submitted(inpaint, painter).tobytes() == erased.tobytes()
+    act(inpaint, "Mask everything")
+    assert submitted(inpaint, painter).getextrema() == (255, 255)
 
 
 def test_keys_change_the_brush(inpaint: Any, painter: FlatPainter) -> None:
-    view = inpaint.locator("#inpaint-image .canvas-view")
-    for _ in range(5):
-        view.press("]")
+    key(inpaint, *"]]]]]")
     stroke(inpaint, (0.5, 0.5), (0.5, 0.5))
     wide = submitted(inpaint, painter).getbbox()
-    view.press("Control+z")
-    for _ in range(6):
-        view.press("[")
+    key(inpaint, "Control+z", *"[[[[[[")
     stroke(inpaint, (0.5, 0.5), (0.5, 0.5))
     narrow = submitted(inpaint, painter).getbbox()
     assert wide is not None and narrow is not None
@@ -116,23 +95,76 @@ def test_the_mask_survives_a_look_at_another_tab(inpaint: Any, painter: FlatPain
     assert submitted(inpaint, painter).getpixel((72, 64)) == 255
 
 
-def test_painting_sends_nothing_to_the_server(inpaint: Any) -> None:
+def test_painting_sends_nothing_and_a_generation_the_mask_once(
+    inpaint: Any, painter: FlatPainter
+) -> None:
     inpaint.wait_for_timeout(200)  # until the events of the upload are over
-    requests: list[str] = []
-    inpaint.on("request", lambda request: requests.append(request.url))
+    requests: list[Any] = []
+
+    def note(request: Any) -> None:
+        requests.append(request)
+
+    inpaint.on("request", note)
     stroke(inpaint, (0.2, 0.2), (0.8, 0.8), (0.8, 0.2))
     stroke(inpaint, (0.2, 0.8), (0.4, 0.4))
     inpaint.wait_for_timeout(100)
-    assert not [url for url in requests if not url.startswith(("data:", "blob:"))]
+    assert not [r.url for r in requests if not r.url.startswith(("data:", "blob:"))]
+    first = submitted(inpaint, painter)
+    posts = [r for r in requests if r.method == "POST"]
+    uploads = [r for r in posts if "/upload" in r.url]
+    assert len(uploads) == 1
+    assert all(len(r.post_data or "") < 4096 for r in posts if r not in uploads)
+    again = submitted(inpaint, painter)  # the same once more: it is there already
+    assert len([r for r in requests if "/upload" in r.url]) == 1
+    assert first.tobytes() == again.tobytes()
+    inpaint.remove_listener("request", note)
 
 
-def test_a_file_that_is_no_picture_is_refused_at_once(same_tab: Any, tmp_path: Path) -> None:
-    tab = same_tab
-    fake = tmp_path / "fake.png"
-    fake.write_bytes(b"this is text")
-    choose(tab, "Image to image")
-    tab.locator("#img2img-image input[type=file]").set_input_files(fake)
-    tab.locator(".canvas-note:visible", has_text="not a whole picture").wait_for()
+def test_the_last_stroke_arrives_however_the_job_is_asked_for(
+    inpaint: Any, painter: FlatPainter
+) -> None:
+    stroke(inpaint, (0.1, 0.3), (0.3, 0.3))
+    submitted(inpaint, painter)
+    stroke(inpaint, (0.7, 0.7), (0.9, 0.7))
+    inpaint.locator(".easel-stage:visible").get_by_role("button", name="Again").first.click()
+    again = came(inpaint, painter, 2)
+    assert (again.getpixel((150, 90)), again.getpixel((96, 64))) == (255, 0)
+    stroke(inpaint, (0.5, 0.5), (0.5, 0.5))
+    inpaint.keyboard.press("Control+Enter")
+    assert came(inpaint, painter, 3).getpixel((96, 64)) == 255
+
+
+def test_a_mask_is_downloaded_and_given_back(
+    inpaint: Any, painter: FlatPainter, tmp_path: Path
+) -> None:
+    stroke(inpaint, (0.25, 0.5), (0.5, 0.5))
+    with inpaint.expect_download() as coming:
+        act(inpaint, "Download mask")
+    file = tmp_path / "mask.png"
+    coming.value.save_as(file)
+    with Image.open(file) as mask:  # Pillow reads what we wrote, checksums and all
+        assert (mask.size, mask.mode, mask.getpixel((72, 64))) == ((192, 128), "L", 255)
+        painted = mask.tobytes()
+    act(inpaint, "Clear")
+    with inpaint.expect_file_chooser() as choosing:
+        act(inpaint, "Upload mask")
+    choosing.value.set_files(file)
+    inpaint.locator("#inpaint-image [data-act=undo]:not([disabled])").wait_for()
+    assert submitted(inpaint, painter).tobytes() == painted
+
+
+def test_a_transparent_mask_of_another_size_is_fitted(
+    inpaint: Any, painter: FlatPainter, tmp_path: Path
+) -> None:
+    shape = Image.new("RGBA", (96, 64), (0, 0, 0, 0))
+    shape.paste((10, 20, 30, 255), (48, 0, 96, 64))
+    shape.save(tmp_path / "shape.png")
+    with inpaint.expect_file_chooser() as choosing:
+        act(inpaint, "Upload mask")
+    choosing.value.set_files(tmp_path / "shape.png")
+    inpaint.locator("#inpaint-image [data-act=undo]:not([disabled])").wait_for()
+    mask = submitted(inpaint, painter)
+    assert (mask.size, mask.getpixel((150, 64)), mask.getpixel((40, 64))) == ((192, 128), 255, 0)
 
 
 def test_a_result_is_handed_to_inpaint_with_its_words(same_tab: Any, painter: FlatPainter) -> None:
@@ -144,6 +176,7 @@ def test_a_result_is_handed_to_inpaint_with_its_words(same_tab: Any, painter: Fl
     tab.locator(".stage-acts:visible").get_by_role("button", name="To inpaint").click()
     tab.locator("#inpaint-image canvas").wait_for()
     tab.wait_for_function("document.querySelector('#inpaint-prompt textarea').value == 'a harbour'")
+    tab.locator("#inpaint-image .canvas-size", has_text="128 × 128").wait_for()
     act(tab, "Clear")
     stroke(tab, (0.2, 0.5), (0.8, 0.5))
     submitted(tab, painter)

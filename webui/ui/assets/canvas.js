@@ -1,214 +1,202 @@
-// A picture that somebody gives and the mask painted over it (webui/ui/canvas.py). Strokes are kept as strokes:
-// undo draws the rest again, at any picture size.
+// A picture that somebody gives and the mask painted over it (webui/ui/canvas.py): puts the parts together.
 "use strict";
 window.Easel = window.Easel || {};
 
 Easel.canvas = function (element, trigger, props, upload, watch) {
   const $ = (selector) => element.querySelector(selector);
-  const drop = $(".canvas-drop"), input = $(".canvas-drop input"), view = $(".canvas-view");
-  const image = $(".canvas-view img"), note = $(".canvas-note"), remove = $(".canvas-remove");
-  const mask = $(".canvas-view canvas"), tools = $(".canvas-tools"), brush = $(".canvas-brush");
-  const LONGEST = 2048, COLOUR = "#c026d3"; // magenta: rare in pictures, so a mask shows on any
-  let url = "";
+  const { painting } = Easel;
+  const drop = $(".canvas-drop"), input = $(".canvas-drop input"), body = $(".canvas-body"), remove = $(".canvas-remove");
+  const note = $(".canvas-note"), image = $(".canvas-view img");
+  const NOTHING = { image: null, mask: "", width: 0, height: 0 };
+  let given = null;  // {path, url} of the picture as it was given
+  let known = [];  // addresses in our value: that picture's, and that of the painted one
+  let coming = null;  // a promise while a picture is on its way
+  let sent = { mask: 0, picture: 0 };  // the painter's versions that the server has
+  let paint = null;
 
-  const say = (text) => { note.textContent = text; };
-  const value = () => props.value || { image: null, mask: "", width: 0, height: 0 };
+  const value = () => props.value || NOTHING;
 
-  // --- the picture ---
-  async function take(file) {
-    if (!file) return;
-    say("");
-    if (file.type && !file.type.startsWith("image/")) { say(`${file.name} is not a picture; use PNG, JPEG or WebP.`); return; }
-    element.dataset.busy = "yes";
-    try {
-      const { path, url: where } = await upload(file);
-      load(where, { path, url: where }, true);
-    } catch {
-      say("The picture could not be uploaded; it may be larger than 64 MB.");
-    } finally {
-      delete element.dataset.busy;
+  function say(text, act, run) {
+    note.replaceChildren(text);
+    if (!act) return;
+    const button = Easel.node("button", { type: "button" }, act);
+    button.addEventListener("click", () => { note.replaceChildren(); run(); });
+    note.append(" ", button);
+  }
+
+  // --- The picture ---
+
+  function begin(work) {  // the newest picture wins
+    const mine = coming = work().catch((problem) => {
+      if (mine !== coming) return;
+      if (!given) forget();
+      say(problem instanceof painting.Refused ? problem.message : Easel.t("The picture could not be read or uploaded; it may be larger than 64 MB."));
+    }).finally(() => {
+      if (mine === coming) { coming = null; delete element.dataset.busy; }
       input.value = "";
+    });
+    say("");
+    element.dataset.busy = "yes";
+    return (task) => { if (mine !== coming) throw new painting.Refused(""); return task; };
+  }
+
+  function take(file) {
+    const still = begin(async () => {
+      const { file: made, bitmap, note: told } = await painting.prepare(file);
+      const { path, url } = await upload(made);
+      show({ path, url }, still(bitmap), true);
+      if (told) say(told);
+    });
+  }
+
+  function adopt(picture, mask, announce = true) {
+    const still = begin(async () => {
+      const reply = await fetch(picture.url);
+      if (!reply.ok) throw new painting.Refused(Easel.t("This picture is no longer there."));
+      const bitmap = await painting.decode(await reply.blob(), "");
+      show(picture, still(bitmap), announce);
+      if (mask && paint) paint.take(await createImageBitmap(await (await fetch(mask.url || mask)).blob()));
+    });
+  }
+
+  function show(picture, bitmap, announce) {
+    const { width, height } = bitmap;
+    given = picture;
+    known = [picture.url];
+    for (const [one, hidden] of [[drop, true], [body, false], [remove, false]]) one.hidden = hidden;
+    if (paint) {
+      tools.close();
+      if (paint.open(bitmap)) say(Easel.t("The transparent part is laid on white."), Easel.t("Mask the transparent part"), paint.maskTransparent);
+      sent = { ...paint.versions };
+    } else {
+      image.src = picture.url;
+      image.parentElement.style.setProperty("--ratio", width / height);
+      bitmap.close?.();
     }
-  }
-
-  function load(where, given, announce) {
-    url = where;
-    image.onload = () => {
-      const width = image.naturalWidth, height = image.naturalHeight;
-      view.style.setProperty("--ratio", width / height);
-      if (mask) {
-        const scale = Math.min(1, LONGEST / Math.max(width, height));
-        mask.width = Math.max(1, Math.round(width * scale));
-        mask.height = Math.max(1, Math.round(height * scale));
-        acts = [];
-      }
-      shows(true);
-      if (announce) {
-        props.value = { image: given, mask: "", width, height };
-        trigger("pick", {});
-      }
-    };
-    image.onerror = () => { forget(); say("This file is not a whole picture; use PNG, JPEG or WebP."); };
-    image.src = where;
-  }
-
-  function shows(there) {
-    drop.hidden = there;
-    view.hidden = !there;
-    remove.hidden = !there;
-    if (tools) tools.hidden = !there;
+    if (!announce) return;
+    props.value = { image: picture, mask: "", width, height };
+    trigger("pick", {});
   }
 
   function forget() {
-    url = "";
-    image.onerror = null;
-    image.removeAttribute("src");
-    shows(false);
-    props.value = { image: null, mask: "", width: 0, height: 0 };
+    given = null;
+    known = [];
+    for (const [one, hidden] of [[drop, false], [body, true], [remove, true]]) one.hidden = hidden;
+    if (dialog?.open) dialog.close();
+    paint?.close();
+    image?.removeAttribute("src");
+    props.value = { ...NOTHING };
   }
 
-  input.addEventListener("change", () => take(input.files[0]));
-  remove.addEventListener("click", () => { forget(); input.focus(); });
-  element.addEventListener("dragover", (event) => { event.preventDefault(); element.dataset.over = "yes"; });
-  element.addEventListener("dragleave", () => { delete element.dataset.over; });
-  element.addEventListener("drop", (event) => {
-    event.preventDefault();
-    delete element.dataset.over;
-    take(event.dataTransfer.files[0]);
-  });
-  document.addEventListener("paste", (event) => {
-    if (!element.isConnected || element.offsetParent === null) return;
-    const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-    if (file) { event.preventDefault(); take(file); }
-  });
+  painting.listen(element, input, { take, adopt, say });
+  remove.addEventListener("click", () => { say(""); forget(); input.focus(); });
   watch("value", () => {  // Python hands over a picture, or takes it away
-    const given = value().image;
-    if (given && given.url !== url) load(given.url, given, true);
-    else if (!given && url) forget();
+    const { image: handed, mask } = value();
+    if (handed && !known.includes(handed.url)) { known = [handed.url]; adopt(handed, mask); }
+    else if (!handed && given) forget();
   });
 
-  // --- the mask ---
-  let acts = [], stroke = null, tool = "brush";
-  if (mask) paints();
+  // --- The painter ---
+
+  const dialog = $(".canvas-dialog");
+  let tools = null;
+  if (dialog) paints();
 
   function paints() {
-    const ink = mask.getContext("2d");
-    const size = tools.querySelector("input");
-
-    // The brush's width in pixels of the mask: 1 to 100 hundredths of a third of the longer side.
-    const width = () => Math.max(1, size.value / 100 * Math.max(mask.width, mask.height) / 3);
-
-    function at(event) {
-      const box = mask.getBoundingClientRect();
-      return [(event.clientX - box.left) * mask.width / box.width, (event.clientY - box.top) * mask.height / box.height];
-    }
-
-    function line(act, from) {
-      ink.globalCompositeOperation = act.tool === "eraser" ? "destination-out" : "source-over";
-      ink.strokeStyle = ink.fillStyle = COLOUR;
-      ink.lineWidth = act.width;
-      ink.lineCap = ink.lineJoin = "round";
-      ink.beginPath();
-      const [x, y] = act.points[Math.max(0, from - 1)];
-      ink.moveTo(x, y);
-      for (const [px, py] of act.points.slice(from)) ink.lineTo(px, py);
-      if (act.points.length === 1) ink.lineTo(x, y + 0.01);
-      ink.stroke();
-    }
-
-    function invert() {
-      ink.globalCompositeOperation = "xor";
-      ink.fillStyle = COLOUR;
-      ink.fillRect(0, 0, mask.width, mask.height);
-    }
-
-    function again() {
-      ink.clearRect(0, 0, mask.width, mask.height);
-      for (const act of acts) {
-        if (act.tool === "invert") invert();
-        else if (act.tool === "clear") ink.clearRect(0, 0, mask.width, mask.height);
-        else line(act, 0);
-      }
-    }
-
-    function keep() {  // white on black, as the server wants it; nothing painted is no mask
-      const last = acts.map((act) => act.tool).lastIndexOf("clear");
-      let url = "";
-      if (acts.slice(last + 1).some((act) => act.tool !== "eraser")) {
-        const plain = document.createElement("canvas");
-        plain.width = mask.width;
-        plain.height = mask.height;
-        const out = plain.getContext("2d");
-        out.drawImage(mask, 0, 0);
-        out.globalCompositeOperation = "source-in";
-        out.fillStyle = "#fff";
-        out.fillRect(0, 0, plain.width, plain.height);
-        out.globalCompositeOperation = "destination-over";
-        out.fillStyle = "#000";
-        out.fillRect(0, 0, plain.width, plain.height);
-        url = plain.toDataURL("image/png");
-      }
-      props.value = { ...value(), mask: url };
-    }
-
-    function choose(which) {
-      tool = which;
-      for (const one of tools.querySelectorAll("[data-tool]")) one.setAttribute("aria-pressed", one.dataset.tool === tool);
-    }
-
-    function undo() { acts.pop(); again(); keep(); }
-
-    function circle(event) {
-      const box = mask.getBoundingClientRect(), around = view.getBoundingClientRect();
-      const across = width() * box.width / mask.width;
-      brush.style.width = brush.style.height = across + "px";
-      brush.style.left = event.clientX - around.left + "px";
-      brush.style.top = event.clientY - around.top + "px";
-      brush.dataset.tool = tool;
-      brush.hidden = event.pointerType === "touch";
-    }
-
-    mask.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      event.preventDefault();
-      view.focus({ preventScroll: true });
-      mask.setPointerCapture(event.pointerId);
-      stroke = { tool, width: width(), points: [at(event)] };
-      acts.push(stroke);
-      line(stroke, 0);
+    let extend = null;
+    const size = $(".canvas-size"), zoom = $(".canvas-zoom");
+    paint = painting.painter($(".canvas-view"), {
+      say,
+      changed() { tools.refresh(); size.textContent = paint.sheet.picture ? `${paint.size().width} × ${paint.size().height}` : ""; },
+      moved() {
+        const percent = Math.round(100 * paint.view.scale);
+        zoom.textContent = `${percent} %`;
+        zoom.setAttribute("aria-label", Easel.t("{percent} %, fit the picture", { percent }));
+        tools?.rescale();
+        extend?.place();
+      },
     });
-    mask.addEventListener("pointermove", (event) => {
-      circle(event);
-      if (!stroke) return;
-      const from = stroke.points.length;
-      const moves = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
-      for (const move of moves.length ? moves : [event]) stroke.points.push(at(move));
-      line(stroke, from);
-    });
-    const lift = () => {
-      if (!stroke) return;
-      stroke = null;
-      keep();
+    const resized = () => {  // the form follows the frame, whatever size a picture was handed over with
+      const { sized: _, ...picture } = value().image;
+      props.value = { ...value(), image: picture, ...paint.size() };
+      trigger("pick", {});
     };
-    mask.addEventListener("pointerup", lift);
-    mask.addEventListener("pointercancel", lift);
-    mask.addEventListener("pointerleave", () => { brush.hidden = true; });
+    const step = (which) => () => {
+      const { width, height } = paint.size();
+      paint[which]();
+      if (paint.size().width !== width || paint.size().height !== height) resized();
+    };
+    extend = painting.extend(body, paint, resized);
+    tools = painting.toolbar(body, paint, {
+      undo: step("undo"), redo: step("redo"), invert: paint.invert, clear: paint.clear, everything: paint.everything, upload: choose, download, enlarge,
+      fit: () => paint.view.fit(), full: () => paint.view.zoom(1 / paint.view.scale), in: () => paint.view.zoom(1.5), out: () => paint.view.zoom(1 / 1.5),
+    }, extend);
 
-    tools.addEventListener("click", (event) => {
-      const { tool: which, act } = event.target.dataset;
-      if (which) choose(which);
-      if (act === "undo") undo();
-      if (act === "invert" || act === "clear") { acts.push({ tool: act }); again(); keep(); }
+    dialog.addEventListener("close", () => {
+      dialog.before(body, note);
+      $("[data-act=enlarge]").focus({ preventScroll: true });
     });
-    view.addEventListener("keydown", (event) => {
-      const step = event.key === "[" ? -4 : event.key === "]" ? 4 : 0;
-      if (step) size.value = Number(size.value) + step;
-      else if (event.key.toLowerCase() === "e" && !event.ctrlKey && !event.metaKey) choose(tool === "brush" ? "eraser" : "brush");
-      else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) undo();
-      else return;
-      event.preventDefault();
-    });
+    document.addEventListener("click", (event) => { if (dialog.open && event.target.closest?.(".easel-generate")) dialog.close(); }, true);
   }
 
-  if (value().image) load(value().image.url, value().image, false);
+  function enlarge() {
+    if (dialog.open) { dialog.close(); return; }
+    dialog.append(body, note);
+    dialog.showModal();
+    $(".canvas-view").focus();
+  }
+
+  function choose() {
+    const file = Easel.node("input", { type: "file", accept: "image/*" });
+    file.addEventListener("change", async () => {
+      say("");
+      try {
+        paint.take(await painting.decode(file.files[0], file.files[0].name));
+      } catch (problem) {
+        if (!(problem instanceof painting.Refused)) throw problem;
+        say(problem.message);
+      }
+    });
+    file.click();
+  }
+
+  async function download() {
+    const { mask, width, height } = paint.sheet.layers;
+    const link = Easel.node("a", { href: URL.createObjectURL(await painting.greyPng(mask, width, height)), download: "mask.png" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+
+  // --- Sending ---
+
+  painting.senders.add({
+    element,
+    unsent: () => Boolean(coming || (paint && given && (paint.versions.mask !== sent.mask || paint.versions.picture !== sent.picture))),
+    async send() {
+      await coming;
+      if (!paint || !given) return true;
+      const now = { ...paint.versions }, { width, height } = paint.size(), source = given;
+      const maskFile = now.mask !== sent.mask && paint.maskFile();
+      const pictureFile = now.picture !== sent.picture && paint.pictureFile();
+      const store = async (made, name) => { const { path, url } = await upload(new File([await made], name, { type: "image/png" })); return { path, url }; };
+      let { mask, image: picture } = value();
+      element.dataset.busy = "yes";
+      try {
+        if (now.picture !== sent.picture) picture = pictureFile ? await store(pictureFile, "painted.png") : given;
+        if (now.mask !== sent.mask) mask = maskFile ? await store(maskFile, "mask.png") : "";
+      } catch {
+        say(Easel.t("The mask could not be sent; is the server still there? Try again."));
+        return false;
+      } finally {
+        delete element.dataset.busy;
+      }
+      if (source !== given) return true;  // another picture has come meanwhile
+      known = [given.url, picture.url];
+      props.value = { image: picture, mask, width, height };
+      sent = now;
+      return true;
+    },
+  });
+
+  if (value().image) adopt(value().image, value().mask, false);
 };

@@ -1,0 +1,51 @@
+// Undo and redo. An entry is {kind: "tiles", tiles}, {kind: "invert"} or {kind: "sheet", sheet}: the squares that an act
+// changed, an inversion, which is its own undo, or a whole sheet, {layers, frame}. Old entries go when they take too much room.
+"use strict";
+window.Easel = window.Easel || {};
+Easel.painting = Easel.painting || {};
+
+Easel.painting.History = class {
+  static BYTES = 256 * 2 ** 20;
+
+  constructor(sheet) {
+    Object.assign(this, { sheet, past: [], future: [] });
+  }
+
+  get top() { return this.past[this.past.length - 1]; }
+
+  add(entry) {
+    this.past.push(entry);
+    this.future = [];
+    let bytes = 0;
+    for (let at = this.past.length - 1; at >= 0; at--) {
+      bytes += this.bytes(this.past[at]);
+      if (bytes > Easel.painting.History.BYTES && at < this.past.length - 1) { this.past.splice(0, at + 1); break; }
+    }
+  }
+
+  undo() { return this.step(this.past, this.future); }
+
+  redo() { return this.step(this.future, this.past); }
+
+  // Takes an entry from one side to the other; gives it, or null where there is none.
+  step(from, to) {
+    const entry = from.pop();
+    if (!entry) return null;
+    if (entry.kind === "tiles") this.sheet.layers.exchange(entry.tiles);
+    else if (entry.kind === "invert") this.sheet.layers.invert();
+    else {
+      const { layers, frame } = this.sheet;
+      Object.assign(this.sheet, entry.sheet);
+      entry.sheet = { layers, frame };
+    }
+    to.push(entry);
+    return entry;
+  }
+
+  bytes(entry) {
+    if (entry.kind === "sheet") return entry.sheet.layers.bytes;
+    let sum = 64;
+    for (const kept of entry.tiles?.values() ?? []) sum += kept.mask.length + (kept.sketch ? kept.sketch.length : 0);
+    return sum;
+  }
+};

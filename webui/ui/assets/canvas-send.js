@@ -1,0 +1,30 @@
+// What was painted goes to the server when a job is asked for, not before: a press on a button that starts one is held until
+// mask and picture are there, then goes on. What has not changed since is not sent again.
+"use strict";
+window.Easel = window.Easel || {};
+Easel.painting = Easel.painting || {};
+
+Easel.painting.senders = new Set();  // {element, unsent(), send()} of each canvas
+
+// Sends what is painted and unsent on the page; false when that failed. Whoever starts jobs without a button waits for it.
+Easel.painting.settle = async function () {
+  let sent = true;
+  for (const one of Easel.painting.senders) {
+    if (!one.element.isConnected) Easel.painting.senders.delete(one);
+    else if (one.unsent() && !await one.send()) sent = false;
+  }
+  return sent;
+};
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.(".easel-generate, .easel-add, .easel-stage button");
+  const task = button?.closest(".easel-task");
+  if (!task || ![...Easel.painting.senders].some((one) => task.contains(one.element) && one.unsent())) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (button.getAttribute("aria-busy")) return;  // pressed twice
+  button.setAttribute("aria-busy", "true");
+  const sent = await Easel.painting.settle();
+  button.removeAttribute("aria-busy");
+  if (sent && button.isConnected) setTimeout(() => button.click());
+}, true);
