@@ -41,6 +41,8 @@ def choices(control: Choice, catalog: Catalog) -> list[tuple[str, Any]]:
             return own + [(name, name) for name in catalog.samplers]
         case "schedules":
             return own + [(s.label or name, name) for name, s in catalog.schedules.items()]
+        case "vaes":
+            return own + [(name, name) for name in catalog.list_vaes()]
         case "upscalers":
             return own + [(u.label or name, name) for name, u in catalog.upscalers.items()]
     return own
@@ -54,12 +56,22 @@ def main_picture(task: Task) -> Picture | None:
     return next((c for c in pictures if c.name == "image"), loose[0] if loose else None)
 
 
-def draw(control: Control, value: Any, catalog: Catalog, elem_id: str, masked: bool = False) -> Any:
-    """The component of one control. `masked`: a picture over which a mask is painted as well."""
+def draw(
+    control: Control,
+    value: Any,
+    catalog: Catalog,
+    elem_id: str,
+    masked: bool = False,
+    css_class: str = "",
+) -> Any:
+    """The component of one control. `masked`: a picture over which a mask is painted as well. Numbers and menus take
+    half the width of their group."""
+    half = isinstance(control, Number | Choice)
     common = {
         "label": control.label,
         "info": control.info or None,
         "elem_id": elem_id,
+        "elem_classes": [name for name in (css_class, "easel-half" if half else "") if name],
         "interactive": True,
     }
     match control:
@@ -70,7 +82,9 @@ def draw(control: Control, value: Any, catalog: Catalog, elem_id: str, masked: b
         case Number() if value is None:  # may stay empty: Gradio 6.31 makes an empty gr.Number 0
             return gr.Textbox("", lines=1, max_lines=1, **common)
         case Number():
-            return gr.Slider(control.minimum, control.maximum, value, step=control.step, **common)
+            # Without Gradio's button to reset: it knows the defaults of the first model only.
+            span = {"step": control.step, "buttons": []}
+            return gr.Slider(control.minimum, control.maximum, value, **span, **common)
         case Choice():
             listed = choices(control, catalog)
             known = value if any(v == value for _, v in listed) else None

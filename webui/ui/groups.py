@@ -1,4 +1,5 @@
-"""The usual values of controls in groups, for the titles of folded ones (assets/groups.js)."""
+"""The usual values of controls with a model: what the titles of folded groups do not mention (assets/groups.js), and
+what a change of the model may replace (`webui.ui.between`)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from webui.registry import Catalog
-from webui.types import Choice, Control, Group, Number, Picture, Seed, Switch, Task
+from webui.types import Choice, Control, Mask, Number, Picture, Seed, Switch, Task
 from webui.ui.controls import choices
 
 __all__ = ["draw_usual", "usual_values"]
@@ -28,13 +29,14 @@ def draw_usual(value: Mapping[str, Any]) -> Any:
 def usual_values(
     drawn: Iterable[tuple[Task, Mapping[str, Any]]], catalog: Catalog
 ) -> dict[str, list[Any]]:
-    """[kind, label, value as it is shown] by the control's id, from each task and its defaults."""
+    """[kind, label, value as it is shown, value] by the control's id, from each task and its defaults."""
     found: dict[str, list[Any]] = {}
     for task, defaults in drawn:
-        for group in task.controls:
-            for control in group.controls if isinstance(group, Group) else ():
-                usual = defaults.get(control.name, control.default)
-                found[f"{task.name}-{control.name}"] = shown(control, usual, catalog)
+        for control in task.flat_controls():
+            usual = defaults.get(control.name, control.default)
+            if not isinstance(control, Mask):
+                value = None if isinstance(control, Picture) else usual
+                found[f"{task.name}-{control.name}"] = [*shown(control, usual, catalog), value]
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 
@@ -27,8 +28,10 @@ from webui.types import (
     Task,
     Text,
 )
+from webui.ui.column import draw_column
 from webui.ui.controls import Form, draw, main_picture
 from webui.ui.stage import stage
+from webui.ui.words import PROMPT, draw_tools
 
 __all__ = [
     "PRIVATE",
@@ -42,12 +45,13 @@ __all__ = [
 ]
 
 PROBLEM = '<p class="easel-problem-line" role="alert" hidden></p>'
+EXAMPLES = 6
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """What was drawn for a task."""
+    """What was drawn for a task. `shapes` are the buttons of its sizes, None where it has none."""
 
     form: Form
     stage: Any
@@ -58,6 +62,7 @@ class Tab:
     add: Any
     problem: Any
     root: Any
+    shapes: Any = None
 
     @property
     def task(self) -> Task:
@@ -104,7 +109,14 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
             return
         value = defaults.get(control.name, control.default)
         elem_id = f"{task.name}-{control.name}"
-        components[control.name] = draw(control, value, catalog, elem_id, control.name in masked)
+        components[control.name] = draw(
+            control,
+            value,
+            catalog,
+            elem_id,
+            control.name in masked,
+            PROMPT if control in words else "",
+        )
 
     loose = [c for c in task.controls if not isinstance(c, Group) and not c.hidden]
     words = [c for c in loose if isinstance(c, Text)]
@@ -113,6 +125,8 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
         with gr.Column(elem_classes="easel-words"):
             for text in words:
                 put(text)
+            if words:
+                draw_tools(task, words)
         with gr.Column(elem_classes="easel-go"):
             generate = gr.Button("Generate", variant="primary", elem_classes="easel-generate")
             cancel = gr.Button("Cancel", variant="stop", elem_classes="easel-cancel")
@@ -131,39 +145,32 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
             with gr.Column(elem_classes="easel-source"):
                 for picture in pictures:
                     put(picture)
-        others = [c for c in catalog.tasks.values() if c is not task and main_picture(c)]
-        place = stage(
-            task.name, task.info, examples(task, card), [(t.name, t.label) for t in others]
-        )
+        takers = [(c.name, c.label) for c in catalog.tasks.values() if main_picture(c)]
+        place = stage(task.name, task.info, examples(task, card), takers, task.samples)
         with gr.Column(elem_classes="easel-settings"):
-            for item in task.controls:
-                if isinstance(item, Group):
-                    shown = [c for c in item.controls if drawn_here(c)]
-                    for control in item.controls:
-                        if control.name == "model":
-                            put(control)
-                    if shown:
-                        with gr.Accordion(item.label, open=item.open, elem_classes="easel-group"):
-                            for control in shown:
-                                put(control)
-                elif item not in words and item not in pictures:
-                    put(item)
+            rest = [item for item in task.controls if item not in words and item not in pictures]
+            shapes = draw_column(task, rest, defaults, put)
     ordered = {c.name: components[c.name] for c in task.flat_controls() if c.name in components}
     form = Form(task, ordered)
-    return Tab(form, place, generate, cancel, pause, resume, add, problem, root)
+    return Tab(form, place, generate, cancel, pause, resume, add, problem, root, shapes)
 
 
-def examples(task: Task, card: ModelCard | None) -> list[str]:
-    """Prompts to click in a task's empty stage, where a prompt is all that it needs."""
+def examples(task: Task, card: ModelCard | None) -> list[dict[str, Any]]:
+    """Prompts to click in a task's empty stage, where a prompt is all that it needs: `{"prompt", "picture", "seed"}`
+    with the address of what becomes of it ("" where the model does not bring that) and the seed that it came from."""
     names = {control.name for control in task.flat_controls()}
-    alone = "prompt" in names and main_picture(task) is None
-    return list(card.prompts[:6]) if alone and card is not None else []
-
-
-def drawn_here(control: Control) -> bool:
-    """Whether a control has a place of its own in a group: a mask lies over its picture, the model's menu
-    is the page's."""
-    return not (control.hidden or isinstance(control, Mask) or control.name == "model")
+    if "prompt" not in names or main_picture(task) is not None or card is None:
+        return []
+    found = []
+    for number, prompt in enumerate(card.prompts[:EXAMPLES]):
+        example = card.examples.get(prompt)
+        there = example is not None and example.picture.is_file()
+        stamp = example.picture.stat().st_mtime_ns if example is not None and there else 0
+        query = urlencode({"model": card.name, "v": stamp})
+        picture = f"api/examples/{number}?{query}" if there else ""
+        seed = example.seed if example is not None else None
+        found.append({"prompt": prompt, "picture": picture, "seed": seed})
+    return found
 
 
 # --- What it shows of a model and a picture -----------------------------------------------------

@@ -1,5 +1,6 @@
-// A folded group says in its title which of its values are not the usual ones. The usual ones come from Python
-// (webui/ui/groups.py) as [kind, label, value] by the control's id; the rest is read off the page.
+// Groups of controls: folded and unfolded here, so that what is folded stays in the page; and titles of folded ones
+// that say which of their values are not the usual ones. Those come from Python (webui/ui/groups.py) as [kind, label,
+// value as it is shown] by the control's id; the rest is read off the page.
 "use strict";
 window.Easel = window.Easel || {};
 
@@ -25,32 +26,68 @@ Easel.groups = function (element, props, watch) {
   function said(id, [kind, label, usual]) {
     const control = document.getElementById(id);
     const at = (selector) => control.matches(selector) ? control : control.querySelector(selector);
-    const value = readers[kind](at);
+    let value;
+    try { value = readers[kind](at); } catch { return ""; }  // Gradio is still drawing it
     return value === usual ? "" : words[kind](label, value);
   }
 
-  function retitle(group) {
-    const button = group.querySelector(":scope > button");
-    if (!button) return;
-    const parts = [];
+  function retitle(task) {  // every group of it; one inside another is told of in both
+    const told = new Map([...task.querySelectorAll(".easel-group")].map((group) => [group, []]));
     for (const [id, usual] of Object.entries(props.value || {})) {
-      if (group.querySelector("#" + CSS.escape(id))) parts.push(said(id, usual));
+      const control = document.getElementById(id);
+      const text = control && task.contains(control) && control.closest(".easel-group") ? said(id, usual) : "";
+      if (!text) continue;
+      for (let group = control.closest(".easel-group"); group; group = group.parentElement.closest(".easel-group")) {
+        told.get(group)?.push(text);
+      }
     }
-    let title = button.querySelector(".group-values");
-    if (!title) {
-      title = Easel.node("span", { class: "group-values" });
-      button.querySelector("span").after(title);
-    }
-    const own = button.querySelector("span").textContent.trim().toLowerCase() + " ";  // not said twice
-    title.textContent = parts.filter(Boolean)
-      .map((part) => part.toLowerCase().startsWith(own) ? part.slice(own.length) : part).join(", ");
+    told.forEach((parts, group) => {
+      const button = group.querySelector(":scope > button");
+      if (!button) return;
+      fold(group, button);
+      let title = button.querySelector(".group-values");
+      if (!title) {
+        title = Easel.node("span", { class: "group-values", translate: "no" });
+        button.querySelector("span").after(title);
+      }
+      const own = button.querySelector("span").textContent.trim().toLowerCase() + " ";  // not said twice
+      const text = parts.map((part) => part.toLowerCase().startsWith(own) ? part.slice(own.length) : part).join(", ");
+      if (title.textContent !== text) { title.textContent = text; title.title = text; }
+    });
   }
 
-  const all = () => document.querySelectorAll(".easel-group").forEach(retitle);
+  function key(group) {  // the same group of another task is another one
+    const task = group.closest(".easel-task");
+    const name = task.querySelector(".easel-stage")?.id || "";
+    return `group-${name}-${[...task.querySelectorAll(".easel-group")].indexOf(group)}`;
+  }
+
+  function fold(group, button) {  // once for each group, as it comes
+    if (!group.dataset.fold) {
+      const open = group.classList.contains("easel-open");
+      group.dataset.fold = Easel.recall(key(group), open) ? "open" : "shut";
+    }
+    button.setAttribute("aria-expanded", group.dataset.fold === "open");
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.(".easel-group > button");
+    if (!button) return;
+    event.stopPropagation();  // for Gradio it stays open
+    const group = button.parentElement;
+    group.dataset.fold = group.dataset.fold === "open" ? "shut" : "open";
+    Easel.remember(key(group), group.dataset.fold === "open");
+    retitle(group.closest(".easel-task"));
+  }, true);
+
+  const all = () => document.querySelectorAll(".easel-task").forEach((task) => { if (task.offsetParent) retitle(task); });
   const later = (event) => {
-    const group = event.target.closest?.(".easel-group");
-    if (group) setTimeout(() => retitle(group), 80);  // when Gradio has put the value in place
+    const task = event.target.closest?.(".easel-task");
+    if (task) setTimeout(() => retitle(task), 80);  // when Gradio has put the value in place
   };
   for (const kind of ["input", "change", "click", "keyup", "drop"]) document.addEventListener(kind, later, true);
   watch("value", () => setTimeout(all, 80));
+  // Values that Python sets, and tabs that are opened for the first time, come without an event.
+  setInterval(() => { if (!document.hidden) all(); }, 500);
+  all();
 };

@@ -51,6 +51,16 @@ Easel.start = function () {
     const button = task && task.querySelector(".easel-generate");
     if (!button || task.dataset.running) return;
     event.preventDefault();
+    Easel.settle?.(document.activeElement);
     button.click();
   }, true);
+  Easel.tabs();
+};
+
+// On a phone the bar of tabs scrolls: the chosen one is always in sight.
+Easel.tabs = function () {
+  document.addEventListener("click", (event) => {
+    const chosen = event.target.closest?.("[role=tab]");
+    chosen?.scrollIntoView({ block: "nearest", inline: "center" });
+  });
 };

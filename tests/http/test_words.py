@@ -1,0 +1,99 @@
+"""Tokens, styles and the pictures of example prompts over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from tests.ui import painter as paint
+from webui.http import Metrics, face
+from webui.settings import Settings
+from webui.types import Example
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    picture = tmp_path / "circle.webp"
+    Image.new("RGB", (16, 16), "red").save(picture)
+    examples = {"a blue square": Example(picture, 7)}
+    cards = (replace(paint.CARDS[0], name="my models/flat", examples=examples), *paint.CARDS[1:])
+    catalog = replace(paint.catalog(), list_models=lambda: cards)
+    app = face(
+        paint.FlatPainter(tmp_path / "outputs"), catalog, Settings.at(tmp_path, port=0), Metrics()
+    )
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens", "chunks"), [(0, 0, 1), (3, 3, 1), (75, 75, 1), (76, 76, 2), (200, 200, 3)]
+)
+def test_tokens_are_counted_in_chunks(
+    client: TestClient, words: int, tokens: int, chunks: int
+) -> None:
+    answer = client.post("/api/tokens", json={"model": "flat", "text": "word " * words})
+    assert answer.json() == {"tokens": tokens, "chunks": chunks, "limit": 75}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "text"), ({"text": 5}, "text"), ({"text": "x" * 20_001}, "text"), ({"text": "", "model": 1}, "model")],
+)  # fmt: skip
+def test_what_is_no_text_is_refused(client: TestClient, body: object, field: str) -> None:
+    answer = client.post("/api/tokens", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_styles_are_kept_renamed_and_deleted(client: TestClient, tmp_path: Path) -> None:
+    for name in ("Oil / thick", "Ink"):
+        assert client.put("/api/styles", json={"name": name, "prompt": "x, {prompt}"}).is_success
+    renamed = {"name": "Pen", "prompt": "pen", "negative_prompt": "photo"}
+    assert client.put("/api/styles", json={**renamed, "former": "Ink"}).json() == renamed
+    listed = client.get("/api/styles").json()
+    assert [style["name"] for style in listed["styles"]] == ["Oil / thick", "Pen"]
+    assert (tmp_path / "styles.csv").read_text(encoding="utf-8").count("\n") == 3
+    assert client.delete("/api/styles", params={"name": "Oil / thick"}).is_success
+    assert client.delete("/api/styles", params={"name": "Oil / thick"}).status_code == 404
+    back = {"name": "Oil / thick", "prompt": "", "place": 0}
+    assert client.put("/api/styles", json=back).is_success
+    assert client.get("/api/styles").json()["styles"][0]["name"] == "Oil / thick"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"prompt": "no name"}, "name"),
+        ({"name": "a", "prompt": 5}, "prompt"),
+        ({"name": "a", "place": "first"}, "place"),
+        ({"name": "a", "colour": "red"}, "colour"),
+    ],
+)
+def test_what_is_no_style_is_refused(client: TestClient, body: object, field: str) -> None:
+    answer = client.put("/api/styles", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert client.get("/api/styles").json()["styles"] == []
+
+
+def test_damaged_lines_are_listed(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "styles.csv").write_bytes(b"name,prompt,negative_prompt\nink,caf\xe9,\n")
+    (damaged,) = client.get("/api/styles").json()["damaged"]
+    assert damaged == {"line": 2, "text": "ink,caf\ufffd,", "reason": "it is not UTF-8"}
+
+
+def test_the_picture_of_an_example_is_kept_by_browsers(client: TestClient, tmp_path: Path) -> None:
+    answer = client.get("/api/examples/1", params={"model": "my models/flat", "v": 1})
+    assert answer.content == (tmp_path / "circle.webp").read_bytes()
+    assert answer.headers["content-type"] == "image/webp"
+    assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    ("number", "model"), [(0, "my models/flat"), (9, "my models/flat"), (-1, "my models/flat"), (0, "nowhere")]
+)  # fmt: skip
+def test_where_there_is_no_picture_is_404(client: TestClient, number: int, model: str) -> None:
+    assert client.get(f"/api/examples/{number}", params={"model": model}).status_code == 404

@@ -1,0 +1,165 @@
+"""Prompt boxes in real Chromium: weights by keys, tokens counted, what was generated walked through."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.ui.hands import line, paint
+from tests.ui.painter import FlatPainter, until
+
+pytestmark = pytest.mark.browser
+
+PROMPT = "#txt2img-prompt textarea"
+NEGATIVE = "#txt2img-negative_prompt textarea"
+
+
+def weighed(tab: Any, text: str, by: int) -> str | None:
+    """One step up or down. `text` has `|` where the caret stands, or two around the selection; so has the answer."""
+    parts = text.split("|")
+    start = len(parts[0])
+    end = start + len(parts[1]) if len(parts) == 3 else start
+    plain = "".join(parts)
+    edit = tab.evaluate("([t, s, e, by]) => Easel.weighed(t, s, e, by)", [plain, start, end, by])
+    if edit is None:
+        return None
+    after = plain[: edit["from"]] + edit["text"] + plain[edit["to"] :]
+    first, last = edit["start"], edit["end"]
+    if first == last:
+        return f"{after[:first]}|{after[first:]}"
+    return f"{after[:first]}|{after[first:last]}|{after[last:]}"
+
+
+@pytest.mark.parametrize(
+    ("before", "by", "after"),
+    [
+        ("a c|at", 1, "a (c|at:1.1)"),
+        ("a (c|at:1.1)", 1, "a (c|at:1.2)"),
+        ("a (c|at:1.1)", -1, "a c|at"),
+        ("a (c|at:1.2)", -1, "a (c|at:1.1)"),  # not 1.0999999
+        ("a |red cat| here", 1, "a (|red cat|:1.1) here"),
+        ("a (|red cat|:1.1) here", 1, "a (|red cat|:1.2) here"),
+        ("a (|red cat|:0.9) here", 1, "a |red cat| here"),
+        ("a| (red cat:1.1) |here", 1, "a (|red cat|:1.2) here"),  # spaces are not weighed
+        ("(c|at)", 1, "(c|at:1.2)"),  # brackets alone are 1.1
+        ("(c|at)", -1, "c|at"),
+        ("((c|at:1.3), dog:0.8)", -1, "((c|at:1.2), dog:0.8)"),  # the innermost
+        ("((cat:1.3), d|og:0.8)", 1, "((cat:1.3), d|og:0.9)"),
+        (r"smile \(fa|ce\)", 1, r"smile (\(fa|ce\):1.1)"),  # escaped brackets are letters
+        ("<lora:ink:0.8|>", 1, "<lora:ink:0.9|>"),
+        ("cat|, dog", -1, "(cat|:0.9), dog"),
+        ("(cat:0.05|)", -1, "(cat|:0)"),
+        ("a ,|, b", 1, None),
+        ("|(half| of it)", 1, None),
+        ("", 1, None),
+    ],
+)
+def test_a_step_of_weight(same_tab: Any, before: str, by: int, after: str | None) -> None:
+    assert weighed(same_tab, before, by) == after
+
+
+def test_weight_keys_are_undone_as_typing_is(same_tab: Any, painter: FlatPainter) -> None:
+    tab, box = same_tab, same_tab.locator(PROMPT)
+    box.fill("")
+    box.press_sequentially("a cat")
+    tab.keyboard.press("Control+ArrowUp")
+    tab.keyboard.press("Control+ArrowUp")
+    assert box.input_value() == "a (cat:1.2)"
+    assert paint(tab, painter).prompt == "a (cat:1.2)"  # Gradio has heard of it
+    box.focus()
+    tab.keyboard.press("Control+z")
+    assert box.input_value() == "a (cat:1.1)"
+    tab.keyboard.press("Control+z")
+    assert box.input_value() == "a cat"
+    tab.keyboard.press("Control+Shift+z")
+    assert box.input_value() == "a (cat:1.1)"
+
+
+def test_tokens_are_counted_as_they_are_typed(same_tab: Any) -> None:
+    tab = same_tab
+    count = tab.locator(".prompt-count[data-for=txt2img-prompt]")
+    tab.locator(PROMPT).fill("one two three")
+    tab.wait_for_function("document.querySelector('.prompt-count').textContent === '3/75'")
+    tab.locator(PROMPT).fill("word " * 80)
+    tab.wait_for_function("document.querySelector('.prompt-count').textContent === '80/150'")
+    assert count.get_attribute("title") == "80 tokens, read in 2 parts of 75"
+    tab.locator(NEGATIVE).fill("blurry")
+    tab.locator(".prompt-count[data-for=txt2img-negative_prompt]", has_text="1/75").wait_for()
+    tab.locator(PROMPT).fill("")
+    tab.wait_for_function("document.querySelector('.prompt-count').textContent === ''")
+
+
+def test_a_late_answer_to_an_older_text_is_dropped(tab: Any) -> None:
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if "slow" in json.loads(route.request.post_data)["text"]:
+            held.append(route)
+        else:
+            route.continue_()
+
+    tab.route("**/api/tokens", hold)
+    with tab.expect_request("**/api/tokens"):
+        tab.locator(PROMPT).fill("a slow text of five")
+    tab.locator(PROMPT).fill("two words")
+    tab.wait_for_function("document.querySelector('.prompt-count').textContent === '2/75'")
+    with tab.expect_response("**/api/tokens") as answered:
+        held[0].continue_()
+    answered.value.finished()
+    tab.evaluate("() => new Promise(requestAnimationFrame)")
+    assert tab.locator(".prompt-count").first.text_content() == "2/75"
+
+
+def test_what_was_generated_is_walked_through(tab: Any, painter: FlatPainter) -> None:
+    box = tab.locator(PROMPT)
+    for words in ("first", "second", "first", "third"):
+        box.fill(words)
+        tab.locator(NEGATIVE).fill(f"no {words}")
+        paint(tab, painter)
+    kept = tab.evaluate("Easel.history.all().slice(0, 3)")
+    assert kept == [["third", "no third"], ["first", "no first"], ["second", "no second"]]
+    box.fill("not yet")
+    tab.keyboard.press("Alt+ArrowUp")
+    assert (box.input_value(), tab.locator(NEGATIVE).input_value()) == ("third", "no third")
+    tab.keyboard.press("Alt+ArrowUp")
+    assert box.input_value() == "first"
+    tab.keyboard.press("Alt+ArrowDown")
+    tab.keyboard.press("Alt+ArrowDown")
+    assert box.input_value() == "not yet"
+    # With arrows alone, from the very start of the box; elsewhere they move the caret.
+    box.evaluate("(box) => box.setSelectionRange(0, 0)")
+    tab.keyboard.press("ArrowUp")
+    tab.wait_for_function("document.querySelector('#txt2img-prompt textarea').value === 'third'")
+    box.evaluate("(box) => box.setSelectionRange(2, 2)")
+    tab.keyboard.press("ArrowUp")
+    assert box.input_value() == "third"
+    box.evaluate("(box) => box.setSelectionRange(0, 0)")
+    tab.keyboard.press("ArrowDown")
+    tab.wait_for_function("document.querySelector('#txt2img-prompt textarea').value === 'not yet'")
+
+
+def test_the_list_of_prompts_is_searched_chosen_from_and_forgotten(tab: Any) -> None:
+    kept = [["a fox", "blurry"], ["an owl", ""], ["a red fox", ""]]
+    tab.evaluate("(kept) => Easel.history.keep(kept)", kept)
+    tab.get_by_role("button", name="History").click()
+    picks = tab.locator(".panel-pick:visible")
+    until(lambda: picks.count() == 3, "three prompts are listed")
+    tab.keyboard.type("FOX")
+    until(lambda: picks.count() == 2, "two prompts are found")
+    tab.get_by_role("button", name="Forget this prompt").last.click()
+    assert tab.evaluate("Easel.history.all()") == kept[:2]
+    tab.locator("input[type=search]:visible").focus()
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    assert tab.locator(PROMPT).input_value() == "a fox"
+    assert tab.locator(NEGATIVE).input_value() == "blurry"
+    assert not tab.locator(".easel-panel:visible").count()
+
+
+def test_an_example_is_remembered_too(tab: Any, painter: FlatPainter) -> None:
+    tab.evaluate("Easel.history.keep([])")
+    tab.get_by_role("button", name="a blue square").click()
+    line(tab, "1 picture in").wait_for()
+    assert tab.evaluate("Easel.history.all()") == [["a blue square", ""]]

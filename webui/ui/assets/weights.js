@@ -1,0 +1,86 @@
+// Weights in prompts by keys: `(word:1.1)`, as the engine reads them (webui/engine/text/emphasis.py).
+"use strict";
+window.Easel = window.Easel || {};
+
+Easel.WEIGHT_STEP = 0.1;
+
+// Replaces part of a box so that Ctrl+Z brings it back: an edit of the browser's own, which Gradio hears of too.
+Easel.write = function (box, text, from, to) {
+  const before = document.activeElement;
+  box.focus({ preventScroll: true });
+  box.setSelectionRange(from ?? 0, to ?? box.value.length);
+  if (box.selectionStart !== box.selectionEnd || text) document.execCommand(text ? "insertText" : "delete", false, text);
+  if (before && before !== box && before.focus) before.focus({ preventScroll: true });
+};
+
+// What one step up (`by` = 1) or down (-1) makes of the words between two places of a text: `{from, to, text, start,
+// end}`, the part to replace, what with, and the selection afterwards; null where there is nothing to weigh.
+Easel.weighed = function (text, start, end, by) {
+  const MOST = 10;
+  const escaped = (at) => { let n = 0; while (text[at - 1 - n] === "\\") n++; return n % 2 === 1; };
+  const stepped = (weight) => Math.min(MOST, Math.max(0, Math.round((weight + by * Easel.WEIGHT_STEP) * 100) / 100));
+
+  function groups() {  // {open, close, weight, inner}: round brackets, innermost first, and `<name:weight>`
+    const found = [], open = [];
+    for (let at = 0; at < text.length; at++) {
+      if (escaped(at)) continue;
+      if (text[at] === "(") open.push(at);
+      if (text[at] === ")" && open.length) {
+        const from = open.pop(), number = /:\s*([+-]?\d*\.?\d+)\s*$/.exec(text.slice(from + 1, at));
+        found.push({ open: from, close: at, inner: number ? from + 1 + number.index : at,
+          weight: number ? Number(number[1]) : 1.1 });
+      }
+    }
+    for (const tag of text.matchAll(/<\w+:[^<>]*?:([+-]?\d*\.?\d+)>/g)) {
+      const close = tag.index + tag[0].length - 1;
+      found.push({ open: tag.index, close, inner: close - tag[1].length, weight: Number(tag[1]), tag: true });
+    }
+    return found;
+  }
+
+  function changed(group) {
+    const weight = stepped(group.weight);
+    if (group.tag) return { from: group.inner, to: group.close, text: String(weight), start, end };
+    const inside = text.slice(group.open + 1, group.inner);
+    const whole = { from: group.open, to: group.close + 1 };
+    const within = (at, length) => Math.min(Math.max(at - group.open - 1, 0), length);
+    const shift = weight === 1 ? 0 : 1;
+    return { ...whole, text: weight === 1 ? inside : `(${inside}:${weight})`,
+      start: group.open + shift + within(start, inside.length), end: group.open + shift + within(end, inside.length) };
+  }
+
+  if (start === end) {
+    const around = groups().filter((one) => one.open <= start && start <= one.close + 1)
+      .sort((a, b) => (a.close - a.open) - (b.close - b.open))[0];
+    if (around) return changed(around);
+    const word = /(?:\\.|[^\s,()[\]{}<>|:\\])/.source;
+    for (const one of text.matchAll(new RegExp(word + "+", "g"))) {
+      if (one.index <= start && start <= one.index + one[0].length) {
+        const to = one.index + one[0].length;
+        return { from: one.index, to, text: `(${one[0]}:${stepped(1)})`, start: start + 1, end: start + 1 };
+      }
+    }
+    return null;
+  }
+  while (start < end && /\s/.test(text[start])) start++;
+  while (end > start && /\s/.test(text[end - 1])) end--;
+  if (start === end) return null;
+  const exact = groups().find((one) => (one.open === start && one.close + 1 === end)
+    || (!one.tag && one.open + 1 === start && one.inner === end));
+  if (exact) return changed(exact);
+  let depth = 0;
+  for (let at = start; at < end && depth >= 0; at++) {
+    if (!escaped(at)) depth += text[at] === "(" ? 1 : text[at] === ")" ? -1 : 0;
+  }
+  if (depth !== 0) return null;  // half a group
+  return { from: start, to: end, text: `(${text.slice(start, end)}:${stepped(1)})`, start: start + 1, end: end + 1 };
+};
+
+// Answers whether there was something to weigh.
+Easel.weigh = function (box, by) {
+  const edit = Easel.weighed(box.value, box.selectionStart, box.selectionEnd, by);
+  if (!edit) return false;
+  Easel.write(box, edit.text, edit.from, edit.to);
+  box.setSelectionRange(edit.start, edit.end);
+  return true;
+};

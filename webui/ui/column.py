@@ -1,0 +1,126 @@
+"""The settings column of a task: its groups, folded or open, and what helps with single controls.
+
+Everything here follows from the controls; a task of an extension gets the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from webui.defaults import FIELDS
+from webui.types import Control, Group, Mask, Seed, Task
+from webui.ui.sizes import SIDES, draw_shapes, draw_swap
+
+__all__ = ["draw_column"]
+
+VARIATION = ("subseed", "subseed_strength")  # behind a title of their own: few people need them
+SEED_TOOLS = """<div class="easel-seed-tools">
+<button type="button" data-act="dice" aria-label="Random seed" title="Random: a new one each time">
+<svg viewBox="0 0 20 20" aria-hidden="true"><rect x="3" y="3" width="14" height="14" rx="3.5"/>
+<circle cx="7" cy="7" r="1.3"/><circle cx="13" cy="13" r="1.3"/><circle cx="13" cy="7" r="1.3"/>
+<circle cx="7" cy="13" r="1.3"/></svg></button>
+<button type="button" data-act="reuse" aria-label="Reuse seed" title="The seed of the picture that is shown">
+<svg viewBox="0 0 20 20" aria-hidden="true"><path d="M4.5 8.5A6 6 0 0 1 15 6.2L16.5 8M16.5 4v4h-4"/>
+<path d="M15.5 11.5A6 6 0 0 1 5 13.8L3.5 12M3.5 16v-4h4"/></svg></button></div>"""
+HEADING = '<h2 class="easel-heading">Extensions</h2>'
+
+Put = Callable[[Control], None]
+
+
+def draw_column(
+    task: Task, items: Sequence[Control | Group], defaults: Mapping[str, Any], put: Put
+) -> Any:
+    """Draws `items` of a task: what every task has comes first, groups of extensions stand folded under a heading.
+    `put` draws one control. Gives the buttons of the sizes, where there are any."""
+    shapes = None
+    groups = [item for item in items if isinstance(item, Group)]
+    ours = [group for group in groups if group.open or not of_extension(group)]
+    for item in items:
+        if not isinstance(item, Group):
+            put(item)
+        elif item in ours:
+            shapes = _draw_group(task, item, defaults, put) or shapes
+    others = [group for group in groups if group not in ours and any(map(drawn, group.controls))]
+    if others:
+        gr.HTML(HEADING, elem_classes="easel-heading-block", apply_default_css=False)
+        with gr.Column(elem_classes="easel-others"):
+            for group in others:
+                shapes = _draw_group(task, group, defaults, put) or shapes
+    return shapes
+
+
+def of_extension(group: Group) -> bool:
+    """Whether a group has no field of a request in it."""
+    return all(control.name not in FIELDS for control in group.controls)
+
+
+def drawn(control: Control) -> bool:
+    """Whether a control has a place of its own in a group: a mask lies over its picture, the model's menu
+    is the page's."""
+    return not (control.hidden or isinstance(control, Mask) or control.name == "model")
+
+
+def _draw_group(task: Task, group: Group, defaults: Mapping[str, Any], put: Put) -> Any:
+    """Gives the buttons of the sizes, if they are in this group."""
+    for control in group.controls:
+        if control.name == "model":
+            put(control)
+    controls = [control for control in group.controls if drawn(control)]
+    if not controls:
+        return None
+    varied = [control for control in controls if control.name in VARIATION]
+    names = {control.name for control in controls}
+    shapes = None
+    with folding(group.label, group.open):
+        for control in controls:
+            if control.name == SIDES[0] and names.issuperset(SIDES):
+                shapes = _draw_sides(task, controls, defaults, put)
+            elif control.name not in (*SIDES, *VARIATION):
+                _draw_one(control, put)
+            elif control.name in SIDES and not names.issuperset(SIDES):
+                put(control)
+        if varied:
+            with folding("Variation", False, "easel-inner"):
+                _draw_all(varied, put)
+    return shapes
+
+
+def folding(label: str, opened: bool, *classes: str) -> Any:
+    """A group with a title to fold it. For Gradio it is always open: what stands in a folded one exists all the
+    same, and its title can tell of it. Folding is the page's own (assets/groups.js)."""
+    state = ("easel-open",) if opened else ("easel-folded",)
+    return gr.Accordion(label, open=True, elem_classes=["easel-group", *state, *classes])
+
+
+def _draw_all(controls: Iterable[Control], put: Put) -> None:
+    for control in controls:
+        _draw_one(control, put)
+
+
+def _draw_one(control: Control, put: Put) -> None:
+    if not isinstance(control, Seed):
+        put(control)
+        return
+    with gr.Row(elem_classes="easel-seed"):
+        put(control)
+        gr.HTML(
+            SEED_TOOLS,
+            js_on_load=f"Easel.seedTools(element, {json.dumps(control.name)})",
+            elem_classes="easel-seed-block",
+            apply_default_css=False,
+        )
+
+
+def _draw_sides(
+    task: Task, controls: Iterable[Control], defaults: Mapping[str, Any], put: Put
+) -> Any:
+    sides = {control.name: control for control in controls if control.name in SIDES}
+    with gr.Row(elem_classes="easel-sides"):
+        put(sides["width"])
+        draw_swap(task.name)
+        put(sides["height"])
+    return draw_shapes(task.name, int(defaults["width"]), int(defaults["height"]))
