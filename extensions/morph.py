@@ -29,6 +29,8 @@ from webui.api import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from webui.api import Call, Condition, GenerationRequest, Model, Studio, TaskRun
 
 __version__ = "1.0"
@@ -117,20 +119,29 @@ def both_ends(
     """The conditions of the first and the last frame, of one length.
 
     A long text is encoded in several chunks of 77 tokens. The shorter one is filled up with chunks of the empty text,
-    as the engine fills up the shorter one of prompt and negative prompt.
+    as the engine fills up the shorter one of prompt and negative prompt; an empty negative prompt, which counts as
+    zeros for some models, with what it is itself.
     """
     import torch
 
-    first = yield EncodeText(model, request.prompt, request.negative_prompt)
-    last = yield EncodeText(model, request.extras["morph_to"], request.negative_prompt)
-    empty = (yield EncodeText(model, "", "")).text.cond
+    first: Condition = yield EncodeText(model, request.prompt, request.negative_prompt)
+    last: Condition = yield EncodeText(model, request.extras["morph_to"], request.negative_prompt)
+    empty: TextCondition = (yield EncodeText(model, "", "")).text
+    nothing = empty.cond if request.negative_prompt.strip() else empty.uncond
     length = max(len(first.text.cond), len(last.text.cond))
 
-    def filled(text: torch.Tensor) -> torch.Tensor:
-        return torch.cat([text, *[empty] * ((length - len(text)) // len(empty))])
+    def filled(text: torch.Tensor, chunk: torch.Tensor) -> torch.Tensor:
+        return torch.cat([text, *[chunk] * ((length - len(text)) // len(chunk))])
 
     first, last = (
-        replace(end, text=TextCondition(filled(end.text.cond), filled(end.text.uncond)))
+        replace(
+            end,
+            text=replace(
+                end.text,
+                cond=filled(end.text.cond, empty.cond),
+                uncond=filled(end.text.uncond, nothing),
+            ),
+        )
         for end in (first, last)
     )
     return first, last
@@ -138,5 +149,10 @@ def both_ends(
 
 def between(first: Condition, last: Condition, part: float) -> Condition:
     """`first` at 0, `last` at 1, and on the straight line between them; the negative prompt is the same."""
+
+    def way(start: torch.Tensor | None, end: torch.Tensor | None) -> torch.Tensor | None:
+        return None if start is None or end is None else start * (1 - part) + end * part
+
     cond = first.text.cond * (1 - part) + last.text.cond * part
-    return replace(first, text=TextCondition(cond, first.text.uncond))
+    pooled = way(first.text.pooled_cond, last.text.pooled_cond)
+    return replace(first, text=replace(first.text, cond=cond, pooled_cond=pooled))

@@ -1,18 +1,26 @@
-"""Makes finished pictures larger, with any upscaler: Lanczos, Nearest, and those that extensions add."""
+"""Makes pictures larger, with any upscaler: Lanczos, Nearest, and those that extensions add.
+
+As a post-processor it takes every finished picture; as a task of its own a picture that is given, which it leaves as
+it is for the post-processor, so that there is one way to do it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from webui.api import (
+    IMAGE,
     Call,
     Choice,
     GenerationRequest,
+    Group,
     Number,
     PostProcessor,
     RequestError,
     Studio,
+    Task,
     hookimpl,
 )
 
@@ -34,6 +42,7 @@ SCALE = Number(
     info="1 leaves the picture as it is",
 )
 UPSCALER = Choice(name="upscaler", label="Upscaler", source="upscalers", default="Lanczos")
+FACTOR = replace(SCALE, default=2.0, info="")  # of the task, where 1 would be no use
 
 
 def check(width: int, height: int, scale: float) -> None:
@@ -50,7 +59,10 @@ def check(width: int, height: int, scale: float) -> None:
 @hookimpl
 def change_request(request: GenerationRequest) -> None:
     """Changes nothing, but refuses what is too large before it is made."""
-    check(request.width, request.height, request.extras.get(SCALE.name, 1.0))
+    width, height = request.width, request.height
+    if request.task == "upscale" and request.image is not None:
+        width, height = request.image.size  # of any size, where a request's has limits
+    check(width, height, request.extras.get(SCALE.name, 1.0))
 
 
 def upscale(
@@ -61,6 +73,19 @@ def upscale(
         return None
     check(picture.width, picture.height, scale)  # a task may make another size than was asked for
     return studio.upscale(request.extras[UPSCALER.name], picture, scale)
+
+
+def given(request: GenerationRequest, studio: Studio) -> Image:
+    """The picture as it came."""
+    assert request.image is not None, "defaults.complete asks for a picture"
+    return request.image
+
+
+@hookimpl
+def register_tasks() -> list[Task]:
+    controls = (IMAGE, Group("Upscale", (FACTOR, UPSCALER), open=True))
+    about = "Give a picture; it becomes larger and keeps its settings."
+    return [Task("upscale", "Upscale", given, controls, about, samples=False)]
 
 
 @hookimpl

@@ -18,7 +18,7 @@ from webui.types import FILLS, Finished, GenerationRequest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["infotext", "parse", "read"]
+__all__ = ["infotext", "keys_of", "parse", "read"]
 
 NEGATIVE = "Negative prompt:"
 KEY = re.compile(r"\s*(\w[\w \-/]*):\s*")
@@ -55,18 +55,33 @@ DAMAGED = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, st
 def infotext(finished: Finished) -> str:
     """How a finished picture was made. `parse` gives back what went in, whatever the prompts hold.
 
-    A picture that no sampler made has its task's name instead of sampler, steps and seed.
+    A picture that no sampler made has its task's name instead of sampler, steps and seed; where it was made of a
+    picture with settings it keeps those, with its own notes.
     """
     request = finished.request
-    pairs = _pairs(finished)
-    text = _compose(request.prompt, request.negative_prompt, pairs)
+    prompt, negative, pairs = request.prompt, request.negative_prompt, _pairs(finished)
+    source = _source(finished)
+    if source is not None:
+        old_prompt, old_negative = source.pop("Prompt"), source.pop("Negative prompt")
+        prompt, negative = prompt or old_prompt, negative or old_negative
+        told = ("Task", "Size", "Version")
+        pairs = {**source, **{key: value for key, value in pairs.items() if key not in told}}
+    text = _compose(prompt, negative, pairs)
     found = parse(text)
-    if (found["Prompt"], found["Negative prompt"]) != (request.prompt, request.negative_prompt):
+    if (found["Prompt"], found["Negative prompt"]) != (prompt, negative):
         # The format has no escapes: a prompt with a line like "Negative prompt: ..." would be read
         # wrongly. Keys of those names override the lines, in A1111's reader too.
-        pairs["Prompt"], pairs["Negative prompt"] = request.prompt, request.negative_prompt
-        text = _compose(request.prompt, request.negative_prompt, pairs)
+        pairs["Prompt"], pairs["Negative prompt"] = prompt, negative
+        text = _compose(prompt, negative, pairs)
     return text
+
+
+def _source(finished: Finished) -> dict[str, str] | None:
+    """The settings of the picture that a picture was made of without sampling, None where it has none."""
+    if finished.sampled or finished.request.image is None:
+        return None
+    found = parse(read(finished.request.image) or "")
+    return found if "Steps" in found else None
 
 
 def _pairs(finished: Finished) -> dict[str, Any]:
@@ -81,7 +96,7 @@ def _pairs(finished: Finished) -> dict[str, Any]:
     if finished.sampled:
         pairs |= _start(finished.request, finished.index)
     notes = {label: value for label, value in finished.notes.items() if value is not None}
-    pairs.update(zip(_keys(notes), notes.values(), strict=True))
+    pairs.update(zip(keys_of(notes), notes.values(), strict=True))
     pairs["Version"] = f"Easel {__version__}"
     return {key: value for key, value in pairs.items() if value is not None}
 
@@ -121,7 +136,7 @@ def _start(request: GenerationRequest, index: int) -> dict[str, Any]:
     return pairs
 
 
-def _keys(labels: Iterable[str]) -> list[str]:
+def keys_of(labels: Iterable[str]) -> list[str]:
     """Labels as keys that the reader finds again, no two alike: "Strength (%)" is "Strength"."""
     keys: list[str] = []
     for label in labels:

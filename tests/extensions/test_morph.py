@@ -15,7 +15,8 @@ from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.tasks import TASKS
 from webui.errors import RequestError
-from webui.types import Animation, EncodeText, LoadModel
+from webui.testing.families import FAMILIES, build, write
+from webui.types import Animation, EncodeText, LoadModel, ModelCard
 
 EXTRAS = {
     "morph_to": "a blue dog",
@@ -127,6 +128,25 @@ def test_texts_are_filled_up_as_the_engine_does_it(models_dir, prompt, to, negat
         torch.testing.assert_close(end.text.uncond, expected(negative), atol=1e-5, rtol=0)
     halfway = morph.between(first, last, 0.5).text.cond
     torch.testing.assert_close(halfway, (first.text.cond + last.text.cond) / 2)
+
+
+@pytest.mark.parametrize(("to", "negative"), [("a dog", "red"), (LONG, ""), ("a dog", LONG)])
+def test_pooled_texts_walk_too_and_an_empty_negative_stays_nothing(tmp_path, to, negative):
+    """Stable Diffusion XL, whose empty negative prompt counts as zeros."""
+    path = write(tmp_path / "xl.safetensors", build(FAMILIES["sdxl"]), "ldm")
+    card = ModelCard("xl", path, kind="sdxl", layout="ldm", prediction="epsilon")
+    runner = Runner(lambda: [card], place("cpu", "float32", "sdpa"))
+    with torch.inference_mode():
+        model = runner.load(LoadModel("xl"))
+    made = request(prompt="a cat", negative_prompt=negative, extras={**EXTRAS, "morph_to": to})
+    first, last = run_alone(morph.both_ends(made, model), runner)
+    assert first.text.uncond.shape == last.text.cond.shape
+    torch.testing.assert_close(first.text.uncond, last.text.uncond, atol=1e-5, rtol=0)
+    assert (not first.text.uncond.any()) == (not negative)
+    half = morph.between(first, last, 0.5).text
+    middle = (first.text.pooled_cond + last.text.pooled_cond) / 2
+    torch.testing.assert_close(half.pooled_cond, middle)
+    assert torch.equal(half.pooled_uncond, first.text.pooled_uncond)
 
 
 def encoded(model, text, beside):

@@ -1,13 +1,14 @@
 """Requests on disk: every field comes back as it was, pictures to the pixel, and nothing else is accepted."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from PIL import Image
 
 from tests.engine.conftest import request
 from webui.errors import EaselError, RequestError
+from webui.metadata import read
 from webui.store.requests import dump, load
 from webui.types import GenerationRequest
 
@@ -45,6 +46,15 @@ def test_equal_pictures_are_kept_once(tmp_path):
     dump(FULL, tmp_path)
     dump(FULL, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2  # the picture (also under extras) and the mask
+
+
+def test_the_settings_in_a_picture_come_back(tmp_path):
+    """What is made of it after a restart keeps them, as it would have before."""
+    carrying = PICTURE.copy()
+    carrying.info["parameters"] = "a löwe\nSteps: 4, Seed: 5, Size: 64x64"
+    found = load(dump(replace(FULL, image=carrying), tmp_path), tmp_path)
+    assert read(found.image) == carrying.info["parameters"]
+    assert read(found.extras["hint"]) is None  # another file, though of the same pixels
 
 
 def test_a_picture_that_is_gone_is_said(tmp_path):

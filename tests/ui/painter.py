@@ -22,7 +22,8 @@ from webui import images
 from webui.errors import EaselError, RequestError
 from webui.http import Gate, Metrics, face
 from webui.registry import Catalog, Registry
-from webui.settings import Settings
+from webui.settings import STORE, Settings
+from webui.store.gallery import Gallery
 from webui.types import (
     COMMON,
     PROMPTS,
@@ -137,6 +138,7 @@ class FlatPainter:
         self.hold = threading.Event()
         self.hold.set()
         self.at_once = 100
+        self.gallery: Gallery | None = None  # what hears of each picture
         self.submitted: list[GenerationRequest] = []
         self._jobs: dict[str, JobStatus] = {}
         self._events: dict[str, list[Event]] = {}
@@ -255,7 +257,10 @@ class FlatPainter:
             made = Animation(tuple(frames), frame_ms=200)
         notes = {"Border": request.extras["border"]} if "border" in request.extras else {}
         finished = Finished(job, request, index, seed, made, model, "karras", seconds, notes=notes)
-        return images.save(finished, self.outputs_dir)
+        saved = images.save(finished, self.outputs_dir)
+        if self.gallery is not None:
+            self.gallery.add(saved, request.task, self._jobs[job].owner, job)
+        return saved
 
     @property
     def last_job(self) -> str:
@@ -353,18 +358,22 @@ def serving(
     """A painter and its page on a free port; pictures go to `folder`/outputs. `more` are further tasks."""
     settings = Settings.at(folder, port=0, host=host)
     painter = FlatPainter(settings.outputs_dir)
+    gallery = Gallery(folder / STORE, settings.outputs_dir, images.thumbnail)
+    painter.gallery = gallery
     listed = catalog(*more)
+    app = face(painter, listed, settings, Metrics(), gallery)
     page = launch_page(
         painter,
         listed,
         settings,
         extensions,
+        gallery=gallery,
         quiet=True,
-        gate=partial(
-            Gate, face=face(painter, listed, settings, Metrics()), logins=(), key=b"k" * 32
-        ),
+        gate=partial(Gate, face=app, logins=(), key=b"k" * 32),
     )
+    gallery.watch()
     try:
         yield painter, page
     finally:
         page.close()
+        gallery.close()

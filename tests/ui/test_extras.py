@@ -40,7 +40,7 @@ def test_extras_of_a_folded_group_arrive(poster: Any, painter: FlatPainter, tmp_
     poster.locator("#poster-tilt input, #poster-tilt textarea").first.fill("0.25")
     poster.locator("#poster-enlarged_by input").click()
     poster.get_by_role("option", name="Nearest").click()
-    poster.get_by_label("Frame").first.check()
+    poster.get_by_label("Frame", exact=True).check()
     poster.locator("#poster-caption input, #poster-caption textarea").first.fill("Spring")
     # Folded, the group says what is not usual, and its values still arrive.
     poster.get_by_role("button", name="Print").click()
@@ -89,7 +89,8 @@ def test_an_animation_moves_on_the_stage(poster: Any, painter: FlatPainter) -> N
             return decoder.tracks.selectedTrack.frameCount; }"""
     )
     assert frames == 3
+    poster.get_by_role("button", name="Download").click()
     with poster.expect_download() as download:
-        poster.get_by_role("button", name="Download").click()
+        poster.get_by_role("link", name="Original").click()
     assert download.value.suggested_filename == saved.name
     assert Path(download.value.path()).read_bytes() == saved.read_bytes()

@@ -21,8 +21,9 @@ from webui.engine.queue import Queue
 from webui.errors import EaselError, RequestError
 from webui.types import GenerationRequest, JobStatus
 from webui.ui import Page
+from webui.ui.pictures import OwnPictures
 from webui.ui.queue import Board, in_order, moved, summary
-from webui.ui.stage import job_value, publish_new
+from webui.ui.stage import job_value, link_new
 from webui.ui.visitors import Visitors, login_or_address
 
 
@@ -101,7 +102,7 @@ def idle(tmp_path: Path) -> FlatPainter:
 
 
 def test_what_a_job_can_no_longer_do_is_a_sentence(idle: FlatPainter) -> None:
-    board = Board(idle, catalog(), set())
+    board = Board(idle, catalog(), OwnPictures(idle))
     first, second = idle.submit(request("a")), idle.submit(request("b"))
 
     def refused(job: str, what: object) -> str:
@@ -119,7 +120,7 @@ def test_what_a_job_can_no_longer_do_is_a_sentence(idle: FlatPainter) -> None:
 
 
 def test_repeat_asks_the_engine_and_shows_its_refusal(idle: FlatPainter) -> None:
-    board = Board(idle, catalog(), set())
+    board = Board(idle, catalog(), OwnPictures(idle))
     image = Image.new("RGB", (64, 64))
     job = idle.submit(request("a", "img2img", image=image), "you")
     board.act(idle.status(job), "repeat", idle.jobs(), "me")
@@ -132,7 +133,7 @@ def test_repeat_asks_the_engine_and_shows_its_refusal(idle: FlatPainter) -> None
 
 
 def test_only_what_has_changed_is_told(idle: FlatPainter) -> None:
-    board = Board(idle, catalog(), set())
+    board = Board(idle, catalog(), OwnPictures(idle))
     idle.submit(request("a"), "x")
     seen = board.told(idle.jobs(), "x")
     assert seen is not None
@@ -148,13 +149,13 @@ def test_a_picture_that_somebody_deleted_is_left_out(tmp_path: Path) -> None:
     painter = FlatPainter(tmp_path, step_s=0)
     job = painter.submit(request(batch_size=2))
     until(lambda: painter.status(job).ended, "it is done")
-    board = Board(painter, catalog(), set())
+    board = Board(painter, catalog(), OwnPictures(painter))
     painter.status(job).pictures[0].path.unlink()
     (row,) = board.told(painter.jobs(), "")["ended"]  # type: ignore[index]
     assert (len(row["pictures"]), row["number"]) == (1, 2)
-    published: dict[str, Any] = {}
-    publish_new(painter.status(job).pictures, published, set())
-    shown = job_value(painter.status(job), "", published)
+    linked: dict[str, Any] = {}
+    link_new(painter.status(job), OwnPictures(painter), linked)
+    shown = job_value(painter.status(job), "", linked)
     assert len(shown["pictures"]) == 1 and shown["line"].endswith("; 1 no longer on disk")
 
 
@@ -294,7 +295,7 @@ def test_added_jobs_are_shown_one_after_the_other(
         line(tab, "1 picture in").wait_for()
         tab.locator(".easel-generate:visible").wait_for()
         until(lambda: painter.status(third).ended, "the last one is done")
-        tab.locator(".stage-details:visible summary", has_text="seed 9").wait_for()
+        tab.locator(".stage-facts:visible", has_text="seed 9").wait_for()
         assert tab.locator(".stage-strip:visible button").count() == 2
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from webui.types import GenerationRequest, JobStatus, SavedPicture
-from webui.ui.stage import duration, status_line
+from webui.ui.stage import duration, facts_of, filled, script, status_line, status_words
 
 REQUEST = GenerationRequest(
     task="txt2img",
@@ -59,3 +59,30 @@ def test_status_line(changes: dict[str, object], line: str) -> None:
 )
 def test_duration(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_words_are_a_sentence_and_its_values() -> None:
+    """The sentence is the same for every job, so that it can be translated."""
+    running = replace(STATUS, state="running", step=7, steps=20, eta_s=3.0)
+    text, values = status_words(running)
+    assert text == "Step {step} of {steps}, {time} left"
+    assert values == {"step": 7, "steps": 20, "time": "3.0 s"}
+    odd = replace(STATUS, note="Loading {step} {x}")  # a file's name may hold anything
+    assert status_line(odd) == "Loading {step} {x}"
+    assert filled("{a} and {b}", {"a": "{b}", "b": 2}) == "{b} and 2"
+
+
+def test_facts_are_what_the_settings_say() -> None:
+    text = "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7.0, Seed: 5, Size: 64x64, Model: m"
+    assert facts_of(text) == {
+        "sampler": "Euler a",
+        "steps": "20",
+        "cfg": "7",
+        "seed": "5",
+        "model": "m",
+    }
+    assert facts_of("") == facts_of("only words") == {}
+
+
+def test_a_prompt_cannot_end_the_script_that_it_stands_in() -> None:
+    assert "<" not in script(["</script><script>alert(1)</script>", "<!--"])

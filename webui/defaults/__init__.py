@@ -2,9 +2,21 @@
 
 Page, API and command line all hand their loose values to `complete`, so the same input gives the same
 request, or the same sentence, everywhere. `check` looks over a request that somebody else has changed.
+`from_infotext` goes the other way: the values of a form out of the settings that a picture carries.
 """
 
-from webui.defaults.completion import check, complete, defaults_of
+from webui.defaults.completion import check, check_own, complete, defaults_of
 from webui.defaults.extras import FIELDS, extra_controls
+from webui.defaults.infotexts import Taken, from_infotext, task_of
 
-__all__ = ["FIELDS", "check", "complete", "defaults_of", "extra_controls"]
+__all__ = [
+    "FIELDS",
+    "Taken",
+    "check",
+    "check_own",
+    "complete",
+    "defaults_of",
+    "extra_controls",
+    "from_infotext",
+    "task_of",
+]

@@ -1,6 +1,7 @@
 """A request out of loose values.
 
-A value comes from the request, else from the model's own defaults, else from the settings, else from
+A value comes from the request, else from what the user chose for this model in this task, else for this model, else
+from the model's own defaults, else from what the user chose for the task, else from the settings, else from
 the task's controls, else from `settings.BUILT_IN`. Ranges are checked by `GenerationRequest` itself,
 extensions' values by `webui.defaults.extras`.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from PIL import Image, ImageChops
@@ -27,7 +29,7 @@ from webui.defaults.extras import (
 from webui.errors import ModelFileError, RequestError
 from webui.images import open_mask, open_picture
 from webui.registry import Catalog, Registry, nearest
-from webui.settings import BUILT_IN, Settings
+from webui.settings import BUILT_IN, OwnDefaults, Settings
 from webui.types import (
     SIZE_MAX,
     SIZE_MIN,
@@ -40,7 +42,7 @@ from webui.types import (
     Task,
 )
 
-__all__ = ["check", "complete", "defaults_of"]
+__all__ = ["check", "check_own", "complete", "defaults_of", "sampler_and_schedule"]
 
 NUMBERS = ("cfg_scale", "eta", "denoising_strength", "subseed_strength")
 WHOLE_NUMBERS = (
@@ -52,7 +54,7 @@ SWITCHES = ("inpaint_full_res", "inpainting_mask_invert")
 COMMON = (
     *("prompt", "negative_prompt", "model", "sampler_name", "scheduler", "steps", "cfg_scale"),
     *("width", "height", "seed", "batch_size", "eta", "subseed", "subseed_strength"),
-    *("clip_skip", "extras"),
+    *("clip_skip", "vae", "extras"),
 )
 
 
@@ -108,8 +110,10 @@ def defaults_of(
     """
     chosen = catalog.tasks[task]
     controls = {c.name: c.default for c in chosen.flat_controls() if c.default is not None}
+    settings = settings.now
     found = {**BUILT_IN, **controls, **settings.defaults}
     found = {**found, **_read(found, chosen, catalog)}
+    found.update(_own(settings, task, "", chosen, catalog))
     for name, control in extra_controls(chosen).items():
         if control.default is not None:
             found[name] = default_of(control, catalog)
@@ -123,7 +127,39 @@ def defaults_of(
             found.update(_read(own, chosen, catalog))
         except RequestError as error:
             raise _wrong_default(card, error) from None
+        found.update(_own(settings, "", card.name, chosen, catalog))
+        found.update(_own(settings, task, card.name, chosen, catalog))
     return found
+
+
+def _own(
+    settings: Settings, task: str, model: str, chosen: Task, catalog: Catalog
+) -> dict[str, Any]:
+    """What the user has chosen for a task, a model or both. A name that is gone, with an extension perhaps, counts
+    for nothing: a default must not refuse a request."""
+    found: dict[str, Any] = {}
+    for own in settings.own_defaults:
+        if (own.task, own.model) == (task, model):
+            for name, value in own.values.items():
+                with suppress(RequestError):
+                    found.update(_read({name: value}, chosen, catalog))
+    return found
+
+
+def check_own(own: OwnDefaults, catalog: Catalog) -> None:
+    """Raises `RequestError`, its field "own_defaults", unless a request could have the values. The model need not be
+    here now."""
+    try:
+        task = (
+            catalog.tasks[catalog.tasks.find(own.task)]
+            if own.task
+            else next(iter(catalog.tasks.values()))
+        )
+        values = {**BUILT_IN, "seed": 0, "subseed": 0, **_read(own.values, task, catalog)}
+        values.update({name: 0 for name in ("seed", "subseed") if values[name] == -1})
+        GenerationRequest(task=task.name, model=own.model, extras={}, **values)
+    except RequestError as error:
+        raise RequestError(str(error), "own_defaults") from None
 
 
 def check(request: GenerationRequest, catalog: Catalog) -> None:
@@ -136,6 +172,7 @@ def check(request: GenerationRequest, catalog: Catalog) -> None:
         raise RequestError(problem, "model")
     _exact(catalog.samplers, request.sampler_name)
     _exact(catalog.schedules, request.scheduler)
+    _exact(catalog.vaes(), request.vae)
     check_text("prompt", request.prompt)
     check_text("negative_prompt", request.negative_prompt)
     own = {"image": (Picture, "RGB"), "mask": (Mask, "L")}
@@ -213,10 +250,12 @@ def _read(values: Mapping[str, Any], task: Task, catalog: Catalog) -> dict[str, 
                     found[name] = meant
         else:
             found[name] = _number(name, value)
+    if "vae" in found:
+        found["vae"] = catalog.vaes().find(found["vae"])
     if "scheduler" in found:
         found["scheduler"] = catalog.schedules.find(found["scheduler"])
     if "sampler_name" in found:
-        found["sampler_name"], schedule = _sampler(found["sampler_name"], catalog)
+        found["sampler_name"], schedule = sampler_and_schedule(found["sampler_name"], catalog)
         if schedule is not None:
             also = found.get("scheduler", "automatic")
             if also not in ("automatic", schedule):
@@ -242,7 +281,7 @@ def _number(name: str, value: object) -> object:
     return value
 
 
-def _sampler(name: object, catalog: Catalog) -> tuple[str, str | None]:
+def sampler_and_schedule(name: object, catalog: Catalog) -> tuple[str, str | None]:
     """The sampler, and the schedule where the name ends with one's ("DPM++ 2M Karras")."""
     try:
         return catalog.samplers.find(name), None

@@ -30,6 +30,7 @@ __all__ = [
     "extra_controls",
     "fitted",
     "read_extras",
+    "registry_of",
 ]
 
 FIELDS = frozenset(field.name for field in fields(GenerationRequest))
@@ -73,7 +74,7 @@ def default_of(control: Control, catalog: Catalog) -> Any:
     try:
         return _named(control, control.default, catalog)
     except RequestError:
-        return next(iter(_registry(control, catalog)), None)
+        return next(iter(registry_of(control, catalog)), None)
 
 
 def check_extras(
@@ -175,7 +176,7 @@ def _named(control: Choice, value: Any, catalog: Catalog) -> Any:
             return replace(control, source="").read(value)
         except RequestError:
             pass  # a name of the registry, then
-    registry = _registry(control, catalog)
+    registry = registry_of(control, catalog)
     try:
         name = registry.find(value)
     except RequestError:
@@ -187,7 +188,8 @@ def _named(control: Choice, value: Any, catalog: Catalog) -> Any:
     return name
 
 
-def _registry(control: Choice, catalog: Catalog) -> Registry[Any]:
+def registry_of(control: Choice, catalog: Catalog) -> Registry[Any]:
+    """The names that a choice with a `source` may take."""
     match control.source:
         case "models":
             return catalog.models()
@@ -197,4 +199,6 @@ def _registry(control: Choice, catalog: Catalog) -> Registry[Any]:
             return catalog.schedules
         case "upscalers":
             return catalog.upscalers
+        case "vaes":
+            return catalog.vaes()
     raise AssertionError(f"{control.name}: no registry {control.source!r}")

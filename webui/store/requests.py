@@ -12,8 +12,10 @@ from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError
+from webui.metadata import read
 from webui.types import GenerationRequest
 
 __all__ = ["VERSION", "dump", "load"]
@@ -68,9 +70,12 @@ def _in(value: Any, pictures: Path | None) -> Any:
 
 
 def _kept(picture: Image.Image, pictures: Path) -> str:
-    """The name of the file that holds a picture; equal pictures are kept once."""
-    out = io.BytesIO()
-    picture.save(out, "PNG", compress_level=1)
+    """The name of the file that holds a picture and the settings in it; equal ones are kept once."""
+    out, chunks = io.BytesIO(), PngInfo()
+    settings = read(picture)
+    if settings is not None:
+        chunks.add_text("parameters", settings)
+    picture.save(out, "PNG", compress_level=1, pnginfo=chunks)
     content = out.getvalue()
     name = hashlib.sha256(content).hexdigest() + ".png"
     path = pictures / name

@@ -1,8 +1,8 @@
-"""What one tab does to another: a picture handed on, and a model chosen for all of them."""
+"""What one choice does to all tabs: a model's own defaults in place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -11,42 +11,10 @@ from webui.registry import Catalog
 from webui.settings import BUILT_IN, Settings
 from webui.types import ModelCard
 from webui.ui.groups import usual_values
-from webui.ui.tab import PRIVATE, Tab, card_of, examples, known_defaults
+from webui.ui.sizes import shapes
+from webui.ui.tab import Tab, card_of, examples, known_defaults
 
-__all__ = ["model_updates", "usual_of", "wire_sends"]
-
-WORDS = ("prompt", "negative_prompt")
-
-
-def wire_sends(tabs: Sequence[Tab], bar: Any) -> None:
-    """Lets every stage hand its picture, with the words, to each other task that takes a picture."""
-    for tab in tabs:
-        targets = [t for t in tabs if t is not tab and t.picture is not None]
-        words = [name for name in WORDS if name in tab.form.components]
-        inputs = [tab.form.components[name] for name in words]
-        outputs = [bar]
-        for target in targets:
-            outputs += [target.picture, *(target.form.components[n] for n in shared(words, target))]
-        tab.stage.send(sender(targets, words), inputs, outputs, **PRIVATE)
-
-
-def shared(words: Sequence[str], target: Tab) -> list[str]:
-    return [name for name in words if name in target.form.components]
-
-
-def sender(targets: Sequence[Tab], words: Sequence[str]) -> Callable[..., list[Any]]:
-    def send(event: gr.EventData, *texts: Any) -> list[Any]:
-        said = dict(zip(words, texts, strict=True))
-        image = {"path": event.path, "url": event.url}
-        given = {"image": image, "mask": "", "width": event.width, "height": event.height}
-        updates: list[Any] = [gr.Tabs(selected=event.to)]
-        for target in targets:
-            values = [given, *(said[name] for name in shared(words, target))]
-            chosen = target.task.name == event.to
-            updates += values if chosen else [gr.skip()] * len(values)
-        return updates
-
-    return send
+__all__ = ["model_updates", "usual_of"]
 
 
 def usual_of(
@@ -59,31 +27,50 @@ def usual_of(
 
 def model_updates(
     tabs: Sequence[Tab], usual: Any, catalog: Catalog, settings: Settings
-) -> tuple[list[Any], Any]:
-    """The components that depend on the model, and the function of its name that updates them: every
-    value for which any model has a default of its own, the example prompts, and the `usual` values."""
+) -> tuple[list[Any], list[Any], Any]:
+    """What choosing a model does: the components whose values it asks for after the model's, those that it
+    updates, and the function.
+
+    A value that is still the usual one of the model before gives way to the new model's; what somebody has changed
+    stays. `usual` knows which model's those are: the one whose defaults the page shows.
+    """
     values = [name for name in BUILT_IN if name != "prompt"]
-    outputs: list[Any] = []
+    fields = [
+        (tab, name, tab.form.components[name])
+        for tab in tabs
+        for name in values
+        if name in tab.form.components
+    ]
+    inputs = [usual, *(component for _, _, component in fields)]
+    outputs = [component for _, _, component in fields]
     for tab in tabs:
-        outputs += [tab.form.components[n] for n in values if n in tab.form.components]
-        outputs.append(tab.stage)
+        outputs += [tab.stage, *([tab.shapes] if tab.shapes is not None else [])]
     outputs.append(usual)
 
-    def update(model: Any) -> list[Any]:
-        cards = catalog.list_models()
-        own = {name for card in cards for name in card.defaults}
+    def update(model: Any, before: Any, *current: Any) -> list[Any]:
         card = card_of(model, catalog)
+        now = {tab.task.name: known_defaults(tab.task, card, catalog, settings) for tab in tabs}
+        former = before if isinstance(before, Mapping) else {}
         updates: list[Any] = []
+        for (tab, name, component), value in zip(fields, current, strict=True):
+            new = now[tab.task.name][name]
+            old = former.get(f"{tab.task.name}-{name}", [None])[-1]
+            untouched = plain(value) == plain(old)
+            if isinstance(component, gr.Textbox):  # may be an empty number
+                new = "" if new is None else str(new)
+            updates.append(new if untouched and plain(new) != plain(value) else gr.skip())
         for tab in tabs:
-            shown = known_defaults(tab.task, card, catalog, settings)
-            for name in values:
-                if name in tab.form.components:
-                    value = shown[name]
-                    if isinstance(tab.form.components[name], gr.Textbox):  # may be an empty number
-                        value = "" if value is None else str(value)
-                    updates.append(value if name in own else gr.skip())
             updates.append(gr.HTML(suggested=examples(tab.task, card)))
+            if tab.shapes is not None:
+                own = now[tab.task.name]
+                updates.append({"shapes": shapes(int(own["width"]), int(own["height"]))})
         updates.append(usual_of(tabs, card, catalog, settings))
         return updates
 
-    return outputs, update
+    return inputs, outputs, update
+
+
+def plain(value: Any) -> str:
+    """A control's value in a form in which the browser's and ours can be compared: 7 is 7.0, nothing is ""."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return repr(float(value)) if number else "" if value is None else str(value)

@@ -1,7 +1,7 @@
 """Pictures between a client and the disk: what it may send as a picture, and how it gets one back.
 
 A client's path is opened only where it lies in the folder that Gradio's upload route writes to; no
-URL is ever fetched.
+URL is ever fetched. `webui.ui.pictures` knows the addresses of our own.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = ["UPLOAD_BYTES", "data_url", "given_file", "publish"]
 UPLOAD_BYTES = 64 * 2**20
 KINDS = {
     ".png": "image/png",
+    ".jpg": "image/jpeg",
     ".webp": "image/webp",
     ".gif": "image/gif",
 }  # what `images.save` makes
@@ -37,11 +38,14 @@ HOW = "send an uploaded file (gradio_client: handle_file) or a data:image/png;ba
 def given_file(value: object, field: str) -> Path | bytes | None:
     """What a client sent for a picture: an uploaded file's path, a data URL's bytes, None for nothing.
 
-    Takes Gradio's file object (`path`, or a data URL in `url`) or a data URL as a string. Anything
-    else, a path outside the upload folder included, is a `RequestError` of `field`.
+    Takes Gradio's file object (`path`, or a data URL in `url`) or a data URL as a string; and a `Path`, which no
+    client can send, as it is. Anything else, a path outside the upload folder included, is a `RequestError` of
+    `field`.
     """
     if value is None or value == "":
         return None
+    if isinstance(value, Path):
+        return value
     if isinstance(value, Mapping):
         path, url = value.get("path"), value.get("url")
         if isinstance(path, str) and path and not path.startswith("data:"):

@@ -1,39 +1,116 @@
-"""The PNG info tab: what a picture says of how it was made."""
+"""The PNG info tab: what a picture says of how it was made, and the way from there to a task's form.
+
+The picture is read here as it was uploaded; assets/info.js shows what is told of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from webui.errors import EaselError
-from webui.ui.canvas import canvas
-from webui.ui.endpoints import settings_in
+from webui.errors import EaselError, RequestError
+from webui.images import open_picture
+from webui.metadata import DAMAGED, parse, read
+from webui.types import Task
+from webui.ui.files import given_file
+from webui.ui.gallery import takes_picture
+from webui.ui.handing import said
+from webui.ui.stage import script
 from webui.ui.tab import PRIVATE
 
-__all__ = ["draw_png_info"]
+__all__ = ["draw_png_info", "info_of"]
+
+TEXT_MAX = 400_000  # characters of a text that are shown; a longer one is cut
+TEXTS_MAX = 16  # further texts of a file
+# Where ComfyUI keeps its graphs in files that have no text chunks: EXIF's Make and Model, "workflow:{...}".
+EXIF_TEXTS = (0x010F, 0x0110)
+GRAPHS = ("prompt", "workflow")
+
+HTML = """<div class="info-root">
+<div class="info-side">
+  <label class="info-drop">
+    <input type="file" accept="image/*" class="easel-unseen" aria-label="Picture: choose a file">
+    <b>Choose a picture</b><span>or drop or paste it here to see its settings</span></label>
+  <figure class="info-shown" hidden><img alt="" translate="no"><figcaption translate="no"></figcaption>
+    <div class="info-acts" role="group" aria-label="What to do with the picture"></div></figure>
+</div>
+<div class="info-told">
+  <p class="info-line" role="status"></p>
+  <div class="info-found"></div>
+  <details id="png_info-text" class="info-raw" hidden><summary>As it stands in the file</summary>
+    <textarea readonly rows="6" aria-label="Settings in the picture" translate="no"></textarea></details>
+  <div class="info-texts"></div>
+</div></div>"""
 
 
-def draw_png_info() -> None:
-    """The tab that reads a picture's settings."""
-    with gr.Tab("PNG info", id="png_info"), gr.Row(elem_classes="easel-info"):
-        with gr.Column():
-            picture = canvas("Picture", "png_info-image", False)
-        with gr.Column():
-            text = gr.Textbox(
-                label="Settings in the picture",
-                lines=10,
-                max_lines=30,
-                interactive=False,
-                buttons=[],  # Gradio's copy button takes the field's label for itself
-                elem_id="png_info-text",
-            )
+def draw_png_info(tasks: Iterable[Task] = ()) -> None:
+    """The tab that reads a picture's settings. `tasks` are those that settings, and perhaps the picture, can be
+    handed to."""
+    about = {"tasks": [[task.name, task.label, takes_picture(task)] for task in tasks]}
+    with gr.Tab("PNG info", id="png_info"):
+        shown = gr.HTML(
+            {"number": 0},
+            html_template=HTML,
+            js_on_load=f"Easel.info(element, trigger, props, upload, watch, {script(about)}) // 'pick'",
+            elem_id="png_info-image",
+            elem_classes="easel-info",
+            apply_default_css=False,
+        )
 
-    def show(given: Any) -> str:
+    def show(event: gr.EventData) -> dict[str, Any]:
+        number = getattr(event, "number", 0)  # which question this answers
         try:
-            found = settings_in(given["image"] if isinstance(given, dict) else None)
+            found = info_of({"path": said(event, "path")})
         except EaselError as error:
-            return str(error)
-        return found["parameters"] or "This picture carries no settings."
+            return {"number": number, "problem": str(error).removeprefix("image: ")}
+        return {"number": number, **found}
 
-    picture.pick(show, [picture], text, preprocess=False, **PRIVATE)
+    shown.pick(show, None, shown, trigger_mode="multiple", **PRIVATE)
+
+
+def info_of(image: object) -> dict[str, Any]:
+    """What a picture that a client sent says of itself: `parameters` (the infotext or ""), its `fields`, `texts` (the
+    file's other texts by their names), `comfyui` (whether those are a ComfyUI workflow), `format`, `width`, `height`.
+
+    Raises `RequestError` for what is no whole picture.
+    """
+    given = given_file(image, "image")
+    if given is None:
+        raise RequestError("image: give a picture", "image")
+    width, height = open_picture(given, "image").size  # upright
+    with Image.open(given if isinstance(given, Path) else BytesIO(given)) as opened:
+        text = read(opened) or ""
+        texts = texts_of(opened)
+        kind = opened.format or ""
+    return {
+        "parameters": text[:TEXT_MAX],
+        "fields": parse(text) if text else {},
+        "texts": texts,
+        "comfyui": any(texts.get(name, "").lstrip().startswith("{") for name in GRAPHS),
+        "format": kind,
+        "width": width,
+        "height": height,
+    }
+
+
+def texts_of(opened: Image.Image) -> dict[str, str]:
+    """The texts that a file carries beside its infotext, by their names: a PNG's chunks, and what ComfyUI writes
+    into EXIF. Damaged ones are left out."""
+    texts: dict[str, str] = {}
+    try:
+        found: Mapping[Any, Any] = getattr(opened, "text", {})
+        texts |= {str(name): str(text) for name, text in found.items() if name != "parameters"}
+        exif = opened.getexif()
+        for tag in EXIF_TEXTS:
+            name, _, body = str(exif.get(tag, "")).partition(":")
+            if name in GRAPHS and body.lstrip().startswith("{"):
+                texts.setdefault(name, body)
+    except DAMAGED:
+        pass
+    kept = [(name, text) for name, text in texts.items() if text.strip()][:TEXTS_MAX]
+    return {name[:80]: text[:TEXT_MAX] for name, text in kept}

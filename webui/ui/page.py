@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import html
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,13 +15,17 @@ from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, ExtensionsFace, GalleryFace
 from webui.ui.addresses import free_port, loopback, own_names
-from webui.ui.between import model_updates, usual_of, wire_sends
+from webui.ui.between import model_updates, usual_of
 from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
+from webui.ui.footer import draw_footer, wire_footer
 from webui.ui.gallery import draw_gallery
 from webui.ui.groups import draw_usual
+from webui.ui.handing import draw_handing, wire_handing
 from webui.ui.info import draw_png_info
+from webui.ui.limits import draw_limits
+from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.reception import Reception
@@ -138,6 +140,7 @@ def draw_page(
 ) -> tuple[gr.Blocks, Mapping[str, Any]]:
     """The page, not yet served, and the parameters of its public endpoints."""
     visitors = visitors or Visitors()
+    own = OwnPictures(engine, gallery, visitors)
     with gr.Blocks(
         title="Easel", analytics_enabled=False, fill_width=True, delete_cache=(3600, KEEP_S)
     ) as blocks:
@@ -157,52 +160,34 @@ def draw_page(
                 elem_classes="easel-model",
                 interactive=True,
             )
-            state = gr.HTML("", elem_classes="easel-state", apply_default_css=False)
             gr.HTML(THEME_BUTTON, elem_classes="easel-look", apply_default_css=False)
-        with gr.Tabs(elem_classes="easel-tabs") as bar:
+        with gr.Tabs(elem_classes="easel-tabs", overflow_behavior="wrap") as bar:
             tabs = [draw_tab(task, model, catalog, settings) for task in catalog.tasks.values()]
             if gallery is not None:
-                draw_gallery()
+                draw_gallery(catalog.tasks.values())
             queue = draw_queue()
-            draw_png_info()
+            draw_png_info(catalog.tasks.values())
             if extensions is not None:
                 listed = draw_extensions(extensions, settings)
                 wire_extensions(note, listed, bar, extensions, settings)
-            draw_preferences()
+            chosen = draw_preferences()
+        wire_footer(draw_footer(), bar)
         for tab in tabs:
-            wire(tab, blocks, engine, catalog, settings, visitors)
-        wire_queue(queue, bar, blocks, engine, catalog, visitors)
-        wire_sends(tabs, bar)
+            wire(tab, blocks, engine, catalog, settings, visitors, own)
+        wire_queue(queue, bar, engine, catalog, visitors, own)
+        wire_handing(draw_handing(), tabs, bar, catalog)
         usual = draw_usual(usual_of(tabs, card, catalog, settings))
-        outputs, update = model_updates(tabs, usual, catalog, settings)
-        model.input(update, [model], outputs, preprocess=False, **PRIVATE)
+        draw_limits(catalog.tasks.values())
+        inputs, outputs, update = model_updates(tabs, usual, catalog, settings)
+        model.input(update, [model, *inputs], outputs, preprocess=False, **PRIVATE)
 
         def found() -> Any:
             return gr.Dropdown(choices=[c.name for c in catalog.list_models()])
 
-        async def describe() -> AsyncIterator[str]:
-            """What the engine runs on, asked until torch is loaded."""
-            pause = 0.25
-            while True:
-                said = engine.describe()
-                yield state_line(said)
-                if (
-                    said["device"] != said["attention"]
-                ):  # while it starts, both say what it waits for
-                    return
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.2, 5.0)
-
         blocks.load(found, None, model, **PRIVATE)
-        blocks.load(describe, None, state, **PRIVATE)
+        for event in (blocks.load, chosen.refresh):  # what somebody has changed in the form stays
+            event(update, [model, *inputs], outputs, preprocess=False, **PRIVATE)
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
     return blocks, endpoints
 
-
-def state_line(said: Mapping[str, str]) -> str:
-    """Device, dtype and attention in a word each, their reasons as the tooltip; or the one thing that
-    the engine waits for."""
-    parts = list(dict.fromkeys(said[key] for key in ("device", "dtype", "attention")))
-    short = " · ".join(part.split(" (")[0] for part in parts)
-    return f'<span title="{html.escape(" · ".join(parts))}">{html.escape(short)}</span>'

@@ -1,18 +1,21 @@
-"""The Settings tab."""
+"""The Settings tab: drawn by assets/preferences.js from what `/api/settings` tells."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gradio as gr
 
 __all__ = ["draw_preferences"]
 
 
-def draw_preferences() -> None:
+def draw_preferences() -> Any:
+    """The tab; its event `refresh` says that defaults have changed."""
     with gr.Tab("Settings", id="settings"):
-        gr.HTML(
+        return gr.HTML(
             "",
             html_template='<section class="easel-preferences"></section>',
-            js_on_load="Easel.preferences && Easel.preferences(element)",
+            js_on_load="Easel.preferences(element, trigger) // 'refresh'",
             elem_id="settings-root",
             apply_default_css=False,
         )

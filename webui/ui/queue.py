@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -21,7 +19,8 @@ from PIL import Image
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
 from webui.types import EngineFace, JobStatus
-from webui.ui.files import data_url, publish
+from webui.ui.files import data_url
+from webui.ui.pictures import OwnPictures
 from webui.ui.stage import status_line
 from webui.ui.tab import PRIVATE
 from webui.ui.visitors import Visitors
@@ -68,13 +67,13 @@ def draw_queue() -> Any:
 def wire_queue(
     listed: Any,
     bar: Any,
-    blocks: gr.Blocks,
     engine: EngineFace,
     catalog: Catalog,
     visitors: Visitors,
+    own: OwnPictures,
 ) -> None:
     """Connects the tab. Nothing is sent to the browser where nothing has changed."""
-    board = Board(engine, catalog, blocks.upload_file_set)
+    board = Board(engine, catalog, own)
 
     def jobs(request: gr.Request) -> list[JobStatus]:
         return [status for status in engine.jobs() if visitors.may_see(status, request)]
@@ -144,16 +143,13 @@ def moved(queued: Sequence[JobStatus], job: str, to: int) -> dict[str, int]:
 
 
 class Board:
-    """What the tab shows of jobs. Keeps links to pictures and the last previews between two looks.
+    """What the tab shows of jobs. Keeps addresses of pictures and the last previews between two looks."""
 
-    `links` is the set of files that Gradio deletes when they are old.
-    """
-
-    def __init__(self, engine: EngineFace, catalog: Catalog, links: set[str]) -> None:
+    def __init__(self, engine: EngineFace, catalog: Catalog, own: OwnPictures) -> None:
         self._engine = engine
         self._catalog = catalog
-        self._links = links
-        self._published: dict[str, Mapping[str, Any]] = {}
+        self._own = own
+        self._linked: dict[str, Mapping[str, Any]] = {}
         self._previews: dict[str, tuple[int, str]] = {}
 
     def act(self, status: JobStatus, what: object, jobs: Sequence[JobStatus], owner: str) -> None:
@@ -249,13 +245,13 @@ class Board:
         """Addresses of its first pictures, as far as they are still on disk."""
         found = []
         for picture in job.pictures[:THUMBNAILS]:
-            path = str(picture.path)
-            kept = self._published.get(path)
-            if kept is None or not os.path.exists(kept["path"]):  # Gradio deletes old links
-                with suppress(FileNotFoundError):  # somebody has deleted the picture
-                    kept = self._published[path] = publish(picture.path, self._links)
-            if kept is not None:
-                found.append(str(kept["url"]))
+            links: Mapping[str, Any] | None = self._linked.get(str(picture.path))
+            if links is None or not picture.path.is_file():
+                links = self._own.links(job.id, picture)
+            if links is not None:
+                found.append(str(links["thumbnail"]))
+                if links["id"] is not None:  # the gallery's own, which it keeps
+                    self._linked[str(picture.path)] = links
         return found
 
     def _preview(self, job: JobStatus) -> str:

@@ -4,82 +4,138 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
 
-from webui.types import EngineFace, JobStatus, SavedPicture
-from webui.ui.files import data_url, publish
+from webui.metadata import parse
+from webui.types import EngineFace, JobStatus
+from webui.ui.files import data_url
 from webui.ui.follow import changes
+from webui.ui.pictures import OwnPictures
 
-__all__ = ["EMPTY", "duration", "job_value", "job_values", "publish_new", "stage", "status_line"]
+__all__ = [
+    "EMPTY",
+    "duration",
+    "facts_of",
+    "job_value",
+    "job_values",
+    "link_new",
+    "stage",
+    "status_line",
+    "status_words",
+]
 
 PREVIEW_S = 0.3  # a new preview this often at most
 STATUS_S = 0.1
 
-EMPTY: Mapping[str, Any] = {"job": "", "state": "empty", "line": "", "pictures": []}
+EMPTY: Mapping[str, Any] = {
+    "job": "",
+    "state": "empty",
+    "line": "",
+    "said": ["", {}],
+    "pictures": [],
+}
 
 HTML = """<div class="stage-frame">
   <p class="stage-hint"></p>
   <div class="stage-examples"></div>
-  <a class="stage-full" target="_blank" aria-label="Open the picture alone" hidden>
-    <img class="stage-picture" alt=""></a>
+  <div class="stage-grid" role="list" aria-label="Pictures of this job" hidden></div>
+  <button type="button" class="stage-full" aria-label="Show the picture full screen" hidden>
+    <img class="stage-picture" alt=""></button>
 </div>
-<div class="stage-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" hidden>
-  <i></i></div>
-<p class="stage-line"></p>
-<p class="easel-unseen" aria-live="polite"></p>
-<div class="stage-strip" role="list" aria-label="Pictures of this session"></div>
-<div class="stage-acts"></div>
-<details class="stage-details" hidden><summary></summary><pre></pre><button type="button">Copy</button></details>"""
+<div class="stage-under">
+  <div class="stage-bar"><div class="stage-progress" role="progressbar" aria-label="Progress"
+    aria-valuemin="0" aria-valuemax="100"><i></i></div><span class="stage-line"></span></div>
+  <p class="easel-unseen" aria-live="polite"></p>
+  <div class="stage-acts" role="group" aria-label="What to do with the picture"></div>
+  <details class="stage-details"><summary><span class="stage-facts" translate="no"></span></summary>
+    <pre translate="no" tabindex="0"></pre></details>
+  <div class="stage-strip" role="list" aria-label="Pictures of this session"></div>
+</div>"""
 
 
-def stage(task: str, hint: str, examples: Sequence[str], sends: Sequence[tuple[str, str]]) -> Any:
-    """The component. `hint` is shown while it is empty, with `examples` to click; `sends` are
-    (task, label) pairs of tasks that a picture can be handed to. Events: example, again, keep, send, and follow,
-    which asks for another job."""
+def stage(
+    task: str,
+    hint: str,
+    examples: Sequence[str | Mapping[str, Any]],
+    sends: Sequence[tuple[str, str]],
+    samples: bool = True,
+) -> Any:
+    """The component. `hint` is shown while it is empty, with `examples` to click: prompts, or
+    `{"prompt", "picture": address or "", "seed": int or None}`. `sends` are (task, label) pairs of tasks that a
+    picture can be handed to; `samples` says whether the task has seeds, by which it can be done again. Events:
+    example, again (which also varies), and follow, which asks for another job."""
     # Not as props of the component: Gradio 6.31 loses those of a component in a tab nobody opened yet.
-    about = {"task": task, "hint": hint, "examples": list(examples), "sends": [*map(list, sends)]}
-    start = f"Easel.stage(element, trigger, props, watch, {json.dumps(about)})"
+    about = {
+        "task": task,
+        "hint": hint,
+        "examples": list(examples),
+        "sends": [*map(list, sends)],
+        "samples": samples,
+    }
+    start = f"Easel.stage(element, trigger, props, watch, {script(about)})"
     return gr.HTML(
         dict(EMPTY),
         html_template=HTML,
-        js_on_load=f"{start} // 'example' 'again' 'keep' 'send' 'follow'",
+        js_on_load=f"{start} // 'example' 'again' 'follow'",
         elem_id=f"{task}-stage",
         elem_classes="easel-stage",
         apply_default_css=False,
     )
 
 
-def status_line(status: JobStatus) -> str:
-    """Where a job stands, in words."""
+def script(value: Any) -> str:
+    """A value as JavaScript, whatever is in its texts."""
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+# --- A job in words ------------------------------------------------------------------------------
+
+
+def status_words(status: JobStatus) -> tuple[str, dict[str, str | int]]:
+    """Where a job stands: a sentence with {names}, which is its own key for a translation, and their values."""
+    step: dict[str, str | int] = {"step": status.step, "steps": status.steps}
     match status.state:
         case "queued":
             if status.note:
-                return status.note
-            return f"Position {status.position} in the queue" if status.position else "Waiting"
+                return status.note, {}
+            if status.position:
+                return "Position {position} in the queue", {"position": status.position}
+            return "Waiting", {}
         case "running":
             if status.note:
-                return status.note
+                return status.note, {}
             if not status.step:
-                return "Starting"
-            left = f", {duration(status.eta_s)} left" if status.eta_s is not None else ""
-            return f"Step {status.step} of {status.steps}{left}"
+                return "Starting", {}
+            if status.eta_s is None:
+                return "Step {step} of {steps}", step
+            return "Step {step} of {steps}, {time} left", {**step, "time": duration(status.eta_s)}
         case "paused":
-            return f"Paused at step {status.step} of {status.steps}" if status.step else "Paused"
+            return ("Paused at step {step} of {steps}", step) if status.step else ("Paused", {})
         case "done":
-            number = len(status.pictures)
-            what = "1 picture" if number == 1 else f"{number} pictures"
-            return f"{what} in {duration(status.seconds)}"
+            number, took = len(status.pictures), {"time": duration(status.seconds)}
+            if number == 1:
+                return "1 picture in {time}", {**took}
+            return "{number} pictures in {time}", {"number": number, **took}
         case "cancelled":
-            kept = "; finished pictures are kept" if status.pictures else ""
-            return f"Cancelled{kept}"
+            return "Cancelled; finished pictures are kept" if status.pictures else "Cancelled", {}
         case "failed":
-            return "Failed"
+            return "Failed", {}
+
+
+def status_line(status: JobStatus) -> str:
+    """Where a job stands, in English."""
+    return filled(*status_words(status))
+
+
+def filled(text: str, values: Mapping[str, object]) -> str:
+    """A sentence with its {names} filled in; what is no name of `values` stays, as in the page's own words."""
+    return re.sub(r"\{(\w+)\}", lambda name: str(values.get(name[1], name[0])), text)
 
 
 def duration(seconds: float) -> str:
@@ -90,52 +146,70 @@ def duration(seconds: float) -> str:
     return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"
 
 
+def facts_of(parameters: str) -> dict[str, str]:
+    """Of an infotext what people look for first: sampler, steps, cfg, seed, model; what it does not say is left
+    out."""
+    pairs = parse(parameters)
+    keys = {"sampler": "Sampler", "steps": "Steps", "cfg": "CFG scale", "seed": "Seed"}
+    keys |= {"strength": "Denoising strength", "model": "Model"}
+    facts = {name: pairs[key] for name, key in keys.items() if key in pairs}
+    return {n: said.removesuffix(".0") if n == "cfg" else said for n, said in facts.items()}
+
+
+# --- What the page is told -----------------------------------------------------------------------
+
+
 def job_value(
-    status: JobStatus, preview: str, published: Mapping[str, Mapping[str, Any]]
+    status: JobStatus, preview: str, linked: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """A job for the stage. `preview` is a data URL or "", `published` maps saved paths to files."""
-    gone = sum(str(p.path) not in published for p in status.pictures)
+    """A job for the stage. `preview` is a data URL or "", `linked` maps saved paths to `OwnPictures.links`."""
+    gone = sum(str(p.path) not in linked for p in status.pictures)
+    text, values = status_words(status)
+    if gone:
+        text, values = text + "; {gone} no longer on disk", {**values, "gone": gone}
     return {
         "job": status.id,
         "state": status.state,
-        "line": status_line(status) + (f"; {gone} no longer on disk" if gone else ""),
+        "line": filled(text, values),
+        "said": [text, values],
         "progress": round(status.progress, 4),
         "preview": preview,
         "width": status.request.width,
         "height": status.request.height,
+        "number": status.request.batch_size,
         "prompt": status.request.prompt,
         "pictures": [
             {
-                "id": f"{status.id}/{p.path.name}",
-                **{key: published[str(p.path)][key] for key in ("path", "url")},
+                **linked[str(p.path)],
+                "key": f"{status.id}/{p.path.name}",
                 "name": p.path.name,
                 "seed": p.seed,
                 "width": p.width,
                 "height": p.height,
+                "facts": facts_of(p.parameters),
                 "parameters": p.parameters,
             }
             for p in status.pictures
-            if str(p.path) in published
+            if str(p.path) in linked
         ],
     }
 
 
-def publish_new(
-    pictures: Sequence[SavedPicture], published: dict[str, Mapping[str, Any]], links: set[str]
-) -> None:
-    """Publishes the pictures that `published` does not know yet and that are still on disk; `links` as for
-    `publish`."""
-    for picture in pictures:
-        if str(picture.path) not in published:
-            with suppress(FileNotFoundError):  # somebody has deleted it since
-                published[str(picture.path)] = publish(picture.path, links)
+def link_new(status: JobStatus, own: OwnPictures, linked: dict[str, Mapping[str, Any]]) -> None:
+    """Finds the addresses of the pictures that `linked` does not know for good: those that are on disk, and of
+    which the gallery may hear a little later."""
+    for picture in status.pictures:
+        if linked.get(str(picture.path), {}).get("id") is None:
+            links = own.links(status.id, picture)
+            if links is not None:
+                linked[str(picture.path)] = links
 
 
 async def job_values(
-    engine: EngineFace, job: str, previews: bool, links: set[str], wanted: Callable[[], bool]
+    engine: EngineFace, own: OwnPictures, job: str, previews: bool, wanted: Callable[[], bool]
 ) -> AsyncIterator[tuple[dict[str, Any], dict[str, str]]]:
     """What stage and problem line show of a job from now to its end, or for as long as it is `wanted`."""
-    published: dict[str, Mapping[str, Any]] = {}
+    linked: dict[str, Mapping[str, Any]] = {}
     preview, seen_at = "", 0.0
 
     def draw_preview() -> str:
@@ -143,7 +217,8 @@ async def job_values(
         return "" if picture is None else data_url(picture)
 
     async for status in changes(engine, job, STATUS_S, wanted):
-        await to_thread.run_sync(publish_new, status.pictures, published, links)
+        if status.pictures:
+            await to_thread.run_sync(link_new, status, own, linked)
         due = previews and time.monotonic() - seen_at > PREVIEW_S
         if due and status.state in ("running", "paused") and status.step:
             seen_at = time.monotonic()
@@ -154,4 +229,4 @@ async def job_values(
         if failed:
             gr.Warning(html.escape(status.error or "The job failed"), title="Failed")
         sentence = {"message": status.error or "" if failed else "", "control": ""}
-        yield job_value(status, "" if status.ended else preview, published), sentence
+        yield job_value(status, "" if status.ended else preview, linked), sentence

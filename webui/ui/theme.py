@@ -14,13 +14,35 @@ ASSETS = Path(__file__).parent / "assets"
 MARK = ASSETS / "mark.svg"
 # In the order in which they are put together; what a file begins with, later ones may use.
 SCRIPTS = (
-    *("page.js", "words.js", "viewer.js", "handing.js", "stage.js", "canvas.js", "prompt.js"),
-    *("groups.js", "extensions.js", "queue.js", "gallery.js", "info.js", "preferences.js"),
-    *("models.js", "footer.js"),
+    *("page.js", "words.js", "looks.js", "icons.js", "overlays.js", "kept.js", "zoom.js"),
+    *("viewer.js", "compare.js", "handing.js", "stage.js", "stage-acts.js", "prompt.js"),
+    *("canvas-shapes.js", "canvas-layers.js", "canvas-history.js", "canvas-png.js"),
+    *(
+        "canvas-view.js",
+        "canvas-frame.js",
+        "canvas-input.js",
+        "canvas-send.js",
+        "canvas-pointers.js",
+    ),
+    *("canvas-gestures.js", "canvas-painter.js", "canvas-extend.js", "canvas-toolbar.js"),
+    *("canvas.js", "numbers.js", "weights.js", "history.js", "styles.js", "groups.js"),
+    *("extensions.js", "queue.js", "info.js", "preferences-controls.js", "preferences-defaults.js"),
+    *("preferences.js", "gallery-ask.js"),
+    *("gallery-rows.js", "gallery-shelf.js", "gallery-tile.js", "gallery-grid.js"),
+    *("gallery-marks.js", "gallery-acts.js", "gallery-hands.js", "gallery-search.js"),
+    *("gallery.js", "models.js", "footer.js"),
 )
 STYLES = (
-    *("page.css", "stage.css", "viewer.css", "canvas.css", "prompt.css", "extensions.css"),
-    *("queue.css", "gallery.css", "info.css", "preferences.css", "models.css"),
+    *("page.css", "stage.css", "viewer.css", "canvas.css", "prompt.css", "form.css"),
+    *(
+        "extensions.css",
+        "queue.css",
+        "gallery.css",
+        "info.css",
+        "preferences.css",
+        "footer.css",
+        "models.css",
+    ),
 )
 
 SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")

@@ -6,23 +6,28 @@ The handlers are thin. Closing the browser's tab ends them, never the job.
 from __future__ import annotations
 
 import html
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
 
-from webui.defaults import complete
+from webui.defaults import complete, from_infotext
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
 from webui.ui.follow import Newest
+from webui.ui.handing import form_updates, own_components, said
+from webui.ui.pictures import OwnPictures
 from webui.ui.stage import EMPTY, job_values
 from webui.ui.tab import PRIVATE, Tab, card_of, fit, known_defaults
 from webui.ui.visitors import Visitors
 
 __all__ = ["wire"]
+
+VARIED = 0.2  # how much of a new noise "Vary" mixes in
+FORGET = {"seed": -1, "subseed": -1, "subseed_strength": 0.0}  # what "Again" takes instead
 
 
 def wire(
@@ -32,19 +37,26 @@ def wire(
     catalog: Catalog,
     settings: Settings,
     visitors: Visitors,
+    own: OwnPictures,
 ) -> None:
     """Connects a tab's components. Every value travels as the browser has it (no preprocessing)."""
     task, form = tab.task, tab.form
     outputs = [tab.stage, tab.problem]
-    links: set[str] = blocks.upload_file_set
     newest = Newest()  # of the streams to a browser tab's stage
 
-    async def submitted(request: gr.Request, raw: Sequence[Any]) -> str:
+    async def submitted(
+        request: gr.Request, raw: Sequence[Any], instead: Mapping[str, Any] | None = None
+    ) -> str:
+        """The job of the form's values, some of them others `instead`."""
         owner = visitors.owner_of(request)
 
         def submit() -> str:
-            accepted = complete(task.name, form.values(raw), catalog, settings)
-            return engine.submit(accepted, owner)
+            opened = [
+                own.opened(value, name, request)
+                for name, value in zip(form.components, raw, strict=True)
+            ]
+            values = {**form.values(opened), **(instead or {})}
+            return engine.submit(complete(task.name, values, catalog, settings), owner)
 
         return await to_thread.run_sync(submit)
 
@@ -76,7 +88,7 @@ def wire(
             yield {**EMPTY, "job": job if isinstance(job, str) else ""}, gr.skip()
             return
         with newest.stream(request.session_hash or "") as wanted:
-            async for shown in job_values(engine, job, settings.previews, links, wanted):
+            async for shown in job_values(engine, own, job, settings.now.previews, wanted):
                 yield shown
         yield (
             gr.skip(),
@@ -112,23 +124,42 @@ def wire(
     blocks.load(attach, [tab.stage], outputs, js=remembered, **raw)
     tab.stage.follow(follow, None, outputs, trigger_mode="multiple", **PRIVATE)
 
-    def take_prompt(event: gr.EventData) -> str:
-        return str(event.prompt)
+    async def example(
+        request: gr.Request, event: gr.EventData, *raw: Any
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Paints an example: its prompt goes into the form, its seed does not, so that the next one is new."""
+        prompt, seed = said(event, "prompt"), getattr(event, "seed", None)
+        instead = {"prompt": prompt} | ({"seed": seed} if isinstance(seed, int) else {})
+        yield prompt, gr.skip(), gr.skip()
+        try:
+            job = await submitted(request, raw, instead)
+        except EaselError as error:
+            yield gr.skip(), gr.skip(), refused(error)
+            return
+        async for shown in show(job, request):
+            yield gr.skip(), *shown
 
-    def take_seed(event: gr.EventData) -> int:
-        return int(event.seed)
+    def again(event: gr.EventData) -> list[Any]:
+        """The form as a picture was made, with a new seed; or, to vary it, with its own and some of another."""
+        values = dict(from_infotext(said(event, "parameters"), task, catalog).values)
+        if getattr(event, "vary", False) is True:
+            values |= {"subseed": -1, "subseed_strength": VARIED}
+        else:
+            values |= FORGET
+        return form_updates(refilled, values)
 
     if "prompt" in form.components:
-        chosen = tab.stage.example(take_prompt, None, form.components["prompt"], **PRIVATE)
-        chosen.then(run, form.inputs(), outputs, **raw)
-    if "seed" in form.components:
-        seed = form.components["seed"]
-        tab.stage.keep(take_seed, None, seed, **PRIVATE)
-        tab.stage.again(take_seed, None, seed, **PRIVATE).then(run, form.inputs(), outputs, **raw)
+        painted = [form.components["prompt"], *outputs]
+        tab.stage.example(example, form.inputs(), painted, **raw)
+    refilled = own_components(form)
+    repeated = tab.stage.again(again, None, list(refilled.values()), **PRIVATE)
+    repeated.then(run, form.inputs(), outputs, **raw)
 
     if {"image", "width", "height"} <= form.components.keys():
 
         def size(given: Any, model: Any) -> tuple[Any, Any]:
+            if sized(given):
+                return gr.skip(), gr.skip()
             shown = known_defaults(task, card_of(model, catalog), catalog, settings)
             return fit(given, shown["width"], shown["height"]) or (gr.skip(), gr.skip())
 
@@ -136,6 +167,12 @@ def wire(
         picture = form.components["image"]
         model = form.components.get("model", picture)
         picture.pick(size, [picture, model], sides, **raw)
+
+
+def sized(given: Any) -> bool:
+    """Whether a picture was handed over with settings that say a size."""
+    image = given.get("image") if isinstance(given, Mapping) else None
+    return isinstance(image, Mapping) and image.get("sized") is True
 
 
 def refusal(task: Task, error: EaselError) -> dict[str, str]:

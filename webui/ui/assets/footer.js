@@ -1,3 +1,74 @@
-// The page's foot: model, device, attention, queue, versions.
+// The page's foot: model, device, attention, queue, versions. Asks every few seconds while it can be seen.
 "use strict";
 window.Easel = window.Easel || {};
+
+Easel.footer = function (element, trigger) {
+  const EVERY_MS = 5000, MODEL_MS = 60_000;
+  const foot = element.querySelector(".easel-foot");
+  const place = (name) => foot.querySelector(`.foot-${name}`);
+  const word = (said) => said.split(" (")[0];
+  const reason = (said) => (said.match(/\((.*)\)$/s) || ["", ""])[1];
+  let asked = "", askedAt = -Infinity, seen = true, timer = 0, early = 10;
+
+  function put(name, text, why = "") {
+    const one = place(name);
+    if (one.textContent !== text) one.textContent = text;
+    if (one.title !== why) one.title = why;
+    one.hidden = !text;
+  }
+
+  function draw(told) {
+    const starts = told.device === told.attention;  // all three say what it waits for
+    put("engine", starts ? told.device : "");
+    for (const name of ["device", "dtype", "attention"]) put(name, starts ? "" : word(told[name]), starts ? "" : reason(told[name]));
+    if (told.model) {
+      const { name, family, hash } = told.model;
+      put("model", name, hash ? `${name} [${hash}]` : name);
+      put("family", [family, hash && hash.slice(0, 10)].filter(Boolean).join(" · "));
+    }
+    const { running, waiting } = told;
+    put("queue", !running && !waiting ? Easel.t("Queue empty")
+      : waiting ? Easel.t("{running} running, {waiting} waiting", { running, waiting }) : Easel.t("{running} running", { running }));
+    const versions = Object.entries(told.versions).map(([name, version]) => `${name} ${version}`);
+    put("version", versions[0], versions.join("\n"));
+    foot.dataset.away = "";
+  }
+
+  async function ask() {
+    const model = document.querySelector("#easel-model input")?.value || "";
+    const fresh = model && (model !== asked || performance.now() - askedAt > MODEL_MS);
+    try {
+      const answer = await fetch("api/state" + (fresh ? `?model=${encodeURIComponent(model)}` : ""), { cache: "no-store" });
+      if (!answer.ok) return;
+      if (fresh) { asked = model; askedAt = performance.now(); }
+      draw(await answer.json());
+    } catch {
+      foot.dataset.away = "yes";
+      put("engine", Easel.t("The server does not answer"));
+    }
+  }
+
+  function again() {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      if (!element.isConnected) return;
+      if (!document.hidden && seen) await ask();
+      again();
+    }, place("engine").textContent || !asked && early-- > 0 ? 1000 : EVERY_MS);
+  }
+
+  new IntersectionObserver((entries) => {
+    const before = seen;
+    seen = entries.at(-1).isIntersecting;
+    if (seen && !before) ask();
+  }).observe(foot);
+  document.addEventListener("easel-language", ask);
+  document.addEventListener("change", (event) => { if (event.target.closest?.("#easel-model")) setTimeout(ask, 200); });
+  foot.querySelector(".foot-api").addEventListener("click", (event) => {
+    const own = document.querySelector("footer .show-api");  // Gradio's own button, out of sight
+    if (own) { event.preventDefault(); own.click(); }
+  });
+  place("queue").addEventListener("click", () => trigger("queue", {}));
+  Easel.looks.apply();
+  ask().then(again);
+};

@@ -1,84 +1,184 @@
-// The place where pictures appear. Draws what Python says of a job (webui/ui/stage.py); keeps this tab's strip.
+// The place where pictures appear. Draws what Python says of a job (webui/ui/stage.py); keeps this tab's strip. What can
+// be done with a picture is in stage-acts.js.
 "use strict";
 window.Easel = window.Easel || {};
 
 Easel.stage = function (element, trigger, props, watch, about) {
+  const STRIP = 60;
   const $ = (selector) => element.querySelector(selector);
-  const frame = $(".stage-frame"), full = $(".stage-full"), picture = $(".stage-picture");
-  const bar = $(".stage-bar"), line = $(".stage-line"), spoken = $("[aria-live]");
+  const frame = $(".stage-frame"), full = $(".stage-full"), picture = $(".stage-picture"), grid = $(".stage-grid");
+  const progress = $(".stage-progress"), line = $(".stage-line"), spoken = $("[aria-live]");
   const strip = $(".stage-strip"), acts = $(".stage-acts"), details = $(".stage-details");
   const task = element.closest(".easel-task");
   const key = "strip-" + about.task, nextKey = "next-" + about.task;
-  let pictures = Easel.recall(key, []);
-  let shown = null, state = "";
+  let pictures = Easel.recall(key, []).filter((one) => one.key);
+  let trashed = [];  // pictures with their places, as long as they can come back
+  let shown = null, several = [], state = "";
   let next = Easel.recall(nextKey, []);  // jobs to show after this one
   let passed = "";  // the job after whose end the next one was asked for
 
-  const button = (label, act, title) => {
-    const made = Easel.node("button", { type: "button", title: title || "" }, label);
-    made.addEventListener("click", act);
-    return made;
-  };
+  const use = () => { element.dataset.used = "yes"; };  // there is something to keep room for, for good
+  const running = () => Boolean(task.dataset.running);
 
-  function place(width, height) {  // the frame has the picture's shape before there is a picture
+  // --- one picture, or all of a job ---
+  function place(width, height) {  // the picture's shape is there before the picture
     frame.style.setProperty("--ratio", width / height);
-    frame.style.setProperty("--wide", Math.max(width, width * 512 / Math.max(width, height)) + "px");
+    const longer = Math.max(width, height);  // small ones are enlarged, to look at
+    frame.style.setProperty("--wide", width * Math.max(longer, 512, Math.min(768, 2 * longer)) / longer + "px");
+  }
+
+  function view(which) {  // "empty", "one" or "grid"
+    frame.dataset.view = which;
+    full.hidden = which !== "one";
+    grid.hidden = which !== "grid";
+  }
+
+  function describe(one, text) {
+    $(".stage-facts").textContent = text;
+    details.querySelector("pre").textContent = one.parameters;
+    element.dataset.told = "yes";
+    Easel.last = { task: about.task, ...one, seed: Number(one.facts.seed ?? one.seed) };
+    for (const thumb of strip.children) thumb.setAttribute("aria-current", thumb.dataset.key === one.key);
   }
 
   function show(one) {
+    use();
     shown = one;
     place(one.width, one.height);
     picture.src = one.url;
-    picture.alt = one.prompt ? "Picture of: " + one.prompt : "The finished picture";
-    full.href = one.url;
-    full.hidden = false;
-    details.hidden = false;
-    details.querySelector("summary").textContent = `${one.width} × ${one.height}, seed ${one.seed}`;
-    details.querySelector("pre").textContent = one.parameters;
-    const download = Easel.node("a", { href: one.url, download: one.name, role: "button" }, "Download");
-    acts.replaceChildren(
-      button("Again", () => trigger("again", { seed: -1 }), "The same with a new seed"),
-      button("Keep seed", () => trigger("keep", { seed: one.seed }), "Put this picture's seed into the form"),
-      ...about.sends.map(([name, label]) =>
-        button("To " + label.toLowerCase(), () => trigger("send", { to: name, path: one.path, url: one.url,
-          width: one.width, height: one.height }))),
-      download,
-    );
-    for (const thumb of strip.children) thumb.setAttribute("aria-current", thumb.dataset.id === one.id);
+    picture.alt = one.prompt ? Easel.t("Picture of: {prompt}", { prompt: one.prompt }) : Easel.t("The finished picture");
+    view("one");
+    describe(one, Easel.stage.facts(one));
+    Easel.stageActs(acts, one, { about, trigger, pictures, view: enlarge, source, whole: several.length > 1 ? showAll : null, number: several.length });
   }
 
+  function showAll() {
+    const ratio = several[0].width / several[0].height, count = several.length;
+    let columns = 1, best = 0;
+    for (let n = 1; n <= count; n++) {
+      const rows = Math.ceil(count / n);
+      const width = Math.min(frame.clientWidth / n, frame.clientHeight / rows * ratio);
+      if (width > best) [best, columns] = [width, n];
+    }
+    grid.style.setProperty("--columns", columns);
+    grid.style.setProperty("--rows", Math.ceil(count / columns));
+    place(several[0].width, several[0].height);
+    grid.replaceChildren(...several.map((one) => {
+      const cell = Easel.node("button", { type: "button", "data-key": one.key, "aria-label": Easel.t("Picture with seed {seed}", { seed: one.seed }) });
+      cell.append(Easel.node("img", { src: count > 4 ? one.thumbnail : one.url, alt: "" }));
+      cell.addEventListener("click", () => { show(one); full.focus({ preventScroll: true }); });
+      const holder = Easel.node("div", { role: "listitem" });
+      holder.append(cell);
+      return holder;
+    }));
+    shown = several[0];
+    view("grid");
+    describe(shown, Easel.stage.facts(shown, several.map((one) => one.seed)));
+    Easel.stageActsOfAll(acts, several, { about, trigger, view: enlarge });
+  }
+
+  function enlarge(one) {
+    Easel.view(pictures, Math.max(0, pictures.findIndex((other) => other.key === one.key)),
+      { actions: Easel.stageActions({ about, pictures, source }), shown: (now) => { if (!running()) show(now); } });
+  }
+
+  function source() {  // the picture that this task's form works on
+    const image = task.querySelector(".easel-source .easel-canvas img[src]");
+    if (!image || !image.naturalWidth) return null;
+    return { url: image.currentSrc, thumbnail: image.currentSrc, width: image.naturalWidth, height: image.naturalHeight,
+      name: "", prompt: "", parameters: "", source: true };
+  }
+
+  // --- the strip: this session's pictures, the newest first ---
   function thumb(one) {
-    const made = Easel.node("button", { type: "button", role: "listitem", "data-id": one.id,
-      "aria-label": `Picture with seed ${one.seed}` });
-    const image = Easel.node("img", { src: one.url, alt: "", loading: "lazy" });
-    image.addEventListener("error", () => {  // the server was started anew: its links are gone
-      pictures = pictures.filter((other) => other.id !== one.id);
-      Easel.remember(key, pictures);
-      made.remove();
+    const holder = Easel.node("div", { role: "listitem", "data-key": one.key });
+    const made = Easel.node("button", { type: "button", "aria-label": Easel.t("Picture with seed {seed}", { seed: one.seed }) });
+    const image = Easel.node("img", { src: one.thumbnail, alt: "", loading: "lazy" });
+    image.addEventListener("error", async () => {  // its file is gone, or the server is
+      const status = (await fetch(one.url).catch(() => null))?.status;
+      if (status === 404 || status === 422) drop([one.key]);
     });
     made.append(image);
-    made.addEventListener("click", () => { if (!task.dataset.running) show(one); });
-    return made;
+    made.addEventListener("click", () => { if (running()) enlarge(one); else { several = []; show(one); } });
+    holder.append(made);
+    return holder;
+  }
+
+  function restrip() {
+    strip.replaceChildren(...pictures.map(thumb));
+    Easel.remember(key, pictures);
+    if (shown) for (const one of strip.children) one.setAttribute("aria-current", one.dataset.key === shown.key);
+  }
+
+  function drop(keys) {  // the next one takes the place of the one that was shown
+    const at = shown ? pictures.findIndex((one) => one.key === shown.key) : -1;
+    pictures = pictures.filter((one) => !keys.includes(one.key));
+    several = several.filter((one) => !keys.includes(one.key));
+    restrip();
+    if (!shown || !keys.includes(shown.key) || running()) return;
+    const other = pictures[Math.min(Math.max(at, 0), pictures.length - 1)];
+    if (other) show(other); else nothing();
+  }
+
+  function nothing() {
+    shown = null;
+    acts.replaceChildren();
+    delete element.dataset.told;
+    view("empty");
   }
 
   function add(found, prompt) {
-    const fresh = found.filter((one) => !pictures.some((other) => other.id === one.id));
+    const fresh = found.filter((one) => !pictures.some((other) => other.key === one.key));
+    for (const one of found) {  // the gallery may have heard of it meanwhile
+      const known = pictures.find((other) => other.key === one.key);
+      if (known && !known.id && one.id) Object.assign(known, one);
+    }
     for (const one of fresh) {
       one.prompt = prompt;
-      pictures = [one, ...pictures].slice(0, 60);
+      pictures = [one, ...pictures].slice(0, STRIP);
       strip.prepend(thumb(one));
     }
-    while (strip.children.length > 60) strip.lastChild.remove();
+    while (strip.children.length > STRIP) strip.lastChild.remove();
     if (fresh.length) Easel.remember(key, pictures);
     return fresh;
   }
 
+  document.addEventListener("easel-pictures", (event) => {
+    const { kind, ids, on } = event.detail;
+    if (kind === "trashed") {
+      const gone = pictures.filter((one) => ids.includes(one.id));
+      trashed.push(...gone.map((one) => ({ at: pictures.indexOf(one), one })));
+      if (gone.length) drop(gone.map((one) => one.key));
+    } else if (kind === "restored") {
+      const back = trashed.filter(({ one }) => ids.includes(one.id));
+      trashed = trashed.filter((entry) => !back.includes(entry));
+      for (const { at, one } of back.reverse()) pictures.splice(at, 0, one);
+      if (!back.length) return;
+      restrip();
+      if (!running()) show(back[0].one);
+    } else {
+      for (const one of pictures) if (ids.includes(one.id)) one.favourite = on;
+      if (shown && ids.includes(shown.id)) acts.querySelector(".stage-favourite")?.setAttribute("aria-pressed", on);
+      Easel.remember(key, pictures);
+    }
+  });
+
+  // --- before the first picture ---
   function empty() {
+    const examples = (props.suggested || about.examples).map((one) => typeof one === "string" ? { prompt: one } : one);
+    const cards = examples.length > 0 && examples.every((one) => one.picture);
     $(".stage-hint").textContent = about.hint;
-    $(".stage-examples").replaceChildren(...(props.suggested || about.examples).map((prompt) =>
-      button(prompt, () => trigger("example", { prompt }), "Paint this")));
+    $(".stage-examples").dataset.look = cards ? "cards" : "chips";
+    $(".stage-examples").replaceChildren(...examples.map(({ prompt, picture: url, seed }) => {
+      const card = Easel.node("button", { type: "button", title: Easel.t("Paint this") });
+      if (cards) card.append(Easel.node("img", { src: url, alt: "", loading: "lazy" }));
+      card.append(Easel.node("span", { translate: "no" }, prompt));
+      card.addEventListener("click", () => { use(); trigger("example", { prompt, seed: seed ?? null }); });
+      return card;
+    }));
   }
 
+  // --- a job ---
   function goOn() {
     const [job, ...rest] = next;
     next = rest;
@@ -95,55 +195,83 @@ Easel.stage = function (element, trigger, props, watch, about) {
     swaps.find((one) => one.offsetParent)?.focus();
   }
 
+  function tell(value, going) {  // the bar and the line
+    const [text, values] = value.said || ["", {}];
+    const said = text ? Easel.t(text, values) : "";
+    line.textContent = going && next.length ? Easel.t("{line} · {number} more added", { line: said, number: next.length }) : said;
+    const part = Math.round(100 * (value.progress || 0));
+    progress.setAttribute("aria-valuenow", part);
+    progress.setAttribute("aria-valuetext", said);
+    progress.firstElementChild.style.width = 100 * (value.progress || 0) + "%";
+    if (value.state !== state) {
+      state = value.state;
+      const aloud = going && state !== "paused" ? Easel.t("Painting") : said;
+      spoken.textContent = state === "empty" ? "" : aloud;
+    }
+    return part;
+  }
+
   function draw() {
     const value = props.value || {};
     const going = ["queued", "running", "paused"].includes(value.state);
     if (passed !== value.job) passed = "";
     const between = !going && Boolean(value.job) && (next.length > 0 || Boolean(passed));
     if (between && !passed) { passed = value.job; goOn(); }
-    const running = going || between;
+    const busy = going || between;
     buttons(going ? value.state : between ? "queued" : "");
-
-    frame.dataset.state = value.state || "empty";
-    line.textContent = (value.line || "") + (going && next.length ? ` · ${next.length} more added` : "");
-    bar.hidden = !running;
-    bar.setAttribute("aria-valuenow", Math.round(100 * (value.progress || 0)));
-    bar.firstElementChild.style.width = 100 * (value.progress || 0) + "%";
-    bar.dataset.waiting = running && !value.progress && value.state !== "paused" ? "yes" : "";
+    const was = state;
+    const part = tell(value, going);
+    element.dataset.state = busy ? value.state === "paused" ? "paused" : "running" : "ended";
+    progress.dataset.waiting = busy && !value.progress && value.state !== "paused" ? "yes" : "";
+    Easel.titled(about.task, busy ? part : null);
     if (value.job && !passed) Easel.remember("job-" + about.task, value.job);
-    if (value.state !== state) {
-      state = value.state;
-      const said = running && state !== "paused" ? "Painting" : value.line || "";
-      spoken.textContent = state === "empty" ? "" : said;
-    }
-    const fresh = add(value.pictures || [], value.prompt);
-    if (running && value.width) {
+
+    const made = value.pictures || [];
+    const fresh = add(made, value.prompt);
+    if (busy && value.width) {
+      use();
       place(value.width, value.height);
       acts.replaceChildren();
-      details.hidden = true;
-      full.removeAttribute("href");
-      full.hidden = !value.preview;
-      if (value.preview) { picture.src = value.preview; picture.alt = "Preview"; }
-    } else if ((value.pictures || []).length) {
-      if (fresh.length || !shown || state !== "empty") show(value.pictures[0]);
-    } else if (["done", "cancelled", "failed"].includes(value.state)) {
-      if (shown) show(shown); else { full.hidden = true; frame.dataset.state = "empty"; }
+      delete element.dataset.told;
+      view("one");
+      full.disabled = true;
+      full.dataset.blank = value.preview ? "" : "yes";
+      if (value.preview) { picture.src = value.preview; picture.alt = Easel.t("Preview"); }
+      return;
     }
-    if (frame.dataset.state !== "empty" && !running && !shown) frame.dataset.state = "empty";
+    full.disabled = false;
+    full.dataset.blank = "";
+    if (made.length) {
+      if (!fresh.length && shown && was === state) return;  // as it is
+      several = made.map((one) => pictures.find((other) => other.key === one.key)).filter(Boolean);
+      if (several.length > 1) showAll(); else if (several.length) show(several[0]);
+    } else if (["done", "cancelled", "failed"].includes(value.state)) {
+      if (shown) show(shown); else nothing();
+    } else if (!shown) view("empty");
   }
 
-  details.querySelector("button").addEventListener("click", async (event) => {
-    try {
-      await navigator.clipboard.writeText(details.querySelector("pre").textContent);
-      event.target.textContent = "Copied";
-    } catch {
-      event.target.textContent = "Select and copy by hand";  // plain http on another machine
+  // --- room: the frame is as high as the window lets it be, whatever is in it ---
+  function measure() {
+    if (frame.offsetWidth) frame.style.setProperty("--stage-wide", frame.offsetWidth + "px");  // no higher than wide
+    if (scrollY === 0 && frame.offsetParent) {
+      const top = Math.round(frame.getBoundingClientRect().top);
+      document.documentElement.style.setProperty("--stage-top", top + "px");
     }
-    setTimeout(() => { event.target.textContent = "Copy"; }, 1500);
+  }
+  new IntersectionObserver(measure).observe(frame);
+  addEventListener("resize", measure);
+  measure();
+
+  task.addEventListener("click", (event) => { if (event.target.closest(".easel-generate")) use(); }, true);
+  full.addEventListener("click", () => { if (shown) enlarge(shown); });
+  details.querySelector("summary").addEventListener("click", (event) => {
+    if (!element.dataset.told) event.preventDefault();
   });
 
+  if (pictures.length) use();
   for (const one of pictures) strip.append(thumb(one));
   empty();
+  view("empty");
   watch("suggested", empty);
   watch("value", draw);
   watch("added", () => {  // by "Add another"
@@ -162,6 +290,20 @@ Easel.stage = function (element, trigger, props, watch, about) {
   if (asked) Easel.show(about.task, asked);
 };
 
+// A picture's settings in one line; of several pictures the first and last seed.
+Easel.stage.facts = function (one, seeds = [one.facts.seed ?? one.seed]) {
+  const { sampler, steps, cfg, strength, model } = one.facts;
+  const values = { sampler, steps, cfg, strength, seed: seeds[0], last: seeds[seeds.length - 1] };
+  return [
+    `${one.width} × ${one.height}`,
+    sampler && steps && Easel.t("{sampler}, {steps} steps", values),
+    cfg && Easel.t("CFG {cfg}", values),
+    strength && Easel.t("strength {strength}", values),
+    seeds.length > 1 && seeds[0] !== seeds[seeds.length - 1] ? Easel.t("seeds {seed} to {last}", values) : sampler && Easel.t("seed {seed}", values),
+    model,
+  ].filter(Boolean).join(" · ");
+};
+
 // Shows a job in a task's stage, as soon as that is drawn.
 Easel.stages = {};
 Easel.asked = {};
@@ -169,3 +311,13 @@ Easel.show = function (task, job) {
   delete Easel.asked[task];
   if (Easel.stages[task]) Easel.stages[task](job); else Easel.asked[task] = job;
 };
+
+// The browser tab's title says how far the newest running job is.
+Easel.titled = function (task, part) {
+  const going = Easel.titled.going;
+  delete going[task];
+  if (part !== null) going[task] = part;
+  const last = Object.values(going).pop();
+  document.title = last === undefined ? "Easel" : `${last}% · Easel`;
+};
+Easel.titled.going = {};

@@ -1,0 +1,233 @@
+"""Settings out of a picture's text, back into a task's form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.ui.painter import POSTER, catalog
+from webui.defaults import complete, extra_controls, from_infotext, task_of
+from webui.engine.finishing import finished_picture
+from webui.engine.schedules import SCHEDULES
+from webui.engine.tasks import TASKS
+from webui.metadata import infotext
+from webui.settings import Settings
+from webui.types import (
+    Choice,
+    Control,
+    Finished,
+    GenerationRequest,
+    Group,
+    Mask,
+    Model,
+    Number,
+    Parts,
+    Picture,
+    Seed,
+    Switch,
+    Task,
+    Text,
+)
+
+CATALOG = catalog(POSTER)
+SETTINGS = Settings.at(Path("nowhere"))
+PICTURE = Image.new("RGB", (192, 128), "teal")
+HOLE = Image.new("L", (192, 128))
+HOLE.paste(255, (0, 0, 96, 128))
+
+
+def unusual(control: Control) -> Any:
+    """A value that no default is."""
+    match control:
+        case Number():
+            step = control.step
+            low = min(control.maximum, control.minimum + 3 * step)
+            value = low if low != control.default else low + step
+            return int(value) if control.whole else value
+        case Seed():
+            return 4242
+        case Switch():
+            return not control.default
+        case Choice(name="sampler_name"):
+            return "Heun"
+        case Choice(name="scheduler"):
+            return "exponential"
+        case Choice(source="models"):
+            return "wide"
+        case Choice(source="upscalers"):
+            return "Nearest"
+        case Choice():
+            return control.choices[-1][1]
+        case Text():
+            return 'odd, "words": (1.2)\nin two lines'
+        case Picture():
+            return PICTURE
+        case Mask():
+            return HOLE
+    raise AssertionError(control)
+
+
+def made_text(request: GenerationRequest, task: Task) -> str:
+    """The infotext of a picture of `request`, its notes as the engine writes them."""
+    plain = replace(task, make=lambda request, studio: PICTURE)  # type: ignore[arg-type,return-value]
+    parts = Parts(tasks={task.name: plain}, samplers={}, schedules={})
+    studio: Any = SimpleNamespace(wrapped=set())
+    steps = finished_picture(request, studio, parts)
+    try:
+        next(steps)
+        raise AssertionError("nothing is asked of the device")
+    except StopIteration as stop:
+        picture, notes = stop.value
+    model = Model(request.model, 4, False, (0.1, 10.0))
+    return infotext(
+        Finished("j", request, 0, request.seed, picture, model, request.scheduler, 1.0, notes=notes)
+    )
+
+
+def requested(task: Task, values: dict[str, Any]) -> GenerationRequest:
+    names = extra_controls(task)
+    fields = {name: value for name, value in values.items() if name not in names}
+    extras = {name: value for name, value in values.items() if name in names}
+    return complete(task.name, {**fields, "extras": extras}, CATALOG, SETTINGS)
+
+
+# A picture is one of its job's; the engine tells which VAE it used.
+UNTOLD = ("batch_size", "image", "mask", "pattern", "stencil", "vae")
+
+
+@pytest.mark.parametrize("task", [*TASKS.values(), CATALOG.tasks["poster"]], ids=lambda t: t.name)
+def test_every_control_comes_back(task: Task) -> None:
+    values = {control.name: unusual(control) for control in task.flat_controls()}
+    request = requested(task, values)
+    taken = from_infotext(made_text(request, task), task, CATALOG)
+    assert taken.notes == ()
+    told = {name: value for name, value in values.items() if name not in UNTOLD}
+    assert {name: value for name, value in taken.values.items() if name != "vae"} == told
+
+
+@pytest.mark.parametrize("task", [*TASKS.values(), CATALOG.tasks["poster"]], ids=lambda t: t.name)
+def test_what_is_taken_makes_the_same_picture(task: Task) -> None:
+    """Also where a value is the usual one and therefore not in the text: it must undo another in the form."""
+    pictures = {c.name: unusual(c) for c in task.flat_controls() if isinstance(c, Picture | Mask)}
+    request = requested(task, {"prompt": "a cat", "model": "wide", "seed": 7, **pictures})
+    taken = from_infotext(made_text(request, task), task, CATALOG)
+    odd = {c.name: unusual(c) for c in task.flat_controls() if not c.hidden}
+    again = requested(task, {**odd, **taken.values, **pictures, "batch_size": 1})
+    # drawn anew where it means nothing: the other noise, and a seed of an extension's that was left out
+    extras = {**request.extras, **({"grain": again.extras["grain"]} if "grain" in odd else {})}
+    assert again == replace(
+        request,
+        subseed=again.subseed,
+        scheduler=again.scheduler,
+        extras=again.extras,
+    )
+    assert dict(again.extras) == extras
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [(s.label or n, n) for n, s in SCHEDULES.items()],
+)
+def test_every_schedule_is_found_by_what_is_written(label: str, name: str) -> None:
+    text = f"x\nSteps: 4, Sampler: Euler, Schedule type: {label}, Seed: 1, Size: 64x64"
+    assert from_infotext(text, TASKS["txt2img"], CATALOG).values["scheduler"] == name
+
+
+A1111 = """portrait of a fox, (detailed:1.2)
+Negative prompt: blurry,
+low quality
+Steps: 30, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 965400086, Size: 512x768, Model hash: 6ce0161689, \
+Model: v1-5-pruned-emaonly, Denoising strength: 0.45, Clip skip: 2, Hires upscale: 2, Hires steps: 12, \
+Hires upscaler: Latent, Lora hashes: "fox: 123, cat: 456", Version: v1.6.0"""
+
+
+def test_a_text_of_automatic1111() -> None:
+    assert task_of(A1111, CATALOG) == "txt2img"  # its strength is that of the hires pass
+    taken = from_infotext(A1111, TASKS["txt2img"], CATALOG)
+    assert taken.values == {
+        "prompt": "portrait of a fox, (detailed:1.2)",
+        "negative_prompt": "blurry,\nlow quality",
+        "steps": 30,
+        "sampler_name": "DPM++ 2M",
+        "scheduler": "karras",
+        "cfg_scale": 6.5,
+        "seed": 965400086,
+        "width": 512,
+        "height": 768,
+        "clip_skip": 2,
+        "vae": "automatic",
+        "subseed": -1,
+        "subseed_strength": 0.0,
+        "eta": None,
+    }
+    assert taken.notes == (
+        "The model “v1-5-pruned-emaonly” is not here; the one that is chosen stays.",
+        "Not known here: Hires upscale, Hires steps, Hires upscaler.",
+    )
+
+
+def test_a_vae_is_found_or_told() -> None:
+    text = "x\nSteps: 4, Seed: 1, Size: 64x64, VAE: {}"
+    assert from_infotext(text.format("None"), TASKS["txt2img"], CATALOG).values["vae"] == "none"
+    taken = from_infotext(text.format("vae-ft-mse.safetensors"), TASKS["txt2img"], CATALOG)
+    assert taken.notes == ("VAE “vae-ft-mse.safetensors” cannot be used here.",)
+
+
+def test_an_inpainting_text_of_automatic1111_means_what_it_leaves_out() -> None:
+    text = "x\nSteps: 20, Sampler: Euler a, Seed: 1, Size: 512x512, Denoising strength: 0.75, Mask blur: 4"
+    assert task_of(text, CATALOG) == "inpaint"
+    values = from_infotext(text, TASKS["inpaint"], CATALOG).values
+    assert values["inpainting_fill"] == 1 and values["inpaint_full_res"] is False
+    assert values["inpainting_mask_invert"] is False
+    assert values["scheduler"] == "automatic"
+
+
+def test_what_is_not_said_is_left() -> None:
+    values = from_infotext("x\nSteps: 9, Seed: 3, Size: 64x64", TASKS["inpaint"], CATALOG).values
+    assert {"sampler_name", "cfg_scale", "model", "mask_blur", "denoising_strength"}.isdisjoint(
+        values
+    )
+    assert from_infotext("only words", TASKS["txt2img"], CATALOG).values == {"prompt": "only words"}
+    assert from_infotext("", TASKS["txt2img"], CATALOG).values == {}
+
+
+@pytest.mark.parametrize(
+    ("pair", "note"),
+    [
+        ("Steps: 4000", "Steps “4000” cannot be used here."),
+        ("CFG scale: much", "CFG scale “much” cannot be used here."),
+        ("Sampler: Dream", "The sampling method “Dream” is not here."),
+        ("Size: 513x100", "The size 513 × 100 became 512 × 96."),
+        ("Model: broken", "The model “broken” cannot be used; the one that is chosen stays."),
+        ("Weather: fine", "Not known here: Weather."),
+        ("Seed: 1e999", "Seed “1e999” cannot be used here."),
+        ("Seed: nan", "Seed “nan” cannot be used here."),
+    ],
+)
+def test_what_cannot_be_taken_is_told(pair: str, note: str) -> None:
+    text = f"x\nRNG: CPU, User: me, Task: txt2img, {pair}"
+    assert from_infotext(text, TASKS["txt2img"], CATALOG).notes == (note,)
+
+
+def test_the_task_is_known_by_its_own_settings() -> None:
+    base = "x\nSteps: 4, Sampler: Euler, Seed: 1, Size: 64x64"
+    assert task_of(base, CATALOG) == "txt2img"
+    assert task_of(base + ", Denoising strength: 0.5", CATALOG) == "img2img"
+    assert task_of(base + ", Denoising strength: 0.5, Mask blur: 3", CATALOG) == "inpaint"
+    assert task_of(base + ", Border: 4, Paper: 1", CATALOG) == "poster"
+    assert task_of("Task: poster, Size: 64x64, Version: Easel 1", CATALOG) == "poster"
+    assert task_of("", CATALOG) == "txt2img"
+
+
+def test_a_group_of_settings_that_only_ours_leave_out_takes_its_defaults() -> None:
+    poster = CATALOG.tasks["poster"]
+    ours = "x\nSteps: 4, Seed: 1, Size: 64x64, Version: Easel 0.1"
+    assert from_infotext(ours, poster, CATALOG).values["border"] == 2
+    theirs = "x\nSteps: 4, Seed: 1, Size: 64x64, Version: v1.10.1"
+    assert "border" not in from_infotext(theirs, poster, CATALOG).values
+    assert any(isinstance(item, Group) for item in poster.controls)

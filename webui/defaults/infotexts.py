@@ -1,0 +1,240 @@
+"""Settings out of a picture's infotext, for a task's form: ours, and what AUTOMATIC1111 and its like write.
+
+What a text does not say stays as the form has it, but for values that are written only where they are unusual: their
+absence says the usual one. What cannot be taken is told in a sentence, and nothing here raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webui.defaults.completion import sampler_and_schedule
+from webui.defaults.extras import default_of, extra_controls, registry_of
+from webui.errors import RequestError
+from webui.metadata import keys_of, parse
+from webui.registry import Catalog
+from webui.types import (
+    SIZE_MAX,
+    SIZE_MIN,
+    SIZE_STEP,
+    Choice,
+    Control,
+    Mask,
+    Number,
+    Picture,
+    Seed,
+    Switch,
+    Task,
+    Text,
+)
+
+__all__ = ["Taken", "from_infotext", "task_of"]
+
+# The keys that are a request's field each, as its control reads it.
+KEYS: Mapping[str, str] = {
+    "Steps": "steps",
+    "CFG scale": "cfg_scale",
+    "Seed": "seed",
+    "Denoising strength": "denoising_strength",
+    "Clip skip": "clip_skip",
+    "VAE": "vae",
+    "Variation seed": "subseed",
+    "Variation seed strength": "subseed_strength",
+    "Eta": "eta",
+    "Mask blur": "mask_blur",
+    "Masked content": "inpainting_fill",
+    "Inpaint area": "inpaint_full_res",
+    "Masked area padding": "inpaint_full_res_padding",
+}
+# What it means that a text with a sampling, or with a mask, does not say these.
+USUAL: Mapping[str, Any] = {
+    "clip_skip": 1,
+    "vae": "automatic",
+    "subseed": -1,
+    "subseed_strength": 0.0,
+    "eta": None,
+}
+USUAL_OF_MASKS: Mapping[str, Any] = {
+    "inpainting_fill": 1,
+    "inpaint_full_res": False,
+    "inpaint_full_res_padding": 32,
+}
+OTHERS = frozenset(  # of further keys, those that are read below or that nobody sets in a form
+    (
+        *("Prompt", "Negative prompt", "Sampler", "Schedule type", "Size", "Model", "Model hash"),
+        *("Task", "Version", "RNG", "Mask mode", "Post-processing", "Denoise wrappers", "User"),
+        *("Lora hashes", "TI hashes", "Init image hash", "VAE hash"),
+    )
+)
+MASKED = ("Mask blur", "Masked content", "Inpaint area", "Mask mode")
+HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler")
+TOLD = 6  # names in a sentence at most
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """`values` by the names of a task's controls, None for an empty one; `notes` are sentences about the rest."""
+
+    values: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def task_of(text: str, catalog: Catalog) -> str:
+    """The name of the task that a text's settings are for: the one it names, else the one that its keys fit."""
+    pairs = parse(text)
+    named = pairs.get("Task", "")
+    if named in catalog.tasks:
+        return named
+    guess = "txt2img"
+    if any(key in pairs for key in MASKED):
+        guess = "inpaint"
+    elif "Denoising strength" in pairs and not any(key in pairs for key in HIRES):
+        guess = "img2img"
+    # a task of an extension is recognised by settings that no other has
+    tasks = sorted(catalog.tasks.values(), key=lambda task: task.name != guess)
+    return min(tasks, key=lambda task: len(_strange(pairs, task))).name
+
+
+def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
+    """What `text` says for a task. The model is told by its name here, ."""
+    pairs = parse(text)
+    controls = {control.name: control for control in task.flat_controls()}
+    values: dict[str, Any] = {}
+    notes: list[str] = []
+
+    def take(name: str, said: str, key: str) -> None:
+        if name in controls:
+            try:
+                values[name] = _read(controls[name], said, catalog)
+            except RequestError:
+                notes.append(f"{key} “{said}” cannot be used here.")
+
+    for key, name in (("Prompt", "prompt"), ("Negative prompt", "negative_prompt")):
+        if name in controls and (pairs[key] or "Steps" in pairs):
+            values[name] = pairs[key]
+    for key, name in KEYS.items():
+        if key in pairs:
+            take(name, pairs[key], key)
+    if "Steps" in pairs:
+        values |= {n: v for n, v in USUAL.items() if n in controls and n not in values}
+    if any(key in pairs for key in MASKED):
+        values |= {n: v for n, v in USUAL_OF_MASKS.items() if n in controls and n not in values}
+        if "inpainting_mask_invert" in controls:
+            inverted = pairs.get("Mask mode", "").lower() == "inpaint not masked"
+            values["inpainting_mask_invert"] = inverted
+    _take_sampler(pairs, controls, values, notes, catalog)
+    _take_size(pairs, controls, values, notes)
+    _take_model(pairs, controls, values, notes, catalog)
+    own = pairs.get("Version", "").startswith("Easel")
+    for key, control in _labels(task).items():
+        if key in pairs:
+            take(control.name, pairs[key], key)
+        elif own and not control.hidden:  # ours tells every one that is not at its default
+            default = default_of(control, catalog) if control.default is not None else None
+            values[control.name] = default
+    strange = _strange(pairs, task)
+    if strange:
+        more = ", …" if len(strange) > TOLD else ""
+        notes.append(f"Not known here: {', '.join(strange[:TOLD])}{more}.")
+    return Taken(values, tuple(notes))
+
+
+def _strange(pairs: Mapping[str, str], task: Task) -> list[str]:
+    """The keys that mean nothing to a task."""
+    labels = _labels(task)
+    return [key for key in pairs if key not in KEYS and key not in OTHERS and key not in labels]
+
+
+def _labels(task: Task) -> dict[str, Control]:
+    """A task's extras by the keys under which a text tells them."""
+    extras = [c for c in extra_controls(task).values() if not isinstance(c, Picture | Mask)]
+    return dict(zip(keys_of(control.label for control in extras), extras, strict=True))
+
+
+def _read(control: Control, said: str, catalog: Catalog) -> Any:
+    """A value as a control takes it; what it does not take raises `RequestError`."""
+    match control:
+        case Number() | Seed():
+            try:
+                number: float = int(said)
+            except ValueError:
+                try:
+                    number = float(said)
+                except ValueError:
+                    number = float("nan")  # refused like any other
+            return control.read(number)
+        case Switch():
+            return control.read({"true": True, "false": False}.get(said.lower(), said))
+        case Choice() if control.source:
+            return registry_of(control, catalog).find(said)
+        case Choice() | Text():
+            return control.read(said)
+    raise RequestError(f"{control.name}: no text means this", control.name)
+
+
+def _take_sampler(
+    pairs: Mapping[str, str],
+    controls: Mapping[str, Control],
+    values: dict[str, Any],
+    notes: list[str],
+    catalog: Catalog,
+) -> None:
+    """Sampler and schedule; a text without a schedule means each sampler's usual one, unless the sampler's old
+    name has it ("DPM++ 2M Karras")."""
+    if "Sampler" not in pairs or "sampler_name" not in controls:
+        return
+    schedule: str | None = None
+    try:
+        values["sampler_name"], schedule = sampler_and_schedule(pairs["Sampler"], catalog)
+    except RequestError:
+        notes.append(f"The sampling method “{pairs['Sampler']}” is not here.")
+    if "scheduler" not in controls:
+        return
+    said = pairs.get("Schedule type", "")
+    try:
+        values["scheduler"] = catalog.schedules.find(said) if said else schedule or "automatic"
+    except RequestError:
+        notes.append(f"The schedule type “{said}” is not here.")
+
+
+def _take_size(
+    pairs: Mapping[str, str],
+    controls: Mapping[str, Control],
+    values: dict[str, Any],
+    notes: list[str],
+) -> None:
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", pairs.get("Size", ""))
+    if found is None or not {"width", "height"} <= controls.keys():
+        return
+    said = (int(found[1]), int(found[2]))
+    width, height = (
+        min(max(round(side / SIZE_STEP) * SIZE_STEP, SIZE_MIN), SIZE_MAX) for side in said
+    )
+    values |= {"width": width, "height": height}
+    if (width, height) != said:
+        notes.append(f"The size {said[0]} × {said[1]} became {width} × {height}.")
+
+
+def _take_model(
+    pairs: Mapping[str, str],
+    controls: Mapping[str, Control],
+    values: dict[str, Any],
+    notes: list[str],
+    catalog: Catalog,
+) -> None:
+    said = pairs.get("Model", "")
+    if not said or "model" not in controls:
+        return
+    models = catalog.models()
+    try:
+        name = models.find(said)
+    except RequestError:
+        notes.append(f"The model “{said}” is not here; the one that is chosen stays.")
+        return
+    if models[name].problem is not None:
+        notes.append(f"The model “{said}” cannot be used; the one that is chosen stays.")
+        return
+    values["model"] = name

@@ -1,0 +1,52 @@
+// Two pictures in one place, with a slider between them.
+"use strict";
+window.Easel = window.Easel || {};
+
+// `left` and `right` are items as the viewer takes them; the right one's shape is the place's.
+Easel.compare = function (left, right) {
+  const dialog = Easel.node("dialog", { class: "viewer compare", "aria-label": Easel.t("Two pictures compared") });
+  const ground = Easel.node("div", { class: "compare-ground" });
+  const place = Easel.node("div", { class: "compare-place" });
+  place.style.setProperty("--ratio", right.width / right.height);
+  const image = (item, side) => Easel.node("img", { src: item.url, alt: item.prompt || side, class: "compare-" + side, draggable: "false" });
+  const slider = Easel.node("div", { class: "compare-slider", role: "slider", tabindex: "0", "aria-valuemin": "0", "aria-valuemax": "100",
+    "aria-label": Easel.t("Border between the two pictures") });
+  slider.append(Easel.node("i", {}));
+  const told = (item) => item.source ? Easel.t("The picture it was made of") : item.name || "";
+  const labels = Easel.node("div", { class: "viewer-head" });
+  labels.append(Easel.node("span", { translate: "no" }, told(left)), Easel.node("span", { class: "compare-right-name", translate: "no" }, told(right)),
+    Easel.iconButton("close", Easel.t("Close (Esc)"), () => dialog.close(), { plain: true }));
+  place.append(image(right, "right"), image(left, "left"), slider);
+  ground.append(place);
+  dialog.append(ground, labels);
+
+  let at = 50;
+  const move = (to) => {
+    at = Math.min(Math.max(to, 0), 100);
+    place.style.setProperty("--at", at + "%");
+    slider.setAttribute("aria-valuenow", Math.round(at));
+  };
+  const follow = (event) => {
+    const box = place.getBoundingClientRect();
+    move((event.clientX - box.left) / box.width * 100);
+  };
+  place.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    event.preventDefault();
+    place.setPointerCapture(event.pointerId);
+    slider.focus();
+    follow(event);
+  });
+  place.addEventListener("pointermove", (event) => { if (place.hasPointerCapture(event.pointerId)) follow(event); });
+  dialog.addEventListener("keydown", (event) => {
+    const far = event.shiftKey ? 10 : 2;
+    const to = { ArrowLeft: at - far, ArrowDown: at - far, ArrowRight: at + far, ArrowUp: at + far, Home: 0, End: 100, PageUp: at + 10, PageDown: at - 10 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    move(to);
+  });
+  Easel.dialog(dialog);
+  move(50);
+  slider.focus();
+};

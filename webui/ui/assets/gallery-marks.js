@@ -1,0 +1,78 @@
+// Which pictures of the Gallery are selected.
+"use strict";
+window.Easel = window.Easel || {};
+Easel.pictures = Easel.pictures || {};
+
+Easel.pictures.MARKS_MAX = 2000;
+
+// `changed()` hears of every change; `tell(sentence)` says what could not be done.
+Easel.pictures.marks = function (grid, changed, tell) {
+  const { count } = Easel.pictures;
+  const picked = new Map();
+  const marks = { has: (id) => picked.has(id), size: () => picked.size, list: () => [...picked.values()] };
+
+  function full() {
+    tell(Easel.t("At most {number} pictures at once.", { number: Easel.pictures.MARKS_MAX.toLocaleString() }));
+  }
+
+  function add(pictures) {
+    for (const one of pictures) {
+      if (picked.size >= Easel.pictures.MARKS_MAX && !picked.has(one.id)) { full(); break; }
+      picked.set(one.id, one);
+    }
+  }
+
+  marks.toggle = function (one) {
+    if (!picked.delete(one.id)) add([one]);
+    changed();
+  };
+
+  marks.clear = function () {
+    if (!picked.size) return;
+    picked.clear();
+    changed();
+  };
+
+  // Every picture from one to another, both too; what lies between is loaded for it.
+  marks.range = async function (from, to) {
+    const ends = [grid.place(from), grid.place(to)];
+    if (!ends[0] || !ends[1]) return;
+    const { flows } = grid.shelf;
+    const number = (place) => flows.indexOf(place.flow);
+    ends.sort((one, other) => number(one) - number(other) || one.index - other.index);
+    const [first, last] = ends;
+    for (let i = number(first); i <= number(last) && picked.size < Easel.pictures.MARKS_MAX; i++) {
+      const flow = flows[i];
+      const until = flow === last.flow ? last.index + 1 : flow.total;
+      await grid.shelf.need(flow, Math.min(until, Easel.pictures.MARKS_MAX));
+      add(flow.items.slice(flow === first.flow ? first.index : 0, until));
+    }
+    changed();
+  };
+
+  marks.all = async function () {
+    for (const flow of grid.shelf.flows) {
+      const room = Easel.pictures.MARKS_MAX - picked.size;
+      await grid.shelf.need(flow, Math.min(flow.total, room + 1));
+      add(flow.items);
+      if (picked.size >= Easel.pictures.MARKS_MAX) break;
+    }
+    changed();
+  };
+
+  // Forgets what is no longer there; the others are as they are now.
+  marks.refresh = function () {
+    for (const id of picked.keys()) {
+      const now = grid.shelf?.byId.get(id);
+      if (now) picked.set(id, now);
+    }
+  };
+
+  marks.drop = function (ids) {
+    for (const id of ids) picked.delete(id);
+    changed();
+  };
+
+  marks.words = () => picked.size ? Easel.t("{pictures} selected", { pictures: count(picked.size) }) : "";
+  return marks;
+};

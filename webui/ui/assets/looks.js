@@ -1,0 +1,51 @@
+// Light or dark, and what the studio wants of both look and language where a visitor has chosen nothing.
+"use strict";
+window.Easel = window.Easel || {};
+
+Easel.looks = {
+  studio: "system",
+  choice() {  // "light", "dark", "system", or "" for the studio's
+    try {
+      const pressed = localStorage.getItem("easel-dark");
+      return pressed !== null ? (pressed === "1" ? "dark" : "light") : localStorage.getItem("easel-look") || "";
+    } catch { return ""; }
+  },
+  choose(look) {
+    try {
+      localStorage.removeItem("easel-dark");
+      localStorage.removeItem("easel-look");
+      if (look === "dark" || look === "light") localStorage.setItem("easel-dark", look === "dark" ? "1" : "0");
+      else if (look) localStorage.setItem("easel-look", look);
+    } catch { /* private mode */ }
+    this.apply();
+  },
+  apply() {
+    if (!document.body || new URLSearchParams(location.search).has("__theme")) return;
+    const look = this.choice() || this.studio;
+    const dark = look === "dark" || look !== "light" && matchMedia("(prefers-color-scheme: dark)").matches;
+    if (document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
+  },
+};
+
+// Asks what the studio wants. What it said the last time holds until it answers, so that nothing flashes.
+Easel.studio = async function () {
+  const take = (told) => {
+    Easel.looks.studio = told.look;
+    Easel.words.studio = told.language;
+    Easel.words.list = told.languages;
+    Easel.looks.apply();
+    return Easel.words.load();
+  };
+  try { take(JSON.parse(localStorage.getItem("easel-studio"))); } catch { /* the first visit */ }
+  try {
+    const answer = await fetch("api/look", { cache: "no-store" });
+    if (!answer.ok) return;
+    const told = await answer.json();
+    try { localStorage.setItem("easel-studio", JSON.stringify(told)); } catch { /* private mode */ }
+    await take(told);
+    Easel.words.ready = true;
+  } catch { /* English, then */ }
+};
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => Easel.looks.apply());
+Easel.studio();

@@ -1,0 +1,117 @@
+"""Settings and a picture handed to a task's form, from wherever on the page (assets/handing.js).
+
+The page says what it wants with addresses of our own; nothing is opened here, and nothing is generated.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from webui.defaults import from_infotext, task_of
+from webui.registry import Catalog
+from webui.ui.controls import Form
+from webui.ui.tab import PRIVATE, Tab
+
+__all__ = ["draw_handing", "form_updates", "given_picture", "wire_handing"]
+
+TEXT_MAX = 200_000  # characters of an infotext; longer ones are no settings
+
+
+def draw_handing() -> Any:
+    """A component that shows nothing: its event `hand` carries what is handed over, its value says when that is
+    in place."""
+    return gr.HTML(
+        {"number": 0, "to": ""},
+        html_template="<i hidden></i>",
+        js_on_load="Easel.handing(element, trigger, props, watch) // 'hand'",
+        elem_classes="easel-unseen",
+        apply_default_css=False,
+    )
+
+
+def wire_handing(messenger: Any, tabs: Sequence[Tab], bar: Any, catalog: Catalog) -> None:
+    """Lets the messenger fill every task's form."""
+    by_task = {tab.task.name: tab for tab in tabs}
+    model = next((t.form.components["model"] for t in tabs if "model" in t.form.components), None)
+    own = {tab.task.name: own_components(tab.form) for tab in tabs}
+    outputs = [bar, messenger, *([] if model is None else [model])]
+    outputs += [component for components in own.values() for component in components.values()]
+    numbers = itertools.count(1)
+
+    def hand(event: gr.EventData) -> list[Any]:
+        text = said(event, "parameters")[:TEXT_MAX]
+        to = said(event, "to")
+        if to not in by_task:
+            to = task_of(text, catalog)
+        if to not in by_task:
+            return [gr.skip()] * len(outputs)
+        tab = by_task[to]
+        taken = from_infotext(text, tab.task, catalog) if text.strip() else None
+        values = dict(taken.values) if taken else {}
+        picture = given_picture(event)
+        if picture is not None and tab.picture is not None:
+            sized = "width" in values
+            values[name_of(tab)] = {**picture, "image": {**picture["image"], "sized": sized}}
+        if taken is not None and taken.notes:
+            notes = html.escape(" ".join(taken.notes))
+            gr.Info(notes, title="Not everything could be taken over")
+        updates = [gr.Tabs(selected=to), {"number": next(numbers), "to": to}]
+        if model is not None:
+            updates.append(values.get("model", gr.skip()))
+        for name, components in own.items():
+            if name == to:
+                updates += form_updates(components, values)
+            else:
+                updates += [gr.skip()] * len(components)
+        return updates
+
+    messenger.hand(hand, None, outputs, trigger_mode="multiple", **PRIVATE)
+
+
+def own_components(form: Form) -> dict[str, Any]:
+    """A form's components, without the model's menu, which is the whole page's."""
+    return {name: one for name, one in form.components.items() if name != "model"}
+
+
+def form_updates(components: Mapping[str, Any], values: Mapping[str, Any]) -> list[Any]:
+    """What each component becomes; those of which `values` does not speak stay as they are."""
+    return [
+        shown(component, values[name]) if name in values else gr.skip()
+        for name, component in components.items()
+    ]
+
+
+def shown(component: Any, value: Any) -> Any:
+    """A value as its component takes it: a number that may be left out is typed into a box of text."""
+    if isinstance(component, gr.Textbox):
+        return "" if value is None else str(value)
+    return gr.skip() if value is None else value
+
+
+def name_of(tab: Tab) -> str:
+    """The name of the picture that a task starts from."""
+    components = tab.form.components
+    return next(name for name, component in components.items() if component is tab.picture)
+
+
+def given_picture(event: gr.EventData) -> dict[str, Any] | None:
+    """The value of a picture's component (`webui.ui.canvas`) for what the page hands over, None for settings
+    alone. An upload keeps its path; who may open what is asked when it is used."""
+    url, path = said(event, "url"), said(event, "path")
+    if not url:
+        return None
+    sides = [getattr(event, name, 0) for name in ("width", "height")]
+    width, height = (side if isinstance(side, int) else 0 for side in sides)
+    image = {"path": path, "url": url}
+    return {"image": image, "mask": "", "width": width, "height": height}
+
+
+def said(event: gr.EventData, name: str) -> str:
+    """What the page sent under a name, "" for anything but text."""
+    value = getattr(event, name, "")
+    return value if isinstance(value, str) else ""
