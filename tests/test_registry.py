@@ -64,3 +64,22 @@ def test_models_are_asked_for_anew():
     assert list(catalog.models()) == ["one"]
     cards.append(ModelCard("two", Path("two")))
     assert catalog.models().find("TWO") == "two"
+
+
+def test_a_model_and_a_vae_are_found_by_what_infotexts_call_them():
+    card = ModelCard("sd/Dream.safetensors", Path("one"), sha256="0123456789abcdef")
+    catalog = Catalog(
+        Registry("task", []),
+        SAMPLERS_FOUND,
+        SCHEDULES_FOUND,
+        lambda: [card],
+        list_vaes=lambda: ["soft/mse.safetensors"],
+    )
+    for name in ("dream", "Dream.safetensors", "0123456789", "Dream [0123456789]"):
+        assert catalog.models().find(name) == card.name
+    assert list(catalog.vaes()) == ["automatic", "none", "soft/mse.safetensors"]
+    assert (
+        catalog.vaes().find("MSE")
+        == catalog.vaes().find("mse.safetensors")
+        == "soft/mse.safetensors"
+    )

@@ -74,14 +74,37 @@ def nearest(name: object, known: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Everything that a request can name. Models are asked for anew each time: files come and go."""
+    """Everything that a request can name. Models and VAEs are asked for anew each time: files come and go."""
 
     tasks: Registry[Task]
     samplers: Registry[Sampler]
     schedules: Registry[Schedule]
     list_models: Callable[[], Sequence[ModelCard]]
     upscalers: Registry[Upscaler] = field(default_factory=lambda: Registry("upscaler", ()))
+    list_vaes: Callable[[], Sequence[str]] = tuple
 
     def models(self) -> Registry[ModelCard]:
         """The models found now, the default one first."""
-        return Registry("model", [(card.name, card) for card in self.list_models()])
+        cards = [(card.name, card) for card in self.list_models()]
+        return Registry("model", cards, _known_as)
+
+    def vaes(self) -> Registry[str]:
+        """The names of the VAE files found now, and the two that need none."""
+        names = ["automatic", "none", *self.list_vaes()]
+        return Registry("vae", [(name, name) for name in names], _without_suffix)
+
+
+def _known_as(card: ModelCard) -> tuple[str, ...]:
+    """What infotexts of ours and of A1111 call a model: the file's name, its hash, both."""
+    names = _without_suffix(card.name)
+    return (
+        (*names, card.hash, *(f"{name} [{card.hash}]" for name in (card.name, *names)))
+        if card.hash
+        else names
+    )
+
+
+def _without_suffix(name: str) -> tuple[str, ...]:
+    """A file's name as people write it: without the suffix, without its folder."""
+    plain = name.removesuffix(".safetensors")
+    return (plain, name.rpartition("/")[2], plain.rpartition("/")[2])

@@ -75,7 +75,9 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
         }
         parts = Parts(**{**built_in, **{k: given.pop(k) for k in known & given.keys()}})
         hooks = {
-            k: given.pop(k) for k in ("change", "saved", "keeper", "version", "hung") if k in given
+            k: given.pop(k)
+            for k in ("change", "saved", "keeper", "version", "hung", "shelf")
+            if k in given
         }
 
         def save(finished: Finished) -> SavedPicture:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from webui.engine.importing import IMPORTING
 from webui.errors import EaselError, ExtensionError, ModelFileError
 from webui.types import Patch
 
@@ -203,7 +204,8 @@ def install(module: nn.Module, attention: Attention, patching: Patching | None =
 
     An attention of a kind that `Processor` does not compute raises `ModelFileError`.
     """
-    from diffusers.models.attention_processor import Attention as Layer
+    with IMPORTING:
+        from diffusers.models.attention_processor import Attention as Layer
 
     for name, layer in module.named_modules():
         if not isinstance(layer, Layer):

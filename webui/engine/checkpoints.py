@@ -81,6 +81,11 @@ class ModelList:
             self._rest_until = time.monotonic() + rest
             return list(self._listed)
 
+    def anew(self) -> list[ModelCard]:
+        """The same, looked at anew even if that was done a moment ago."""
+        self._rest_until = 0.0
+        return self()
+
     def _version(self) -> int:
         return self._memory.version if self._memory else 0
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from webui.engine.adapters.shelf import Shelf
+from webui.engine.adapters.tags import take
 from webui.engine.job import Job
 from webui.engine.ledger import Ledger, sentence
 from webui.errors import EaselError
@@ -27,6 +29,7 @@ from webui.types import (
     JobStatus,
     LoadModel,
     ModelCard,
+    ModelFacts,
     Parts,
     SavedPicture,
 )
@@ -53,7 +56,8 @@ class EngineOptions:
     """What the engine runs on; "auto" lets it choose.
 
     `deterministic` gives a picture the same bits whatever runs beside it: no two requests share a call.
-    A call that takes longer than `hang_s` seconds is told, in the log and to every job.
+    A call that takes longer than `hang_s` seconds is told, in the log and to every job. Models stay in memory as
+    far as they fit `models_gb` gigabytes (None: a share of what is free at the start); one always does.
     """
 
     device: str = "auto"
@@ -61,6 +65,7 @@ class EngineOptions:
     attention: str = "auto"
     deterministic: bool = False
     hang_s: float = HANG_S
+    models_gb: float | None = None
 
 
 class Engine:
@@ -71,7 +76,8 @@ class Engine:
     outlive the process: those that had not ended go on, each picture from where it stood, as long as `version`
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
     call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
-    the seconds that it took.
+    the seconds that it took. `facts` is what is remembered of models that their files do not say, `shelf` the files
+    that models may wear: adapters, textual inversions, VAEs.
     """
 
     def __init__(
@@ -86,8 +92,11 @@ class Engine:
         version: str = "",
         hung: Callable[[str], None] = lambda what: None,
         called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
+        facts: ModelFacts | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self.models = list_models
+        self.shelf = shelf or Shelf(())
         self._parts = parts
         self._write = save
         self._options = options
@@ -96,6 +105,7 @@ class Engine:
         self._version = version
         self._hung = hung
         self._called = called
+        self._facts = facts
         self._ledger = Ledger(ROWS, keeper)
         self._runner: Runner | None = None
         self._turns: Loop | None = None
@@ -136,6 +146,8 @@ class Engine:
         key: str | None = None,
     ) -> str:
         request = self._change(request)
+        for tag in take(request.prompt)[1]:
+            self.shelf.lora(tag.name)  # refused here rather than when it is its turn
         return self._ledger.accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
 
     def repeat(self, job_id: str, owner: str = "") -> str:
@@ -187,7 +199,9 @@ class Engine:
                 return None
             run, latent, model = runs[0], runs[0].latest, runs[0].model
         request = run.job.request
-        networks = self._runner.networks(model)
+        networks = self._runner.present(model)
+        if networks is None:  # it had to make room for another model; this thread waits for no file
+            return None
         picture: Image = networks.preview.picture(latent, request.width, request.height)
         return picture
 
@@ -197,7 +211,7 @@ class Engine:
 
         runner = self._runner
         own = None if runner is None else runner.tokenizer(model)
-        return count(own or shipped(), text, CHUNK)
+        return count(own or shipped(), take(text)[0], CHUNK)
 
     def describe(self) -> Mapping[str, str]:
         runner = self._runner
@@ -267,7 +281,8 @@ class Engine:
 
         options = self._options
         placement = place(options.device, options.dtype, options.attention)
-        self._runner = runner = Runner(self.models, placement)
+        limit = None if options.models_gb is None else int(options.models_gb * 1e9)
+        self._runner = runner = Runner(self.models, placement, limit, self._facts, self.shelf)
         first = next((card.name for card in self.models() if card.problem is None), None)
         if first is not None:  # so that a request finds it; a fault is told to who asks for it
             self._loader.submit(runner.load, LoadModel(first))

@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from webui.engine.expanding import expanded
 from webui.engine.studio import PictureStudio, as_picture, as_task
 from webui.types import (
     Animation,
@@ -31,8 +32,10 @@ def finished_picture(
     """The picture of a request's task after the post-processors, and what its infotext tells of extensions:
     controls that are not at their default by label, denoise wrappers and post-processors in their order."""
     task = parts.tasks[request.task]
-    picture = as_picture((yield from as_task(task.make(request, studio))))
-    notes = {
+    made: dict[str, Any] = {}
+    run = expanded(as_task(task.make(request, studio)), request.vae, made)
+    picture = as_picture((yield from run))
+    notes = made | {
         control.label: request.extras[control.name]
         for control in task.flat_controls()
         if control.name not in FIELDS

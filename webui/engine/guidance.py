@@ -12,6 +12,7 @@ __all__ = ["rows"]
 
 def rows(text: TextCondition, scale: float, want_uncond: bool = False) -> tuple[Row, ...]:
     """Two rows; one when `scale` is 1, unless somebody wants the unconditional prediction."""
+    cond = Row(text.cond, scale, "cond", pooled=text.pooled_cond)
     if scale == 1 and not want_uncond:
-        return (Row(text.cond, 1.0, "cond"),)
-    return (Row(text.cond, scale, "cond"), Row(text.uncond, 1 - scale, "uncond"))
+        return (cond,)
+    return (cond, Row(text.uncond, 1 - scale, "uncond", pooled=text.pooled_uncond))

@@ -1,45 +1,52 @@
-"""A model's folder to networks that are ready to run. Knows files, configs and weights; knows no request.
+"""A model's files to networks that are ready to run. Knows files, configs and weights; knows no request.
 
 Weights come from safetensors only, and no code of a model's is ever run. The networks are built here rather than by
 `from_pretrained`: that sets torch's default dtype for the whole process while it loads, and the engine's thread goes on
 making tensors beside it.
+
+Loading has two halves, so that memory is made free in between: `opened` builds the networks without memory and compares
+them with the files' headers, `load` gives them their weights.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from webui.engine import attention, checkpoints, vae
+from webui.engine import attention, vae
+from webui.engine.embeddings import added_conditions
+from webui.engine.families import PartPlan, Plan, plan
+from webui.engine.formats.hashing import sha256_of
+from webui.engine.formats.sidecars import read_json
+from webui.engine.importing import IMPORTING
 from webui.engine.placement import Placement
 from webui.engine.preview import PreviewMap, fit, keep, read_map
+from webui.engine.probe import likely_prediction
 from webui.engine.schedules import model_sigmas
 from webui.engine.text.encoder import TextEncoder
-from webui.engine.text.tokenizer import read as read_tokenizer
+from webui.engine.text.tower import Tower
+from webui.engine.weights import byte_count, check, fill
 from webui.errors import ModelFileError
-from webui.types import Model, ModelCard
+from webui.types import Framing, Model, ModelCard, ModelFacts, Row
 
-__all__ = ["Networks", "load"]
+__all__ = ["Networks", "Opened", "load", "opened"]
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
-OLD_VAE_NAMES = MappingProxyType(  # attention of VAEs saved before diffusers 0.18
-    {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-)
+BESIDE, SINGLE_BESIDE = "easel.json", ".easel.json"
+PROBED = 32  # height and width of the latent that the probe looks at
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
 class Networks:
-    """A loaded model. `scaling_factor` is between the VAE's latents and the U-Net's.
+    """A loaded model. `scaling_factor` is between the VAE's latents and the U-Net's, `bytes` what its weights take.
 
     `patching` is what the U-Net's attention looks at. `notes` are sentences about what had to be changed while it
     ran. Everything here belongs to the thread that owns the device.
@@ -53,168 +60,247 @@ class Networks:
     preview: PreviewMap
     placement: Placement
     patching: attention.Patching
+    bytes: int = 0
     notes: list[str] = field(default_factory=list)
 
 
-def load(card: ModelCard, placement: Placement) -> Networks:
-    """The networks of `card` on `placement`, in eval mode, without gradients.
+@dataclass(slots=True, eq=False)
+class Opened:
+    """A model whose files fit its networks, which have no memory yet. `bytes` is what they will take."""
 
-    Every fault of its files raises `ModelFileError` naming the file.
-    """
+    card: ModelCard
+    placement: Placement
+    plan: Plan
+    networks: Mapping[str, Any]
+    dtypes: Mapping[str, torch.dtype]
+    sigmas: tuple[float, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(byte_count(net, self.dtypes[part]) for part, net in self.networks.items())
+
+    def load(
+        self,
+        facts: ModelFacts | None = None,
+        progress: Callable[[float], None] = lambda part: None,
+    ) -> Networks:
+        """The networks with their weights, in eval mode, without gradients.
+
+        `progress` hears how much has arrived, from 0 to 1. What the U-Net predicts is asked of `facts` or found out
+        where the card does not say, and remembered. NaN in a weight raises `ModelFileError` with its name.
+        """
+        card, size, done = self.card, self.bytes, 0
+
+        def arrived(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done / size)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="easel-hash") as hashing:
+            digest = hashing.submit(_short_hash, card, self.plan)
+            for part, network in self.networks.items():
+                weights = _named(network, self.plan.parts[part])
+                fill(network, weights, self.placement.device, self.dtypes[part], arrived)
+        return _assembled(self, digest.result(), facts)
+
+
+def load(
+    card: ModelCard,
+    placement: Placement,
+    facts: ModelFacts | None = None,
+    progress: Callable[[float], None] = lambda part: None,
+) -> Networks:
+    """The networks of `card` on `placement`. Every fault of its files raises `ModelFileError` naming the file."""
+    return opened(card, placement).load(facts, progress)
+
+
+def opened(card: ModelCard, placement: Placement) -> Opened:
+    """The model of `card`, compared with its files' headers; no weight is read. Raises `ModelFileError`."""
     if card.problem is not None:
         raise ModelFileError(card.problem)
-    from diffusers import AutoencoderKL, UNet2DConditionModel
+    planned = plan(card)
+    schedule = {**planned.scheduler}
+    if card.zero_snr:
+        schedule["rescale_betas_zero_snr"] = True
+    said = card.prediction or schedule.get("prediction_type", "epsilon")
+    if said not in PREDICTIONS:
+        raise ModelFileError(f"{planned.schedule_source}: prediction_type {said!r} is not known")
+    try:
+        sigmas = model_sigmas(schedule)
+    except ModelFileError as fault:
+        raise ModelFileError(f"{planned.schedule_source}: {fault}") from fault
+    networks = {part: _built(part, planned.parts[part]) for part in ("unet", "vae", *planned.texts)}
+    dtypes = dict.fromkeys(networks, placement.dtype)
+    dtypes["vae"] = placement.vae_dtype
+    if getattr(networks["vae"].config, "force_upcast", False) and (
+        placement.vae_dtype == torch.float16
+    ):
+        dtypes["vae"] = (
+            torch.float32
+        )  # known to overflow: spares the first picture a second decoding
+    return Opened(card, placement, planned, networks, dtypes, sigmas)
 
-    folder = card.path
-    scheduler = checkpoints.read_json(folder / "scheduler" / "scheduler_config.json")
-    prediction = scheduler.get("prediction_type", "epsilon")
-    if prediction not in PREDICTIONS:
-        raise ModelFileError(f"{folder}/scheduler: prediction_type {prediction!r} is not known")
 
-    device, dtype = placement.device, placement.dtype
-    unet = _network(folder, "unet", UNet2DConditionModel.from_config, device, dtype)
-    autoencoder = _network(folder, "vae", AutoencoderKL.from_config, device, placement.vae_dtype)
-    text = _text(folder, device, dtype)
+# --- Networks without weights ---------------------------------------------------------------------
+
+
+def _built(part: str, planned: PartPlan) -> Any:
+    """The network of a part: built without memory, and compared with its file."""
+    try:
+        with torch.device("meta"):  # of this thread only, and no time for random weights
+            network = BUILD[part](planned.config)
+    except Exception as fault:  # whatever diffusers and transformers raise for a wrong config
+        raise ModelFileError(
+            f"{planned.source}: no network can be built from it ({fault})"
+        ) from fault
+    check(network, _named(network, planned), planned.file)
+    return network
+
+
+def _named(network: nn.Module, planned: PartPlan) -> Mapping[str, Any]:
+    """The weights by the names that this network has: one with a projection has its transformer a level below."""
+    if not hasattr(network, "text_model"):
+        return planned.weights
+    return {
+        name if name.startswith("text_projection.") else f"text_model.{name}": weight
+        for name, weight in planned.weights.items()
+    }
+
+
+def _unet(config: Mapping[str, Any]) -> Any:
+    with IMPORTING:
+        from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_config(config)
+
+
+def _vae(config: Mapping[str, Any]) -> Any:
+    with IMPORTING:
+        from diffusers import AutoencoderKL
+
+    return AutoencoderKL.from_config(config)
+
+
+def _text(config: Mapping[str, Any]) -> Any:
+    with IMPORTING:
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(CLIPTextConfig.from_dict(dict(config)))
+
+
+def _projecting_text(config: Mapping[str, Any]) -> Any:
+    with IMPORTING:
+        from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    return CLIPTextModelWithProjection(CLIPTextConfig.from_dict(dict(config)))
+
+
+BUILD: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "unet": _unet,
+    "vae": _vae,
+    "text_encoder": _text,
+    "text_encoder_2": _projecting_text,
+}
+
+
+# --- Networks with weights ------------------------------------------------------------------------
+
+
+def _assembled(opened: Opened, digest: str, facts: ModelFacts | None) -> Networks:
+    card, placement, networks = opened.card, opened.placement, opened.networks
+    unet, autoencoder = networks["unet"], networks["vae"]
     patching = attention.Patching()
     for part, network in (("unet", unet), ("vae", autoencoder)):
         try:
             attention.install(network, placement.attention, patching if part == "unet" else None)
         except ModelFileError as fault:
-            raise ModelFileError(f"{folder / part}: {fault}") from fault
-
+            raise ModelFileError(f"{opened.plan.parts[part].source}: {fault}") from fault
+    text = TextEncoder(
+        *(
+            Tower(how.tokenizer, networks[part], how.pad, how.skipped, how.normed, how.kept_back)
+            for part, how in opened.plan.texts.items()
+        ),
+        zeros=opened.plan.zeros,
+    )
     model = Model(
         name=card.name,
-        latent_channels=card.latent_channels,
-        inpainting=card.inpainting,
-        sigmas=_sigmas(folder, scheduler),
+        latent_channels=int(autoencoder.config.latent_channels),
+        inpainting=int(unet.config.in_channels) != int(autoencoder.config.latent_channels),
+        sigmas=opened.sigmas,
         downscale=2 ** (len(autoencoder.config.block_out_channels) - 1),
-        hash=_hash(checkpoints.weight_files(folder, "unet")),
-        prediction=prediction,
+        hash=digest,
         context_dim=int(unet.config.cross_attention_dim),
+        kind=card.kind,
+        pooled_dim=text.pooled_width if card.kind != "sd" else 0,
     )
     scaling = float(autoencoder.config.scaling_factor)
-    blank = PreviewMap(((0.0, 0.0, 0.0),) * card.latent_channels, (0.5, 0.5, 0.5))
-    networks = Networks(model, unet, autoencoder, text, scaling, blank, placement, patching)
-    networks.preview = _preview(networks, folder / checkpoints.BESIDE)
-    return networks
+    blank = PreviewMap(((0.0, 0.0, 0.0),) * model.latent_channels, (0.5, 0.5, 0.5))
+    found = Networks(
+        model, unet, autoencoder, text, scaling, blank, placement, patching, opened.bytes
+    )
+    found.model = replace(model, prediction=_prediction(found, card, facts))
+    found.preview = _preview(found, _beside(card))
+    return found
 
 
-def _network(
-    folder: Path,
-    part: str,
-    build: Callable[[Mapping[str, Any]], Any],
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Any:
-    """The network of `folder / part`: built without memory, then given its weights."""
-    path = folder / part / "config.json"
-    config = checkpoints.read_json(path)
-    try:
-        with torch.device("meta"):  # of this thread only, and no time for random weights
-            network = build(config)
-    except Exception as fault:  # whatever diffusers and transformers raise for a wrong config
-        raise ModelFileError(f"{path}: no network can be built from it ({fault})") from fault
-    _fill(network, folder, part, device, dtype)
-    return network
+def _prediction(networks: Networks, card: ModelCard, facts: ModelFacts | None) -> str:
+    """What the U-Net predicts: as the card says, as is remembered, or as one call of it shows."""
+    known = card.prediction or (facts.prediction(card) if facts else None)
+    if known is not None:
+        return known
+    found = _probed(networks)
+    log.info("%r predicts %s, as a call of it shows", card.name, found)
+    if facts is not None:
+        facts.remember_prediction(card, found)
+    return found
 
 
-def _text(folder: Path, device: torch.device, dtype: torch.dtype) -> TextEncoder:
-    from transformers import CLIPTextConfig, CLIPTextModel
+@torch.inference_mode()
+def _probed(networks: Networks) -> str:
+    model, place = networks.model, networks.placement
+    text = networks.text.encode("", "")
+    row = Row(text.cond, 1.0, pooled=text.pooled_cond)
+    size = PROBED * model.downscale
+    added = added_conditions(networks, [row], [Framing((size, size), (size, size))])
+    last = torch.tensor([float(len(model.sigmas) - 1)], device=place.device)
 
-    def build(config: Mapping[str, Any]) -> Any:
-        return CLIPTextModel(CLIPTextConfig.from_dict(dict(config)))
+    def call(noise: Tensor) -> Tensor:
+        seen = noise.to(place.device, place.dtype)
+        if model.inpainting:  # all is masked, nothing of a picture is seen
+            hole = torch.ones_like(seen[:, :1])
+            seen = torch.cat([seen, hole, torch.zeros_like(seen)], dim=1)
+        context = text.cond[None].to(place.dtype)
+        said: Tensor = networks.unet(
+            seen, last, context, added_cond_kwargs=added, return_dict=False
+        )[0]
+        return said
 
-    tokenizer = read_tokenizer(folder / "tokenizer")
-    model = _network(folder, "text_encoder", build, device, dtype)
-    rows = model.get_input_embeddings().num_embeddings
-    if tokenizer.size > rows:
-        raise ModelFileError(
-            f"{folder / 'tokenizer'}: {tokenizer.size} tokens, but the text encoder knows {rows}"
-        )
-    return TextEncoder(tokenizer, model)
-
-
-# --- Weights --------------------------------------------------------------------------------------
-
-
-def _fill(
-    network: nn.Module, folder: Path, part: str, device: torch.device, dtype: torch.dtype
-) -> None:
-    """Gives a network on the meta device the weights of its files, all of them and of the right shapes."""
-    files = checkpoints.weight_files(folder, part)
-    wanted = network.state_dict()
-    found: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            with safe_open(file, framework="pt", device=str(device)) as weights:
-                for key in weights.keys():
-                    name = _current_name(key, wanted)
-                    if name in wanted:
-                        found[name] = weights.get_tensor(key).to(dtype, copy=True)
-        except (SafetensorError, OSError, ValueError, RuntimeError) as fault:
-            raise ModelFileError(f"{file}: cannot be read, get it again ({fault})") from fault
-    for name, value in wanted.items():
-        if name not in found:
-            raise ModelFileError(f"{files[0]}: has no {name!r}; it is not the file for this config")
-        if found[name].shape != value.shape:
-            raise ModelFileError(
-                f"{files[0]}: {name!r} has shape {tuple(found[name].shape)}, "
-                f"the config wants {tuple(value.shape)}"
-            )
-    network.load_state_dict(found, assign=True)
-    _recreate_positions(network, device)
-    network.requires_grad_(False).eval()
+    return likely_prediction(call, (model.latent_channels, PROBED, PROBED))
 
 
-def _current_name(key: str, wanted: Mapping[str, Tensor]) -> str:
-    """The name that today's libraries give a weight that a file calls `key`."""
-    if key in wanted:
-        return key
-    if key.startswith("text_model."):
-        return key.removeprefix("text_model.")
-    parts = key.split(".")
-    if "attentions" in parts and len(parts) > 1:
-        parts[-2] = OLD_VAE_NAMES.get(parts[-2], parts[-2])
-    return ".".join(parts)
+def _short_hash(card: ModelCard, plan: Plan) -> str:
+    """The first 10 hex digits of the SHA-256 of the file that stands for the model: the U-Net's first."""
+    if card.sha256:
+        return card.hash
+    return sha256_of(next(iter(plan.parts["unet"].weights.values())).file.path)[:10]
 
 
-def _recreate_positions(network: nn.Module, device: torch.device) -> None:
-    """CLIP's position numbers are a buffer that no file holds, so that they were left on the meta device."""
-    for module in network.modules():
-        for name, buffer in list(module.named_buffers(recurse=False)):
-            if buffer.is_meta:
-                assert name == "position_ids", f"an unknown buffer {name}"
-                module.register_buffer(
-                    name, torch.arange(buffer.shape[-1], device=device)[None], persistent=False
-                )
-
-
-def _hash(files: list[Path]) -> str:
-    """The first 10 hex digits of the first file's SHA-256."""
-    digest = hashlib.sha256()
-    with files[0].open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:10]
-
-
-def _sigmas(folder: Path, scheduler: Mapping[str, Any]) -> tuple[float, ...]:
-    try:
-        return model_sigmas(scheduler)
-    except ModelFileError as fault:
-        path = folder / "scheduler" / "scheduler_config.json"
-        raise ModelFileError(f"{path}: {fault}") from fault
+def _beside(card: ModelCard) -> Path:
+    """Where the preview colours of a model are kept."""
+    if card.layout == "folder":
+        return card.path / BESIDE
+    return card.path.with_name(card.path.stem + SINGLE_BESIDE)
 
 
 def _preview(networks: Networks, path: Path) -> PreviewMap:
     """The model's preview colours: those beside it, or fitted now and kept there."""
-    beside = checkpoints.read_json(path) if path.is_file() else {}
+    beside = read_json(path) if path.is_file() else {}
     known = read_map(beside, networks.model.latent_channels)
     if known is not None:
         return known
     downscale = networks.model.downscale
     fitted = fit(
-        lambda pixels: vae.encode(networks, pixels), size=16 * downscale, downscale=downscale
+        lambda pixels: vae.encode(networks, pixels), size=8 * downscale, downscale=downscale
     )
     keep(fitted, path)
     log.info("fitted the preview colours of %r", networks.model.name)

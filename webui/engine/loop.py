@@ -31,10 +31,11 @@ from webui.types import (
     Call,
     Denoise,
     Finished,
+    LoadAdapters,
     LoadModel,
     LoadNetwork,
+    LoadVae,
     Model,
-    Network,
     Parts,
     RunNetwork,
     SavedPicture,
@@ -44,6 +45,7 @@ __all__ = ["Loop"]
 
 log = logging.getLogger(__name__)
 
+Loading = LoadModel | LoadNetwork | LoadVae | LoadAdapters
 WAITING = object()  # in the place of a reply: a call is in somebody's hands
 SPACE_S = 2.0  # how often a full disk is tried again
 
@@ -228,7 +230,7 @@ class Loop:
             reply = MISSING if run.replay is None else run.replay.recall(call)
             if reply is not MISSING:
                 return reply
-            if isinstance(call, LoadModel | LoadNetwork):
+            if isinstance(call, LoadModel | LoadNetwork | LoadVae | LoadAdapters):
                 loaded = self._runner.resident(call)
                 if loaded is None:
                     self._load(run, call)
@@ -242,13 +244,22 @@ class Loop:
             run.call, run.since = call, self._turn
         return WAITING
 
-    def _load(self, run: PictureRun, call: LoadModel | LoadNetwork) -> None:
-        what = call.name if isinstance(call, LoadModel) else os.path.basename(call.key)
-        self._ledger.note_job(run.job, f"Loading model {what}")
-        future = self._loader.submit(self._runner.load, call)
+    def _load(self, run: PictureRun, call: Loading) -> None:
+        what = name_of(call)
+        self._ledger.note_job(run.job, f"Loading {what}")
+        told = 0
+
+        def progress(part: float) -> None:
+            """On the loading thread."""
+            nonlocal told
+            if int(part * 10) > told:
+                told = int(part * 10)
+                self._ledger.note_job(run.job, f"Loading {what}, {told}0 %")
+
+        future = self._loader.submit(self._runner.load, call, progress)
         future.add_done_callback(lambda done: self._arrive(run, done.result))
 
-    def _noted(self, run: PictureRun, loaded: Model | Network) -> None:
+    def _noted(self, run: PictureRun, loaded: object) -> None:
         """Which model a picture is made with; raises `OtherCall` where it was begun with another."""
         if isinstance(loaded, Model):
             run.model = loaded
@@ -366,3 +377,15 @@ class Loop:
             self._ledger.end(job, "done")
             made = f"{self._runner.calls} UNet calls with {self._runner.rows} rows so far"
             log.info("job %s: %s; %s", job.id, job.summary(), made, extra={"job": job.id})
+
+
+def name_of(call: Loading) -> str:
+    """What is being loaded, as people are told."""
+    match call:
+        case LoadAdapters():
+            return ", ".join(name for name, _, _ in call.wanted)
+        case LoadNetwork():
+            return f"model {os.path.basename(call.key)}"
+        case LoadVae():
+            return f"VAE {call.name}"
+    return f"model {call.name}"

@@ -6,9 +6,10 @@ runs beside (reading a file must not hold up the pictures that are being made).
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
@@ -16,12 +17,18 @@ import torch
 from torch import Tensor
 
 from webui.engine import vae
+from webui.engine.adapters.shelf import Shelf
+from webui.engine.adapters.wardrobe import Wardrobe, encoders
 from webui.engine.attention import fault_of
 from webui.engine.denoiser import PREDICTIONS, input_scale, timestep
+from webui.engine.embeddings import added_conditions
 from webui.engine.guests import Guests
-from webui.engine.loading import Networks, load
-from webui.engine.placement import Placement
+from webui.engine.loading import Networks, opened
+from webui.engine.placement import Placement, out_of_memory
+from webui.engine.residents import Residents, free_bytes
 from webui.engine.text.tokenizer import Tokenizer
+from webui.engine.tiling import VaeTile
+from webui.engine.vaes import Vaes
 from webui.errors import CapacityError, RequestError
 from webui.types import (
     Call,
@@ -31,76 +38,147 @@ from webui.types import (
     Denoised,
     Encode,
     EncodeText,
+    Framing,
+    LoadAdapters,
     LoadModel,
     LoadNetwork,
+    LoadVae,
     Model,
     ModelCard,
+    ModelFacts,
     Network,
     Patch,
+    Row,
     RunNetwork,
     TextCondition,
 )
 
 __all__ = ["Runner", "run_alone"]
 
-RESIDENT = 2  # models kept in memory
+Loading = LoadModel | LoadNetwork | LoadVae | LoadAdapters
 TEXTS = 64  # encoded prompts kept
-CPU_FULL = "can't allocate memory"  # how torch's CPU allocator says it
+log = logging.getLogger(__name__)
 
 
 class Runner:
-    """Runs calls on the networks of resident models."""
+    """Runs calls on the networks of resident models.
+
+    Models take at most `models_bytes` (None: a share of what is free now), but one is always kept. `facts` is what is
+    remembered of models that their files do not say.
+    """
 
     def __init__(
         self,
         list_models: Callable[[], Sequence[ModelCard]],
         placement: Placement,
+        models_bytes: int | None = None,
+        facts: ModelFacts | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self.placement = placement
         self.guests = Guests(placement)
         self.calls = 0  # UNet calls made, and the rows in them: how full the batches are
         self.rows = 0
         self._list_models = list_models
-        self._networks: OrderedDict[str, Networks] = OrderedDict()
+        self._facts = facts
+        self.vaes = Vaes(shelf or Shelf(()))
+        self.wardrobe = Wardrobe(shelf or Shelf(()))
+        limit = free_bytes(placement.device) if models_bytes is None else models_bytes
+        self.residents = Residents(limit)
         self._texts: OrderedDict[Hashable, TextCondition] = OrderedDict()
         self._loading = Lock()
 
     # --- models -----------------------------------------------------------------------------------
 
-    def resident(self, call: LoadModel | LoadNetwork) -> Model | Network | None:
+    def resident(self, call: Loading) -> Model | Network | str | Patch | None:
         """What `call` asks for, if it is in memory."""
-        if isinstance(call, LoadNetwork):
-            return self.guests.resident(call)
-        networks = self._networks.get(call.name)
+        match call:
+            case LoadNetwork():
+                return self.guests.resident(call)
+            case LoadVae():
+                found = self.vaes.chosen(call, self._card(call.model.name))
+                if found is None:
+                    return ""
+                return found[0] if self.vaes.resident(call.model.name, found[1]) else None
+            case LoadAdapters():
+                return self.wardrobe.resident(call)
+        networks = self.residents.get(call.name)
         return networks.model if networks else None
 
-    def load(self, call: LoadModel | LoadNetwork) -> Model | Network:
-        """Makes a model or an extension's network resident; raises as `loading.load` and `Guests.load` do."""
-        return self.guests.load(call) if isinstance(call, LoadNetwork) else self._load(call.name)
+    def load(
+        self,
+        call: Loading,
+        progress: Callable[[float], None] = lambda part: None,
+    ) -> Model | Network | str | Patch:
+        """Makes a model, or what goes with one, or an extension's network resident; raises as those who load do.
 
-    def _load(self, name: str) -> Model:
+        `progress` hears how much of a model has arrived, from 0 to 1.
+        """
+        match call:
+            case LoadNetwork():
+                return self.guests.load(call)
+            case LoadVae():
+                found = self.vaes.chosen(call, self._card(call.model.name))
+                if found is not None:
+                    self.vaes.load(found[1], self.networks(call.model))
+                return found[0] if found else ""
+            case LoadAdapters():
+                return self.wardrobe.load(call, self.networks(call.model))
+        return self._load(call.name, progress).model
+
+    def _load(self, name: str, progress: Callable[[float], None] = lambda part: None) -> Networks:
         with self._loading:
-            if name not in self._networks:
-                card = next((c for c in self._list_models() if c.name == name), None)
-                if card is None:
-                    raise RequestError(f"model {name!r} is no longer there", "model")
-                self._networks[name] = load(card, self.placement)
-                while len(self._networks) > RESIDENT:
-                    self._networks.popitem(last=False)
-            self._networks.move_to_end(name)
-            return self._networks[name].model
+            if name in self.residents:
+                return self.residents.used(name)
+            card = self._card(name)
+            if card is None:
+                raise RequestError(f"model {name!r} is no longer there", "model")
+            networks = self._loaded(card, self.residents.limit, progress)
+            if (
+                networks is None
+            ):  # more is taken than by models alone: once more, without the others
+                networks = self._loaded(card, 0, progress)
+            if networks is None:
+                raise CapacityError(
+                    f"model {name!r} does not fit into the memory of {self.placement.device}"
+                )
+            self.residents.add(name, networks)
+            return networks
+
+    def _card(self, name: str) -> ModelCard | None:
+        return next((card for card in self._list_models() if card.name == name), None)
+
+    def _loaded(
+        self, card: ModelCard, limit: int, progress: Callable[[float], None]
+    ) -> Networks | None:
+        """A model from its files, None where the memory does not suffice; the others keep `limit` less its size."""
+        fresh = opened(card, self.placement)  # a bad file costs no other model its place
+        if gone := self.residents.make_room(fresh.bytes, limit):
+            log.info("made room for %s: %s", card.name, ", ".join(gone))
+            for name in gone:
+                self.wardrobe.forget(name)
+                self.vaes.forget(name)
+            if self.placement.device.type == "cuda":
+                torch.cuda.empty_cache()
+        try:
+            return fresh.load(self._facts, progress)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            log.warning("model %s: %s", card.name, error)
+            return None
 
     def networks(self, model: Model) -> Networks:
         """The networks behind a handle, read again if they had to make room."""
-        found = self._networks.get(model.name)
-        if found is None:
-            self._load(model.name)
-            found = self._networks[model.name]
-        return found
+        return self.residents.get(model.name) or self._load(model.name)
+
+    def present(self, model: Model) -> Networks | None:
+        """The networks behind a handle if they are in memory. Any thread may ask."""
+        return self.residents.get(model.name)
 
     def tokenizer(self, model: str) -> Tokenizer | None:
         """The tokenizer of a model that is in memory. Any thread may ask."""
-        found = self._networks.get(model)
+        found = self.residents.get(model)
         return found.text.tokenizer if found else None
 
     # --- calls ------------------------------------------------------------------------------------
@@ -115,7 +193,7 @@ class Runner:
                 return self._denoise([call for call in calls if isinstance(call, Denoise)])
             return [self._run_one(calls[0])]
         except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's has only its text
-            if not isinstance(error, torch.OutOfMemoryError) and CPU_FULL not in str(error):
+            if not out_of_memory(error):
                 raise
             raise CapacityError(
                 f"not enough memory on {self.placement.device} for this size: use a smaller one"
@@ -123,23 +201,37 @@ class Runner:
 
     def _run_one(self, call: Call) -> Any:
         match call:
-            case LoadModel() | LoadNetwork():
+            case LoadModel() | LoadNetwork() | LoadVae() | LoadAdapters():
                 return self.load(call)
             case RunNetwork():
                 return self.guests.run(call)
             case EncodeText():
                 return Condition(call.model, self._text(call))
             case Encode():
-                return vae.encode(self.networks(call.model), call.pixels[None])[0]
+                return vae.encode(self._with_vae(call.model, call.vae), call.pixels[None])[0]
             case Decode():
-                return vae.decode(self.networks(call.model), call.latent[None])[0]
+                return vae.decode(self._with_vae(call.model, call.vae), call.latent[None])[0]
+            case VaeTile():
+                return vae.tile(self._with_vae(call.model, call.vae), call.tile)
         raise TypeError(f"a task yielded {call!r}, which is no call")
 
+    def _with_vae(self, model: Model, name: str) -> Networks:
+        """A model with the VAE of that name, "" for its own."""
+        networks = self.networks(model)
+        found = self.vaes.chosen(LoadVae(model, name), self._card(model.name)) if name else None
+        return networks if found is None else self.vaes.worn(networks, found[1])
+
     def _text(self, call: EncodeText) -> TextCondition:
-        key = (call.model, call.prompt, call.negative_prompt, call.clip_skip)
+        networks = self.networks(call.model)
+        words = self.wardrobe.inversions(networks, (call.prompt, call.negative_prompt))
+        known = tuple(map(id, words))  # the wardrobe keeps them
+        key = (call.model, call.prompt, call.negative_prompt, call.clip_skip, call.adapted, known)
         if key not in self._texts:
-            encoder = self.networks(call.model).text
-            self._texts[key] = encoder.encode(call.prompt, call.negative_prompt)
+            worn = call.adapted.encoding(encoders(networks)) if call.adapted else nullcontext()
+            with worn:
+                self._texts[key] = networks.text.encode(
+                    call.prompt, call.negative_prompt, call.clip_skip, words
+                )
             while len(self._texts) > TEXTS:
                 self._texts.popitem(last=False)
         self._texts.move_to_end(key)
@@ -173,6 +265,7 @@ class Runner:
                 seen,
                 steps,
                 context,
+                added_cond_kwargs=_added(networks, calls),
                 down_block_additional_residuals=down,
                 mid_block_additional_residual=mid,
                 return_dict=False,
@@ -185,6 +278,20 @@ class Runner:
             replies.append(_guided(call, latent * c_skip + output[first:last] * c_out))
             first = last
         return replies
+
+
+def _added(networks: Networks, calls: Sequence[Denoise]) -> dict[str, Tensor] | None:
+    """What the U-Net is told beside the texts of all rows; a picture is taken as whole where nobody says else."""
+    if not networks.model.pooled_dim:
+        return None
+    rows: list[Row] = []
+    framings: list[Framing] = []
+    for call in calls:
+        scale = networks.model.downscale
+        size = (call.x.shape[-1] * scale, call.x.shape[-2] * scale)
+        rows += call.rows
+        framings += [call.framing or Framing(size, size)] * len(call.rows)
+    return added_conditions(networks, rows, framings)
 
 
 @contextmanager

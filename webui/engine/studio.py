@@ -116,6 +116,7 @@ class PictureStudio:
                     ),
                     step=part[0] * steps + index,
                     steps=part[1] * steps,
+                    framing=cond.framing,
                 )
                 denoised: Denoised = yield from self._wrap(call, 0)
                 reply = (denoised.denoised, denoised.uncond) if wants else denoised.denoised

@@ -17,7 +17,9 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Norms", "Sums", "Tile", "Tiled", "run_tile", "spans", "tiled"]
+from webui.types import Model
+
+__all__ = ["Norms", "Sums", "Tile", "Tiled", "VaeTile", "run_tile", "spans", "tiled"]
 
 TILE, OVERLAP = 64, 8  # in cells of the latent
 
@@ -38,6 +40,15 @@ class Tile:
     part: Literal["whole", "tile"]
     x: Tensor
     norms: Norms | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VaeTile:
+    """A call: makes a tile with a model's VAE, or with the one that is named; the reply is a `Tiled`."""
+
+    model: Model
+    vae: str
+    tile: Tile
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,18 +6,22 @@ One picture at a time, so that a picture's last bits do not depend on its neighb
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+from webui.engine.placement import out_of_memory
+from webui.engine.tiling import Tile, Tiled, run_tile, tiled
 from webui.errors import ModelFileError
 
 if TYPE_CHECKING:
     from webui.engine.loading import Networks
 
-__all__ = ["decode", "encode"]
+__all__ = ["TILED_ABOVE", "decode", "encode", "tile"]
 
+TILED_ABOVE = 1280 * 1280  # pixels of a picture that the VAE takes whole
 log = logging.getLogger(__name__)
 
 
@@ -47,18 +51,66 @@ def decode(networks: Networks, latents: Tensor) -> Tensor:
     return torch.cat(pictures)
 
 
+@torch.inference_mode()
+def tile(networks: Networks, call: Tile) -> Tiled:
+    """A part of a decode or encode (`tiling.tiled`), of unscaled pixels or a scaled latent."""
+    whole_latent = (call.way, call.part) == ("decode", "whole")
+    x = call.x.float() / networks.scaling_factor if whole_latent else call.x
+    made = Tiled(x, {})
+
+    def run(networks: Networks, given: Tensor) -> Tensor:
+        nonlocal made
+        made = run_tile(networks.vae, replace(call, x=given))
+        return made.y
+
+    _finite(networks, run, x)
+    return made
+
+
 def _encode(networks: Networks, pixels: Tensor) -> Tensor:
+    """Whole where it fits into the memory, else in tiles."""
     vae = networks.vae
-    posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
-    mean: Tensor = posterior.mode().float()
-    return mean * networks.scaling_factor
+    if pixels.shape[-1] * pixels.shape[-2] <= TILED_ABOVE:
+        try:
+            posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+            mean: Tensor = posterior.mode().float()
+            return mean * networks.scaling_factor
+        except RuntimeError as error:
+            _told(networks, error)
+    moments = _in_tiles(networks, "encode", pixels)
+    return moments.chunk(2, dim=1)[0] * networks.scaling_factor
 
 
 def _decode(networks: Networks, latents: Tensor) -> Tensor:
+    """Whole where it fits into the memory, else in tiles."""
     vae = networks.vae
-    latents = latents.to(vae.device).float() / networks.scaling_factor
-    pixels: Tensor = vae.decode(latents.to(vae.dtype), return_dict=False)[0].float()
+    try:
+        unscaled = latents.to(vae.device).float() / networks.scaling_factor
+        pixels: Tensor = vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float()
+    except RuntimeError as error:
+        _told(networks, error)
+        return _in_tiles(networks, "decode", latents)
     return pixels
+
+
+def _told(networks: Networks, error: RuntimeError) -> None:
+    """Notes that the memory does not suffice; raises any other error again."""
+    if not out_of_memory(error):
+        raise error
+    log.warning("model %s: the VAE goes on in tiles (%s)", networks.model.name, error)
+    if networks.placement.device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _in_tiles(networks: Networks, way: Literal["encode", "decode"], x: Tensor) -> Tensor:
+    tiles = tiled(way, x, networks.model.downscale)
+    try:
+        call = next(tiles)
+        while True:
+            call = tiles.send(tile(networks, call))
+    except StopIteration as stop:
+        whole: Tensor = stop.value
+        return whole
 
 
 def _finite(networks: Networks, run: _Run, given: Tensor) -> Tensor:

@@ -25,8 +25,11 @@ __all__ = [
     "Denoised",
     "Encode",
     "EncodeText",
+    "Framing",
+    "LoadAdapters",
     "LoadModel",
     "LoadNetwork",
+    "LoadVae",
     "Network",
     "Patch",
     "Row",
@@ -46,20 +49,62 @@ class LoadModel:
 
 @dataclass(frozen=True, slots=True)
 class EncodeText:
-    """Encodes prompt and negative prompt; the reply is a `Condition`. `clip_skip` as in a request."""
+    """Encodes prompt and negative prompt; the reply is a `Condition`. `clip_skip` as in a request; `adapted` is the
+    engine's: the adapters that the prompt's tags name."""
 
     model: Model
     prompt: str
     negative_prompt: str
     clip_skip: int = 1
+    adapted: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAdapters:
+    """Makes adapters (LoRA and its kin) ready for a model; the reply is a `Patch`. The engine yields it for the tags of
+    a prompt. `wanted` are names with their strengths in the text encoders and in the U-Net."""
+
+    model: Model
+    wanted: tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadVae:
+    """Makes a VAE ready for a model; the reply is its name, or "" for the model's own. The engine yields it
+    after a `LoadModel`. `name` is "automatic", "none" (the model's own) or a file's in models/VAE."""
+
+    model: Model
+    name: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextCondition:
-    """`cond` and `uncond`, each [77 * chunks, D], padded to the same number of chunks."""
+    """`cond` and `uncond`, each [77 * chunks, D], padded to the same number of chunks.
+
+    `pooled_cond` and `pooled_uncond` [P] stand for each text as a whole, for models that ask for it (Stable
+    Diffusion XL; None for others). Change a text by `dataclasses.replace`, so that they stay.
+    """
 
     cond: Tensor
     uncond: Tensor
+    pooled_cond: Tensor | None = None
+    pooled_uncond: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """What Stable Diffusion XL is told about the picture that it makes, in pixels.
+
+    `original` (width, height) is the size that a training picture had before it was shrunk, `crop` (left, top) what
+    was cut off, `target` (width, height) what was left. The refiner is told how pleasing the picture is (1 to 10)
+    in the place of `target`, for the prompt and for the negative prompt.
+    """
+
+    original: tuple[int, int]
+    target: tuple[int, int]
+    crop: tuple[int, int] = (0, 0)
+    aesthetic: float = 6.0
+    negative_aesthetic: float = 2.5
 
 
 # --- Networks of extensions -----------------------------------------------------------------------
@@ -155,7 +200,8 @@ class Condition:
     """What a sampler is steered by: the model, encoded texts, and what conditioners add.
 
     `inputs["concat"]` [K, h, w] are extra channels of the UNet's input (inpainting UNets). `size` is the
-    (width, height) in pixels of what is being sampled, known from when `Studio.sample` begins.
+    (width, height) in pixels of what is being sampled, known from when `Studio.sample` begins. `framing` is what
+    Stable Diffusion XL is told of the picture; None means `size`, uncropped.
     """
 
     model: Model
@@ -164,6 +210,7 @@ class Condition:
     patches: tuple[Patch, ...] = ()
     adapters: tuple[Adapter, ...] = ()
     size: tuple[int, int] = (0, 0)
+    framing: Framing | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,13 +218,15 @@ class Row:
     """One conditioning of a `Denoise` call.
 
     The reply's `denoised` is the weighted sum of the rows' predictions, so the weights sum to 1.
-    `context` is [77 * chunks, D]. `role` tells which rows make up `cond` and `uncond` of the reply.
+    `context` is [77 * chunks, D]. `role` tells which rows make up `cond` and `uncond` of the reply. `pooled` [P]
+    is there for models that ask for it.
     """
 
     context: Tensor
     weight: float
     role: Literal["cond", "uncond", "other"] = "cond"
     patches: tuple[Patch, ...] = ()
+    pooled: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +235,7 @@ class Denoise:
 
     `x` is [C, h, w] fp32 on the variance-exploding scale, `sigma` its noise level. `inputs` are named
     per-row tensors ("concat": [K, h, w], extra UNet channels). `patches` and `adapters` change what the
-    UNet does. `step` of `steps` is for progress only. The reply is a `Denoised`.
+    UNet does. `step` of `steps` is for progress only. `framing` as in `Condition`. The reply is a `Denoised`.
     """
 
     model: Model
@@ -198,6 +247,7 @@ class Denoise:
     adapters: tuple[Adapter, ...] = ()
     step: int = 0
     steps: int = 1
+    framing: Framing | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,18 +265,31 @@ class Denoised:
 @dataclass(frozen=True, slots=True, eq=False)
 class Encode:
     """Picture to latent by the VAE: `pixels` [3, H, W] fp32 in -1..1; the reply is the posterior's
-    mean times the scaling factor, [C, h, w] fp32."""
+    mean times the scaling factor, [C, h, w] fp32. `vae` is filled in by the engine."""
 
     model: Model
     pixels: Tensor
+    vae: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decode:
-    """Latent [C, h, w] to picture by the VAE; the reply is [H, W, 3] uint8 on the CPU."""
+    """Latent [C, h, w] to picture by the VAE; the reply is [H, W, 3] uint8 on the CPU. `vae` is filled in by the
+    engine."""
 
     model: Model
     latent: Tensor
+    vae: str = ""
 
 
-Call: TypeAlias = LoadModel | EncodeText | LoadNetwork | RunNetwork | Denoise | Encode | Decode
+Call: TypeAlias = (
+    LoadModel
+    | LoadVae
+    | LoadAdapters
+    | EncodeText
+    | LoadNetwork
+    | RunNetwork
+    | Denoise
+    | Encode
+    | Decode
+)

@@ -93,11 +93,11 @@ class Number(Control):
 class Choice(Control):
     """One of `choices` as (label, value) pairs, or of a registry named by `source`.
 
-    `source` is "models", "samplers", "schedules" or "upscalers": the face asks the catalog when it draws.
+    `source` is "models", "samplers", "schedules", "upscalers" or "vaes": the face asks the catalog when it draws.
     """
 
     choices: tuple[tuple[str, Any], ...] = ()
-    source: Literal["", "models", "samplers", "schedules", "upscalers"] = ""
+    source: Literal["", "models", "samplers", "schedules", "upscalers", "vaes"] = ""
 
     def read(self, value: Any) -> Any:
         """The value of a choice, found by its value or, in any case, by its label."""

@@ -100,12 +100,25 @@ class GalleryFace(Protocol):
         """A WebP file, made at the first call."""
         ...
 
-    def favour(self, pictures: Sequence[int], on: bool, owner: str | None = None) -> None: ...
+    def favour(self, pictures: Sequence[int], on: bool, owner: str | None = None) -> Sequence[int]:
+        """Marks pictures as favourites, or no longer; gives those that are there. Here and in the next two: what is
+        not known among others that are is passed over, and `RequestError` where none is."""
+        ...
 
     def trash(self, pictures: Sequence[int], owner: str | None = None) -> Sequence[int]:
         """Moves files to the trash; gives those that were moved."""
         ...
 
     def restore(self, pictures: Sequence[int], owner: str | None = None) -> Sequence[int]:
-        """Moves files back to where they were."""
+        """Moves files back to where they were; gives those that were moved."""
+        ...
+
+    def empty_trash(self, owner: str | None = None) -> int:
+        """Deletes for good what `owner` sees of the trash; gives how many that were."""
+        ...
+
+    def files(
+        self, pictures: Sequence[int], owner: str | None = None
+    ) -> Sequence[tuple[Path, str, int]]:
+        """Path, name and size in bytes of each, in the order asked for; `RequestError` unless all are known."""
         ...

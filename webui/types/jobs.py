@@ -177,7 +177,7 @@ class EngineFace(Protocol):
 
     def count_tokens(self, model: str, text: str) -> int:
         """How many tokens of a model's own tokenizer a prompt takes, start and end not counted; those of CLIP for a
-        model that is not in memory. Brackets that weigh are none, and a `BREAK` fills its chunk of 75. May load the
+        model that is not in memory. Brackets that weigh and tags of adapters are none, and a `BREAK` fills its chunk of 75. May load the
         tokenizer: not for an event loop's own thread."""
         ...
 

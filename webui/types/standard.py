@@ -63,6 +63,14 @@ COMMON = (
         "Sampling",
         (
             Choice(name="model", label="Model", source="models"),
+            Choice(
+                name="vae",
+                label="VAE",
+                choices=(("Automatic", "automatic"), ("None", "none")),
+                source="vaes",
+                default="automatic",
+                info="Automatic is the one beside the model's file, else its own",
+            ),
             Choice(name="sampler_name", label="Sampling method", source="samplers"),
             Choice(
                 name="scheduler",

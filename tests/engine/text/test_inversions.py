@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from webui.engine.text.inversions import BEYOND, Inversion, Words, embedded, read
+from webui.engine.text.chunks import BEYOND, cut
+from webui.engine.text.inversions import Inversion, Words, embedded, read
 from webui.engine.text.tokenizer import Tokenizer
 from webui.errors import ModelFileError
 from webui.testing.models import tiny_tokenizer
@@ -135,3 +136,13 @@ def test_an_encoder_with_vectors_is_one_whose_table_holds_them() -> None:
     assert torch.equal(states(model, torch.tensor([[1, 2, 3]])), before)
     with pytest.raises(IndexError):
         states(model, ids)
+
+
+def test_a_word_of_several_vectors_is_not_cut_in_two() -> None:
+    tokens = [1] * 74 + [BEYOND, BEYOND + 1, BEYOND + 2, 1]
+    assert [len(piece) for piece in cut(tokens, 75)] == [74, 4]
+    assert [len(piece) for piece in cut([*range(BEYOND, BEYOND + 80)], 75)] == [
+        75,
+        5,
+    ]  # it fits nowhere
+    assert [len(piece) for piece in cut([*range(100, 180)], 75)] == [75, 5]

@@ -1,10 +1,14 @@
 """The shipped CLIP vocabulary against published token numbers, and a model's own against transformers."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.networks import tiny_tokenizer
 from webui.engine.text.tokenizer import SHIPPED_SIZE, read, shipped
 from webui.errors import ModelFileError
+from webui.settings import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +63,25 @@ def test_damaged_files_are_named(tmp_path, damage):
     (tmp_path / "tokenizer.json").write_text(damage, encoding="utf-8")
     with pytest.raises(ModelFileError, match="damaged"):
         read(tmp_path)
+
+
+def test_several_threads_may_be_the_first_to_ask() -> None:
+    """In a fresh process, while another thread imports the models: transformers fills its modules in lazily."""
+    code = (
+        "import threading\n"
+        "from webui.engine.text.tokenizer import shipped\n"
+        "from webui.engine.loading import BUILD\n"
+        "faults = []\n"
+        "def ask(what):\n"
+        "    try:\n"
+        "        what()\n"
+        "    except ImportError as fault:\n"
+        "        faults.append(fault)\n"
+        "    except Exception:\n"
+        "        pass  # an empty config is no network\n"
+        "asked = [lambda: shipped().tokens('a cat')] * 3 + [lambda b=b: b({}) for b in BUILD.values()]\n"
+        "threads = [threading.Thread(target=ask, args=(one,)) for one in asked]\n"
+        "[one.start() for one in threads]; [one.join() for one in threads]\n"
+        "assert not faults, faults\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=ROOT)

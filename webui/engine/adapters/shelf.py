@@ -1,7 +1,7 @@
 """The adapter files in the models folders, by the names that prompts use. Knows folders; opens no file.
 
-`models/Lora` (and `LyCORIS`) hold adapters, `models/embeddings` textual inversions. A folder is looked at again when
-somebody asks and a second has passed, so new files need no restart.
+`models/Lora` (and `LyCORIS`) hold adapters, `models/embeddings` textual inversions, `models/VAE` VAEs. A folder is
+looked at again when somebody asks and a second has passed, so new files need no restart.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = ["Shelf"]
 
 LORAS = ("Lora", "LyCORIS")
 EMBEDDINGS = ("embeddings",)
+VAES = ("VAE",)
 SAFE, PICKLED = ".safetensors", (".pt", ".bin")
 FRESH_S = 1.0
 DEEPEST = 8
@@ -40,6 +41,10 @@ class Shelf:
         """Textual inversions by file name without the suffix: the word that stands for them in a prompt."""
         found = self._listed(EMBEDDINGS, (SAFE, *PICKLED))
         return {name.rpartition("/")[2]: path for name, path in reversed(found.items())}
+
+    def vaes(self) -> Mapping[str, Path]:
+        """VAEs by their path below the folder, with the suffix."""
+        return {f"{name}{SAFE}": path for name, path in self._listed(VAES, (SAFE,)).items()}
 
     def lora(self, name: str) -> Path:
         """The adapter that `<lora:name>` means: by its whole name, else by the file's name alone, in any case.

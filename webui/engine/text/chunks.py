@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 from webui.engine.text.emphasis import parse
 
 if TYPE_CHECKING:
+    from webui.engine.text.inversions import Words
     from webui.engine.text.tokenizer import Tokenizer
 
-__all__ = ["BACKTRACK", "Chunk", "count", "cut", "framed", "weighted"]
+__all__ = ["BACKTRACK", "BEYOND", "Chunk", "count", "cut", "framed", "weighted"]
 
+BEYOND = (
+    1 << 24
+)  # token numbers from here on are vectors of textual inversions, in the vocabulary of no model
 BACKTRACK = 20  # tokens looked back for a comma before a phrase is cut in two (A1111's default)
 
 
@@ -29,7 +33,7 @@ class Chunk:
         return all(weight == 1 for weight in self.weights)
 
 
-def weighted(tokenizer: Tokenizer, text: str, size: int) -> list[Chunk]:
+def weighted(tokenizer: Tokenizer | Words, text: str, size: int) -> list[Chunk]:
     """The chunks of a prompt, at least one: brackets are weights, `BREAK` ends a chunk (`emphasis.parse`)."""
     sections = [Chunk()]
     for piece in parse(text):
@@ -42,7 +46,7 @@ def weighted(tokenizer: Tokenizer, text: str, size: int) -> list[Chunk]:
     return [chunk for section in sections for chunk in _cut(section, size, tokenizer.comma)]
 
 
-def count(tokenizer: Tokenizer, text: str, size: int) -> int:
+def count(tokenizer: Tokenizer | Words, text: str, size: int) -> int:
     """How many places a prompt takes, those that a `BREAK` leaves empty included."""
     chunks = weighted(tokenizer, text, size)
     return size * (len(chunks) - 1) + len(chunks[-1].ids)
@@ -60,7 +64,7 @@ def cut(tokens: Sequence[int], size: int, comma: int | None = None) -> list[list
     """Pieces of at most `size` tokens, at least one piece (an empty prompt is one empty piece).
 
     Where a piece would end inside a phrase that began after a comma among its last `BACKTRACK` tokens, the phrase
-    moves to the next piece whole.
+    moves to the next piece whole, and so does the word of a textual inversion, where it fits into one.
     """
     pieces: list[list[int]] = []
     rest = list(tokens)
@@ -69,6 +73,10 @@ def cut(tokens: Sequence[int], size: int, comma: int | None = None) -> list[list
         if comma is not None and rest[size] != comma:
             near = range(size - 1, max(0, size - BACKTRACK) - 1, -1)
             end = next((i + 1 for i in near if rest[i] == comma), size)
+        first = end
+        while first > 0 and rest[first] == rest[first - 1] + 1 > BEYOND:
+            first -= 1
+        end = first or end
         pieces.append(rest[:end])
         rest = rest[end:]
     return [*pieces, rest] if rest or not pieces else pieces

@@ -20,12 +20,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from webui.engine.formats.pickles import convert
+from webui.engine.text.chunks import BEYOND
 from webui.engine.text.tokenizer import Tokenizer
 from webui.errors import ModelFileError
 
-__all__ = ["BEYOND", "Inversion", "Words", "embedded", "read"]
+__all__ = ["Inversion", "Words", "embedded", "read"]
 
-BEYOND = 1 << 24  # token numbers from here on are of no vocabulary
 MOST = 1000  # vectors of one word
 # What the file of a family with two text encoders calls them.
 NAMES = {"clip_l": 0, "clip_g": 1, "text_encoders_0": 0, "text_encoders_1": 1}

@@ -6,11 +6,15 @@ import gzip
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from webui.engine.importing import IMPORTING
 from webui.errors import ModelFileError
 
-__all__ = ["SHIPPED_SIZE", "Tokenizer", "read", "shipped"]
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
+
+__all__ = ["SHIPPED_SIZE", "Tokenizer", "clip_tokenizer", "read", "shipped"]
 
 MERGES = Path(__file__).with_name("clip_merges.txt.gz")
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -46,7 +50,8 @@ def read(folder: Path) -> Tokenizer:
     """
     if not any((folder / name).is_file() for name in FILES):
         return shipped()
-    from transformers import CLIPTokenizer
+    with IMPORTING:
+        from transformers import CLIPTokenizer
 
     try:
         return Tokenizer(CLIPTokenizer.from_pretrained(folder, local_files_only=True))
@@ -56,15 +61,21 @@ def read(folder: Path) -> Tokenizer:
 
 @cache
 def shipped() -> Tokenizer:
-    """OpenAI CLIP's tokenizer (49,408 tokens), as every Stable Diffusion 1 model uses."""
-    from transformers import CLIPTokenizer
+    """OpenAI CLIP's tokenizer (49,408 tokens), as every Stable Diffusion model uses."""
+    return Tokenizer(clip_tokenizer())
+
+
+def clip_tokenizer() -> CLIPTokenizer:
+    """A fresh transformers tokenizer of the shipped vocabulary; its padding token is the end token."""
+    with IMPORTING:
+        from transformers import CLIPTokenizer
 
     lines = gzip.decompress(MERGES.read_bytes()).decode("utf-8").splitlines()
     merges = [tuple(line.split(" ")) for line in lines]
     letters = byte_letters()
     words = [*letters, *(f"{letter}</w>" for letter in letters), *map("".join, merges), START, END]
     vocab = {word: number for number, word in enumerate(words)}
-    return Tokenizer(CLIPTokenizer(vocab=vocab, merges=merges))
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
 
 
 def byte_letters() -> list[str]:

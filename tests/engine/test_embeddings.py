@@ -1,0 +1,94 @@
+"""What Stable Diffusion XL's U-Nets are told beside the text: the right numbers, row by row, batched or alone."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.engine.families import CASES, pipeline
+from webui.engine import guidance
+from webui.engine.embeddings import added_conditions, numbers
+from webui.engine.placement import place
+from webui.engine.runner import Runner
+from webui.engine.scheduler import batch_key
+from webui.errors import EaselError
+from webui.testing.families import FAMILIES, build, write
+from webui.types import Denoise, EncodeText, Framing, LoadModel, ModelCard
+
+FRAMING = Framing(original=(1200, 800), crop=(16, 8), target=(1024, 640))
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    cards = [
+        ModelCard(kind, write(folder / f"{kind}.safetensors", build(FAMILIES[kind]), "ldm"),
+                  kind=kind, layout="ldm", prediction="epsilon")
+        for kind in ("sdxl", "sdxl-refiner")
+    ]  # fmt: skip
+    return Runner(lambda: cards, place("cpu", "float32", "sdpa"))
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sdxl-refiner"])
+def test_the_numbers_are_those_of_diffusers(kind):
+    networks = build(FAMILIES[kind])
+    pipe = pipeline(CASES[kind], networks)
+    refined = {}
+    if kind == "sdxl-refiner":
+        refined = {"aesthetic_score": 6.0, "negative_aesthetic_score": 2.5,
+                   "negative_original_size": (800, 1200), "negative_crops_coords_top_left": (8, 16),
+                   "negative_target_size": (640, 1024)}  # fmt: skip
+    theirs = pipe._get_add_time_ids(
+        original_size=(800, 1200), crops_coords_top_left=(8, 16), target_size=(640, 1024),
+        dtype=torch.float32, text_encoder_projection_dim=32, **refined)  # fmt: skip
+    ours = [numbers(FRAMING, kind, negative) for negative in (False, True)]
+    expected = theirs if kind == "sdxl-refiner" else (theirs, theirs)
+    assert [list(n) for n in ours] == [row[0].tolist() for row in expected]
+
+
+def denoise(runner, model, seed, scale, framing=None, size=(8, 12)):
+    text = runner.run([EncodeText(model, f"a cat {seed}", "dog")])[0].text
+    x = torch.randn(4, *size, generator=torch.Generator().manual_seed(seed)) * 3
+    return Denoise(model, x, 3.0, guidance.rows(text, scale), framing=framing)
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sdxl-refiner"])
+def test_pictures_with_other_texts_and_numbers_share_a_call(runner, kind):
+    with torch.inference_mode():
+        model = runner.load(LoadModel(kind))
+        calls = [denoise(runner, model, 1, 5.0), denoise(runner, model, 2, 1.0, FRAMING),
+                 denoise(runner, model, 3, 2.0, replace(FRAMING, aesthetic=9.0))]  # fmt: skip
+        assert len({batch_key(call) for call in calls}) == 1
+        alone = [runner.run([call])[0] for call in calls]
+        together = runner.run(calls)
+    for a, b in zip(alone, together, strict=True):
+        torch.testing.assert_close(a.denoised, b.denoised, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sdxl-refiner"])
+def test_what_is_told_changes_the_picture(runner, kind):
+    with torch.inference_mode():
+        model = runner.load(LoadModel(kind))
+        usual = denoise(runner, model, 1, 1.0)
+        told = replace(usual, framing=replace(FRAMING, aesthetic=9.0))
+        whole = replace(usual, framing=Framing((96, 64), (96, 64)))
+        first, second, third = (runner.run([call])[0].denoised for call in (usual, told, whole))
+    assert not torch.allclose(first, second, atol=1e-4)
+    assert torch.equal(first, third)  # uncropped at its own size is what is said when nobody says
+
+
+def test_a_text_without_its_pooled_part_is_said(runner):
+    with torch.inference_mode():
+        model = runner.load(LoadModel("sdxl"))
+        call = denoise(runner, model, 1, 1.0)
+        lost = replace(call, rows=tuple(replace(row, pooled=None) for row in call.rows))
+        with pytest.raises(EaselError, match="needs a pooled text"):
+            runner.run([lost])
+
+
+def test_models_that_are_told_nothing_get_nothing(runner):
+    class Plain:
+        model = type("M", (), {"pooled_dim": 0})
+        placement = None
+
+    assert added_conditions(Plain, [], []) is None

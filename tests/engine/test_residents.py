@@ -1,0 +1,176 @@
+"""How many models stay, which go, and that none is lost for a bad one."""
+
+import gc
+import re
+import threading
+import weakref
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+
+from tests.engine.conftest import request
+from tests.networks import tiny_folder
+from webui.engine import loading
+from webui.engine.checkpoints import list_models
+from webui.engine.placement import place
+from webui.engine.residents import Residents, free_bytes
+from webui.engine.runner import Runner
+from webui.errors import CapacityError, ModelFileError
+from webui.types import LoadModel
+
+PLACEMENT = place("cpu", "float32", "sdpa")
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed, name in enumerate(NAMES):
+        tiny_folder(tmp_path / "Stable-diffusion" / name, seed=seed)
+    return tmp_path
+
+
+def runner_of(folder, models_bytes):
+    return Runner(lambda: list_models([folder]), PLACEMENT, models_bytes)
+
+
+def size_of_one(folder):
+    runner = runner_of(folder, 0)
+    runner.load(LoadModel("a"))
+    return runner.residents.bytes
+
+
+def test_bytes_are_those_of_the_weights(folder):
+    runner = runner_of(folder, 0)
+    networks = runner.networks(runner.load(LoadModel("a")))
+    modules = (networks.unet, networks.vae, networks.text.model)
+    assert networks.bytes == sum(p.nbytes for module in modules for p in module.parameters())
+
+
+def test_the_models_used_last_stay_as_far_as_they_fit(folder):
+    runner = runner_of(folder, 2 * size_of_one(folder))
+    first, _ = (runner.load(LoadModel(name)) for name in ("a", "b"))
+    kept = runner.networks(first)
+    assert list(runner.residents) == ["a", "b"]
+    runner.load(LoadModel("a"))
+    runner.load(LoadModel("c"))
+    assert list(runner.residents) == ["a", "c"]
+    assert runner.networks(first) is kept
+
+
+def test_one_model_stays_however_small_the_budget(folder):
+    runner = runner_of(folder, 0)
+    for name in NAMES:
+        model = runner.load(LoadModel(name))
+        assert list(runner.residents) == [name]
+        assert runner.load(LoadModel(name)) is model
+
+
+def test_a_handle_of_a_model_that_had_to_go_brings_it_back(folder):
+    runner = runner_of(folder, 0)
+    model = runner.load(LoadModel("a"))
+    before = runner.networks(model).unet.conv_in.weight.clone()
+    runner.load(LoadModel("b"))
+    assert runner.present(model) is None
+    assert torch.equal(runner.networks(model).unet.conv_in.weight, before)
+
+
+def test_room_is_made_before_the_next_model_is_read(folder, monkeypatch):
+    """So that the two are never in memory at once."""
+    runner = runner_of(folder, 0)
+    gone = weakref.ref(runner.networks(runner.load(LoadModel("a"))).unet)
+    seen = []
+    monkeypatch.setattr(
+        "webui.engine.loading.fill",
+        lambda *given: (gc.collect(), seen.append(gone()), (_ for _ in ()).throw(ModelFileError("x"))),
+    )  # fmt: skip
+    with pytest.raises(ModelFileError):
+        runner.load(LoadModel("b"))
+    assert seen == [None]
+
+
+def test_a_file_that_does_not_fit_costs_no_other_its_place(folder):
+    bad = folder / "Stable-diffusion" / "b" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(bad)
+    weights.pop("conv_in.weight")
+    save_file(weights, bad)
+    runner = runner_of(folder, 0)
+    runner.load(LoadModel("a"))
+    with pytest.raises(ModelFileError, match="conv_in"):
+        runner.load(LoadModel("b"))
+    assert list(runner.residents) == ["a"]
+
+
+def test_a_model_that_finds_no_memory_gets_it_from_the_others(folder, monkeypatch):
+    runner = runner_of(folder, 10**12)
+    runner.load(LoadModel("a"))
+    real, tried = loading.fill, []
+
+    def full(*given):
+        tried.append(list(runner.residents))
+        if "a" in runner.residents:
+            raise torch.OutOfMemoryError("full")
+        real(*given)
+
+    monkeypatch.setattr("webui.engine.loading.fill", full)
+    runner.load(LoadModel("b"))
+    assert tried[0] == ["a"] and tried[1] == [] and list(runner.residents) == ["b"]
+
+
+def test_a_model_too_large_for_the_machine_is_said(folder, monkeypatch):
+    def full(*given):
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr("webui.engine.loading.fill", full)
+    with pytest.raises(CapacityError, match="'a' does not fit into the memory of cpu"):
+        runner_of(folder, 0).load(LoadModel("a"))
+
+
+def test_progress_goes_up_to_all(folder):
+    heard: list[float] = []
+    runner_of(folder, 0).load(LoadModel("a"), heard.append)
+    assert heard == sorted(heard) and heard[0] > 0 and heard[-1] == 1
+
+
+def test_fifty_switches_hold_on_to_nothing(folder):
+    """Of all networks that were loaded, those of the resident model alone are left."""
+    runner = runner_of(folder, 0)
+    loaded = []
+    for turn in range(50):
+        loaded.append(weakref.ref(runner.networks(runner.load(LoadModel(NAMES[turn % 2]))).unet))
+    gc.collect()
+    assert [ref() is not None for ref in loaded] == [False] * 49 + [True]
+
+
+def test_the_budget_that_nobody_gave_is_a_part_of_what_is_free():
+    with open("/proc/meminfo", encoding="ascii") as told:
+        total = next(int(line.split()[1]) << 10 for line in told if line.startswith("MemTotal"))
+    assert 0 < free_bytes(torch.device("cpu")) < total
+    assert Residents(5).make_room(100) == []
+
+
+def test_a_waiting_job_is_told_how_much_has_arrived(start, monkeypatch):
+    arrived, go_on = threading.Event(), threading.Event()
+    real = loading.fill
+
+    def slow(network, weights, device, dtype, progress):
+        def heard(count):
+            progress(count)
+            if not isinstance(network, UNet2DConditionModel):  # which comes first
+                arrived.set()
+                assert go_on.wait(30)
+
+        real(network, weights, device, dtype, heard)
+
+    bench = start()
+    assert bench.end(bench.engine.submit(request(model="tiny"))).state == "done"
+    monkeypatch.setattr(loading, "fill", slow)
+    job = bench.engine.submit(request(model="tiny-inpainting"))
+    try:
+        assert arrived.wait(30)
+        note = bench.engine.status(job).note
+        assert re.fullmatch("Loading model tiny-inpainting, [1-9]0 %", note)
+    finally:
+        go_on.set()
+    assert bench.end(job).state == "done"

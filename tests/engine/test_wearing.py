@@ -1,0 +1,302 @@
+"""What a model wears for one request: adapters, words of textual inversions, another VAE. Others see none of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from tests.engine.conftest import request
+from tests.networks import tiny_folder
+from webui.engine import vae as vaes
+from webui.engine.adapters.shelf import Shelf
+from webui.engine.checkpoints import list_models
+from webui.engine.placement import place
+from webui.engine.runner import Runner
+from webui.errors import ModelFileError, RequestError
+from webui.types import Decode, Encode, EncodeText, LoadAdapters, LoadModel, LoadVae
+
+Bench = Any
+
+
+def adapter(
+    unet: nn.Module, text: nn.Module, seed: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """A kohya file for the attention layers of both networks, and the differences that it means, by layer."""
+    generator = torch.Generator().manual_seed(seed)
+    state: dict[str, Tensor] = {}
+    differences: dict[str, Tensor] = {}
+    for prefix, network in (("lora_unet_", unet), ("lora_te_text_model_", text)):
+        for path, module in network.named_modules():
+            if isinstance(module, nn.Linear) and "attn" in path:
+                up = torch.randn(module.out_features, 2, generator=generator) * 0.2
+                down = torch.randn(2, module.in_features, generator=generator) * 0.2
+                key = prefix + path.replace(".", "_")
+                state |= {
+                    f"{key}.lora_up.weight": up,
+                    f"{key}.lora_down.weight": down,
+                    f"{key}.alpha": torch.tensor(1.0),
+                }
+                differences[f"{prefix}{path}"] = up @ down / 2
+    return state, differences
+
+
+@pytest.fixture(scope="module")
+def wardrobe(models_dir: Path) -> Mapping[str, Any]:
+    """Two adapters, and a copy of the model in which the first one is merged with strengths 0.5 and 0.8."""
+    tiny = models_dir / "Stable-diffusion" / "tiny"
+    unet = UNet2DConditionModel.from_pretrained(tiny / "unet")
+    text = CLIPTextModel.from_pretrained(tiny / "text_encoder")
+    (models_dir / "Lora" / "styles").mkdir(parents=True, exist_ok=True)
+    state, differences = adapter(unet, text, 1)
+    save_file(state, models_dir / "Lora" / "styles" / "One.safetensors")
+    save_file(adapter(unet, text, 2)[0], models_dir / "Lora" / "two.safetensors")
+    merged = models_dir / "Stable-diffusion" / "merged"
+    shutil.copytree(tiny, merged)
+    for name, network, prefix, strength in (
+        ("unet", unet, "lora_unet_", 0.8),
+        ("text_encoder", text, "lora_te_text_model_", 0.5),
+    ):
+        for path, difference in differences.items():
+            if path.startswith(prefix):
+                network.get_submodule(path.removeprefix(prefix)).weight.data += (
+                    strength * difference
+                )
+        network.save_pretrained(merged / name)
+    return {"shelf": Shelf([models_dir]), "differences": differences}
+
+
+def picture(bench: Bench, **values: Any) -> np.ndarray:
+    job = bench.engine.submit(request(**values))
+    status = bench.end(job)
+    assert status.state == "done", status.error
+    return np.frombuffer(bench.pictures(job)[0], np.uint8).astype(int)
+
+
+def test_a_picture_with_an_adapter_is_that_of_the_merged_model(
+    start: Any, wardrobe: Mapping[str, Any]
+) -> None:
+    bench = start(shelf=wardrobe["shelf"])
+    worn = picture(bench, prompt="a cat <lora:styles/One:0.5:0.8>")
+    merged = picture(bench, prompt="a cat ", model="merged")
+    plain = picture(bench, prompt="a cat ")
+    assert abs(worn - merged).max() <= 1 and abs(worn - plain).max() > 4
+    finished = bench.finished[0]
+    name, _, digest = finished.notes["Lora hashes"].partition(": ")
+    assert name == "styles/One" and len(digest) == 12
+    assert finished.request.prompt == "a cat <lora:styles/One:0.5:0.8>"
+    assert "Lora hashes" not in bench.finished[2].notes
+
+
+def test_requests_with_other_adapters_do_not_disturb_one_another(
+    start: Any, wardrobe: Mapping[str, Any]
+) -> None:
+    prompts = (
+        "a cat <lora:one:1>",
+        "a cat <lora:two:1>",
+        "a cat",
+        "a cat <lora:one:1><lora:two:-0.5>",
+    )
+    bench = start(shelf=wardrobe["shelf"])
+    alone = [picture(bench, prompt=prompt) for prompt in prompts]
+    jobs = [bench.engine.submit(request(prompt=prompt)) for prompt in prompts]
+    for job, before in zip(jobs, alone, strict=True):
+        bench.end(job)
+        assert abs(np.frombuffer(bench.pictures(job)[0], np.uint8).astype(int) - before).max() <= 1
+    assert len({one.tobytes() for one in alone}) == len(prompts)
+
+
+def test_an_adapter_that_is_not_there_is_refused_before_it_is_queued(
+    start: Any, wardrobe: Mapping[str, Any]
+) -> None:
+    bench = start(shelf=wardrobe["shelf"])
+    with pytest.raises(
+        RequestError, match=r"<lora:twoo>: there is no such file in models/Lora; did you mean 'two'"
+    ):
+        bench.engine.submit(request(prompt="a cat <lora:twoo:1>"))
+    assert not bench.engine.jobs()
+
+
+def test_an_adapter_for_another_model_fails_its_own_job(
+    start: Any, wardrobe: Mapping[str, Any], models_dir: Path
+) -> None:
+    wrong = {
+        "lora_unet_x.lora_up.weight": torch.ones(1, 1),
+        "lora_unet_x.lora_down.weight": torch.ones(1, 1),
+    }
+    save_file(wrong, models_dir / "Lora" / "stranger.safetensors")
+    bench = start(shelf=Shelf([models_dir]))
+    status = bench.end(bench.engine.submit(request(prompt="<lora:stranger>a cat")))
+    assert status.state == "failed" and "made for another kind of model" in (status.error or "")
+    assert picture(bench).size
+    (models_dir / "Lora" / "stranger.safetensors").unlink()
+
+
+# --- Textual inversions ---------------------------------------------------------------------------
+
+
+def test_a_word_of_an_inversion_is_encoded_as_diffusers_does(models_dir: Path) -> None:
+    tiny = models_dir / "Stable-diffusion" / "tiny"
+    vectors = torch.randn(2, 32, generator=torch.Generator().manual_seed(3))
+    (models_dir / "embeddings").mkdir(exist_ok=True)
+    save_file({"emb_params": vectors}, models_dir / "embeddings" / "mycat.safetensors")
+    theirs = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None)
+    theirs.load_textual_inversion({"mycat": vectors}, token="mycat")
+    expected, negative = theirs.encode_prompt(
+        "a mycat on the grass", "cpu", 1, True, negative_prompt="dog"
+    )
+
+    runner = Runner(
+        lambda: list_models([models_dir]),
+        place("cpu", "float32", "auto"),
+        shelf=Shelf([models_dir]),
+    )
+    model = runner.load(LoadModel("tiny"))
+    text = runner.run([EncodeText(model, "a mycat on the grass", "dog")])[0].text  # type: ignore[arg-type]
+    torch.testing.assert_close(text.cond, expected[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(text.uncond, negative[0], rtol=1e-4, atol=1e-5)
+    (models_dir / "embeddings" / "mycat.safetensors").unlink()
+
+
+# --- VAEs -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def other(models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> AutoencoderKL:
+    """Another VAE of the same family, in models/VAE in diffusers' layout."""
+    folder = tiny_folder(tmp_path_factory.mktemp("other") / "model", seed=9)
+    (models_dir / "VAE").mkdir(exist_ok=True)
+    shutil.copy(
+        folder / "vae" / "diffusion_pytorch_model.safetensors",
+        models_dir / "VAE" / "soft.safetensors",
+    )
+    return AutoencoderKL.from_pretrained(folder / "vae").requires_grad_(False).eval()
+
+
+@pytest.fixture
+def runner(models_dir: Path) -> Runner:
+    return Runner(
+        lambda: list_models([models_dir]),
+        place("cpu", "float32", "auto"),
+        shelf=Shelf([models_dir]),
+    )
+
+
+def test_a_chosen_vae_decodes_and_encodes_and_the_models_own_comes_back(
+    other: AutoencoderKL, runner: Runner
+) -> None:
+    model: Any = runner.load(LoadModel("tiny"))
+    assert runner.load(LoadVae(model, "soft.safetensors")) == "soft.safetensors"
+    assert (
+        runner.resident(LoadVae(model, "none"))
+        == ""
+        == runner.resident(LoadVae(model, "automatic"))
+    )
+    latent = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = other.decode(latent[None] / other.config.scaling_factor).sample[0]
+        ours, own = (
+            runner.run([Decode(model, latent, vae)])[0] for vae in ("soft.safetensors", "")
+        )
+        levels = ((expected / 2 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0)
+        assert (ours.float() - levels).abs().max() <= 1 and not torch.equal(ours, own)
+        pixels = torch.rand(3, 64, 64) * 2 - 1
+        mean = other.encode(pixels[None]).latent_dist.mode()[0] * other.config.scaling_factor
+        torch.testing.assert_close(
+            runner.run([Encode(model, pixels, "soft.safetensors")])[0], mean, rtol=1e-4, atol=1e-4
+        )
+
+
+def test_the_infotext_names_a_vae_that_is_not_the_models_own(
+    other: AutoencoderKL, start: Any, models_dir: Path
+) -> None:
+    bench = start(shelf=Shelf([models_dir]))
+    chosen, own = picture(bench, vae="soft.safetensors"), picture(bench, vae="none")
+    assert abs(chosen - own).max() > 4
+    assert (
+        bench.finished[0].notes["VAE"] == "soft.safetensors"
+        and "VAE" not in bench.finished[1].notes
+    )
+
+
+def test_a_vae_of_another_family_is_refused_by_name(models_dir: Path, runner: Runner) -> None:
+    (models_dir / "VAE").mkdir(exist_ok=True)
+    save_file({"decoder.conv_in.weight": torch.ones(3, 3)}, models_dir / "VAE" / "odd.safetensors")
+    model: Any = runner.load(LoadModel("tiny"))
+    with pytest.raises(ModelFileError, match=r"odd\.safetensors"):
+        runner.load(LoadVae(model, "odd.safetensors"))
+    (models_dir / "VAE" / "odd.safetensors").unlink()
+
+
+# --- Large pictures -------------------------------------------------------------------------------
+
+
+def test_a_large_decode_is_made_of_calls_and_is_the_picture(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiles of 64 cells and an overlap of 8: a picture of 640 x 512 has two of them."""
+    bench = start()
+    whole = picture(bench, width=640, height=512, steps=1)
+    calls: list[str] = []
+    monkeypatch.setattr("webui.engine.expanding.TILED_ABOVE", 512 * 512)
+    monkeypatch.setattr(
+        vaes,
+        "tile",
+        lambda networks, call, tile=vaes.tile: calls.append(call.part) or tile(networks, call),
+    )
+    tiled = picture(bench, width=640, height=512, steps=1)
+    assert calls == ["whole", "tile", "tile", "tile", "tile"]
+    assert abs(tiled - whole).mean() < 2
+
+
+def test_a_decode_that_the_memory_refuses_goes_on_in_tiles(
+    models_dir: Path, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = runner.load(LoadModel("tiny"))
+    latent = torch.randn(4, 80, 16, generator=torch.Generator().manual_seed(1))
+    whole = runner.run([Decode(model, latent)])[0].float()
+    tight = runner.networks(model).vae
+
+    def full(*inputs: Any, **options: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(tight, "decode", full)
+    assert (runner.run([Decode(model, latent)])[0].float() - whole).abs().mean() < 3
+    monkeypatch.setattr(tight, "encode", full)
+    assert runner.run([Encode(model, torch.zeros(3, 128, 640))])[0].shape == (4, 16, 80)
+    monkeypatch.setattr(
+        tight, "decode", lambda *inputs, **options: (_ for _ in ()).throw(RuntimeError("other"))
+    )
+    with pytest.raises(RuntimeError, match="other"):
+        runner.run([Decode(model, latent)])
+
+
+def test_a_model_that_makes_room_takes_what_it_wore_along(
+    models_dir: Path, wardrobe: Mapping[str, Any]
+) -> None:
+    runner = Runner(
+        lambda: list_models([models_dir]),
+        place("cpu", "float32", "auto"),
+        0,
+        shelf=wardrobe["shelf"],
+    )
+    model: Any = runner.load(LoadModel("tiny"))
+    wanted = LoadAdapters(model, (("two", 1.0, 1.0),))
+    adapted: Any = runner.load(wanted)
+    text = runner.run([EncodeText(model, "a cat", "", adapted=adapted)])[0].text
+    assert runner.resident(wanted) == adapted and runner.wardrobe.kept.bytes
+    runner.load(LoadModel("tiny-inpainting"))
+    assert runner.resident(wanted) is None and not runner.wardrobe.kept.bytes
+    again = runner.run(
+        [EncodeText(runner.load(LoadModel("tiny")), "a cat", "", adapted=runner.load(wanted))]
+    )  # type: ignore[arg-type]
+    assert torch.equal(again[0].text.cond, text.cond)

@@ -1,0 +1,44 @@
+"""Adapters as a patch of one request: what its calls are made with, and no other's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from webui.engine.adapters.applying import Kept, Uses, applied
+from webui.types import Patch
+
+__all__ = ["Adapted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted(Patch):
+    """Adapters with their strengths in the U-Net and in the text encoders. Equal ones share a batch.
+
+    `hashes` is what the infotext says of them, `notes` what of their files had no place in the model.
+    """
+
+    unet: Uses
+    text: Uses
+    kept: Kept = field(compare=False, repr=False)
+
+    def applied(self, unet: Any) -> AbstractContextManager[Any]:
+        return applied("unet", unet, self.unet, self.kept)
+
+    @contextmanager
+    def encoding(self, encoders: Mapping[str, Any]) -> Iterator[None]:
+        """Around the text encoders' call; `encoders` by their names, "text_encoder" and "text_encoder_2"."""
+        with ExitStack() as undo:
+            for name, encoder in encoders.items():
+                undo.enter_context(applied(name, encoder, self.text, self.kept))
+            yield
+
+    @property
+    def hashes(self) -> str:
+        return ", ".join(f"{adapter.name}: {adapter.hash}" for adapter, _ in self.unet)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(adapter.note for adapter, _ in self.unet if adapter.note)

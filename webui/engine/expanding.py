@@ -1,0 +1,97 @@
+"""Calls that stand for several: a task yields the simple one, the engine makes what it takes.
+
+A prompt's `<lora:...>` becomes adapters that are loaded, a text that is encoded with them, and a patch of the U-Net.
+The VAE is the one that the request names. A large picture is decoded in tiles, each a call, so that others' steps go on
+in between. No task knows of any of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from webui.engine.adapters.patch import Adapted
+from webui.engine.adapters.tags import take
+from webui.engine.tiling import VaeTile, tiled
+from webui.engine.vae import TILED_ABOVE
+from webui.types import (
+    Call,
+    Condition,
+    Decode,
+    Encode,
+    EncodeText,
+    LoadAdapters,
+    LoadModel,
+    LoadVae,
+)
+
+__all__ = ["expanded"]
+
+log = logging.getLogger(__name__)
+
+
+def expanded(
+    run: Generator[Call, Any, Any], vae: str, notes: dict[str, Any]
+) -> Generator[Call, Any, Any]:
+    """Forwards the calls of a picture's task. `vae` is the request's; `notes` gets what the infotext is to say."""
+    chosen = ""  # the VAE's name; the model's own has none
+    reply: Any = None
+    try:
+        while True:
+            call = run.send(reply)
+            match call:
+                case LoadModel():
+                    reply = yield call
+                    chosen = yield LoadVae(reply, vae)
+                    if chosen:
+                        notes["VAE"] = chosen
+                case EncodeText():
+                    reply = yield from _encoded(call, notes)
+                case Decode():
+                    reply = yield from _decoded(replace(call, vae=chosen))
+                case Encode():
+                    reply = yield replace(call, vae=chosen)
+                case _:
+                    reply = yield call
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        run.close()
+
+
+def _encoded(call: EncodeText, notes: dict[str, Any]) -> Generator[Call, Any, Condition]:
+    """The texts without tags, encoded with the adapters that the prompt's tags name."""
+    prompt, tags, faults = take(call.prompt)
+    negative, _, more = take(call.negative_prompt)
+    for fault in (*faults, *more):
+        log.warning(fault)
+    call = replace(call, prompt=prompt, negative_prompt=negative)
+    if not tags:
+        plain: Condition = yield call
+        return plain
+    wanted = tuple((tag.name, tag.text, tag.unet) for tag in tags)
+    adapted: Adapted = yield LoadAdapters(call.model, wanted)
+    notes["Lora hashes"] = adapted.hashes
+    for note in adapted.notes:
+        log.warning(note)
+    cond: Condition = yield replace(call, adapted=adapted)
+    return replace(cond, patches=(*cond.patches, adapted))
+
+
+def _decoded(call: Decode) -> Generator[Any, Any, Any]:
+    scale = call.model.downscale
+    if call.latent.shape[-1] * call.latent.shape[-2] * scale**2 <= TILED_ABOVE:
+        return (yield call)
+    tiles = tiled("decode", call.latent[None], scale)
+    try:
+        tile = next(tiles)
+        while True:
+            tile = tiles.send((yield VaeTile(call.model, call.vae, tile)))
+    except StopIteration as stop:
+        pixels = stop.value
+    levels = ((pixels[0] / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    return levels.permute(1, 2, 0).cpu()

@@ -1,0 +1,89 @@
+"""The plan for a diffusers folder: its own configs, its own tokenizers, one or more files for each part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from webui.engine.families.keys import text_name, vae_name, without_buffers
+from webui.engine.families.plans import PartPlan, Plan, TextPlan
+from webui.engine.formats.folders import weight_files
+from webui.engine.formats.header import read_header
+from webui.engine.formats.sidecars import read_json
+from webui.engine.text.tokenizer import read as read_tokenizer
+from webui.engine.weights import Weight
+from webui.errors import ModelFileError
+from webui.types import ModelCard
+
+__all__ = ["folder_plan"]
+
+TEXTS = {
+    "sd": ("text_encoder",),
+    "sdxl": ("text_encoder", "text_encoder_2"),
+    "sdxl-refiner": ("text_encoder_2",),
+}
+TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
+
+
+def folder_plan(card: ModelCard) -> Plan:
+    """The plan for the folder of `card`."""
+    folder = card.path
+    texts = TEXTS[card.kind]
+    parts = {part: _part(folder, part) for part in ("unet", "vae", *texts)}
+    index = folder / "model_index.json"
+    asked = read_json(index).get("force_zeros_for_empty_prompt", True) if index.is_file() else True
+    schedule = folder / "scheduler" / "scheduler_config.json"
+    return Plan(
+        parts,
+        {part: _text(card, part, parts[part]) for part in texts},
+        read_json(schedule),
+        str(schedule),
+        zeros=card.kind != "sd" and bool(asked),
+    )
+
+
+def _part(folder: Path, part: str) -> PartPlan:
+    config = folder / part / "config.json"
+    files = weight_files(folder, part)
+    weights: dict[str, Weight] = {}
+    for file in files:
+        try:
+            header = read_header(file)
+        except ModelFileError as fault:  # many parts have files of one name
+            raise ModelFileError(f"{part}/{fault}") from fault
+        for key in without_buffers(header.tensors):
+            weights[_name(part, key)] = Weight(
+                header, key, flat=part == "vae" and ".attentions." in key
+            )
+    return PartPlan(read_json(config), weights, str(config), str(files[0]))
+
+
+def _name(part: str, key: str) -> str:
+    if part == "vae":
+        return vae_name(key)
+    return text_name(key) if part.startswith("text_encoder") else key
+
+
+def _text(card: ModelCard, part: str, plan: PartPlan) -> TextPlan:
+    place = card.path / TOKENIZERS[part]
+    tokenizer = read_tokenizer(place)
+    rows = _whole(plan.config, "vocab_size", 49408)
+    if tokenizer.size > rows:
+        raise ModelFileError(f"{place}: {tokenizer.size} tokens, but the text encoder knows {rows}")
+    own = any(
+        place.glob("*.json")
+    )  # a shipped one knows only what the first encoder is filled up with
+    pad = tokenizer.pad if own else (tokenizer.end if part == "text_encoder" else 0)
+    if card.kind != "sd":
+        return TextPlan(tokenizer, pad, skipped=1, normed=False)
+    # Stable Diffusion 2 is published without the last of its encoder's 24 layers.
+    odd = _whole(plan.config, "num_hidden_layers", 12) % 2
+    return TextPlan(
+        tokenizer, pad, kept_back=1 if odd and plan.config.get("hidden_act") == "gelu" else 0
+    )
+
+
+def _whole(config: Mapping[str, Any], key: str, default: int) -> int:
+    value = config.get(key, default)
+    return value if isinstance(value, int) else default

@@ -1,0 +1,231 @@
+"""How files name their tensors, turned into the names that diffusers and transformers use.
+
+Files of the original code number the U-Net's blocks through (`input_blocks.4.1`); OpenCLIP keeps query, key and
+value in one tensor. The rules are tables of patterns; a name that no rule knows keeps its own, so that whoever
+compares it with a network finds it there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from webui.engine.formats.header import Header
+from webui.engine.weights import Weight
+
+__all__ = [
+    "diffusers_parts",
+    "ldm_parts",
+    "text_name",
+    "vae_name",
+    "vae_weights",
+    "without_buffers",
+]
+
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
+Rename = Callable[[str], str]
+Rules = tuple[tuple[str, str], ...]
+
+UNET_RULES: Rules = (
+    (r"^time_embed\.0\.", "time_embedding.linear_1."),
+    (r"^time_embed\.2\.", "time_embedding.linear_2."),
+    (r"^label_emb\.0\.0\.", "add_embedding.linear_1."),
+    (r"^label_emb\.0\.2\.", "add_embedding.linear_2."),
+    (r"^input_blocks\.0\.0\.", "conv_in."),
+    (r"^out\.0\.", "conv_norm_out."),
+    (r"^out\.2\.", "conv_out."),
+    (r"^middle_block\.0\.", "mid_block.resnets.0."),
+    (r"^middle_block\.1\.", "mid_block.attentions.0."),
+    (r"^middle_block\.2\.", "mid_block.resnets.1."),
+)
+RESNET_RULES: Rules = (
+    (r"\.in_layers\.0\.", ".norm1."),
+    (r"\.in_layers\.2\.", ".conv1."),
+    (r"\.emb_layers\.1\.", ".time_emb_proj."),
+    (r"\.out_layers\.0\.", ".norm2."),
+    (r"\.out_layers\.3\.", ".conv2."),
+    (r"\.skip_connection\.", ".conv_shortcut."),
+)
+VAE_RULES: Rules = (
+    (r"\.norm_out\.", ".conv_norm_out."),
+    (r"\.mid\.block_1\.", ".mid_block.resnets.0."),
+    (r"\.mid\.block_2\.", ".mid_block.resnets.1."),
+    (r"\.mid\.attn_1\.norm\.", ".mid_block.attentions.0.group_norm."),
+    (r"\.mid\.attn_1\.([qkv])\.", r".mid_block.attentions.0.to_\1."),
+    (r"\.mid\.attn_1\.proj_out\.", ".mid_block.attentions.0.to_out.0."),
+    (r"\.nin_shortcut\.", ".conv_shortcut."),
+    (r"^encoder\.down\.(\d+)\.block\.", r"encoder.down_blocks.\1.resnets."),
+    (r"^encoder\.down\.(\d+)\.downsample\.", r"encoder.down_blocks.\1.downsamplers.0."),
+)
+OPENCLIP_RULES: Rules = (
+    (r"^positional_embedding$", "embeddings.position_embedding.weight"),
+    (r"^token_embedding\.", "embeddings.token_embedding."),
+    (r"^ln_final\.", "final_layer_norm."),
+    (r"^text_projection$", "text_projection.weight"),
+    (r"^transformer\.resblocks\.", "encoder.layers."),
+    (r"\.ln_([12])\.", r".layer_norm\1."),
+    (r"\.attn\.", ".self_attn."),
+    (r"\.mlp\.c_fc\.", ".mlp.fc1."),
+    (r"\.mlp\.c_proj\.", ".mlp.fc2."),
+)
+OLD_ATTENTION: Rules = (  # of VAEs saved before diffusers 0.18
+    (r"\.query\.", ".to_q."),
+    (r"\.key\.", ".to_k."),
+    (r"\.value\.", ".to_v."),
+    (r"\.proj_attn\.", ".to_out.0."),
+)
+# What some files hold beside the weights: buffers that are computed, and training's own numbers.
+IGNORED = re.compile(
+    r"(^|\.)(position_ids|attn_mask|logit_scale|num_batches_tracked)$|^(loss|model_ema|betas|alphas)\b"
+)
+
+
+def ldm_parts(file: Header, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, Weight]]:
+    """The parts of a single file of the original code's layout, each by diffusers' names.
+
+    `shapes` are the file's. What belongs to no part (a schedule, averaged weights) is left out.
+    """
+    parts: dict[str, dict[str, Weight]] = {}
+    for start, part, name in (
+        (UNET, "unet", _unet_names(shapes)),
+        (VAE, "vae", _vae_names(shapes)),
+    ):
+        parts[part] = {
+            name(key): Weight(file, f"{start}{key}", flat=".mid.attn_1." in key)
+            for key in without_buffers(_below(start, shapes))
+        }
+    for start, part in (
+        ("cond_stage_model.transformer.", "text_encoder"),
+        ("conditioner.embedders.0.transformer.", "text_encoder"),
+    ):
+        found = {
+            text_name(key): Weight(file, f"{start}{key}")
+            for key in without_buffers(_below(start, shapes))
+        }
+        if found:
+            parts[part] = found
+    for start, part in (
+        ("cond_stage_model.model.", "text_encoder"),
+        ("conditioner.embedders.0.model.", "text_encoder_2"),
+        ("conditioner.embedders.1.model.", "text_encoder_2"),
+    ):
+        found = dict(_openclip(file, start, shapes))
+        if found:
+            parts[part] = found
+    return parts
+
+
+def diffusers_parts(file: Header) -> dict[str, dict[str, Weight]]:
+    """The parts of a single file that has diffusers' names, each with its part in front."""
+    parts: dict[str, dict[str, Weight]] = {}
+    for key in without_buffers(file.tensors):
+        part, _, name = key.partition(".")
+        name = vae_name(name) if part == "vae" else name
+        name = text_name(name) if part.startswith("text_encoder") else name
+        parts.setdefault(part, {})[name] = Weight(
+            file, key, flat=part == "vae" and ".attentions." in name
+        )
+    return parts
+
+
+def vae_weights(file: Header) -> dict[str, Weight]:
+    """The tensors of a file that is a VAE alone, of either layout, by diffusers' names."""
+    tops = (VAE, "vae.", "")
+    top = next(
+        t for t in tops if any(key.startswith(f"{t}decoder.") for key in file.tensors) or not t
+    )
+    below = list(without_buffers(_below(top, file.tensors)))
+    original = any(key.startswith("encoder.down.") for key in below)
+    name = _vae_names({f"{VAE}{key}": () for key in below}) if original else vae_name
+    return {
+        name(key): Weight(file, f"{top}{key}", flat=".mid.attn_1." in key or ".attentions." in key)
+        for key in below
+    }
+
+
+def text_name(name: str) -> str:
+    """A text encoder's tensor as transformers 5.6 and later name it: without the level `text_model.`."""
+    return name.removeprefix("text_model.")
+
+
+def vae_name(name: str) -> str:
+    """A VAE's tensor by today's name: what diffusers before 0.18 called `query` is `to_q`."""
+    return _renamed(name, OLD_ATTENTION) if ".attentions." in name else name
+
+
+def without_buffers(keys: Iterable[str]) -> Iterator[str]:
+    """The names that are weights: not those of buffers that are computed, nor of training's own numbers."""
+    return (key for key in keys if not IGNORED.search(key))
+
+
+def _below(start: str, keys: Iterable[str]) -> Iterator[str]:
+    return (key.removeprefix(start) for key in keys if key.startswith(start))
+
+
+def _renamed(name: str, rules: Rules) -> str:
+    for pattern, new in rules:
+        name = re.sub(pattern, new, name)
+    return name
+
+
+def _unet_names(shapes: Mapping[str, tuple[int, ...]]) -> Rename:
+    """Block numbers to levels: a level of the U-Net ends with a block that halves the size (`.0.op.`)."""
+    ends = [
+        int(number.group(1))
+        for key in shapes
+        if (number := re.match(rf"{re.escape(UNET)}input_blocks\.(\d+)\.0\.op\.weight$", key))
+    ]
+    each = min(ends, default=1 << 20)  # blocks of a level: its layers and the one that halves
+
+    def name(key: str) -> str:
+        if block := re.match(r"(input|output)_blocks\.(\d+)\.(\d+)\.(.*)", key):
+            side, number, place, rest = block[1], int(block[2]), block[3], block[4]
+            if side == "input" and number > 0:
+                level, layer = divmod(number - 1, each)
+                key = f"down_blocks.{level}.{_layer(int(place), layer, rest)}"
+            elif side == "output":
+                level, layer = divmod(number, each)
+                key = f"up_blocks.{level}.{_layer(int(place), layer, rest)}"
+        key = _renamed(key, UNET_RULES)
+        return _renamed(key, RESNET_RULES) if ".resnets." in key else key
+
+    return name
+
+
+def _layer(place: int, layer: int, rest: str) -> str:
+    if rest.startswith("op."):
+        return f"downsamplers.0.conv.{rest.removeprefix('op.')}"
+    if rest.startswith("conv."):
+        return f"upsamplers.0.{rest}"
+    return f"{'attentions' if place else 'resnets'}.{layer}.{rest}"
+
+
+def _vae_names(shapes: Mapping[str, tuple[int, ...]]) -> Rename:
+    """The original decoder counts its levels from the picture's size up, diffusers from the latent's."""
+    pattern = re.compile(r"^decoder\.up\.(\d+)\.(block|upsample)\.")
+    below = _below(VAE, shapes)
+    last = max((int(found[1]) for key in below if (found := pattern.match(key))), default=0)
+
+    def name(key: str) -> str:
+        if level := pattern.match(key):
+            what = "resnets" if level[2] == "block" else "upsamplers.0"
+            return _renamed(
+                f"decoder.up_blocks.{last - int(level[1])}.{what}.{key[level.end() :]}", VAE_RULES
+            )
+        return _renamed(key, VAE_RULES)
+
+    return name
+
+
+def _openclip(
+    file: Header, start: str, shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[str, Weight]]:
+    for key in without_buffers(_below(start, shapes)):
+        name = _renamed(key, OPENCLIP_RULES)
+        fused = re.fullmatch(r"(.*)\.in_proj_(weight|bias)", name)
+        if fused:
+            for third, letter in enumerate("qkv"):
+                weight = Weight(file, f"{start}{key}", third=third)
+                yield f"{fused[1]}.{letter}_proj.{fused[2]}", weight
+        else:
+            yield name, Weight(file, f"{start}{key}", turned=key == "text_projection")

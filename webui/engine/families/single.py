@@ -1,0 +1,171 @@
+"""The configs of a single file's networks: what its family is known for, and the sizes that its shapes tell."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from webui.engine.families.keys import diffusers_parts, ldm_parts
+from webui.engine.families.plans import PartPlan, Plan, TextPlan
+from webui.engine.formats.header import Header
+from webui.engine.text.tokenizer import shipped
+from webui.engine.weights import Weight
+from webui.errors import ModelFileError
+from webui.types import ModelCard
+
+__all__ = ["family", "single_plan"]
+
+Weights = Mapping[str, Weight]
+TEXTS = ("text_encoder", "text_encoder_2")
+
+
+@cache
+def family(name: str) -> Mapping[str, Any]:
+    """What is known of the family "sd1", "sd2", "sdxl" or "sdxl-refiner"."""
+    path = Path(__file__).with_name(f"{name}.json")
+    known: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return known
+
+
+def single_plan(card: ModelCard, header: Header) -> Plan:
+    """The plan for the single file of `card`; `ModelFileError` where its shapes make no network."""
+    file = card.path.name
+    shapes = {name: info.shape for name, info in header.tensors.items()}
+    try:
+        found = ldm_parts(header, shapes) if card.layout == "ldm" else diffusers_parts(header)
+        known = family(_family(card, header, found))
+        parts = {}
+        for part in MAKE.keys() & known.keys():
+            if not found.get(part):
+                raise ModelFileError(f"{file}: has no {part}; the file is not whole")
+            config = MAKE[part](known[part], {n: w.shape for n, w in found[part].items()})
+            weights = {n: w for n, w in found[part].items() if _used(n, config)}
+            parts[part] = PartPlan(config, weights, file, file)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError, StopIteration) as fault:
+        raise ModelFileError(
+            f"{file}: its tensors make no network ({fault}); the file is not whole"
+        ) from fault
+    texts = {
+        part: _text_plan(card, known[part], parts[part].config) for part in TEXTS if part in parts
+    }
+    zeros = known.get("empty_negative") == "zeros"
+    return Plan(parts, texts, known["scheduler"], file, zeros)
+
+
+def _text_plan(card: ModelCard, known: Mapping[str, Any], config: Mapping[str, Any]) -> TextPlan:
+    tokenizer = shipped()
+    if tokenizer.size > config["vocab_size"]:
+        raise ModelFileError(
+            f"{card.path.name}: its text encoder knows {config['vocab_size']} tokens; "
+            f"those of Stable Diffusion have {tokenizer.size}"
+        )
+    pad = tokenizer.end if known["pad"] == "end" else int(known["pad"])
+    if card.kind != "sd":
+        return TextPlan(tokenizer, pad, skipped=1, normed=False)
+    return TextPlan(tokenizer, pad, kept_back=known.get("last_layers_left_out", 0))
+
+
+def _family(card: ModelCard, header: Header, parts: Mapping[str, Weights]) -> str:
+    if card.kind != "sd":
+        return card.kind
+    if card.layout == "ldm":
+        openclip = any(name.startswith("cond_stage_model.model.") for name in header.tensors)
+    else:  # its projections are linear layers since Stable Diffusion 2
+        name = next(n for n in parts["unet"] if n.endswith(".proj_in.weight"))
+        openclip = len(parts["unet"][name].shape) == 2
+    return "sd2" if openclip else "sd1"
+
+
+def _used(name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a tensor is: a layer beyond the last one that is read is not, nor a projection that nobody asks for."""
+    number = re.match(r"encoder\.layers\.(\d+)\.", name)
+    if number and int(number[1]) >= config["num_hidden_layers"]:
+        return False
+    return name != "text_projection.weight" or config.get("projection_dim") is not None
+
+
+# --- Sizes ----------------------------------------------------------------------------------------
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def _unet(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+    levels = _count(shapes, r"down_blocks\.(\d+)\.")
+    widths = [shapes[f"down_blocks.{i}.resnets.0.conv2.weight"][0] for i in range(levels)]
+    depths = [
+        _count(shapes, rf"down_blocks\.{i}\.attentions\.0\.transformer_blocks\.(\d+)\.")
+        for i in range(levels)
+    ]
+    config = {key: value for key, value in known.items() if key not in ("heads", "head_width")}
+    heads = [known["heads"] if "heads" in known else w // known["head_width"] for w in widths]
+    middle = _count(shapes, r"mid_block\.attentions\.0\.transformer_blocks\.(\d+)\.")
+    attention = next(name for name in shapes if name.endswith(".attn2.to_k.weight"))
+    config |= {
+        "in_channels": shapes["conv_in.weight"][1],
+        "out_channels": shapes["conv_out.weight"][0],
+        "block_out_channels": widths,
+        "layers_per_block": _count(shapes, r"down_blocks\.0\.resnets\.(\d+)\."),
+        "down_block_types": ["CrossAttnDownBlock2D" if d else "DownBlock2D" for d in depths],
+        "up_block_types": ["CrossAttnUpBlock2D" if d else "UpBlock2D" for d in depths[::-1]],
+        # diffusers gives the middle the last level's depth, which without attention there means nothing else
+        "transformer_layers_per_block": [d or 1 for d in depths[:-1]] + [depths[-1] or middle or 1],
+        "attention_head_dim": heads,  # diffusers' name for the number of heads
+        "cross_attention_dim": shapes[attention][1],
+    }
+    if "add_embedding.linear_1.weight" in shapes:
+        config["projection_class_embeddings_input_dim"] = shapes["add_embedding.linear_1.weight"][1]
+    return config
+
+
+def _vae(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+    levels = _count(shapes, r"encoder\.down_blocks\.(\d+)\.")
+    blocks = [shapes[f"encoder.down_blocks.{i}.resnets.0.conv2.weight"][0] for i in range(levels)]
+    return {
+        **known,
+        "block_out_channels": blocks,
+        "down_block_types": ["DownEncoderBlock2D"] * levels,
+        "up_block_types": ["UpDecoderBlock2D"] * levels,
+        "layers_per_block": _count(shapes, r"encoder\.down_blocks\.0\.resnets\.(\d+)\."),
+        "latent_channels": shapes["decoder.conv_in.weight"][1],
+    }
+
+
+def _text(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+    words, width = shapes["embeddings.token_embedding.weight"]
+    own = ("head_width", "last_layers_left_out", "pad")
+    layers = _count(shapes, r"encoder\.layers\.(\d+)\.")
+    left_out = known.get("last_layers_left_out", 0)
+    if layers % 2:  # saved without it already: whole towers have an even number of layers
+        left_out = 0
+    config = {key: value for key, value in known.items() if key not in own}
+    config |= {
+        "vocab_size": words,
+        "hidden_size": width,
+        "intermediate_size": shapes["encoder.layers.0.mlp.fc1.weight"][0],
+        "num_hidden_layers": layers - left_out,
+        "num_attention_heads": width // known["head_width"],
+        "max_position_embeddings": shapes["embeddings.position_embedding.weight"][0],
+    }
+    return config
+
+
+def _projecting(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+    return _text(known, shapes) | {"projection_dim": shapes["text_projection.weight"][0]}
+
+
+MAKE = {
+    "unet": _unet,
+    "vae": _vae,
+    "text_encoder": _text,
+    "text_encoder_2": _projecting,
+}
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    """One more than the largest number that `pattern` finds at the beginning of a name; 0 for none."""
+    found = re.compile(pattern)
+    return max((int(m[1]) + 1 for name in shapes if (m := found.match(name))), default=0)

@@ -1,0 +1,86 @@
+"""Which models stay in memory: as many as fit a budget of bytes, those used last. Knows sizes; knows no files."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import torch
+
+from webui.engine.loading import Networks
+
+__all__ = ["Residents", "free_bytes"]
+
+SHARE = 0.6  # of the memory that is free at the start: the rest is for pictures
+UNKNOWN = 8 << 30  # taken as free where the system does not tell
+
+
+class Residents:
+    """Models by name, the ones used longest ago first. At least one stays, however large it is.
+
+    Reading (`get`, `in`) may happen on any thread, changes on one at a time.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._networks: OrderedDict[str, Networks] = OrderedDict()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._networks
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._networks))
+
+    @property
+    def bytes(self) -> int:
+        return sum(networks.bytes for networks in list(self._networks.values()))
+
+    def get(self, name: str) -> Networks | None:
+        return self._networks.get(name)
+
+    def used(self, name: str) -> Networks:
+        """A model that is here, which is now the last one to go."""
+        self._networks.move_to_end(name)
+        return self._networks[name]
+
+    def make_room(self, size: int, limit: int | None = None) -> list[str]:
+        """Lets go of the models used longest ago until `size` more bytes fit into `limit`; gives their names."""
+        gone: list[str] = []
+        limit = self.limit if limit is None else limit
+        while self._networks and self.bytes + size > limit:
+            gone.append(self._networks.popitem(last=False)[0])
+        return gone
+
+    def add(self, name: str, networks: Networks) -> None:
+        self._networks[name] = networks
+        self._networks.move_to_end(name)
+
+    def remove(self, name: str) -> None:
+        self._networks.pop(name, None)
+
+
+def free_bytes(device: torch.device) -> int:
+    """How many bytes models may take on `device` when nobody says: a share of what is free now."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+    elif device.type == "mps":
+        free = torch.mps.recommended_max_memory()
+    else:
+        free = _available()
+    return int(free * SHARE)
+
+
+def _available() -> int:
+    """The memory that the system could give to programs now."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as told:
+            for line in told:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) << 10
+    except (OSError, ValueError):
+        pass
+    try:  # elsewhere: half of what there is
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):
+        return UNKNOWN

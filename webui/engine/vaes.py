@@ -1,0 +1,101 @@
+"""VAEs of their own files, in the place of the one inside a model. Knows files and networks; knows no request.
+
+"automatic" is the file beside the model's own (`name.vae.safetensors`), else the one in models/VAE that the model's
+notes name, else the model's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+
+from webui.engine import attention
+from webui.engine.adapters.shelf import Shelf
+from webui.engine.families.keys import vae_weights
+from webui.engine.formats.header import read_header
+from webui.engine.importing import IMPORTING
+from webui.engine.loading import Networks
+from webui.engine.weights import check, fill
+from webui.errors import RequestError
+from webui.types import LoadVae, ModelCard
+
+__all__ = ["AUTOMATIC", "NONE", "Vaes"]
+
+AUTOMATIC, NONE = "automatic", "none"
+RESIDENT = 2  # VAEs kept in memory
+log = logging.getLogger(__name__)
+
+
+class Vaes:
+    """VAEs by model and name. `load` may be called beside the thread that owns the device."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._vaes: OrderedDict[tuple[str, Path], Any] = OrderedDict()
+        self._loading = Lock()
+
+    def chosen(self, call: LoadVae, card: ModelCard | None) -> tuple[str, Path] | None:
+        """The VAE that a call means, its name and its file; None for the model's own. `RequestError` where there is no
+        such file."""
+        if call.name == NONE:
+            return None
+        known = self._shelf.vaes()
+        if call.name != AUTOMATIC:
+            if call.name not in known:
+                raise RequestError(f"vae {call.name!r} is no longer in models/VAE", "vae")
+            return call.name, known[call.name]
+        if card is None:
+            return None
+        beside = card.path.with_name(f"{card.path.stem}.vae.safetensors")
+        if card.layout != "folder" and beside.is_file():
+            return beside.name, beside
+        noted = card.notes.vae
+        for name, path in known.items():
+            if noted and noted.lower() in (name.lower(), path.name.lower(), path.stem.lower()):
+                return name, path
+        return None
+
+    def resident(self, model: str, path: Path) -> bool:
+        return (model, path) in self._vaes
+
+    def load(self, path: Path, networks: Networks) -> None:
+        """Reads a VAE for a model. `ModelFileError` names the file where it is damaged or made for another family."""
+        with self._loading:
+            key = (networks.model.name, path)
+            if key not in self._vaes:
+                self._vaes[key] = _loaded(path, networks)
+                while len(self._vaes) > RESIDENT:
+                    self._vaes.popitem(last=False)
+            self._vaes.move_to_end(key)
+
+    def forget(self, model: str) -> None:
+        """Drops what was read for a model that leaves the memory."""
+        with self._loading:
+            for key in [key for key in self._vaes if key[0] == model]:
+                del self._vaes[key]
+
+    def worn(self, networks: Networks, path: Path) -> Networks:
+        """A model with this VAE for its own, which is read again if it had to make room."""
+        self.load(path, networks)
+        return replace(networks, vae=self._vaes[networks.model.name, path])
+
+
+def _loaded(path: Path, networks: Networks) -> Any:
+    with IMPORTING:
+        from diffusers import AutoencoderKL
+
+    placement = networks.placement
+    weights = vae_weights(read_header(path))
+    with torch.device("meta"):
+        vae = AutoencoderKL.from_config(networks.vae.config)
+    check(vae, weights, path.name)
+    fill(vae, weights, placement.device, placement.vae_dtype)
+    attention.install(vae, placement.attention, None)
+    log.info("VAE %s is ready", path.name)
+    return vae
