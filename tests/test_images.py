@@ -286,7 +286,7 @@ def test_a_number_taken_after_the_look_is_passed_over(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / ".00000.part").touch()
     (folder / "00001-5.png").touch()
-    monkeypatch.setattr("webui.images._numbers", lambda folder: [])
+    monkeypatch.setattr("webui.reserving._numbers", lambda folder, pattern: [])
     assert save(finished(), tmp_path).path.name[:5] == "00002"
     assert sorted(os.listdir(folder))[0] == ".00000.part"  # still theirs
     assert (folder / "00001-5.png").stat().st_size == 0

@@ -9,37 +9,52 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import platform
 import signal
 import sys
 import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
 from webui import __version__, api, builtin, cli, images, listing, logs, plugins
 from webui.defaults import check
-from webui.engine.checkpoints import list_models
+from webui.engine.adapters.shelf import Shelf
+from webui.engine.checkpoints import ModelList
 from webui.engine.engine import HANG_S, Engine, EngineOptions
+from webui.engine.formats.hashing import Hasher
+from webui.engine.formats.header import read_header
+from webui.engine.library import Library
 from webui.errors import EaselError, RequestError
+from webui.languages import Languages
 from webui.options import COMMANDS, CommandLine, SentenceParser, read, shared_parser
 from webui.plugins import Extensions, Limits
+from webui.preferences import Preferences
 from webui.registry import Catalog, Registry, nearest
 from webui.settings import BUNDLED, ROOT, STORE, Settings
 from webui.store import preferences
 from webui.store.database import InUse
+from webui.store.downloads import Downloads
+from webui.store.gallery import Gallery
 from webui.store.jobs import JobStore
+from webui.store.models import ModelIndex
+from webui.store.thumbnails import Thumbnails
 from webui.types import Finished, GenerationRequest, Places, SavedPicture
 
 __all__ = ["Composition", "compose", "main"]
 
+MODELS_PATIENCE_S = 1.0  # what one list of models may take to read new files
+PREVIEWS, PREVIEWS_BYTES = "previews", 5e8  # small versions of pictures beside models
 GRACE_S = 0.5  # between the engine's end and the page's: those who wait for a job are told
 
 
+SETTINGS = "settings"  # the preference: settings by their names
 DISABLED = "disabled_extensions"  # the preference: names of those that are switched off
 # Names that a task of an extension cannot have: the API's other endpoints, and every command.
 RESERVED = ("models", "samplers", "schedulers", "upscalers", "extensions", "png_info", *COMMANDS)
@@ -54,20 +69,34 @@ class Composition:
     settings: Settings
     extensions: Extensions
     store: JobStore | None = None
+    index: ModelIndex | None = None
+    hasher: Hasher | None = None
+    gallery: Gallery | None = None
+    library: Library | None = None
 
     def take_up(self) -> None:
         """Tells extensions of pictures that they may not have heard of, and clears away what nobody needs."""
         if self.store is not None:
             for job, index, picture, request in self.store.unheard():
                 self.extensions.saved(picture, request, partial(self.store.heard, job, index))
-            self.store.tidy(self.settings.keep_jobs, self.settings.keep_outputs)
+            settings, known = self.settings, self.gallery
+            if known is None or known.set_aside is not None:  # nobody knows the favourites
+                self.store.tidy(settings.keep_jobs)
+            else:
+                self.store.tidy(settings.keep_jobs, settings.keep_outputs, known.is_favourite)
 
     def close(self) -> None:
         """The engine first: what it still saves is what extensions still hear of, and the store keeps."""
+        if self.hasher is not None:
+            self.hasher.stop()
         self.engine.stop()
         self.extensions.stop()
+        if self.gallery is not None:
+            self.gallery.close()
         if self.store is not None:
             self.store.close()
+        if self.index is not None:
+            self.index.close()
 
 
 def compose(
@@ -77,13 +106,19 @@ def compose(
     hung: Callable[[str], None] = lambda what: None,
     saved: Callable[[SavedPicture, GenerationRequest], None] = lambda picture, request: None,
     called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
+    index: ModelIndex | None = None,
+    gallery: Gallery | None = None,
 ) -> Composition:
     """Puts what extensions and we ourselves have registered together with the models of `settings`.
 
     `limits` are how long extensions may take. With a `store` jobs outlive the process. `hung` hears
     of a call that the device does not answer, `saved` of each picture that is on disk, `called` of each UNet call.
+    With an `index` model files are read once in its lifetime, and hashed while nothing runs. A `gallery` knows of each
+    picture before its job says that it is there.
     """
-    models = partial(list_models, settings.models_dirs)
+    models = ModelList(settings.models_dirs, index, None if index is None else MODELS_PATIENCE_S)
+    shelf = Shelf(settings.models_dirs)
+    library = Library(settings.models_dirs, models, index)
     extensions = load_extensions(settings, limits)
     parts = extensions.parts
     catalog = Catalog(
@@ -100,6 +135,7 @@ def compose(
             parts.upscalers.items(),
             lambda upscaler: (upscaler.label, *upscaler.aliases),
         ),
+        list_vaes=lambda: list(shelf.vaes()),
     )
 
     def change(request: GenerationRequest) -> GenerationRequest:
@@ -110,12 +146,16 @@ def compose(
         job, index, outputs = finished.job, finished.index, settings.outputs_dir
         told = finished.request
         if store is None:
-            picture = images.save(finished, outputs)
+            picture = images.save(finished, outputs, saving=settings.now.saving)
             extensions.saved(picture, told)
             return picture
         reserve = partial(store.reserve, job, index, seed=finished.seed)
-        picture = images.save(finished, outputs, store.reserved(job, index), reserve)
+        before = store.reserved(job, index)
+        picture = images.save(finished, outputs, before, reserve, settings.now.saving)
         store.saved(job, index, picture)
+        if gallery is not None:
+            _, owner = store.whose(picture.path) or (job, "")
+            gallery.add(picture, told.task, owner, job)
         extensions.saved(picture, told, partial(store.heard, job, index))
         return picture
 
@@ -129,6 +169,7 @@ def compose(
             attention=settings.attention,
             deterministic=settings.deterministic,
             hang_s=settings.restart_on_hang or HANG_S,
+            models_gb=settings.models_gb,
         ),
         change=change,
         saved=saved,
@@ -136,8 +177,20 @@ def compose(
         version=code_version(extensions),
         hung=hung,
         called=called,
+        facts=index,
+        shelf=shelf,
     )
-    return Composition(engine, catalog, settings, extensions, store)
+    hasher = None
+    if index is not None:
+        hasher = Hasher(library.to_hash, index, lambda: working(engine), index.last_used)
+    return Composition(
+        engine, catalog, settings, extensions, store, index, hasher, gallery, library
+    )
+
+
+def working(engine: Engine) -> bool:
+    """Whether a job runs or waits."""
+    return any(job.state in ("queued", "running") for job in engine.jobs())
 
 
 def open_store(settings: Settings) -> JobStore:
@@ -146,6 +199,39 @@ def open_store(settings: Settings) -> JobStore:
     if store.set_aside is not None:
         say(f"the job store was damaged; it is kept as {store.set_aside}, and a new one is begun")
     return store
+
+
+def open_index(settings: Settings) -> ModelIndex | None:
+    """The model index of a data folder; None where another process has it or the disk says no."""
+    try:
+        index = ModelIndex(settings.data_dir / STORE)
+    except EaselError as error:
+        say(f"what is known of model files is not kept: {error}")
+        return None
+    if index.set_aside is not None:
+        say(f"the model index was damaged; it is kept as {index.set_aside}, and a new one is begun")
+    return index
+
+
+def open_gallery(
+    settings: Settings, store: JobStore, logins: Sequence[tuple[str, str]]
+) -> Gallery | None:
+    """The gallery of a data folder; None where the disk says no."""
+    try:
+        gallery = Gallery(
+            settings.data_dir / STORE,
+            settings.outputs_dir,
+            images.thumbnail,
+            trash_days=settings.trash_days,
+            logins=[name for name, _ in logins],
+            whose=store.whose,
+        )
+    except EaselError as error:
+        say(f"there is no gallery: {error}")
+        return None
+    if gallery.set_aside is not None:
+        say(f"the gallery's index was damaged; it is kept as {gallery.set_aside}, and made anew")
+    return gallery
 
 
 def code_version(extensions: Extensions) -> str:
@@ -160,6 +246,16 @@ def code_version(extensions: Extensions) -> str:
     return digest.hexdigest()[:16]
 
 
+def chosen_settings(settings: Settings) -> Preferences:
+    """The command line's settings, with what `settings.json` of the data folder has in the place of defaults."""
+    data_dir = settings.data_dir
+    saved = preferences.read(data_dir).get(SETTINGS, {})
+    if not isinstance(saved, dict):
+        say(f"{data_dir / preferences.FILE}: {SETTINGS!r} is no object; the defaults hold")
+        saved = {}
+    return Preferences(settings, saved, lambda kept: preferences.change(data_dir, {SETTINGS: kept}))
+
+
 def load_extensions(settings: Settings, limits: Limits | None = None) -> Extensions:
     """Our own parts and every extension that `settings` and the preferences let in."""
     data_dir = settings.data_dir
@@ -167,7 +263,7 @@ def load_extensions(settings: Settings, limits: Limits | None = None) -> Extensi
     known = isinstance(disabled, list) and all(isinstance(name, str) for name in disabled)
 
     def keep(names: Sequence[str]) -> None:
-        preferences.write(data_dir, {**preferences.read(data_dir), DISABLED: list(names)})
+        preferences.change(data_dir, {DISABLED: list(names)})
 
     return plugins.load(
         builtin,
@@ -192,6 +288,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         line = read(argv)
         logs.begin(line.settings.log_format)
+        if line.command not in ("train", "test"):
+            chosen = chosen_settings(line.settings)
+            line = replace(line, settings=chosen.settings, preferences=chosen)
         return RUN.get(line.command, run_task)(line)
     except EaselError as error:
         say(str(error))
@@ -219,9 +318,33 @@ def serve(line: CommandLine) -> int:
     hung = partial(start_anew, store) if restarts else lambda what: None
     key, metrics = http.secret_in(line.settings.data_dir / STORE), http.Metrics()
     made = compose(
-        line.settings, store=store, hung=hung, saved=metrics.saved, called=metrics.called
+        line.settings,
+        store=store,
+        hung=hung,
+        saved=metrics.saved,
+        called=metrics.called,
+        index=open_index(line.settings),
+        gallery=open_gallery(line.settings, store, line.logins),
     )
-    jobs_face = http.face(made.engine, made.catalog, made.settings, metrics)
+    assert made.library is not None
+    previews = Thumbnails(
+        line.settings.data_dir / STORE / PREVIEWS, images.thumbnail, PREVIEWS_BYTES
+    )
+    downloads = open_downloads(line.settings, made.library)
+    jobs_face = http.face(
+        made.engine,
+        made.catalog,
+        made.settings,
+        metrics,
+        made.gallery,
+        preferences=line.preferences,
+        logins=[name for name, _ in line.logins],
+        versions=versions(),
+        languages=languages_of(line.settings, made.extensions),
+        library=made.library,
+        previews=previews.of,
+        downloads=downloads,
+    )
     gate = partial(http.Gate, face=jobs_face, logins=line.logins, key=key)
     with stop_signals() as stop:
         try:
@@ -231,6 +354,8 @@ def serve(line: CommandLine) -> int:
                 made.catalog,
                 made.settings,
                 made.extensions,
+                gallery=made.gallery,
+                models=True,
                 quiet=True,
                 logins=line.logins,
                 gate=gate,
@@ -238,6 +363,11 @@ def serve(line: CommandLine) -> int:
             print(f"Easel is at {page.url}", flush=True)
             made.take_up()
             made.engine.start()  # torch is loaded on the engine's thread, beside the page
+            if made.hasher is not None:
+                made.hasher.start()
+            downloads.start()
+            if made.gallery is not None:
+                made.gallery.watch(lambda: working(made.engine))
             if line.browser and has_screen():
                 webbrowser.open(page.url)
             while not stop.wait(0.5):  # a wait without end would keep Ctrl+C waiting on Windows
@@ -247,8 +377,47 @@ def serve(line: CommandLine) -> int:
             time.sleep(GRACE_S)
             page.close()
         finally:
+            downloads.close()
+            previews.close()
             made.close()
     return 0
+
+
+def open_downloads(settings: Settings, library: Library) -> Downloads:
+    """What is fetched into the data folder's models, or into the last of the models folders where that is none."""
+    own = settings.data_dir / "models"
+    models = own if own in settings.models_dirs else settings.models_dirs[-1]
+
+    def check(path: Path) -> None:
+        read_header(path)
+
+    return Downloads(
+        models,
+        settings.data_dir / STORE,
+        offline=settings.offline,
+        check=check,
+        arrived=library.rescan,
+    )
+
+
+def languages_of(settings: Settings, extensions: Extensions) -> Languages:
+    """The page's languages: ours, with words that extensions bring, and the user's own files over all."""
+
+    def folders() -> list[Path]:
+        sources = [Path(e.source) for e in extensions.statuses() if e.state == "on"]
+        brought = [ROOT / source / "languages" for source in sources]  # absolute ones stay so
+        return [*brought, settings.data_dir / "languages"]
+
+    return Languages(folders)
+
+
+def versions() -> dict[str, str]:
+    """What runs here, by the names that people know."""
+    found = {"Easel": __version__, "Python": platform.python_version()}
+    for name, package in (("PyTorch", "torch"), ("diffusers", "diffusers"), ("Gradio", "gradio")):
+        with suppress(PackageNotFoundError):
+            found[name] = version(package)
+    return found
 
 
 def start_anew(store: JobStore, what: str) -> None:
@@ -330,6 +499,29 @@ def jobs(line: CommandLine) -> int:
     return cli.jobs(line.rest, line.settings, line.logins)
 
 
+def models(line: CommandLine) -> int:
+    """What model files there are, or a new one made of them."""
+    if line.help:
+        cli.models_parser().print_help()
+        return 0
+    index = index_if_free(line.settings)
+    try:
+        return cli.models(
+            line.rest, line.settings, ModelList(line.settings.models_dirs, index), index
+        )
+    finally:
+        if index is not None:
+            index.close()
+
+
+def index_if_free(settings: Settings) -> ModelIndex | None:
+    """The model index, or None while a server has it."""
+    try:
+        return ModelIndex(settings.data_dir / STORE)
+    except InUse:
+        return None
+
+
 def doctor(line: CommandLine) -> int:
     if line.help:
         shared_parser().print_help()
@@ -352,6 +544,7 @@ RUN: dict[str, Callable[[CommandLine], int]] = {
     "serve": serve,
     "generate": generate,
     "jobs": jobs,
+    "models": models,
     "ext": ext,
     "doctor": doctor,
     "train": train,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,15 +18,30 @@ from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError, RequestError
 from webui.metadata import EXIF_IFD, USER_COMMENT, infotext
+from webui.naming import Facts, Pattern, Saving
+from webui.reserving import FLAGS, part_of, taken
 from webui.types import Animation, Finished, SavedPicture
 
-__all__ = ["PIXELS_MAX", "open_mask", "open_picture", "save"]
+__all__ = [
+    "FORMATS_OUT",
+    "PIXELS_MAX",
+    "converted",
+    "open_mask",
+    "open_picture",
+    "save",
+    "thumbnail",
+]
 
 PIXELS_MAX = 64_000_000
-FLAGS = os.O_CREAT | os.O_WRONLY | getattr(os, "O_BINARY", 0)  # Windows asks for the last
 TOO_LARGE = f"use a picture of at most {PIXELS_MAX // 1_000_000} megapixels"
 WEBP_QUALITY = 90  # of an animation's frames
+WEBP_SIDE_MAX = 16383  # pixels; more the format cannot hold
+SAVING = Saving()  # what is chosen where nobody has
 # Kinds that people send; the rest of what Pillow reads (EPS runs Ghostscript) is refused unopened.
+FORMATS_OUT = ("png", "jpeg", "webp")  # what a saved picture can be had as
+THUMBNAIL = 384  # pixels, the longer side
+THUMBNAIL_PIXELS_MAX = 178_000_000  # of a saved picture: our own may be large
+EXIF_BYTES_MAX = 65_000  # what fits into a JPEG
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
@@ -96,6 +111,56 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return picture
 
 
+# --- Saved pictures in other forms --------------------------------------------------------------
+
+
+def thumbnail(source: Path) -> bytes:
+    """A saved picture as WebP, at most 384 pixels wide and high, upright; an animation's first frame.
+
+    Raises `RequestError` for what is no whole picture.
+    """
+    try:
+        with _opened(source) as opened:
+            if opened.width * opened.height > THUMBNAIL_PIXELS_MAX:
+                raise RequestError("the picture has too many pixels")
+            opened.draft("RGB", (THUMBNAIL, THUMBNAIL))  # a JPEG is decoded small at once
+            picture = _eight_bit(opened)
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            picture.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
+            upright = ImageOps.exif_transpose(picture)
+            file = io.BytesIO()
+            upright.save(file, "WEBP", quality=80, method=2)
+            return file.getvalue()
+    except RequestError:
+        raise
+    except Exception:  # as in `_decoded`
+        raise RequestError("the picture is damaged") from None
+
+
+def converted(source: Path, suffix: str, quality: int, text: str) -> bytes:
+    """A saved picture as "png", "jpeg" or "webp" of a quality from 1 to 100 (PNG has none), with its infotext
+    `text`; an animation's first frame. Raises `RequestError` for what is no whole picture."""
+    opened = _decoded(source, "picture")
+    profile = opened.info.get("icc_profile")
+    more: dict[str, Any] = {"icc_profile": profile} if profile else {}
+    file = io.BytesIO()
+    if suffix == "png":
+        chunks = PngInfo()
+        chunks.add_text("parameters", text)
+        opened.save(file, "PNG", pnginfo=chunks if text else None, **more)
+        return file.getvalue()
+    if text:
+        exif = _exif(text).tobytes()
+        if suffix == "jpeg" and len(exif) > EXIF_BYTES_MAX:
+            raise RequestError("the settings do not fit into a JPEG: take PNG or WebP", "format")
+        more["exif"] = exif
+    if suffix == "jpeg":
+        open_picture(opened, "picture").save(file, "JPEG", quality=quality, optimize=True, **more)
+    else:
+        opened.save(file, "WEBP", quality=quality, method=4, **more)
+    return file.getvalue()
+
+
 # --- Saving -------------------------------------------------------------------------------------
 
 
@@ -104,30 +169,34 @@ def save(
     outputs_dir: Path,
     reserved: Path | None = None,
     reserve: Callable[[Path], None] = lambda path: None,
+    saving: Saving = SAVING,
 ) -> SavedPicture:
-    """Writes `outputs_dir/YYYY-MM-DD/NNNNN-seed.png` (`.webp` or `.gif` for an animation) with its infotext;
-    the file appears whole or not at all, and no number of a day is used twice, by however many threads
-    and processes.
+    """Writes a picture with its infotext below `outputs_dir`, as `saving` says: its name by the pattern, and its
+    format (an animation has its own). The file appears whole or not at all, and no name is used
+    twice, by however many threads and processes.
 
     `reserve` hears of the name before it is written; `reserved` is the name that this picture got earlier.
     Raises `EaselError` where the folder cannot be written.
     """
-    text, picture = infotext(finished), finished.picture
-    suffix = picture.format if isinstance(picture, Animation) else "png"
-    folder = reserved.parent if reserved else outputs_dir / date.today().isoformat()
+    text, picture, pattern = infotext(finished), finished.picture, Pattern(saving.pattern)
+    facts = _facts(finished)
+    folder = reserved.parent if reserved else outputs_dir.joinpath(*pattern.folders(facts))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if reserved is None:
-            number, part, descriptor = _reserve(folder)
-            path = folder / f"{number:05d}-{finished.seed}.{suffix}"
+            stem, part, descriptor = taken(folder, pattern, facts)
+            path = folder / f"{stem}.{_suffix(picture, text, saving)}"
         else:
-            path, part = reserved, folder / f".{reserved.name.split('-')[0]}.part"
+            path, part = reserved, part_of(reserved, pattern)
             descriptor = os.open(part, FLAGS | os.O_TRUNC, 0o666)
         try:
             with open(descriptor, "wb") as file:
                 if reserved is None:
                     reserve(path)
-                _write(picture, text, file)
+                if isinstance(picture, Animation):
+                    _write_animation(picture, text, file)
+                else:
+                    _write(picture, text, file, path.suffix, saving)
                 file.flush()
                 os.fsync(file.fileno())
             part.rename(path)
@@ -139,17 +208,56 @@ def save(
     except OSError as error:
         reason = error.strerror or str(error)
         raise EaselError(f"the picture cannot be saved in {folder}: {reason}") from error
+    return SavedPicture(path, finished.seed, facts.width, facts.height, text, finished.index)
+
+
+def _facts(finished: Finished) -> Facts:
+    request, picture = finished.request, finished.picture
     width, height = picture.frames[0].size if isinstance(picture, Animation) else picture.size
-    return SavedPicture(path, finished.seed, width, height, text, finished.index)
+    return Facts(
+        made=time.localtime(),
+        seed=finished.seed,
+        task=request.task,
+        model=request.model,
+        sampler=request.sampler_name,
+        scheduler=finished.scheduler,
+        steps=request.steps,
+        cfg=request.cfg_scale,
+        width=width,
+        height=height,
+        prompt=request.prompt,
+        job=finished.job,
+        index=finished.index,
+    )
 
 
-def _write(picture: Image.Image | Animation, text: str, file: IO[bytes]) -> None:
-    """A picture as PNG; an animation as WebP with the text in EXIF, as A1111 has it, or GIF with a comment."""
-    if not isinstance(picture, Animation):
+def _suffix(picture: Image.Image | Animation, text: str, saving: Saving) -> str:
+    """A file's ending. What the chosen format cannot hold (long settings in a JPEG, a huge WebP) is a PNG."""
+    if isinstance(picture, Animation):
+        return picture.format
+    if saving.format == "jpeg" and len(_exif(text).tobytes()) <= EXIF_BYTES_MAX:
+        return "jpg"
+    if saving.format == "webp" and max(picture.size) <= WEBP_SIDE_MAX:
+        return "webp"
+    return "png"
+
+
+def _write(picture: Image.Image, text: str, file: IO[bytes], suffix: str, saving: Saving) -> None:
+    """A picture with its text: a chunk of a PNG, in the EXIF of JPEG and WebP as A1111 has it."""
+    if suffix == ".jpg":
+        rgb = picture.convert("RGB")
+        rgb.save(file, "JPEG", quality=saving.quality, optimize=True, exif=_exif(text))
+    elif suffix == ".webp":
+        how = {"lossless": saving.lossless, "quality": saving.quality, "method": 4}
+        picture.save(file, "WEBP", exif=_exif(text), **how)
+    else:
         chunks = PngInfo()
         chunks.add_text("parameters", text)  # Latin-1, or iTXt in UTF-8 for what does not fit
-        picture.save(file, "PNG", pnginfo=chunks, compress_level=4)
-        return
+        picture.save(file, "PNG", pnginfo=chunks, compress_level=saving.png_level)
+
+
+def _write_animation(picture: Animation, text: str, file: IO[bytes]) -> None:
+    """WebP with the text in EXIF, or GIF with a comment."""
     first, *rest = picture.frames
     how: dict[str, Any] = {
         "save_all": True,
@@ -160,37 +268,15 @@ def _write(picture: Image.Image | Animation, text: str, file: IO[bytes]) -> None
         again = {"loop": 0} if picture.loop else {}  # GIF says "once" by saying nothing
         first.save(file, "GIF", comment=text.encode("utf-8"), **how, **again)
     else:
-        exif = Image.Exif()
-        exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
         again = {"loop": 0 if picture.loop else 1}
-        first.save(file, "WEBP", quality=WEBP_QUALITY, method=4, exif=exif, **how, **again)
+        first.save(file, "WEBP", quality=WEBP_QUALITY, method=4, exif=_exif(text), **how, **again)
 
 
-def _reserve(folder: Path) -> tuple[int, Path, int]:
-    """The next free number, the temporary file that holds it for us, and its open descriptor.
-
-    A number belongs to whoever creates `.NNNNN.part`. It may have been published between our look and
-    that, so we look again; while we hold it, nobody else can publish it.
-    """
-    number = max(_numbers(folder), default=-1) + 1
-    while True:
-        part = folder / f".{number:05d}.part"
-        try:
-            descriptor = os.open(part, FLAGS | os.O_EXCL, 0o666)
-        except FileExistsError:
-            number += 1
-            continue
-        if not any(folder.glob(f"{number:05d}-*")):
-            return number, part, descriptor
-        os.close(descriptor)
-        part.unlink()
-        number += 1
-
-
-def _numbers(folder: Path) -> list[int]:
-    """The numbers taken in a folder, by pictures and by reservations."""
-    heads = (name.lstrip(".").split("-")[0].split(".")[0] for name in os.listdir(folder))
-    return [int(head) for head in heads if head.isascii() and head.isdigit()]
+def _exif(text: str) -> Image.Exif:
+    """EXIF with the infotext as A1111 has it."""
+    exif = Image.Exif()
+    exif.get_ifd(EXIF_IFD)[USER_COMMENT] = b"UNICODE\0" + text.encode("utf-16-be")
+    return exif
 
 
 def _sync_folder(folder: Path) -> None:

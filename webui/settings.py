@@ -6,21 +6,36 @@ model says otherwise. `webui.cli` makes them from its options; nothing reads the
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from webui.errors import RequestError
+from webui.naming import PATTERN, Pattern, Saving
 
-__all__ = ["ATTENTIONS", "BUILT_IN", "BUNDLED", "DTYPES", "ROOT", "STORE", "Settings"]
+__all__ = [
+    "ATTENTIONS",
+    "BUILT_IN",
+    "BUNDLED",
+    "DTYPES",
+    "FORMATS",
+    "LOOKS",
+    "ROOT",
+    "STORE",
+    "OwnDefaults",
+    "Settings",
+]
 
 ROOT = Path(__file__).resolve().parent.parent  # the folder of launch.py, with the shipped models
 STORE = ".easel"  # of the data folder: jobs and what belongs to them
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ATTENTIONS = ("auto", "sdpa", "xformers")
+FORMATS = ("png", "jpeg", "webp")  # of saved pictures
+LOOKS = ("system", "light", "dark")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 # Our own among what lies in `extensions/`: what `--safe-mode` still loads.
@@ -46,6 +61,7 @@ BUILT_IN: Mapping[str, Any] = MappingProxyType(
         "subseed": -1,
         "subseed_strength": 0.0,
         "clip_skip": 1,
+        "vae": "automatic",
         "denoising_strength": 0.75,
         "mask_blur": 4,
         "inpainting_fill": 1,
@@ -54,6 +70,15 @@ BUILT_IN: Mapping[str, Any] = MappingProxyType(
         "inpainting_mask_invert": False,
     }
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnDefaults:
+    """Values of request fields that the user has chosen for a task, a model, or a model in a task; "" is any."""
+
+    task: str = ""
+    model: str = ""
+    values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +91,16 @@ class Settings:
     model has one. `extensions_dirs` are searched for extensions besides our own folder; `safe_mode` starts with
     the bundled ones only, and `without_extensions` names those that this start leaves out. A call of the device that
     takes longer than `restart_on_hang` seconds starts the whole program anew (None: it is only told). What is
-    remembered of an ended job goes after `keep_jobs` days, a saved picture after `keep_outputs` days (0: never);
-    logs of replies take at most `replies_gb`. `log_format` is that of the log, see `webui.logs`.
+    remembered of an ended job goes after `keep_jobs` days, a saved picture after `keep_outputs` days, one in
+    the gallery's trash after `trash_days` (0: never); logs of replies take at most `replies_gb`. Loaded
+    models take at most `models_gb` of memory (None: a share of what is free at the start), but one always stays.
+    `log_format` is that of the log, see `webui.logs`.
+    `file_pattern`, `picture_format`, `png_level`, `quality` and `webp_lossless` are how pictures are saved
+    (`webui.naming.Saving`); `own_defaults` is what the user has chosen besides a model's own. `look` and
+    `language` ("" is the browser's) are for visitors who chose none.
+
+    `fixed` names what the command line has given. What people change while Easel runs is in `now`, which asks
+    `source`; every other value stays what it was at the start.
     """
 
     data_dir: Path = ROOT
@@ -87,29 +120,71 @@ class Settings:
     restart_on_hang: float | None = None
     keep_jobs: float = 30
     keep_outputs: float = 0
+    trash_days: float = 30
     replies_gb: float = 4
+    models_gb: float | None = None
     log_format: str = "text"
+    file_pattern: str = PATTERN
+    picture_format: str = "png"
+    png_level: int = 4
+    quality: int = 90
+    webp_lossless: bool = False
+    look: str = "system"
+    language: str = ""
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    own_defaults: tuple[OwnDefaults, ...] = ()
+    fixed: frozenset[str] = field(default=frozenset(), compare=False)
+    source: Callable[[], Settings] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not DEVICE.fullmatch(self.device):
             raise RequestError(
                 f"device {self.device!r}: use auto, cpu, cuda, cuda:N or mps", "device"
             )
-        for name, known in (("dtype", DTYPES), ("attention", ATTENTIONS)):
+        names = {"dtype": DTYPES, "attention": ATTENTIONS, "picture_format": FORMATS, "look": LOOKS}
+        for name, known in names.items():
             if getattr(self, name) not in known:
                 raise RequestError(f"{name} {getattr(self, name)!r}: use {', '.join(known)}", name)
         if self.restart_on_hang is not None and not self.restart_on_hang >= 1:
             raise RequestError("restart_on_hang: use 1 second or more", "restart_on_hang")
-        for name in ("keep_jobs", "keep_outputs", "replies_gb"):
+        for name in ("keep_jobs", "keep_outputs", "trash_days", "replies_gb"):
             if not getattr(self, name) >= 0:
                 raise RequestError(f"{name}: use 0 or more", name)
+        if self.models_gb is not None and not self.models_gb >= 0:
+            raise RequestError("models_gb: use 0 or more", "models_gb")
         if isinstance(self.port, bool) or not 0 <= self.port <= 65535:
             raise RequestError(f"port {self.port}: use 0 to 65535 (0 takes a free one)", "port")
+        Pattern(self.file_pattern)
+        for name, low, high in (("png_level", 0, 9), ("quality", 1, 100)):
+            if not low <= getattr(self, name) <= high:
+                raise RequestError(f"{name}: use {low} to {high}", name)
         unknown = sorted(set(self.defaults) - set(BUILT_IN))
         if unknown:
             raise RequestError(f"defaults: {unknown[0]!r} is no field of a request", "defaults")
         object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))
+
+    @property
+    def now(self) -> Settings:
+        """The settings of this moment: with what was changed since the start and acts at once."""
+        return self if self.source is None else self.source()
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine reaches the page."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def saving(self) -> Saving:
+        return Saving(
+            pattern=self.file_pattern,
+            format=self.picture_format,
+            png_level=self.png_level,
+            quality=self.quality,
+            lossless=self.webp_lossless,
+        )
 
     @classmethod
     def at(cls, data_dir: Path, **values: Any) -> Settings:

@@ -23,8 +23,9 @@ from webui.engine.upscalers import UPSCALERS
 from webui.http import Gate, Metrics, face, secret_in
 from webui.registry import Catalog, Registry
 from webui.settings import Settings
+from webui.store.gallery import Gallery
 from webui.store.jobs import JobStore
-from webui.types import GenerationRequest, Parts, Task
+from webui.types import Finished, GenerationRequest, Parts, SavedPicture, Task
 from webui.types.kept import Keeper
 from webui.ui import Page, launch_page
 
@@ -42,6 +43,7 @@ class House:
     app: Any
     catalog: Catalog
     key: bytes
+    gallery: Gallery
 
     @property
     def url(self) -> str:
@@ -93,25 +95,44 @@ def house(
     )
     metrics = Metrics()
     store = JobStore(folder / "data")
+    gallery = Gallery(
+        folder / "data",
+        settings.outputs_dir,
+        images.thumbnail,
+        logins=[name for name, _ in logins],
+        whose=store.whose,
+    )
+
+    def save(finished: Finished) -> SavedPicture:
+        reserve = partial(store.reserve, finished.job, finished.index, seed=finished.seed)
+        saved = images.save(finished, settings.outputs_dir, None, reserve)
+        _, owner = store.whose(saved.path) or ("", "")
+        gallery.add(saved, finished.request.task, owner, finished.job)
+        return saved
+
     engine = Engine(
         catalog.list_models,
         Parts(tasks=all_tasks, samplers=SAMPLERS, schedules=SCHEDULES, upscalers=UPSCALERS),
-        save=partial(images.save, outputs_dir=settings.outputs_dir),
+        save=save,
         options=EngineOptions(device="cpu", dtype="float32"),
         change=change,
         saved=metrics.saved,
         keeper=keeper(store),
     )
     key = secret_in(folder / "data")
-    app = face(engine, catalog, settings, metrics)
+    names = [name for name, _ in logins]
+    app = face(engine, catalog, settings, metrics, gallery, logins=names)
     gate = partial(Gate, face=app, logins=logins, key=key)
     engine.start()
-    page = launch_page(engine, catalog, settings, quiet=True, logins=logins, gate=gate)
+    page = launch_page(
+        engine, catalog, settings, gallery=gallery, quiet=True, logins=logins, gate=gate
+    )
     try:
-        yield House(engine, page, folder, app, catalog, key)
+        yield House(engine, page, folder, app, catalog, key, gallery)
     finally:
         engine.stop()
         page.close()
+        gallery.close()
         store.close()
 
 

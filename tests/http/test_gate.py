@@ -25,6 +25,19 @@ OURS = {
     "/api/jobs/{job}/repeat": "guarded",
     "/api/jobs/{job}/images/{number}": "guarded",
     "/api/jobs/{job}/events": "guarded",
+    "/api/pictures": "guarded",
+    "/api/pictures/facets": "guarded",
+    "/api/pictures/version": "guarded",
+    "/api/pictures/archive": "guarded",
+    "/api/pictures/trash": "guarded",
+    "/api/pictures/restore": "guarded",
+    "/api/pictures/empty-trash": "guarded",
+    "/api/pictures/{picture}": "guarded",
+    "/api/pictures/{picture}/file": "guarded",
+    "/api/pictures/{picture}/thumbnail": "guarded",
+    "/api/tokens": "guarded",
+    "/api/styles": "guarded",
+    "/api/examples/{number}": "guarded",
 }
 # Gradio's: the page and its files are open (they hold nothing), the rest asks for its login. Where it does not,
 # what is asked for has a name that nobody can guess (an event, a session).
@@ -71,7 +84,7 @@ def test_every_route_of_the_running_app_is_known_here(guarded):
 
 @pytest.mark.parametrize("path", sorted(OURS))
 def test_what_is_guarded_demands_the_login(guarded, stranger, path):
-    url = path.format(job="x", number=0)
+    url = path.format(job="x", number=0, picture=0)
     methods = ("GET", "POST", "PATCH", "DELETE", "HEAD", "PUT", "OPTIONS")
     answers = {method: stranger.request(method, url).status_code for method in methods}
     if OURS[path] == "open":

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.http.test_gate import OURS
+from webui import metadata
 from webui.defaults import FIELDS
 from webui.http.bodies import BODY_BYTES
 from webui.settings import ROOT
@@ -37,18 +38,23 @@ def test_the_examples_run(open_house, tmp_path):
         ).stdout
         for block in blocks
     ]
-    assert models.problem is None and len(blocks) == 3
+    assert models.problem is None and len(blocks) == 4
     assert outputs[0].rstrip().splitlines()[-2] == "event: done"
     with Image.open(tmp_path / "circle.png") as picture:
         assert "Seed: 5" in picture.info["parameters"]
     assert re.fullmatch(r'"state":"(queued|running|done)"\n', outputs[1])
     first, second = (line for line in outputs[2].replace("}{", "}\n{").splitlines())
     assert first == second
+    with Image.open(tmp_path / "circle.jpg") as picture:
+        assert "Seed: 5" in (metadata.read(picture) or "")
+    assert re.fullmatch(r'\{"ids":\[\d+\]\}', outputs[3])
 
 
 def test_every_route_is_told_of():
     told = set(re.findall(r"\| `[A-Z]+ (/\S+)` \|", TEXT)) | {"/docs", "/openapi.json"}
-    assert told == {p.replace("{job}", "ID").replace("{number}", "N") for p in OURS}
+    assert told == {
+        p.replace("{job}", "ID").replace("{picture}", "ID").replace("{number}", "N") for p in OURS
+    }
 
 
 def test_the_largest_body_is_as_it_says():

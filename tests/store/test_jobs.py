@@ -177,6 +177,13 @@ def test_one_key_at_the_same_time_is_one_job(store):
     assert len(store.unfinished()) == 20
 
 
+def test_a_file_is_its_job_s_from_the_moment_its_name_is_kept(store, tmp_path):
+    store.accept(job("one", owner="ann"), None)
+    store.reserve("one", 0, tmp_path / "a.png", 1)
+    assert store.whose(tmp_path / "a.png") == ("one", "ann")
+    assert store.whose(tmp_path / "b.png") is None
+
+
 def test_what_is_old_goes_and_favourites_stay(store, tmp_path):
     for name in ("old", "favourite", "new"):
         store.accept(job(name), None)
@@ -186,9 +193,8 @@ def test_what_is_old_goes_and_favourites_stay(store, tmp_path):
         store.changed(name, "done")
     with store._database.changing() as connection:
         connection.execute("UPDATE jobs SET ended_s = 5 WHERE id != 'new'")
-        connection.execute("UPDATE pictures SET favourite = 1 WHERE job = 'favourite'")
     store.tidy()
     assert len(store.ended(9)) == 3 and len(list(tmp_path.glob("*.png"))) == 3
-    store.tidy(jobs_days=1, outputs_days=1)
+    store.tidy(jobs_days=1, outputs_days=1, favourite=lambda path: path.stem == "favourite")
     assert [one.id for one in store.ended(9)] == ["favourite", "new"]
     assert {path.stem for path in tmp_path.glob("*.png")} == {"favourite", "new"}

@@ -21,6 +21,7 @@ from PIL import Image
 from webui import images
 from webui.errors import EaselError, RequestError
 from webui.http import Gate, Metrics, face
+from webui.preferences import Preferences
 from webui.registry import Catalog, Registry
 from webui.settings import STORE, Settings
 from webui.store.gallery import Gallery
@@ -356,12 +357,13 @@ def serving(
     folder: Path, *more: Task, extensions: ExtensionsFace | None = None, host: str = "127.0.0.1"
 ) -> Iterator[tuple[FlatPainter, Page]]:
     """A painter and its page on a free port; pictures go to `folder`/outputs. `more` are further tasks."""
-    settings = Settings.at(folder, port=0, host=host)
+    preferences = Preferences(Settings.at(folder, port=0, host=host))
+    settings = preferences.settings
     painter = FlatPainter(settings.outputs_dir)
     gallery = Gallery(folder / STORE, settings.outputs_dir, images.thumbnail)
     painter.gallery = gallery
     listed = catalog(*more)
-    app = face(painter, listed, settings, Metrics(), gallery)
+    app = face(painter, listed, settings, Metrics(), gallery, preferences=preferences)
     page = launch_page(
         painter,
         listed,

@@ -8,6 +8,9 @@ from typing import Any
 import axe_playwright_python
 import pytest
 
+from tests.ui.hands import paint
+from tests.ui.painter import FlatPainter
+
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 SERIOUS = ("serious", "critical")
@@ -20,11 +23,11 @@ def tabs_of(page: Any) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
-def violations(page: Any) -> list[str]:
-    """What is wrong, with the elements that it is about."""
+def violations(page: Any, where: str = "body") -> list[str]:
+    """What is wrong inside of an element, with the elements that it is about."""
     if not page.evaluate("() => Boolean(window.axe)"):
         page.evaluate(AXE)
-    found = page.evaluate("(rules) => axe.run(document, rules)", RULES)
+    found = page.evaluate("([where, rules]) => axe.run(where, rules)", [where, RULES])
     return [
         f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:160] for node in one['nodes']][:4]}"
         for one in found["violations"]
@@ -52,3 +55,51 @@ def test_a_planted_fault_is_found(tab: Any) -> None:
         "() => document.querySelector('.easel-task').append(document.createElement('input'))"
     )
     assert any(one.startswith("label (") for one in violations(tab))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_that_opens_has_a_serious_fault(
+    tab: Any, painter: FlatPainter, dark: bool, width: int
+) -> None:
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.evaluate("(dark) => document.body.classList.toggle('dark', dark)", dark)
+    tab.locator("#txt2img-prompt textarea").fill("a lantern")
+    paint(tab, painter)
+    paint(tab, painter)
+    wrong: dict[str, list[str]] = {"result": violations(tab, "#txt2img-stage")}
+
+    def look(name: str, where: str) -> None:
+        tab.locator(where).last.wait_for()
+        wrong[name] = violations(tab, where)
+
+    tab.get_by_role("button", name="Styles").click()
+    look("styles", ".easel-panel")
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="History").click()
+    look("history", ".easel-panel")
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="Compare").click()
+    look("menu", ".easel-menu")
+    tab.locator(".easel-choice").first.click()
+    look("compare", "dialog.compare")
+    tab.keyboard.press("Escape")
+    tab.locator(".stage-full:visible").click()
+    tab.keyboard.press("i")
+    look("viewer", "dialog.viewer")
+    tab.keyboard.press("Escape")
+    tab.evaluate("Easel.toast('Moved to the trash.', { label: 'Undo', act() {} })")
+    look("toast", ".easel-toasts")
+    tab.get_by_role("button", name="To inpaint").click()
+    tab.locator("#inpaint-image canvas:visible").wait_for()
+    tab.get_by_role("button", name="Enlarge").click()
+    for name in ("Sketch with colours", "Extend the picture"):
+        tab.locator(".canvas-dialog").get_by_role("button", name=name).click()
+    look("canvas", ".canvas-dialog")
+    tab.keyboard.press("Escape")
+    tab.get_by_role("tab", name="Gallery").click()
+    tab.locator(".gallery-tile").first.wait_for()
+    tab.locator(".gallery-tile").first.press(" ")
+    tab.locator(".gallery-tile[aria-selected=true]").first.wait_for()
+    look("gallery", ".easel-gallery")
+    assert {name: found for name, found in wrong.items() if found} == {}

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.ui.hands import choose, line, number, paint
-from tests.ui.painter import FlatPainter, until
+from tests.ui.painter import FlatPainter, colour, until
 from webui.metadata import read
 from webui.ui import Page
 
@@ -88,7 +88,8 @@ def test_a_picture_is_handed_on_with_its_settings_and_without_its_bytes(
     holds(tab, "img2img-height", 256)
     holds(tab, "img2img-width", 192)
     request = paint(tab, painter)
-    assert (request.task, request.seed, request.width, request.height) == ("img2img", 31, 192, 256)
+    assert (request.task, request.width, request.height) == ("img2img", 192, 256)
+    assert paint(tab, painter).seed != request.seed != 31  # something new with every press
     assert request.image is not None and request.image.size == (192, 256)
     saved = next(iter(painter.outputs_dir.rglob("*-31.png")))
     assert request.image.info["parameters"].startswith('a <b>fox</b>, "quoted"\n')
@@ -250,3 +251,56 @@ def test_delete_in_full_screen_shows_the_next_and_can_be_undone(
     tab.keyboard.press("Escape")
     tab.get_by_role("button", name="Undo").click()  # what was said outlives the dialog
     tab.wait_for_function("document.querySelectorAll('.stage-strip > *').length === 2")
+
+
+def test_a_repainted_picture_is_compared_with_the_one_that_it_was_made_of(
+    tab: Any, painter: FlatPainter
+) -> None:
+    number(tab, "txt2img-seed", 11)
+    paint(tab, painter)
+    tab.get_by_role("button", name="To inpaint").click()
+    tab.locator("#inpaint-image canvas:visible").wait_for()
+    tab.locator("#inpaint-image:not([data-busy])").first.wait_for()
+    tab.locator("#inpaint-image").get_by_role("button", name="Mask everything").click()
+    first = paint(tab, painter)
+    assert first.image is not None and first.image.getpixel((0, 0)) == colour(11)
+    second = paint(tab, painter)  # the mask is still there, and it is another picture
+    assert second.mask is not None and second.mask.getextrema() == (255, 255)
+    assert second.seed != first.seed
+    tab.get_by_role("button", name="Compare").click()
+    source = tab.get_by_role("button", name="Compare with the picture it was made of")
+    assert source.count() == 1
+    source.click()
+    tab.locator("dialog.compare .compare-left").wait_for()
+    sides = [tab.locator(f"dialog.compare .compare-{side}") for side in ("left", "right")]
+    assert [seen(side) for side in sides] == [colour(11), colour(second.seed)]
+
+
+def seen(image: Any) -> tuple[int, ...]:
+    """The colour of an <img>'s middle, once it is loaded."""
+    code = """async (image) => {
+      await image.decode();
+      const pen = new OffscreenCanvas(1, 1).getContext("2d");
+      pen.drawImage(image, -image.naturalWidth / 2, -image.naturalHeight / 2);
+      return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    }"""
+    return tuple(image.evaluate(code))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080), (390, 844)])
+def test_picture_actions_and_settings_are_seen_together(
+    tab: Any, painter: FlatPainter, width: int, height: int
+) -> None:
+    """No scrolling on a desktop; on a phone the picture is whole. As many actions have words as fit."""
+    tab.set_viewport_size({"width": width, "height": height})
+    paint(tab, painter)
+    picture = tab.locator(".stage-full:visible").bounding_box()
+    assert picture["width"] >= 320 and picture["y"] + picture["height"] <= height
+    bar = tab.locator(".stage-acts:visible")
+    if width > 760:
+        facts = tab.locator(".stage-facts:visible").bounding_box()
+        assert facts["y"] + facts["height"] <= height
+        assert bar.evaluate("(bar) => bar.scrollWidth <= bar.clientWidth")
+    worded = bar.locator(".easel-act:not(.stage-short) > span").all_inner_texts()
+    assert worded[:2] == ["Again", "Vary"]
+    assert ("To inpaint" in worded) is (width > 760)

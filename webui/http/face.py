@@ -6,6 +6,8 @@ Every error is JSON: `{"error": sentence, "field": name or null}`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,12 +24,25 @@ from webui.errors import (
 )
 from webui.http.bodies import TooLarge
 from webui.http.documentation import page
+from webui.http.downloads import download_routes
 from webui.http.jobs import Forbidden, NotThere, job_routes
 from webui.http.metrics import Metrics
+from webui.http.models import model_routes
 from webui.http.own_jobs import UnknownJob
+from webui.http.pictures import picture_routes
+from webui.http.rights import Rights
+from webui.http.settings import MayNot, setting_routes
+from webui.http.state import state_routes
+from webui.http.words import word_routes
+from webui.languages import Languages
+from webui.preferences import Preferences
 from webui.registry import Catalog
 from webui.settings import Settings
-from webui.types import EngineFace
+from webui.store.downloads.hub import HubError
+from webui.store.gallery import UnknownPicture
+from webui.store.styles import StyleBook
+from webui.types import EngineFace, GalleryFace
+from webui.types.library import DownloadsFace, LibraryFace
 
 __all__ = ["face"]
 
@@ -35,20 +50,41 @@ log = logging.getLogger(__name__)
 
 STATUS: tuple[tuple[type[EaselError], int], ...] = (  # the first that fits
     (UnknownJob, 404),
+    (UnknownPicture, 404),
     (NotThere, 404),
+    (MayNot, 403),
     (Forbidden, 409),
     (TooLarge, 413),
     (RequestError, 422),
     (ModelFileError, 422),
     (CapacityError, 422),
     (ExtensionError, 500),
+    (HubError, 502),
     (EaselError, 503),  # it stops, could not start, or cannot write
 )
 STRICT = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
-def face(engine: EngineFace, catalog: Catalog, settings: Settings, metrics: Metrics) -> FastAPI:
-    """The app. It expects a `Visitor` in each request's `state.visitor`."""
+def face(
+    engine: EngineFace,
+    catalog: Catalog,
+    settings: Settings,
+    metrics: Metrics,
+    gallery: GalleryFace | None = None,
+    *,
+    preferences: Preferences | None = None,
+    languages: Languages | None = None,
+    logins: Sequence[str] = (),
+    versions: Mapping[str, str] | None = None,
+    library: LibraryFace | None = None,
+    previews: Callable[[Path, str], Path] | None = None,
+    downloads: DownloadsFace | None = None,
+) -> FastAPI:
+    """The app. It expects a `Visitor` in each request's `state.visitor`. Without `preferences` what is chosen on
+    the page lasts as long as the app. The first of `logins` may change settings; `versions` are told by their names.
+    `previews(picture, stamp)` gives small versions of pictures beside model files.
+    """
+    preferences = preferences or Preferences(settings)
     app = FastAPI(
         title="Easel",
         version=__version__,
@@ -58,6 +94,16 @@ def face(engine: EngineFace, catalog: Catalog, settings: Settings, metrics: Metr
         redirect_slashes=False,
     )
     app.include_router(job_routes(engine, catalog, settings, metrics))
+    app.include_router(word_routes(engine, catalog, StyleBook(settings.data_dir)))
+    app.include_router(setting_routes(preferences, catalog, languages or Languages(), logins))
+    app.include_router(state_routes(engine, catalog, versions or {"Easel": __version__}))
+    if gallery is not None:
+        app.include_router(picture_routes(gallery))
+    rights = Rights(settings, logins)
+    if library is not None and previews is not None:
+        app.include_router(model_routes(library, previews, rights, gallery))
+    if downloads is not None:
+        app.include_router(download_routes(downloads, rights))
 
     @app.get("/health", tags=["server"])
     def health() -> dict[str, str]:

@@ -213,7 +213,7 @@ def job_routes(
             return Response(status_code=204)
 
         async def listening() -> AsyncIterator[bytes]:
-            told = stream(mine, job, seen, previews and settings.previews)
+            told = stream(mine, job, seen, previews and settings.now.previews)
             with metrics.listeners.track_inprogress():
                 async with aclosing(told):
                     async for event in told:

@@ -52,6 +52,7 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (job, place)
     ) STRICT;
     """,
+    "ALTER TABLE pictures DROP COLUMN favourite",  # the gallery's to know
 )
 
 

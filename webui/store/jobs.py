@@ -14,7 +14,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Error as SqliteError
@@ -192,19 +192,27 @@ class JobStore:
                 found.append((row["job"], row["place"], picture, request))
         return found
 
-    def tidy(self, jobs_days: float = 0, outputs_days: float = 0) -> None:
+    def whose(self, path: Path) -> tuple[str, str] | None:
+        """The job that made a file, or has its name reserved, and whose that is; None for a file of no job."""
+        rows = self._database.rows(
+            "SELECT job, owner FROM pictures JOIN jobs ON jobs.id = job WHERE path = ?", str(path)
+        )
+        return (rows[0]["job"], rows[0]["owner"]) if rows else None
+
+    def tidy(
+        self,
+        jobs_days: float = 0,
+        outputs_days: float = 0,
+        favourite: Callable[[Path], bool] = lambda path: False,
+    ) -> None:
         """Removes logs and pictures of requests that belong to no open job; what is remembered of jobs that ended more
-        than `jobs_days` ago; and saved pictures older than `outputs_days` that are no favourites. 0 is for ever."""
+        than `jobs_days` ago; and saved pictures older than `outputs_days`, unless `favourite` says that a file is one.
+        0 is for ever."""
         now = time.time()
         if outputs_days:
-            self._remove_outputs(now - outputs_days * DAY_S)
+            self._remove_outputs(now - outputs_days * DAY_S, favourite)
         if jobs_days:
-            with self._told(), self._database.changing() as connection:
-                connection.execute(
-                    "DELETE FROM jobs WHERE ended_s < ? "
-                    "AND NOT EXISTS (SELECT 1 FROM pictures WHERE job = id AND favourite)",
-                    (now - jobs_days * DAY_S,),
-                )
+            self._forget_jobs(now - jobs_days * DAY_S, favourite)
         open_ = self._database.rows(
             "SELECT id, request FROM jobs WHERE state IN ('queued', 'running', 'paused')"
         )
@@ -218,16 +226,25 @@ class JobStore:
             if path.name not in needed:
                 path.unlink(missing_ok=True)
 
-    def _remove_outputs(self, before_s: float) -> None:
+    def _forget_jobs(self, before_s: float, favourite: Callable[[Path], bool]) -> None:
         rows = self._database.rows(
-            "SELECT path FROM pictures JOIN jobs ON jobs.id = job "
-            "WHERE ended_s < ? AND hash IS NOT NULL AND NOT favourite",
+            "SELECT id, path FROM jobs LEFT JOIN pictures ON job = id WHERE ended_s < ?", before_s
+        )
+        kept = {row["id"] for row in rows if row["path"] and favourite(Path(row["path"]))}
+        old = {row["id"] for row in rows} - kept
+        with self._told(), self._database.changing() as connection:
+            connection.executemany("DELETE FROM jobs WHERE id = ?", [(job,) for job in old])
+
+    def _remove_outputs(self, before_s: float, favourite: Callable[[Path], bool]) -> None:
+        rows = self._database.rows(
+            "SELECT path FROM pictures JOIN jobs ON jobs.id = job WHERE ended_s < ? AND hash IS NOT NULL",
             before_s,
         )
-        for row in rows:
-            Path(row["path"]).unlink(missing_ok=True)
-        if rows:
-            log.info("%d pictures were old enough to be removed", len(rows))
+        old = [path for row in rows if not favourite(path := Path(row["path"])) and path.is_file()]
+        for path in old:
+            path.unlink(missing_ok=True)
+        if old:
+            log.info("%d pictures were old enough to be removed", len(old))
 
     def _pictures(self, job_id: str) -> dict[int, SavedPicture]:
         found = {}

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,12 +15,13 @@ from typing import Any
 
 from webui.errors import EaselError
 
-__all__ = ["FILE", "HISTORY", "read", "write"]
+__all__ = ["FILE", "HISTORY", "change", "read", "write"]
 
 FILE = "settings.json"
 HISTORY = "settings.history"  # a folder of what it was before, the newest name last
 KEPT = 20  # of those
 log = logging.getLogger(__name__)
+_changing = threading.Lock()  # between reading and writing
 
 
 def read(data_dir: Path) -> dict[str, Any]:
@@ -65,6 +67,12 @@ def write(data_dir: Path, values: Mapping[str, Any]) -> None:
         with suppress(OSError):  # the folder itself may be what is wrong
             part.unlink()
         raise EaselError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def change(data_dir: Path, values: Mapping[str, Any]) -> None:
+    """Puts `values` in the place of those of their names and leaves the others. Raises as `write` does."""
+    with _changing:
+        write(data_dir, {**read(data_dir), **values})
 
 
 def _remember(path: Path) -> None:

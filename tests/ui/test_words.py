@@ -1,0 +1,71 @@
+"""No language lacks a string of the page, none has one that nobody says, and all keep the {names}."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.ui.words import every_string, first_strings, in_html, languages
+
+NAMES = re.compile(r"\{\w+\}")
+
+
+@pytest.fixture(scope="module")
+def said() -> set[str]:
+    return every_string()
+
+
+@pytest.mark.parametrize("code", ["de", "zh-Hans"])
+def test_a_language_has_every_string_and_no_other(code: str, said: set[str]) -> None:
+    words = languages()[code]
+    assert not said - set(words), "not translated"
+    assert not set(words) - said, "said by nobody any more"
+
+
+@pytest.mark.parametrize("code", ["de", "zh-Hans"])
+def test_a_translation_has_the_values_of_its_string(code: str) -> None:
+    for english, translated in languages()[code].items():
+        given, used = NAMES.findall(english), NAMES.findall(translated)
+        # `{cat|dog}` and its like are no names
+        assert set(used) == set(given), english
+        assert translated.strip() == translated and translated, english
+
+
+def test_what_is_said_is_gathered(said: set[str]) -> None:
+    """One string of every place where strings come from."""
+    assert {
+        "Generate",  # a button
+        "Sampling method",  # a label of a control
+        "Seed",  # a group
+        "Gallery",  # a tab
+        "FreeU",  # an extension's control
+        "Pictures of this job",  # an HTML template
+        "Queue empty",  # a script
+        "File name pattern",  # a setting
+        "Step {step} of {steps}",  # a line that Python composes
+    } <= said
+
+
+def strings(source: str) -> Iterator[str]:
+    return first_strings(source, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('"one")', ["one"]),
+        ('"one", { name: "two" })', ["one"]),
+        ('many ? "{n} of many" : "one, \\"only\\"", x)', ["{n} of many", 'one, "only"']),
+        ('words[f("no", 1)] ? "a" : "b")', ["a", "b"]),
+        ('variable, "no")', []),
+    ],
+)
+def test_strings_of_a_call_are_those_of_its_first_argument(source: str, found: list[str]) -> None:
+    assert list(strings(source)) == found
+
+
+def test_somebodys_own_words_in_html_are_not_ours() -> None:
+    html = '<p title="Say">Hi <b translate="no" title="x">Ann <i>B</i></b> there</p><pre>code</pre>'
+    assert [text for text in in_html(html) if text] == ["Say", "Hi", "there"]

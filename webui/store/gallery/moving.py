@@ -1,0 +1,123 @@
+"""Files to the trash and back: renamed on their own disk, each in one step with its row."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path, PurePosixPath
+
+from webui.errors import EaselError
+from webui.store.gallery.index import HERE, TRASH, TRASHED, Index
+
+__all__ = ["move_back", "move_to_trash", "remove"]
+
+log = logging.getLogger(__name__)
+FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+
+
+def move_to_trash(index: Index, pictures: Sequence[int]) -> list[int]:
+    """Moves the files of pictures into the trash folder, under their paths; gives those that were moved. Raises
+    `EaselError` where the disk lets none go."""
+    return _move(index, pictures, HERE)
+
+
+def move_back(index: Index, pictures: Sequence[int]) -> list[int]:
+    """Moves files to where they were; under another name where something else has theirs by now."""
+    return _move(index, pictures, TRASHED)
+
+
+def _move(index: Index, pictures: Sequence[int], state: int) -> list[int]:
+    moved, fault = [], None
+    for number in pictures:
+        with index.changing() as connection:  # short, one by one: others write in between
+            row = connection.execute(
+                "SELECT name, home FROM pictures WHERE id = ? AND state = ?", (number, state)
+            ).fetchone()
+            if row is None:
+                continue
+            wish = f"{TRASH}/{row['name']}" if state == HERE else row["home"]
+            home = row["name"] if state == HERE else None
+            try:
+                name = _rename(index.root, row["name"], wish)
+            except FileNotFoundError:
+                continue  # gone: the scanner will see
+            except OSError as error:
+                fault = error
+                continue
+            connection.execute(
+                "UPDATE pictures SET state = ?, name = ?, folder = ?, home = ?, left_s = ? WHERE id = ?",
+                (
+                    *(TRASHED if state == HERE else HERE, name, name.rpartition("/")[0]),
+                    *(home or name, time.time() if state == HERE else None, number),
+                ),
+            )
+            moved.append(number)
+            if state == TRASHED:
+                _drop_empty_folders(index.root, row["name"])
+    if fault is not None and not moved:
+        raise EaselError(f"the file cannot be moved: {fault.strerror}") from fault
+    return moved
+
+
+def remove(index: Index, pictures: Sequence[int]) -> int:
+    """Deletes files of the trash for good, with their rows; gives how many."""
+    removed = []
+    for number in pictures:
+        rows = index.rows("SELECT name FROM pictures WHERE id = ? AND state = ?", number, TRASHED)
+        if not rows:
+            continue
+        try:
+            (index.root / rows[0]["name"]).unlink(missing_ok=True)
+        except OSError as fault:
+            log.warning("%s cannot be deleted: %s", rows[0]["name"], fault.strerror)
+            continue
+        removed.append(number)
+        _drop_empty_folders(index.root, rows[0]["name"])
+    if removed:
+        index.forget(removed)
+    return len(removed)
+
+
+def _rename(root: Path, name: str, wish: str) -> str:
+    """Renames a file below `root` to `wish`, or to the next free name; gives that. The new name is taken before
+    it is used, so nothing is written over."""
+    source = root / name
+    if not source.is_file():
+        raise FileNotFoundError
+    for free in _names(wish):
+        target = root / free
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not Path(os.path.realpath(target.parent)).is_relative_to(root):
+            raise PermissionError(1, "its folder is a link that leads elsewhere")
+        try:
+            os.close(os.open(target, FLAGS, 0o600))
+        except FileExistsError:
+            continue
+        try:
+            os.replace(source, target)
+        except BaseException:
+            target.unlink()
+            raise
+        return free
+    raise AssertionError("the names have no end")
+
+
+def _names(wish: str) -> Iterator[str]:
+    """`a/b.png`, `a/b (2).png`, `a/b (3).png`, ..."""
+    yield wish
+    path = PurePosixPath(wish)
+    for number in count(2):
+        yield path.with_name(f"{path.stem} ({number}){path.suffix}").as_posix()
+
+
+def _drop_empty_folders(root: Path, name: str) -> None:
+    """Removes the folders of the trash that are empty now."""
+    for folder in PurePosixPath(name).parents:
+        if folder.parts[:1] != (TRASH,):
+            return
+        with suppress(OSError):
+            (root / folder).rmdir()
