@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from webui.defaults import check, complete, defaults_of
+from webui.defaults import check, check_own, complete, defaults_of
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
 from webui.engine.upscalers import UPSCALERS
 from webui.errors import EaselError, ModelFileError, RequestError
 from webui.registry import Catalog, Registry
-from webui.settings import Settings
+from webui.settings import OwnDefaults, Settings
 from webui.types import (
     Choice,
     GenerationRequest,
@@ -509,3 +509,53 @@ def test_a_variation_seed_is_drawn_only_where_it_counts():
     assert completed(subseed_strength=0.2).subseed != completed(subseed_strength=0.2).subseed
     kept = completed(seed=5, subseed=9, subseed_strength=0.2, batch_size=3)
     assert [(kept.seed_of(i), kept.subseed_of(i)) for i in range(3)] == [(5, 9), (5, 10), (5, 11)]
+
+
+def own(task: str = "", model: str = "", **values) -> OwnDefaults:
+    return OwnDefaults(task=task, model=model, values=values)
+
+
+def test_what_the_user_chose_stands_between_the_request_and_the_model():
+    """(model, task) over model over the model's own file over task over the settings."""
+    layers = [
+        own("txt2img", "", steps=1, cfg_scale=1, width=256, clip_skip=2, batch_size=2),
+        own("", "Own", cfg_scale=4, height=256, steps=4),
+        own("txt2img", "Own", steps=5),
+        own("img2img", "", steps=99),
+        own("", "plain", steps=98),
+    ]
+    settings = Settings(defaults={"clip_skip": 3, "batch_size": 3}, own_defaults=tuple(layers))
+    found = defaults_of("txt2img", OWN, catalog(PLAIN, OWN), settings)
+    assert (found["steps"], found["cfg_scale"], found["height"]) == (5, 4.0, 256)  # the user's
+    assert found["width"] == 128  # the model's own, over the task's
+    assert (found["clip_skip"], found["batch_size"]) == (2, 2)  # the task's, over the settings
+    values = {"model": "Own", "steps": 7}
+    assert complete("txt2img", values, catalog(PLAIN, OWN), settings).steps == 7
+
+
+def test_a_chosen_name_that_is_gone_counts_for_nothing():
+    chosen = (own("txt2img", "", sampler_name="Gone", steps=9),)
+    settings = Settings(own_defaults=chosen)
+    request = complete("txt2img", {}, catalog(PLAIN), settings)
+    assert (request.sampler_name, request.steps) == ("DPM++ 2M", 9)
+
+
+def test_choices_of_this_moment_count():
+    now = Settings(own_defaults=(own("txt2img", "", steps=9),))
+    held = Settings(source=lambda: now)
+    assert complete("txt2img", {}, catalog(PLAIN), held).steps == 9
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"steps": 0}, {"sampler_name": "Gone"}, {"width": 100}, {"cfg_scale": "x"}, {"seed": -2}],
+)
+def test_what_no_request_could_have_is_no_default(values):
+    with pytest.raises(RequestError) as caught:
+        check_own(own("txt2img", "", **values), catalog(PLAIN))
+    assert caught.value.field == "own_defaults"
+
+
+def test_what_a_request_could_have_is_a_default():
+    for entry in (own("txt2img", "", seed=-1, steps=8.0), own("", "gone", eta=None, width=256)):
+        check_own(entry, catalog(PLAIN))

@@ -357,7 +357,7 @@ def serving(
     folder: Path, *more: Task, extensions: ExtensionsFace | None = None, host: str = "127.0.0.1"
 ) -> Iterator[tuple[FlatPainter, Page]]:
     """A painter and its page on a free port; pictures go to `folder`/outputs. `more` are further tasks."""
-    preferences = Preferences(Settings.at(folder, port=0, host=host))
+    preferences = Preferences(Settings.at(folder, port=0, host=host, fixed=frozenset({"port"})))
     settings = preferences.settings
     painter = FlatPainter(settings.outputs_dir)
     gallery = Gallery(folder / STORE, settings.outputs_dir, images.thumbnail)

@@ -35,7 +35,7 @@ def inpaint(same_tab: Any, painter: FlatPainter, given: Path) -> Any:
 
 
 def test_paint_and_inpaint(inpaint: Any, painter: FlatPainter, given: Path) -> None:
-    inpaint.locator("#inpaint-seed input").fill("61")
+    inpaint.locator("#inpaint-seed input").fill("6161")
     stroke(inpaint, (0.25, 0.5), (0.5, 0.5))
     mask = submitted(inpaint, painter)
     assert mask.size == (192, 128) and mask.mode == "L"
@@ -44,8 +44,8 @@ def test_paint_and_inpaint(inpaint: Any, painter: FlatPainter, given: Path) -> N
     request = painter.submitted[0]
     assert request.image is not None and request.image.tobytes() == Image.open(given).tobytes()
     assert (request.width, request.height) == (160, 104)  # its shape, about 128 x 128 pixels
-    saved = Image.open(next(iter(painter.outputs_dir.rglob("*-61.png"))))
-    assert saved.getpixel((60, 52)) == colour(61)
+    saved = Image.open(next(iter(painter.outputs_dir.rglob("*-6161.png"))))
+    assert saved.getpixel((60, 52)) == colour(6161)
     assert saved.getpixel((140, 52)) == (10, 120, 200)
 
 

@@ -15,7 +15,16 @@ from webui.ui import Page
 OURS = "(element) => !element.closest('footer:not(.easel-foot)')"
 OWN = {
     *("Poster", "Print", "Border", "Tilt", "Paper", "Plain", "Rice paper", "Enlarge by", "Frame"),
-    *("Caption", "Grain", "Pattern", "Stencil", "Frames", "Pattern: choose a file", "flat"),
+    *(
+        "Caption",
+        "Grain",
+        "Pattern",
+        "Stencil",
+        "Frames",
+        "Pattern: choose a file",
+        "flat",
+        "/home/me/mine",
+    ),
 }
 
 

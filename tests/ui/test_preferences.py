@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 
-
 def value(http: httpx.Client, name: str) -> Any:
     told = http.get("/api/settings").json()
     found = [one for group in told["groups"] for one in group["settings"] if one["name"] == name]
@@ -19,9 +18,11 @@ def value(http: httpx.Client, name: str) -> Any:
 def prefs(same_tab: Any, http: httpx.Client) -> Any:
     """The tab, with everything at its default."""
     told = http.get("/api/settings").json()
-    names = [one["name"] for group in told["groups"] for one in group["settings"]]
+    settings = [one for group in told["groups"] for one in group["settings"]]
+    names = [one["name"] for one in settings if not one["fixed"]]
     http.patch("/api/settings", json=dict.fromkeys(names)).raise_for_status()
-    same_tab.get_by_role("tab", name="Settings").click()
+    for name in ("Text to image", "Settings"):  # what others have changed is seen on coming back
+        same_tab.get_by_role("tab", name=name).click()
     same_tab.locator(".prefs-row").first.wait_for()
     same_tab.wait_for_function("!document.querySelector('.prefs-row[data-changed=yes]')")
     return same_tab

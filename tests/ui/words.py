@@ -18,10 +18,10 @@ from webui.app import compose
 from webui.languages import OWN
 from webui.naming import TOKENS
 from webui.preferences import GROUPS, SETTINGS
-from webui.settings import BUNDLED, Settings
+from webui.settings import BUNDLED, ROOT, Settings
 from webui.types import Choice
 from webui.ui.page import draw_page
-from webui.ui.theme import ASSETS, SCRIPTS
+from webui.ui.theme import ASSETS
 
 SPOKEN = ("aria-label", "title", "placeholder", "alt")
 # What Python puts together for the page, with {names} where values stand. The walk through the page finds what is
@@ -44,14 +44,14 @@ def says_something(text: str) -> bool:
 
 # --- In JavaScript --------------------------------------------------------------------------------
 
-CALL = re.compile(r"Easel\.t\(")
+CALL = re.compile(r"(?<![\w.])(?:Easel\.)?t\(")
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"|\'((?:[^\'\\\n]|\\.)*)\'')
 
 
 def in_scripts() -> Iterator[str]:
     """The texts of `Easel.t("...")`: every string in its first argument."""
-    for name in SCRIPTS:
-        source = (ASSETS / name).read_text(encoding="utf-8")
+    for path in sorted(ASSETS.glob("*.js")):
+        source = path.read_text(encoding="utf-8")
         for call in CALL.finditer(source):
             yield from first_strings(source, call.end())
 
@@ -82,6 +82,8 @@ def first_strings(source: str, at: int) -> Iterator[str]:
 
 
 def in_schema() -> Iterator[str]:
+    known = json.loads((ROOT / "webui/store/downloads/known.json").read_text(encoding="utf-8"))
+    yield from (model["about"] for model in known)
     yield from (*GROUPS, *GROUPS.values(), *TOKENS.values())
     for setting in SETTINGS:
         yield from (setting.control.label, setting.control.info, setting.empty)
@@ -95,7 +97,7 @@ def drawn(folder: Path) -> set[str]:
     try:
         nobody: Any = object()  # a gallery that is never asked
         blocks, _ = draw_page(
-            made.engine, made.catalog, made.settings, made.extensions, gallery=nobody
+            made.engine, made.catalog, made.settings, made.extensions, gallery=nobody, models=True
         )
         names = {card.name for card in made.catalog.list_models()}
         found = set(in_components(blocks.config["components"])) - names - set(BUNDLED)

@@ -14,6 +14,7 @@ import numpy as np
 from webui.errors import ExtensionError
 from webui.testing.cases import Case, neighbour
 from webui.testing.runs import Recorded, frames_of, mark, record, replay, stop_after, together
+from webui.types import LoadAdapters, LoadVae
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,6 +33,7 @@ __all__ = [
 
 GREY_LEVELS = 2  # a batch of another size may change the last bits, and so a rounding
 LATENT_PART = 1e-3  # of the largest value; the last bits of float32 come to about 1e-6
+ENGINES = (LoadVae, LoadAdapters)  # calls that no task yields: the engine's own
 STOPS = 40  # a longer run is stopped at so many of its calls
 
 
@@ -52,8 +54,9 @@ def leaves_what_it_was_given(case: Case, run: Recorded) -> None:
     """No tensor of a call or a reply was changed in place: others may hold the same one."""
     pairs = [("call", run.calls, run.call_marks), ("the reply to its call", run.replies, run.reply_marks)]  # fmt: skip
     for what, values, marks in pairs:
-        for number, (value, before) in enumerate(zip(values, marks, strict=True), start=1):
+        for place, (value, before) in enumerate(zip(values, marks, strict=True)):
             if mark(value) != before:
+                number = sum(not isinstance(one, ENGINES) for one in run.calls[: place + 1])
                 sentence = (
                     f"it changes {what} {number} ({type(value).__name__}) in place after it has been "
                     "handed over; make a new tensor (x = x + y instead of x += y)"
