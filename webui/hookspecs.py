@@ -130,14 +130,14 @@ def register_conditioners(places: Places) -> Sequence[Conditioner]:
 
         from dataclasses import replace
 
-        from webui.api import Conditioner, Number, TextCondition, hookimpl
+        from webui.api import Conditioner, Number, hookimpl
 
 
         def weaker(request, studio, cond):
             part = request.extras["weaker"]
             if part == 0:
                 return None
-            text = TextCondition(cond.text.cond * (1 - part), cond.text.uncond)
+            text = replace(cond.text, cond=cond.text.cond * (1 - part))
             return replace(cond, text=text)
 
 

@@ -12,7 +12,8 @@ from webui.ui import Page
 
 # What stands on the page and is nobody's to translate here: names of the test's own task and extensions,
 # and Gradio's foot, which is not shown.
-OURS = "(element) => !element.closest('footer:not(.easel-foot)')"
+GRADIOS = "footer:not(.easel-foot), .meta-text, .meta-text-center, .progress-text"  # its clock too
+OURS = f"(element) => !element.closest('{GRADIOS}')"
 OWN = {
     *("Poster", "Print", "Border", "Tilt", "Paper", "Plain", "Rice paper", "Enlarge by", "Frame"),
     *(
@@ -74,8 +75,9 @@ def test_in_german_no_tab_has_an_english_word_left(tab_of: Any) -> None:
 def test_back_in_english_everything_reads_as_before(tab_of: Any) -> None:
     tab = tab_of
     every = """() => { const found = [], walker = document.createTreeWalker(document.body, 4);
-      while (walker.nextNode()) if (!walker.currentNode.parentElement.closest('footer, script'))
-        found.push(walker.currentNode.data); return found.join('|'); }"""
+      while (walker.nextNode()) if (!walker.currentNode.parentElement
+        .closest('footer, script, .meta-text, .meta-text-center, .progress-text'))
+        found.push(walker.currentNode.data.trim()); return found.filter(Boolean).join('|'); }"""
     before = tab.evaluate(every)
     speak(tab, "de")
     german = tab.evaluate(every)

@@ -93,9 +93,10 @@ class SettingList:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a made-up picture would be called, below the outputs folder."""
+    """What a made-up picture would be called, below the outputs folder; or the sentence why the pattern is none."""
 
     name: str
+    error: str = ""
 
 
 def setting_routes(
@@ -158,11 +159,15 @@ def setting_routes(
         preferences.change({name: None})
         return told(request)
 
-    @routes.get("/settings/name", responses=WRONG)
+    @routes.get("/settings/name")
     def named(pattern: Annotated[str, Query(max_length=1000)]) -> Named:
         """What a pattern makes of a made-up picture."""
         facts = _made_up(preferences)
-        parts = (*(checked := Pattern(pattern)).folders(facts), checked.stem(facts, 12))
+        try:
+            checked = Pattern(pattern)
+        except RequestError as error:
+            return Named("", str(error))
+        parts = (*checked.folders(facts), checked.stem(facts, 12))
         chosen = preferences.current().picture_format
         return Named("/".join(parts) + {"jpeg": ".jpg"}.get(chosen, f".{chosen}"))
 

@@ -38,9 +38,7 @@ class StudioState:
     model: ModelView | None = None
 
 
-def state_routes(
-    engine: EngineFace, catalog: Catalog, versions: Mapping[str, str]
-) -> APIRouter:
+def state_routes(engine: EngineFace, catalog: Catalog, versions: Mapping[str, str]) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["server"])
 
     @routes.get("/state")

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from webui.ui.queue import TAB as QUEUE
 from webui.ui.tab import PRIVATE
 
 __all__ = ["draw_footer", "wire_footer"]
@@ -33,4 +34,4 @@ def draw_footer() -> Any:
 
 
 def wire_footer(foot: Any, bar: Any) -> None:
-    foot.queue(lambda: gr.Tabs(selected="queue"), None, bar, **PRIVATE)
+    foot.queue(lambda: gr.Tabs(selected=QUEUE), None, bar, **PRIVATE)

@@ -17,9 +17,10 @@ from webui.registry import Catalog
 from webui.ui.controls import Form
 from webui.ui.tab import PRIVATE, Tab
 
-__all__ = ["draw_handing", "form_updates", "given_picture", "wire_handing"]
+__all__ = ["FORGET", "draw_handing", "form_updates", "given_picture", "wire_handing"]
 
 TEXT_MAX = 200_000  # characters of an infotext; longer ones are no settings
+FORGET = {"seed": -1, "subseed": -1, "subseed_strength": 0.0}  # so that each picture is a new one
 
 
 def draw_handing() -> Any:
@@ -56,6 +57,8 @@ def wire_handing(messenger: Any, tabs: Sequence[Tab], bar: Any, catalog: Catalog
         picture = given_picture(event)
         if picture is not None and tab.picture is not None:
             sized = "width" in values
+            # Something new is to be made of it, and something else with every press of Generate.
+            values |= FORGET
             values[name_of(tab)] = {**picture, "image": {**picture["image"], "sized": sized}}
         if taken is not None and taken.notes:
             notes = html.escape(" ".join(taken.notes))

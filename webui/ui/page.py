@@ -25,6 +25,7 @@ from webui.ui.groups import draw_usual
 from webui.ui.handing import draw_handing, wire_handing
 from webui.ui.info import draw_png_info
 from webui.ui.limits import draw_limits
+from webui.ui.models import draw_models, wire_models
 from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
@@ -63,6 +64,7 @@ def launch_page(
     extensions: ExtensionsFace | None = None,
     *,
     gallery: GalleryFace | None = None,
+    models: bool = False,
     quiet: bool = False,
     logins: Sequence[tuple[str, str]] = (),
     gate: Callable[..., ASGIApp] | None = None,
@@ -71,10 +73,11 @@ def launch_page(
 
     `logins` are the users, with their passwords, who may come in; without any everybody may. `gate(app, login)` makes
     what stands in front of Gradio's app: it is told whose login a request's cookies are, answers what is not the
-    page's, and says in `state.visitor.owner` who asks. Raises `RequestError` for a taken port.
+    page's, and says in `state.visitor.owner` who asks. `models` draws the Models tab, which needs its routes. Raises
+    `RequestError` for a taken port.
     """
     visitors = Visitors(_noted_owner) if gate is not None else Visitors()
-    blocks, endpoints = draw_page(engine, catalog, settings, extensions, visitors, gallery)
+    blocks, endpoints = draw_page(engine, catalog, settings, extensions, visitors, gallery, models)
     middleware = [Middleware(Reception, endpoints=endpoints, functions=blocks.fns)]
 
     def login(cookies: Mapping[str, str]) -> str | None:
@@ -137,6 +140,7 @@ def draw_page(
     extensions: ExtensionsFace | None = None,
     visitors: Visitors | None = None,
     gallery: GalleryFace | None = None,
+    models: bool = False,
 ) -> tuple[gr.Blocks, Mapping[str, Any]]:
     """The page, not yet served, and the parameters of its public endpoints."""
     visitors = visitors or Visitors()
@@ -167,6 +171,7 @@ def draw_page(
                 draw_gallery(catalog.tasks.values())
             queue = draw_queue()
             draw_png_info(catalog.tasks.values())
+            shelf = draw_models() if models else None
             if extensions is not None:
                 listed = draw_extensions(extensions, settings)
                 wire_extensions(note, listed, bar, extensions, settings)
@@ -180,6 +185,8 @@ def draw_page(
         draw_limits(catalog.tasks.values())
         inputs, outputs, update = model_updates(tabs, usual, catalog, settings)
         model.input(update, [model, *inputs], outputs, preprocess=False, **PRIVATE)
+        if shelf is not None:
+            wire_models(shelf, model, catalog, update, inputs, outputs)
 
         def found() -> Any:
             return gr.Dropdown(choices=[c.name for c in catalog.list_models()])
@@ -190,4 +197,3 @@ def draw_page(
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
     return blocks, endpoints
-

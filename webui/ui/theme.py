@@ -15,7 +15,15 @@ MARK = ASSETS / "mark.svg"
 # In the order in which they are put together; what a file begins with, later ones may use.
 SCRIPTS = (
     *("page.js", "words.js", "looks.js", "icons.js", "overlays.js", "kept.js", "zoom.js"),
-    *("viewer.js", "compare.js", "handing.js", "stage.js", "stage-acts.js", "prompt.js"),
+    *(
+        "viewer.js",
+        "compare.js",
+        "handing.js",
+        "stage.js",
+        "stage-strip.js",
+        "stage-acts.js",
+        "prompt.js",
+    ),
     *("canvas-shapes.js", "canvas-layers.js", "canvas-history.js", "canvas-png.js"),
     *(
         "canvas-view.js",
@@ -30,7 +38,8 @@ SCRIPTS = (
     *("preferences.js", "gallery-ask.js"),
     *("gallery-rows.js", "gallery-shelf.js", "gallery-tile.js", "gallery-grid.js"),
     *("gallery-marks.js", "gallery-acts.js", "gallery-hands.js", "gallery-search.js"),
-    *("gallery.js", "models.js", "footer.js"),
+    *("gallery.js", "models-ask.js", "models-grid.js", "models-sheet.js"),
+    *("models-fetch.js", "models.js", "footer.js"),
 )
 STYLES = (
     *("page.css", "stage.css", "viewer.css", "canvas.css", "prompt.css", "form.css"),

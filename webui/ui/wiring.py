@@ -18,7 +18,7 @@ from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
 from webui.ui.follow import Newest
-from webui.ui.handing import form_updates, own_components, said
+from webui.ui.handing import FORGET, form_updates, own_components, said
 from webui.ui.pictures import OwnPictures
 from webui.ui.stage import EMPTY, job_values
 from webui.ui.tab import PRIVATE, Tab, card_of, fit, known_defaults
@@ -27,7 +27,6 @@ from webui.ui.visitors import Visitors
 __all__ = ["wire"]
 
 VARIED = 0.2  # how much of a new noise "Vary" mixes in
-FORGET = {"seed": -1, "subseed": -1, "subseed_strength": 0.0}  # what "Again" takes instead
 
 
 def wire(
@@ -115,7 +114,8 @@ def wire(
 
     raw = {**PRIVATE, "preprocess": False}
     shown_job = {"js": "(stage) => [stage.job]", **raw}
-    tab.generate.click(run, form.inputs(), outputs, **raw)
+    # "once" would drop a press that comes while the last job's stream still closes
+    tab.generate.click(run, form.inputs(), outputs, trigger_mode="multiple", **raw)
     tab.add.click(add, form.inputs(), outputs, trigger_mode="multiple", **raw)
     tab.cancel.click(told(engine.cancel), [tab.stage], None, **shown_job)
     tab.pause.click(told(engine.pause), [tab.stage], None, **shown_job)
@@ -150,9 +150,10 @@ def wire(
 
     if "prompt" in form.components:
         painted = [form.components["prompt"], *outputs]
-        tab.stage.example(example, form.inputs(), painted, **raw)
+        tab.stage.example(example, form.inputs(), painted, trigger_mode="multiple", **raw)
     refilled = own_components(form)
-    repeated = tab.stage.again(again, None, list(refilled.values()), **PRIVATE)
+    fields = list(refilled.values())
+    repeated = tab.stage.again(again, None, fields, trigger_mode="multiple", **PRIVATE)
     repeated.then(run, form.inputs(), outputs, **raw)
 
     if {"image", "width", "height"} <= form.components.keys():

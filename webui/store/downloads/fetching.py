@@ -58,7 +58,7 @@ def fetch(
             if answer.status_code == 206 and not begins.startswith(f"bytes {have}-"):
                 raise HubError(f"{file.path}: the hub sends another part than was asked for")
             fresh = answer.status_code == 200
-            with part.open("wb" if fresh else "ab") as out:
+            with part.open("wb" if fresh else "ab", buffering=0) as out:
                 have = 0 if fresh else have
                 for block in answer.iter_raw():  # as it comes: nothing is lost where it breaks off
                     have += len(block)

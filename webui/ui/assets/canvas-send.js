@@ -4,7 +4,13 @@
 window.Easel = window.Easel || {};
 Easel.painting = Easel.painting || {};
 
-Easel.painting.senders = new Set();  // {element, unsent(), send()} of each canvas
+Easel.painting.senders = new Set();  // {element, given(), unsent(), send()} of each canvas
+
+// The picture of the first canvas inside an element, as the viewer takes it; null where there is none.
+Easel.painting.given = function (place) {
+  const canvas = place && [...Easel.painting.senders].find(({ element }) => element.isConnected && place.contains(element));
+  return canvas ? canvas.given() : null;
+};
 
 // Sends what is painted and unsent on the page; false when that failed. Whoever starts jobs without a button waits for it.
 Easel.painting.settle = async function () {

@@ -171,6 +171,10 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
 
   painting.senders.add({
     element,
+    given: () => {
+      const { image: picture, width, height } = value();
+      return picture ? { url: picture.url, thumbnail: picture.url, width, height, name: "", prompt: "", parameters: "", source: true } : null;
+    },
     unsent: () => Boolean(coming || (paint && given && (paint.versions.mask !== sent.mask || paint.versions.picture !== sent.picture))),
     async send() {
       await coming;

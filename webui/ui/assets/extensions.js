@@ -40,15 +40,16 @@ Easel.extensions = function (element, trigger, props, watch) {
     const made = Easel.node("article", { class: "ext", role: "listitem", "data-name": one.name });
     if (one.troubled) made.dataset.troubled = "yes";
     if (!one.on) made.dataset.off = "yes";
-    const put = (tag, name, text, into = made) => {
-      if (text) into.append(Easel.node(tag, { class: name }, text));
+    const put = (tag, name, text, into = made, more = {}) => {
+      if (text) into.append(Easel.node(tag, { class: name, ...more }, text));
     };
+    const own = { translate: "no" };
     const head = Easel.node("header");
-    put("h3", "ext-name", one.name, head);
-    put("span", "ext-version", one.version, head);
+    put("h3", "ext-name", one.name, head, { ...own, title: one.source });
+    put("span", "ext-version", one.version, head, own);
     put("span", "ext-state", one.label, head);
     const flip = Easel.node("button", { type: "button", role: "switch", class: "ext-switch", "aria-checked": one.on,
-      "aria-label": one.name });
+      "aria-label": one.name, translate: "no" });
     flip.disabled = !mayswitch;
     flip.append(Easel.node("i"));
     flip.addEventListener("click", () => {
@@ -62,8 +63,8 @@ Easel.extensions = function (element, trigger, props, watch) {
     put("p", "ext-wrong", one.hanging);
     for (const problem of one.problems) put("p", "ext-wrong", problem);
     put("p", "ext-restart", one.restart);
-    if (one.hooks.length) put("p", "ext-hooks", one.hooks.join(", "));
-    const facts = Easel.node("p", { class: "ext-facts", title: one.source }, one.facts.join(" · "));
+    if (one.hooks.length) put("p", "ext-hooks", one.hooks.join(", "), made, own);
+    const facts = Easel.node("p", { class: "ext-facts" }, one.facts.join(" · "));
     made.append(facts);
     return made;
   }

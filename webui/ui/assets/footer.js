@@ -52,7 +52,7 @@ Easel.footer = function (element, trigger) {
     clearTimeout(timer);
     timer = setTimeout(async () => {
       if (!element.isConnected) return;
-      if (!document.hidden && seen) await ask();
+      if (!document.hidden && (seen || !asked)) await ask();
       again();
     }, place("engine").textContent || !asked && early-- > 0 ? 1000 : EVERY_MS);
   }

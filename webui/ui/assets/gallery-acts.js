@@ -81,7 +81,7 @@ Easel.pictures.acts = function (grid, marks, tasks) {
 
   // [icon, label, act(picture)] of the tasks that a picture can go to.
   acts.targets = tasks.map(([name, label]) => [icons[name] || "arrow",
-    name === "upscale" ? label : Easel.t("To {task}", { task: label.toLowerCase() }), (one) => acts.send(name, one)]);
+    name === "upscale" ? label : Easel.t("To {task}", { task: Easel.within(label) }), (one) => acts.send(name, one)]);
 
   function around(one) {  // pictures that are loaded, without a gap, before and behind it
     const { flows } = grid.shelf, place = grid.place(one.id);

@@ -142,7 +142,7 @@ Easel.info = function (element, trigger, props, upload, watch, about) {
     const icons = { img2img: "image", inpaint: "brush", upscale: "upscale" };
     for (const [name, label, picture] of about.tasks) {
       if (!picture && !(told.parameters && name === "txt2img")) continue;
-      acts.append(Easel.iconButton(icons[name] || "settings", Easel.t("Send to {task}", { task: label.toLowerCase() }), () => send(name, picture)));
+      acts.append(Easel.iconButton(icons[name] || "settings", Easel.t("Send to {task}", { task: Easel.within(label) }), () => send(name, picture)));
     }
   }
 

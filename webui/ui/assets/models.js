@@ -1,3 +1,119 @@
-// The models.
+// The Models tab (webui/ui/models.py): search, kinds, cards (models-grid.js), one file (models-sheet.js), downloads
+// (models-fetch.js).
 "use strict";
 window.Easel = window.Easel || {};
+
+Easel.MODELS_MS = 3000;
+
+Easel.modelsTab = function (element, trigger) {
+  const t = Easel.t, models = Easel.models;
+  const $ = (selector) => element.querySelector(selector);
+  const state = { kind: "", words: "", sort: "name", ...Easel.recall("models", {}) };
+  const spoken = $("[aria-live]"), note = $(".models-note"), chips = $(".models-kinds"), bar = $(".models-bar");
+  let version = -1, timer = 0, asking = false, counted = "", begun = false;
+
+  const grid = models.grid($(".models-grid"), {
+    open: (file) => models.sheet(file, { use, changed: () => check(true) }),
+    use, told, wrong: (error) => empty(error.message, true),
+  });
+
+  function say(text) { if (text && spoken.textContent !== text) spoken.textContent = text; }
+
+  function use(file) {
+    if (file.kind !== "checkpoint") { models.insert(file); return; }
+    trigger("choose", { name: file.name });
+    Easel.toast(t("{name} is the model now.", { name: file.name }), { label: t("To the prompt"), act: () => models.toTask() }, 6);
+  }
+
+  // --- Search ---
+
+  const box = Easel.node("label", { class: "gallery-words models-words" });
+  const words = Easel.node("input", { type: "search", placeholder: t("Search models"), "aria-label": t("Search models"), autocomplete: "off", spellcheck: "false", translate: "no" });
+  words.value = state.words;
+  box.append(Easel.icon("search"), words);
+  words.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => { state.words = words.value.trim(); find(); }, 150); });
+  const sort = Easel.node("select", { "aria-label": t("Sort by") });
+  for (const [value, label] of [["name", "By name"], ["newest", "Newest first"], ["size", "Largest first"]]) sort.append(Easel.node("option", { value }, t(label)));
+  sort.value = state.sort;
+  sort.addEventListener("change", () => { state.sort = sort.value; find(); });
+  const rescan = Easel.iconButton("again", t("Rescan"), async () => {
+    rescan.disabled = true;
+    try {
+      const { total } = await models.ask("api/models/rescan", "POST");
+      await grid.again();
+      say(t("{number} files", { number: total }));
+    } catch (error) { Easel.toast(error.message, null, 8); }
+    rescan.disabled = false;
+  }, { title: t("Look at the models folders anew") });
+  bar.append(box, sort, rescan);
+
+  const buttons = new Map();
+  for (const [kind, label] of [["", t("All")], ...Object.entries(models.kinds())]) {
+    const chip = Easel.node("button", { type: "button", "aria-pressed": "false" });
+    chip.append(Easel.node("span", {}, label), Easel.node("small", { translate: "no" }));
+    chip.addEventListener("click", () => { state.kind = kind; find(); });
+    buttons.set(kind, chip);
+    chips.append(chip);
+  }
+
+  function find() {
+    Easel.remember("models", state);
+    for (const [kind, chip] of buttons) chip.setAttribute("aria-pressed", String(kind === state.kind));
+    const { kind, words: asked, sort: order } = state;
+    grid.show({ kind, words: asked, sort: order });
+  }
+
+  function told(found) {
+    version = found.version;
+    const all = Object.values(found.counts).reduce((sum, one) => sum + one, 0);
+    for (const [kind, chip] of buttons) {
+      const number = kind ? found.counts[kind] : all;
+      chip.lastElementChild.textContent = number.toLocaleString();
+      chip.hidden = Boolean(kind) && !number && kind !== state.kind;
+    }
+    if (found.total) note.hidden = true;
+    else if (state.words) empty(t("Nothing found for “{words}”.", { words: state.words }));
+    else empty(t("There is nothing here yet. Put files into the models folder, or download some."));
+    const sentence = found.total === 1 ? t("1 file") : t("{number} files", { number: found.total });
+    if (sentence !== counted) say(counted = sentence);
+  }
+
+  function empty(sentence, again = false) {
+    note.hidden = false;
+    note.replaceChildren(Easel.node("p", {}, sentence));
+    if (again) note.append(Easel.iconButton("again", t("Try again"), () => grid.again()));
+    else if (!state.words) note.append(Easel.iconButton("download", t("Downloads"), () => show("downloads")));
+  }
+
+  // --- Files or downloads ---
+
+  const views = [...element.querySelectorAll("[data-view]")];
+  const downloads = models.downloads($(".models-downloads"), {
+    busy: (number) => { views[1].textContent = number ? t("Downloads ({number})", { number }) : t("Downloads"); },
+    said: (sentence, arrived = false) => { say(sentence); if (arrived) { Easel.toast(sentence, null, 6); check(true); } },
+  });
+  function show(view) {
+    for (const one of views) one.setAttribute("aria-pressed", String(one.dataset.view === view));
+    $(".models-files").hidden = bar.hidden = view !== "files";
+    $(".models-downloads").hidden = view !== "downloads";
+    if (view === "files") grid.draw(); else downloads.load();
+  }
+  for (const one of views) one.addEventListener("click", () => show(one.dataset.view));
+
+  // --- In step with the server ---
+
+  async function check(now = false) {
+    if (asking || !element.isConnected || (!grid.seen() && !now) || document.hidden) return;
+    asking = true;
+    try {
+      const found = (await models.ask("api/models/version")).version;
+      if (found !== version) await grid.again();
+      grid.mark();
+    } catch { /* the next time, then */ } finally { asking = false; }
+  }
+  setInterval(check, Easel.MODELS_MS);
+  new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    if (!begun) { begun = true; find(); } else { grid.draw(); check(); }
+  }).observe(element);
+};

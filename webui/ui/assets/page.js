@@ -45,8 +45,12 @@ Easel.start = function () {
   document.addEventListener("click", (event) => {
     if (event.target.closest(".easel-theme")) Easel.dark(!document.body.classList.contains("dark"));
   });
+  document.addEventListener("click", (event) => {  // a double click is one picture
+    if (event.detail > 1 && event.target.closest?.(".easel-generate, .easel-add")) event.stopImmediatePropagation();
+  }, true);
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    if (event.repeat) return event.preventDefault();
     const task = [...document.querySelectorAll(".easel-task")].find((one) => one.offsetParent !== null);
     const button = task && task.querySelector(".easel-generate");
     if (!button || task.dataset.running) return;

@@ -1,11 +1,12 @@
-// A control for each kind of setting: {element, set(value), focused()}; `change(value, soon)` hears what is chosen.
+// A control for each kind of setting: {element, set(value), focused()}; `change(value, soon)` hears what is chosen, `refuse(sentence)`
+// why a value cannot be.
 "use strict";
 window.Easel = window.Easel || {};
 Easel.settings = Easel.settings || {};
 
-Easel.settings.control = function (setting, told, change) {
+Easel.settings.control = function (setting, told, change, refuse) {
   const make = Easel.settings.kinds[setting.kind] || Easel.settings.kinds.text;
-  const made = make(setting, told, change);
+  const made = make(setting, told, change, refuse);
   made.field ||= made.element;
   made.field.setAttribute("aria-label", setting.label);
   if (setting.info) made.field.setAttribute("aria-describedby", `setting-${setting.name}-info`);
@@ -96,22 +97,23 @@ Easel.settings.kinds = {
   },
 
   // A name pattern, with what it makes of a made-up picture under it, and the tokens to press.
-  pattern(setting, told, change) {
+  pattern(setting, told, change, refuse) {
     const element = Easel.node("div", { class: "prefs-pattern" });
     const sample = Easel.node("output", { class: "prefs-sample", translate: "no" });
     const tokens = Easel.node("div", { class: "prefs-tokens", role: "group", "aria-label": Easel.t("Tokens") });
     let asked = 0;
-    const show = async (pattern) => {
+    const show = async (pattern, then) => {
       const mine = ++asked;
       try {
         const answer = await fetch("api/settings/name?pattern=" + encodeURIComponent(pattern), { cache: "no-store" });
         const said = await answer.json();
         if (mine !== asked) return;
-        if (said.name) sample.textContent = said.name;
+        sample.textContent = said.name;
         sample.hidden = !said.name;
-      } catch { /* the change itself says so */ }
+        if (said.error) refuse(said.error); else then?.();
+      } catch { then?.(); }  // the change itself says so
     };
-    const typed = Easel.settings.typed({ type: "text" }, (box) => box.value, (value) => value, (value, soon) => { show(value); change(value, soon); });
+    const typed = Easel.settings.typed({ type: "text" }, (box) => box.value, (value) => value, (value, soon) => show(value, () => change(value, soon)));
     typed.element.classList.add("prefs-wide", "prefs-mono");
     for (const [token, meaning] of told.tokens) {
       const one = Easel.node("button", { type: "button", title: meaning });

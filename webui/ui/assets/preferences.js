@@ -25,6 +25,7 @@ Easel.preferences = function (element, trigger) {
   body.append(side, groups);
   root.append(head, notes, body);
 
+  const plainly = (sentence) => sentence.replace(/^\w+: /, "");  // the field is beside it
   let fading = 0;
   function say(text, undo) {
     saved.replaceChildren(text);
@@ -47,7 +48,7 @@ Easel.preferences = function (element, trigger) {
     }
     if (!answer?.ok) {
       const row = rows.get(name) || rows.get(said.field);
-      if (row) row.wrong(said.error.replace(/^\w+: /, "")); else say(said.error);
+      if (row) row.wrong(plainly(said.error)); else say(said.error);
       return false;
     }
     for (const one of Object.keys(values)) rows.get(one)?.wrong("");
@@ -64,16 +65,15 @@ Easel.preferences = function (element, trigger) {
     title.append(Easel.node("span", {}, setting.label), mark);
     words.append(title, Easel.node("p", { id: `setting-${setting.name}-info`, class: "prefs-info" }, setting.info));
     const when = Easel.node("p", { class: "prefs-when" }), error = Easel.node("p", { class: "prefs-error", role: "alert", hidden: "" });
-    let timer = 0, state = setting, typing;
+    let timer = 0, state = setting;
     const control = Easel.settings.control(setting, told, (value, soon) => {
       clearTimeout(timer);
-      typing = value;
       timer = setTimeout(() => {
         timer = 0;
         if (JSON.stringify(value) === JSON.stringify(state.value)) { wrong(""); return; }
         send({ [setting.name]: value }, setting.name).then((done) => { if (done) say(Easel.t("Saved")); });
       }, soon ? SOON_MS : 0);
-    });
+    }, (sentence) => { clearTimeout(timer); timer = 0; wrong(plainly(sentence)); });
     const reset = Easel.node("button", { type: "button", class: "prefs-quiet prefs-reset", title: Easel.t("Reset to the default") }, Easel.t("Reset"));
     reset.addEventListener("click", async () => {
       clearTimeout(timer);
@@ -100,7 +100,7 @@ Easel.preferences = function (element, trigger) {
       mark.hidden = !now.changed || fixed;
       reset.hidden = !now.changed || fixed || Boolean(told.locked);
       control.disable(fixed || Boolean(told.locked));
-      if (first || !same && !control.focused() && !timer && JSON.stringify(typing) !== JSON.stringify(now.value)) control.set(now.value);
+      if (first || !same && !control.focused() && !timer) control.set(now.value);
       const said = fixed ? Easel.t("Fixed by the command line: {option}", { option: now.fixed })
         : now.waiting ? Easel.t("Takes effect after a restart") : now.restart ? Easel.t("Needs a restart") : "";
       if (when.textContent !== said) when.textContent = said;

@@ -9,11 +9,12 @@ Easel.queue = function (element, trigger, props, watch) {
   const $ = (selector) => element.querySelector(selector);
   const lists = { open: $(".queue-open"), ended: $(".queue-ended") };
   const spoken = $("[aria-live]");
-  const acts = [["open", "Open", "Opened"], ["pause", "Pause", "Paused"], ["resume", "Resume", "Resumed"],
-    ["cancel", "Cancel", "Cancelled"], ["repeat", "Repeat", "Added once more"], ["up", "↑", "Moved up"],
-    ["down", "↓", "Moved down"], ["first", "First", "Moved to the front"]];
-  const titles = { up: "Start earlier", down: "Start later", first: "Start next", repeat: "The same once more",
-    open: "Show it in its tab" };
+  const acts = [["open", Easel.t("Open"), Easel.t("Opened")], ["pause", Easel.t("Pause"), Easel.t("Paused")],
+    ["resume", Easel.t("Resume"), Easel.t("Resumed")], ["cancel", Easel.t("Cancel"), Easel.t("Cancelled")],
+    ["repeat", Easel.t("Repeat"), Easel.t("Added once more")], ["up", "↑", Easel.t("Moved up")],
+    ["down", "↓", Easel.t("Moved down")], ["first", Easel.t("First"), Easel.t("Moved to the front")]];
+  const titles = { up: Easel.t("Start earlier"), down: Easel.t("Start later"), first: Easel.t("Start next"),
+    repeat: Easel.t("The same once more"), open: Easel.t("Show it in its tab") };
   let rows = new Map();
   let marks = [null, null];
   let late = 0;  // the server's clock less ours, in seconds
@@ -43,7 +44,7 @@ Easel.queue = function (element, trigger, props, watch) {
     put("prompt", "h4", head);
     const bar = put("bar", "div", body);
     bar.className = "stage-bar job-bar";
-    for (const [name, value] of Object.entries({ role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0,
+    for (const [name, value] of Object.entries({ role: "progressbar", "aria-label": Easel.t("Progress"), "aria-valuemin": 0,
       "aria-valuemax": 100 })) bar.setAttribute(name, value);
     bar.append(Easel.node("i"));
     put("line", "p", body);
@@ -60,16 +61,16 @@ Easel.queue = function (element, trigger, props, watch) {
     return row;
   }
 
-  const text = (node, words) => { if (node.textContent !== words) node.textContent = words; };
+  const text = (node, words) => { if (node.said !== words) { node.said = words; node.textContent = words; } };
 
   function look(row, one) {  // a preview, else its pictures
     const urls = one.preview ? [one.preview] : one.pictures;
     if (urls.join() === row.urls) return;
     row.urls = urls.join();
-    const before = row.look.querySelector("img[alt=Preview]");
+    const before = row.look.querySelector("img.job-preview");
     if (before && one.preview) { before.src = one.preview; return; }  // a new element would flicker
     row.look.replaceChildren(...urls.map((url) => {
-      const image = Easel.node("img", { src: url, alt: one.preview ? "Preview" : "", loading: one.preview ? "eager" : "lazy" });
+      const image = Easel.node("img", { src: url, alt: one.preview ? Easel.t("Preview") : "", class: one.preview ? "job-preview" : "", loading: one.preview ? "eager" : "lazy" });
       image.addEventListener("error", () => image.remove());
       return image;
     }));
@@ -83,8 +84,9 @@ Easel.queue = function (element, trigger, props, watch) {
     row.one = one;
     row.root.dataset.state = one.state;
     text(row.label, one.label);
-    text(row.prompt, one.prompt || "No prompt");
+    text(row.prompt, one.prompt || Easel.t("No prompt"));
     row.prompt.title = one.prompt;
+    if (one.prompt) row.prompt.setAttribute("translate", "no"); else row.prompt.removeAttribute("translate");
     row.bar.hidden = !["running", "paused"].includes(one.state);
     row.bar.setAttribute("aria-valuenow", Math.round(100 * one.progress));
     row.bar.firstElementChild.style.width = 100 * one.progress + "%";
@@ -96,7 +98,9 @@ Easel.queue = function (element, trigger, props, watch) {
       const stays = (["up", "down", "first"].includes(act) && one.state === "queued") || act === "repeat";
       button.hidden = !can && !stays;
       button.setAttribute("aria-disabled", !can);
-      button.setAttribute("aria-label", `${titles[act] || button.textContent}: ${one.prompt || "no prompt"}`.slice(0, 120));
+      const does = titles[act] || button.textContent, prompt = one.prompt || Easel.t("no prompt");
+      const label = Easel.t("{act}: {prompt}", { act: does, prompt: prompt.slice(0, 100) });
+      if (button.said !== label) { button.said = label; button.setAttribute("aria-label", label); }
     }
     age(row);
   }
@@ -104,11 +108,12 @@ Easel.queue = function (element, trigger, props, watch) {
   function age(row) {
     const { one } = row;
     const seconds = Math.max(0, Date.now() / 1000 + late - one.created);
-    const words = seconds < 5 ? "just now" : seconds < 90 ? `${Math.round(seconds)} s ago`
-      : seconds < 5400 ? `${Math.round(seconds / 60)} min ago` : seconds < 129600 ? `${Math.round(seconds / 3600)} h ago`
-      : `${Math.round(seconds / 86400)} days ago`;
+    const words = seconds < 5 ? Easel.t("just now") : seconds < 90 ? Easel.t("{number} s ago", { number: Math.round(seconds) })
+      : seconds < 5400 ? Easel.t("{number} min ago", { number: Math.round(seconds / 60) })
+      : seconds < 129600 ? Easel.t("{number} h ago", { number: Math.round(seconds / 3600) })
+      : Easel.t("{number} days ago", { number: Math.round(seconds / 86400) });
     text(row.facts, [...one.facts, one.created ? words : "", one.whose].filter(Boolean).join(" · "));
-    row.facts.title = one.created ? new Date(one.created * 1000).toLocaleString() : "";
+    row.facts.title = one.created ? new Date(one.created * 1000).toLocaleString(Easel.words.language) : "";
   }
 
   function draw() {

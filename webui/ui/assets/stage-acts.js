@@ -5,7 +5,7 @@ window.Easel = window.Easel || {};
 // [icon, task, label] of the tasks that a picture can be handed to.
 Easel.stageTargets = (about) => about.sends.map(([name, label]) => {
   const icon = { img2img: "image", inpaint: "brush", upscale: "upscale" }[name] || "arrow";
-  return [icon, name, name === "upscale" ? label : Easel.t("To {task}", { task: label.toLowerCase() })];
+  return [icon, name, name === "upscale" ? label : Easel.t("To {task}", { task: Easel.within(label) })];
 });
 
 Easel.handTo = (to, one) => Easel.handOver({ to, url: one.url, width: one.width, height: one.height, parameters: one.parameters, name: one.name });
@@ -19,7 +19,19 @@ Easel.copySettings = async function (one, button) {
   setTimeout(() => { words.textContent = before; }, 1500);
 };
 
-// The bar of one picture. `how`: {about, trigger, pictures, view(one), source(), whole(), number}.
+// As many words as there is room for: the longest give way to their icons first.
+Easel.shortened = function (acts) {
+  const worded = [...acts.querySelectorAll(".easel-act:not(.stage-first)")].filter((one) => one.querySelector("span"));
+  for (const one of worded) one.classList.remove("stage-short");
+  if (!acts.clientWidth) return;
+  const length = (one) => one.querySelector("span").textContent.length;
+  for (const one of worded.sort((a, b) => length(b) - length(a))) {
+    if (acts.scrollWidth <= acts.clientWidth && acts.scrollHeight <= acts.clientHeight) return;
+    one.classList.add("stage-short");
+  }
+};
+
+// The bar of one picture. `how`: {about, trigger, pictures, view(one), whole(), number}.
 Easel.stageActs = function (acts, one, how) {
   const { about, trigger } = how;
   const button = Easel.iconButton;
@@ -45,7 +57,7 @@ Easel.stageActs = function (acts, one, how) {
       link.addEventListener("click", () => setTimeout(close, 0));
       return link;
     })));
-  const others = () => [how.source(), ...how.pictures].filter((other) => other && other.key !== one.key);
+  const others = () => [one.of, ...how.pictures].filter((other) => other && other.key !== one.key);
   if (others().length) {
     made.push(Easel.menu(button("compare", Easel.t("Compare"), () => {}, plain), Easel.t("Compare with"), (close) =>
       others().slice(0, 24).map((other) => {
@@ -66,6 +78,7 @@ Easel.stageActs = function (acts, one, how) {
   if (one.id) made.push(button("trash", Easel.t("Delete"), () => Easel.kept.trash(one), plain));
   for (const first of made.slice(0, how.whole ? 3 : 2)) first.classList.add("stage-first");  // with words in any width
   acts.replaceChildren(...made);
+  Easel.shortened(acts);
 };
 
 // The bar of all pictures of a job, until one is chosen.

@@ -1,21 +1,19 @@
-// The place where pictures appear. Draws what Python says of a job (webui/ui/stage.py); keeps this tab's strip. What can
-// be done with a picture is in stage-acts.js.
+// The place where pictures appear. Draws what Python says of a job (webui/ui/stage.py). What can be done with a picture is
+// in stage-acts.js, this session's pictures in stage-strip.js.
 "use strict";
 window.Easel = window.Easel || {};
 
 Easel.stage = function (element, trigger, props, watch, about) {
-  const STRIP = 60;
   const $ = (selector) => element.querySelector(selector);
   const frame = $(".stage-frame"), full = $(".stage-full"), picture = $(".stage-picture"), grid = $(".stage-grid");
   const progress = $(".stage-progress"), line = $(".stage-line"), spoken = $("[aria-live]");
-  const strip = $(".stage-strip"), acts = $(".stage-acts"), details = $(".stage-details");
+  const acts = $(".stage-acts"), details = $(".stage-details");
   const task = element.closest(".easel-task");
-  const key = "strip-" + about.task, nextKey = "next-" + about.task;
-  let pictures = Easel.recall(key, []).filter((one) => one.key);
-  let trashed = [];  // pictures with their places, as long as they can come back
+  const nextKey = "next-" + about.task;
   let shown = null, several = [], state = "";
   let next = Easel.recall(nextKey, []);  // jobs to show after this one
   let passed = "";  // the job after whose end the next one was asked for
+  let begun = { job: "", of: null };  // the picture that the form had when the job on show began
 
   const use = () => { element.dataset.used = "yes"; };  // there is something to keep room for, for good
   const running = () => Boolean(task.dataset.running);
@@ -24,7 +22,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
   function place(width, height) {  // the picture's shape is there before the picture
     frame.style.setProperty("--ratio", width / height);
     const longer = Math.max(width, height);  // small ones are enlarged, to look at
-    frame.style.setProperty("--wide", width * Math.max(longer, 512, Math.min(768, 2 * longer)) / longer + "px");
+    frame.style.setProperty("--wide", width * Math.max(longer, 768, Math.min(1024, 2 * longer)) / longer + "px");
   }
 
   function view(which) {  // "empty", "one" or "grid"
@@ -38,7 +36,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
     details.querySelector("pre").textContent = one.parameters;
     element.dataset.told = "yes";
     Easel.last = { task: about.task, ...one, seed: Number(one.facts.seed ?? one.seed) };
-    for (const thumb of strip.children) thumb.setAttribute("aria-current", thumb.dataset.key === one.key);
+    strip.mark();
   }
 
   function show(one) {
@@ -49,7 +47,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
     picture.alt = one.prompt ? Easel.t("Picture of: {prompt}", { prompt: one.prompt }) : Easel.t("The finished picture");
     view("one");
     describe(one, Easel.stage.facts(one));
-    Easel.stageActs(acts, one, { about, trigger, pictures, view: enlarge, source, whole: several.length > 1 ? showAll : null, number: several.length });
+    Easel.stageActs(acts, one, { about, trigger, pictures: strip.all(), view: enlarge, whole: several.length > 1 ? showAll : null, number: several.length });
   }
 
   function showAll() {
@@ -78,47 +76,28 @@ Easel.stage = function (element, trigger, props, watch, about) {
   }
 
   function enlarge(one) {
+    const pictures = strip.all();
     Easel.view(pictures, Math.max(0, pictures.findIndex((other) => other.key === one.key)),
-      { actions: Easel.stageActions({ about, pictures, source }), shown: (now) => { if (!running()) show(now); } });
+      { actions: Easel.stageActions({ about, pictures }), shown: (now) => { if (!running()) show(now); } });
   }
 
-  function source() {  // the picture that this task's form works on
-    const image = task.querySelector(".easel-source .easel-canvas img[src]");
-    if (!image || !image.naturalWidth) return null;
-    return { url: image.currentSrc, thumbnail: image.currentSrc, width: image.naturalWidth, height: image.naturalHeight,
-      name: "", prompt: "", parameters: "", source: true };
+  function origin(job) {  // the picture that the form's jobs are made of, as it was when this one began
+    if (job !== begun.job) begun = { job, of: Easel.painting.given(task.querySelector(".easel-source")) };
+    return begun.of;
   }
 
-  // --- the strip: this session's pictures, the newest first ---
-  function thumb(one) {
-    const holder = Easel.node("div", { role: "listitem", "data-key": one.key });
-    const made = Easel.node("button", { type: "button", "aria-label": Easel.t("Picture with seed {seed}", { seed: one.seed }) });
-    const image = Easel.node("img", { src: one.thumbnail, alt: "", loading: "lazy" });
-    image.addEventListener("error", async () => {  // its file is gone, or the server is
-      const status = (await fetch(one.url).catch(() => null))?.status;
-      if (status === 404 || status === 422) drop([one.key]);
-    });
-    made.append(image);
-    made.addEventListener("click", () => { if (running()) enlarge(one); else { several = []; show(one); } });
-    holder.append(made);
-    return holder;
-  }
-
-  function restrip() {
-    strip.replaceChildren(...pictures.map(thumb));
-    Easel.remember(key, pictures);
-    if (shown) for (const one of strip.children) one.setAttribute("aria-current", one.dataset.key === shown.key);
-  }
-
-  function drop(keys) {  // the next one takes the place of the one that was shown
-    const at = shown ? pictures.findIndex((one) => one.key === shown.key) : -1;
-    pictures = pictures.filter((one) => !keys.includes(one.key));
-    several = several.filter((one) => !keys.includes(one.key));
-    restrip();
-    if (!shown || !keys.includes(shown.key) || running()) return;
-    const other = pictures[Math.min(Math.max(at, 0), pictures.length - 1)];
-    if (other) show(other); else nothing();
-  }
+  // --- the strip ---
+  const strip = Easel.stageStrip($(".stage-strip"), "strip-" + about.task, {
+    shown: () => shown,
+    choose(one) { if (running()) enlarge(one); else { several = []; show(one); } },
+    gone(keys, other) {
+      several = several.filter((one) => !keys.includes(one.key));
+      if (!shown || !keys.includes(shown.key) || running()) return;
+      if (other) show(other); else nothing();
+    },
+    back(one) { if (!running()) show(one); },
+    starred(ids, on) { if (shown && ids.includes(shown.id)) acts.querySelector(".stage-favourite")?.setAttribute("aria-pressed", on); },
+  });
 
   function nothing() {
     shown = null;
@@ -127,47 +106,11 @@ Easel.stage = function (element, trigger, props, watch, about) {
     view("empty");
   }
 
-  function add(found, prompt) {
-    const fresh = found.filter((one) => !pictures.some((other) => other.key === one.key));
-    for (const one of found) {  // the gallery may have heard of it meanwhile
-      const known = pictures.find((other) => other.key === one.key);
-      if (known && !known.id && one.id) Object.assign(known, one);
-    }
-    for (const one of fresh) {
-      one.prompt = prompt;
-      pictures = [one, ...pictures].slice(0, STRIP);
-      strip.prepend(thumb(one));
-    }
-    while (strip.children.length > STRIP) strip.lastChild.remove();
-    if (fresh.length) Easel.remember(key, pictures);
-    return fresh;
-  }
-
-  document.addEventListener("easel-pictures", (event) => {
-    const { kind, ids, on } = event.detail;
-    if (kind === "trashed") {
-      const gone = pictures.filter((one) => ids.includes(one.id));
-      trashed.push(...gone.map((one) => ({ at: pictures.indexOf(one), one })));
-      if (gone.length) drop(gone.map((one) => one.key));
-    } else if (kind === "restored") {
-      const back = trashed.filter(({ one }) => ids.includes(one.id));
-      trashed = trashed.filter((entry) => !back.includes(entry));
-      for (const { at, one } of back.reverse()) pictures.splice(at, 0, one);
-      if (!back.length) return;
-      restrip();
-      if (!running()) show(back[0].one);
-    } else {
-      for (const one of pictures) if (ids.includes(one.id)) one.favourite = on;
-      if (shown && ids.includes(shown.id)) acts.querySelector(".stage-favourite")?.setAttribute("aria-pressed", on);
-      Easel.remember(key, pictures);
-    }
-  });
-
   // --- before the first picture ---
   function empty() {
     const examples = (props.suggested || about.examples).map((one) => typeof one === "string" ? { prompt: one } : one);
     const cards = examples.length > 0 && examples.every((one) => one.picture);
-    $(".stage-hint").textContent = about.hint;
+    $(".stage-hint").replaceChildren(Easel.node("span", {}, about.hint), " ", cards ? Easel.node("span", {}, Easel.t("Or start with one of these:")) : "");
     $(".stage-examples").dataset.look = cards ? "cards" : "chips";
     $(".stage-examples").replaceChildren(...examples.map(({ prompt, picture: url, seed }) => {
       const card = Easel.node("button", { type: "button", title: Easel.t("Paint this") });
@@ -227,7 +170,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
     if (value.job && !passed) Easel.remember("job-" + about.task, value.job);
 
     const made = value.pictures || [];
-    const fresh = add(made, value.prompt);
+    const fresh = strip.add(made, { prompt: value.prompt, of: value.job ? origin(value.job) : null });
     if (busy && value.width) {
       use();
       place(value.width, value.height);
@@ -243,7 +186,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
     full.dataset.blank = "";
     if (made.length) {
       if (!fresh.length && shown && was === state) return;  // as it is
-      several = made.map((one) => pictures.find((other) => other.key === one.key)).filter(Boolean);
+      several = made.map(strip.find).filter(Boolean);
       if (several.length > 1) showAll(); else if (several.length) show(several[0]);
     } else if (["done", "cancelled", "failed"].includes(value.state)) {
       if (shown) show(shown); else nothing();
@@ -260,16 +203,20 @@ Easel.stage = function (element, trigger, props, watch, about) {
   }
   new IntersectionObserver(measure).observe(frame);
   addEventListener("resize", measure);
+  new ResizeObserver(() => Easel.shortened(acts)).observe(acts);
   measure();
 
-  task.addEventListener("click", (event) => { if (event.target.closest(".easel-generate")) use(); }, true);
+  task.addEventListener("click", (event) => {
+    if (!event.target.closest(".easel-generate")) return;
+    use();
+    if (matchMedia("(max-width: 760px)").matches) frame.scrollIntoView({ block: "nearest" });  // it may stand below the fold
+  }, true);
   full.addEventListener("click", () => { if (shown) enlarge(shown); });
   details.querySelector("summary").addEventListener("click", (event) => {
     if (!element.dataset.told) event.preventDefault();
   });
 
-  if (pictures.length) use();
-  for (const one of pictures) strip.append(thumb(one));
+  if (strip.all().length) use();
   empty();
   view("empty");
   watch("suggested", empty);
@@ -283,6 +230,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
 
   Easel.stages[about.task] = (job) => {
     next = [];  // whoever opens a job wants to see that one; the others are in the queue
+    begun = { job, of: null };  // of what it is made the form does not know
     Easel.remember(nextKey, next);
     trigger("follow", { job });
   };

@@ -18,9 +18,12 @@ Easel.words = { language: "en", list: [], studio: "" };
 
   Easel.t = function (text, values) {
     const said = fill(words?.get(text) ?? text, values);
-    if (words) keep(made, said, [text, values]);
+    keep(made, said, [text, values]);
     return said;
   };
+
+  // A label as it reads inside a sentence: "Send to inpaint". Other languages have rules of their own.
+  Easel.within = (label) => words ? words.get(label) ?? label : label.toLowerCase();
 
   function keep(map, key, value) {
     if (map.size >= KEPT) map.delete(map.keys().next().value);
@@ -52,7 +55,10 @@ Easel.words = { language: "en", list: [], studio: "" };
       if (!found) continue;
       return fill(words.get(text), Object.fromEntries(names.map((name, i) => [name, words.get(found[i + 1]) ?? found[i + 1]])));
     }
-    return core;
+    const hint = /^(.+)( \([^()\p{Ll}]{1,14}\))$/su.exec(core);  // a key, as in "Download (D)"
+    if (hint && words.has(hint[1])) return words.get(hint[1]) + hint[2];
+    const parts = core.split(" · ");  // facts side by side
+    return parts.length > 1 ? parts.map((part) => translated(part)).join(" · ") : core;
   }
 
   // What `now` should read. `kept` is what we put there, with its English; anything else was put there by somebody else since.
@@ -104,6 +110,18 @@ Easel.words = { language: "en", list: [], studio: "" };
     for (const node of now) if (node.isConnected) walk(node);
   }
 
+  // Gradio keeps what a menu shows in a text field, which is what it sends: the translation is laid over it.
+  function menus() {
+    if (document.hidden) return;
+    for (const field of document.querySelectorAll(".gradio-container input[role=listbox]")) {
+      const place = field.parentElement;
+      const said = document.activeElement === field || foreign(field) || field.closest("#easel-model") ? field.value : translated(field.value);
+      if (said === field.value) { if (place.dataset.said) delete place.dataset.said; }
+      else if (place.dataset.said !== said) place.dataset.said = said;
+    }
+  }
+  let looking = 0;
+
   const observer = new MutationObserver((records) => {
     for (const record of records) {
       if (record.type === "childList") record.addedNodes.forEach((node) => waiting.add(node));
@@ -125,6 +143,9 @@ Easel.words = { language: "en", list: [], studio: "" };
     observer.disconnect();
     walk(document.body);
     if (words) observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributeFilter: ATTRIBUTES });
+    clearInterval(looking);
+    if (words) looking = setInterval(menus, 300);
+    menus();
     document.dispatchEvent(new CustomEvent("easel-language", { detail: this.language }));
   };
 
@@ -133,7 +154,11 @@ Easel.words = { language: "en", list: [], studio: "" };
     const found = new Set();
     const check = (now, kept) => {
       const english = (kept && kept.shown === now ? kept.english : now).trim();
-      if (!/\p{L}/u.test(english) || made.has(english) || words.has(english)) return;
+      if (!/\p{L}/u.test(english) || /^[\d.,]+ ?(s|ms|px)$/.test(english)) return;
+      const plain = english.replace(/ \([^()]{1,14}\)$/u, "");
+      if ([english, plain].some((one) => made.has(one) || words.has(one))) return;
+      const parts = english.split(" · ");
+      if (parts.length > 1) { parts.forEach((part) => check(part)); return; }
       if (!patterns.some((one) => one.regex.test(english))) found.add(english);
     };
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);

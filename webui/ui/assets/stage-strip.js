@@ -1,0 +1,84 @@
+// The strip under a stage: this session's pictures, the newest first. What becomes of them elsewhere (a favourite, the
+// trash, a file that is gone) shows here too.
+"use strict";
+window.Easel = window.Easel || {};
+
+// `how`: {shown() is the picture on show or null, choose(one), gone(other or null) when the shown one is no more,
+// back(one) when it is again, starred(one)}.
+Easel.stageStrip = function (strip, key, how) {
+  const MOST = 60;
+  let pictures = Easel.recall(key, []).filter((one) => one.key);
+  let trashed = [];  // pictures with their places, as long as they can come back
+
+  function thumb(one) {
+    const holder = Easel.node("div", { role: "listitem", "data-key": one.key });
+    const made = Easel.node("button", { type: "button", "aria-label": Easel.t("Picture with seed {seed}", { seed: one.seed }) });
+    const image = Easel.node("img", { src: one.thumbnail, alt: "", loading: "lazy" });
+    image.addEventListener("error", async () => {  // its file is gone, or the server is
+      const status = (await fetch(one.url).catch(() => null))?.status;
+      if (status === 404 || status === 422) drop([one.key]);
+    });
+    made.append(image);
+    made.addEventListener("click", () => how.choose(one));
+    holder.append(made);
+    return holder;
+  }
+
+  function mark() {
+    const shown = how.shown();
+    for (const one of strip.children) one.setAttribute("aria-current", one.dataset.key === shown?.key);
+  }
+
+  function redraw() {
+    strip.replaceChildren(...pictures.map(thumb));
+    Easel.remember(key, pictures);
+    if (how.shown()) mark();
+  }
+
+  function drop(keys) {  // the next one takes the place of the one that was shown
+    const shown = how.shown();
+    const at = shown ? pictures.findIndex((one) => one.key === shown.key) : -1;
+    pictures = pictures.filter((one) => !keys.includes(one.key));
+    redraw();
+    how.gone(keys, pictures[Math.min(Math.max(at, 0), pictures.length - 1)] || null);
+  }
+
+  function add(found, more) {  // `more` is what only the page knows of them; gives those that are new
+    const fresh = found.filter((one) => !pictures.some((other) => other.key === one.key));
+    for (const one of found) {  // the gallery may have heard of it meanwhile
+      const known = pictures.find((other) => other.key === one.key);
+      if (known && !known.id && one.id) Object.assign(known, one);
+    }
+    for (const one of fresh) {
+      Object.assign(one, more);
+      pictures = [one, ...pictures].slice(0, MOST);
+      strip.prepend(thumb(one));
+    }
+    while (strip.children.length > MOST) strip.lastChild.remove();
+    if (fresh.length) Easel.remember(key, pictures);
+    return fresh;
+  }
+
+  document.addEventListener("easel-pictures", (event) => {
+    const { kind, ids, on } = event.detail;
+    if (kind === "trashed") {
+      const away = pictures.filter((one) => ids.includes(one.id));
+      trashed.push(...away.map((one) => ({ at: pictures.indexOf(one), one })));
+      if (away.length) drop(away.map((one) => one.key));
+    } else if (kind === "restored") {
+      const back = trashed.filter(({ one }) => ids.includes(one.id));
+      trashed = trashed.filter((entry) => !back.includes(entry));
+      for (const { at, one } of back.reverse()) pictures.splice(at, 0, one);
+      if (!back.length) return;
+      redraw();
+      how.back(back[0].one);
+    } else {
+      for (const one of pictures) if (ids.includes(one.id)) one.favourite = on;
+      how.starred(ids, on);
+      Easel.remember(key, pictures);
+    }
+  });
+
+  for (const one of pictures) strip.append(thumb(one));
+  return { all: () => pictures, find: (one) => pictures.find((other) => other.key === one.key), add, mark };
+};
