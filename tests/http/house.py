@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 
 from webui import images
-from webui.engine.checkpoints import list_models
+from webui.engine.checkpoints import ModelList, list_models
 from webui.engine.engine import Engine, EngineOptions
+from webui.engine.library import Library
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
@@ -23,8 +24,11 @@ from webui.engine.upscalers import UPSCALERS
 from webui.http import Gate, Metrics, face, secret_in
 from webui.registry import Catalog, Registry
 from webui.settings import Settings
+from webui.store.downloads import Downloads
 from webui.store.gallery import Gallery
 from webui.store.jobs import JobStore
+from webui.store.models import ModelIndex
+from webui.store.thumbnails import Thumbnails
 from webui.types import Finished, GenerationRequest, Parts, SavedPicture, Task
 from webui.types.kept import Keeper
 from webui.ui import Page, launch_page
@@ -121,7 +125,20 @@ def house(
     )
     key = secret_in(folder / "data")
     names = [name for name, _ in logins]
-    app = face(engine, catalog, settings, metrics, gallery, logins=names)
+    index = ModelIndex(folder / "data")
+    library = Library(settings.models_dirs, ModelList(settings.models_dirs, index), index)
+    downloads = Downloads(folder / "models", folder / "data", offline=True)
+    app = face(
+        engine,
+        catalog,
+        settings,
+        metrics,
+        gallery,
+        logins=names,
+        library=library,
+        previews=Thumbnails(folder / "previews", images.thumbnail).of,
+        downloads=downloads,
+    )
     gate = partial(Gate, face=app, logins=logins, key=key)
     engine.start()
     page = launch_page(
@@ -133,6 +150,8 @@ def house(
         engine.stop()
         page.close()
         gallery.close()
+        downloads.close()
+        index.close()
         store.close()
 
 

@@ -38,6 +38,23 @@ OURS = {
     "/api/tokens": "guarded",
     "/api/styles": "guarded",
     "/api/examples/{number}": "guarded",
+    "/api/settings": "guarded",
+    "/api/settings/name": "guarded",
+    "/api/settings/fields": "guarded",
+    "/api/settings/{name}": "guarded",
+    "/api/languages/{code}": "guarded",
+    "/api/look": "guarded",
+    "/api/state": "guarded",
+    "/api/models/files": "guarded",
+    "/api/models/files/{file}": "guarded",
+    "/api/models/files/{file}/preview": "guarded",
+    "/api/models/version": "guarded",
+    "/api/models/rescan": "guarded",
+    "/api/downloads": "guarded",
+    "/api/downloads/repository": "guarded",
+    "/api/downloads/{download}": "guarded",
+    "/api/downloads/{download}/pause": "guarded",
+    "/api/downloads/{download}/resume": "guarded",
 }
 # Gradio's: the page and its files are open (they hold nothing), the rest asks for its login. Where it does not,
 # what is asked for has a name that nobody can guess (an event, a session).
@@ -84,7 +101,7 @@ def test_every_route_of_the_running_app_is_known_here(guarded):
 
 @pytest.mark.parametrize("path", sorted(OURS))
 def test_what_is_guarded_demands_the_login(guarded, stranger, path):
-    url = path.format(job="x", number=0, picture=0)
+    url = path.format(job="x", number=0, picture=0, name="x", code="de", file=0, download=0)
     methods = ("GET", "POST", "PATCH", "DELETE", "HEAD", "PUT", "OPTIONS")
     answers = {method: stranger.request(method, url).status_code for method in methods}
     if OURS[path] == "open":

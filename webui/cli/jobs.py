@@ -93,7 +93,9 @@ class ProgressLine:
 def check_output(output: Path) -> None:
     """Makes the folder of `output`; a RequestError where no picture could be put there."""
     if not output.is_dir() and output.suffix.lower() not in ("", *FILES):
-        raise RequestError(f"-o {output}: pictures are saved as PNG, JPEG or WebP; use {output.stem}.png")
+        raise RequestError(
+            f"-o {output}: pictures are saved as PNG, JPEG or WebP; use {output.stem}.png"
+        )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

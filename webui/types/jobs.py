@@ -177,8 +177,8 @@ class EngineFace(Protocol):
 
     def count_tokens(self, model: str, text: str) -> int:
         """How many tokens of a model's own tokenizer a prompt takes, start and end not counted; those of CLIP for a
-        model that is not in memory. Brackets that weigh and tags of adapters are none, and a `BREAK` fills its chunk of 75. May load the
-        tokenizer: not for an event loop's own thread."""
+        model that is not in memory. Brackets that weigh and tags of adapters are none, and a `BREAK` fills its chunk
+        of 75. May load the tokenizer: not for an event loop's own thread."""
         ...
 
     def models(self) -> Sequence[ModelCard]:

@@ -63,9 +63,9 @@ class GenerationRequest:
 
     Picture `i` of `batch_size` has seed `seed + i`; with a `subseed_strength` above 0 all have `seed`, and picture `i`
     has that much of the noise of `subseed + i` in it. `clip_skip` is how many layers from the text encoder's end are
-    read, as A1111 counts: 1 is the last. `vae` is "automatic" (the one that goes with the model), "none" (the one inside it) or a file's
-    name in models/VAE. `image` is RGB, `mask` is L (white = repaint) and of
-    the image's size. Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling.
+    read, as A1111 counts: 1 is the last. `vae` is "automatic" (the one that goes with the model), "none" (the one
+    inside it) or a file's name in models/VAE. `image` is RGB, `mask` is L (white = repaint) and of the image's size.
+    Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling.
     `extras` are the values of extensions' controls by name. A value out of range raises `RequestError` with
     its field; `dataclasses.replace` checks again.
     """
@@ -98,7 +98,15 @@ class GenerationRequest:
     extras: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        for name in ("prompt", "negative_prompt", "model", "sampler_name", "scheduler", "task", "vae"):
+        for name in (
+            "prompt",
+            "negative_prompt",
+            "model",
+            "sampler_name",
+            "scheduler",
+            "task",
+            "vae",
+        ):
             value = getattr(self, name)
             if not isinstance(value, str):
                 raise RequestError(f"{name} {value!r}: give text", name)
