@@ -101,7 +101,7 @@ def test_a_picture_makes_it_img2img(easel, tmp_path):
         (("--image", "nowhere.png"), "nowhere.png"),
         (("--mask", "mask.png"), "--task"),
         (("--stepz", "3"), "--stepz"),
-        (("-o", "cat.jpg"), "cat.png"),
+        (("-o", "cat.bmp"), "cat.png"),
         (("--dtype", "int3"), "int3"),
         (("--device", "toaster"), "toaster"),
         (("--port", "x"), "--port"),

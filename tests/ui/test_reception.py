@@ -33,7 +33,7 @@ TURNED_AWAY: list[tuple[str, Any, int, str]] = [
     ("call/v2/inpaint", {"image": None, "prompt": "x"}, 422, "argument 'mask' is missing"),
     ("call/v2/models", {"x": 1}, 422, "argument 'x' is not known"),
     ("call/txt2img", {"data": []}, 422, "argument 'prompt' is missing"),
-    ("call/txt2img", {"data": ["x"] * 30}, 422, "30 arguments; there are 13"),
+    ("call/txt2img", {"data": ["x"] * 30}, 422, "30 arguments; there are 17"),
     ("call/txt2img", {}, 422, "give the arguments in order as a list named 'data'"),
     ("call/txt2img", {"data": "x"}, 422, "give the arguments in order as a list named 'data'"),
     ("call/v2/txt2img", "[1]", 422, "the body must be a JSON object"),

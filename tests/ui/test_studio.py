@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from tests.ui.conftest import opened
 from tests.ui.hands import choose, generate, line, number
 from webui.app import compose
+from webui.http import Gate, Metrics, face
 from webui.metadata import parse
 from webui.settings import ROOT, Settings
 from webui.ui import launch_page
@@ -28,7 +30,9 @@ pytestmark = [
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
     settings = Settings.at(tmp_path_factory.mktemp("studio"), port=0, device="cpu", dtype="float32")
     composition = compose(settings)
-    page = launch_page(composition.engine, composition.catalog, settings, quiet=True)
+    engine, catalog = composition.engine, composition.catalog
+    gate = partial(Gate, face=face(engine, catalog, settings, Metrics()), logins=(), key=b"k" * 32)
+    page = launch_page(engine, catalog, settings, quiet=True, gate=gate)
     composition.engine.start()
     try:
         yield composition, page
@@ -54,9 +58,10 @@ def test_generate_then_repaint_a_part(window: Any, studio: tuple[Any, Any]) -> N
             found = parse(picture.info["parameters"])
         assert before.std() > 1  # a picture, not a flat colour
         assert (found["Prompt"], found["Steps"], found["Seed"]) == ("a red circle", "4", "5")
-        assert (
-            tab.locator(".stage-picture").evaluate("(image) => image.naturalWidth")
-            == before.shape[1]
+        tab.wait_for_function(
+            "(width) => [...document.querySelectorAll('.stage-picture')]"
+            ".some((one) => one.offsetParent && one.complete && one.naturalWidth === width)",
+            arg=before.shape[1],
         )
 
         tab.get_by_role("button", name="To inpaint").click()

@@ -48,7 +48,7 @@ Easel.queue = function (element, trigger, props, watch) {
       "aria-valuemax": 100 })) bar.setAttribute(name, value);
     bar.append(Easel.node("i"));
     put("line", "p", body);
-    put("error", "p", body);
+    put("error", "p", body).setAttribute("translate", "no");
     put("facts", "p", body);
     const keys = put("acts", "div");
     for (const [act, label, said] of acts) {
@@ -105,6 +105,15 @@ Easel.queue = function (element, trigger, props, watch) {
     age(row);
   }
 
+  // Facts in one line; the model's and the owner's names, at the places `names`, are no words of ours.
+  function tell(row, facts, names) {
+    const said = facts.join(" · ");
+    if (row.facts.said === said) return;
+    row.facts.said = said;
+    const parts = facts.map((fact, place) => Easel.node("span", names.includes(place) ? { translate: "no" } : {}, fact));
+    row.facts.replaceChildren(...parts.filter((part) => part.textContent).flatMap((part, place) => place ? [" · ", part] : [part]));
+  }
+
   function age(row) {
     const { one } = row;
     const seconds = Math.max(0, Date.now() / 1000 + late - one.created);
@@ -112,7 +121,7 @@ Easel.queue = function (element, trigger, props, watch) {
       : seconds < 5400 ? Easel.t("{number} min ago", { number: Math.round(seconds / 60) })
       : seconds < 129600 ? Easel.t("{number} h ago", { number: Math.round(seconds / 3600) })
       : Easel.t("{number} days ago", { number: Math.round(seconds / 86400) });
-    text(row.facts, [...one.facts, one.created ? words : "", one.whose].filter(Boolean).join(" · "));
+    tell(row, [...one.facts, one.created ? words : "", one.whose], [1, one.facts.length + 1]);
     row.facts.title = one.created ? new Date(one.created * 1000).toLocaleString(Easel.words.language) : "";
   }
 
