@@ -336,8 +336,8 @@ def test_a_task_of_an_extension_gets_an_endpoint_and_a_tab(
     names = [parameter["parameter_name"] for parameter in info["parameters"]]
     assert names[:2] == ["prompt", "negative_prompt"] and names[-1] == "extras"
     assert not {"border", "frame", "pattern"} & set(names)
-    blocks, _ = draw_page(FlatPainter(tmp_path), catalog(POSTER), Settings.at(tmp_path))
-    labels = [c["props"].get("label") for c in blocks.config["components"]]
+    drawn = draw_page(FlatPainter(tmp_path), catalog(POSTER), Settings.at(tmp_path))
+    labels = [c["props"].get("label") for c in drawn.blocks.config["components"]]
     assert {"Poster", "Print", "Border", "Frame"} <= set(labels)
     assert not {"Secret", "Extensions"} & set(labels)  # hidden; and there is no face of extensions
 

@@ -96,9 +96,10 @@ def drawn(folder: Path) -> set[str]:
     made = compose(Settings.at(folder, safe_mode=True))
     try:
         nobody: Any = object()  # a gallery that is never asked
-        blocks, _ = draw_page(
+        drawn = draw_page(
             made.engine, made.catalog, made.settings, made.extensions, gallery=nobody, models=True
         )
+        blocks = drawn.blocks
         names = {card.name for card in made.catalog.list_models()}
         found = set(in_components(blocks.config["components"])) - names - set(BUNDLED)
         found |= {status.about for status in made.extensions.statuses() if status.bundled}

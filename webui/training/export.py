@@ -20,10 +20,10 @@ from webui.training.diffusion import TextToLatent
 
 PROMPTS = (
     "a red apple on a blue background",
-    "an octopus in the sea",
-    "a castle at sunset",
-    "a penguin in the snow",
+    "a fox in the snow",
+    "a sailboat at sunset",
     "rocket, night sky",
+    "a whale in the sea",
     "a tiger in the forest",
 )
 
@@ -76,7 +76,8 @@ def export_model(
     defaults: Defaults,
     prompts: Sequence[str] = PROMPTS,
 ) -> int:
-    """Write everything to `folder` and return its size in bytes."""
+    """Write everything to `folder` and return its size in bytes. `prompts` are written without pictures: those of a
+    model that is replaced were painted with other weights."""
     fresh = folder.with_name(f".{folder.name}.new")
     old = folder.with_name(f".{folder.name}.old")
     for leftover in (fresh, old):

@@ -16,11 +16,12 @@ __all__ = ["draw_usual", "usual_values"]
 
 
 def draw_usual(value: Mapping[str, Any]) -> Any:
-    """A component that shows nothing and keeps the titles."""
+    """A component that shows nothing and keeps the titles. Its event `renew` asks for what the forms show now, where
+    they have changed since the page was drawn."""
     return gr.HTML(
         dict(value),
         html_template="<i hidden></i>",
-        js_on_load="Easel.groups(element, props, watch)",
+        js_on_load="Easel.groups(element, trigger, props, watch) // 'renew'",
         elem_classes="easel-unseen",
         apply_default_css=False,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -15,11 +16,12 @@ from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, ExtensionsFace, GalleryFace
 from webui.ui.addresses import free_port, loopback, own_names
-from webui.ui.between import model_updates, usual_of
+from webui.ui.between import form_state, model_updates, usual_of
 from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
 from webui.ui.footer import draw_footer, wire_footer
+from webui.ui.front import Front
 from webui.ui.gallery import draw_gallery
 from webui.ui.groups import draw_usual
 from webui.ui.handing import draw_handing, wire_handing
@@ -30,8 +32,8 @@ from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.reception import Reception
-from webui.ui.tab import PRIVATE, best_card, draw_tab
-from webui.ui.theme import MARK, css, head, theme
+from webui.ui.tab import PRIVATE, best_card, card_of, draw_tab
+from webui.ui.theme import MARK, css, theme
 from webui.ui.visitors import Visitors
 from webui.ui.wiring import wire
 
@@ -77,8 +79,12 @@ def launch_page(
     `RequestError` for a taken port.
     """
     visitors = Visitors(_noted_owner) if gate is not None else Visitors()
-    blocks, endpoints = draw_page(engine, catalog, settings, extensions, visitors, gallery, models)
-    middleware = [Middleware(Reception, endpoints=endpoints, functions=blocks.fns)]
+    drawn = draw_page(engine, catalog, settings, extensions, visitors, gallery, models)
+    blocks = drawn.blocks
+    middleware = [
+        Middleware(Front, stale=drawn.stale),
+        Middleware(Reception, endpoints=drawn.endpoints, functions=blocks.fns),
+    ]
 
     def login(cookies: Mapping[str, str]) -> str | None:
         app = blocks.app
@@ -110,7 +116,6 @@ def launch_page(
             footer_links=["api"],
             theme=theme(),
             css=css(),
-            head=head(),
             js="() => window.Easel && Easel.start()",
             favicon_path=MARK,
             app_kwargs={
@@ -127,6 +132,16 @@ def launch_page(
     return Page(blocks)
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A page that is not yet served, and the parameters of its public endpoints. `stale` says whether what its forms
+    show at first has been overtaken, by settings or by models that came."""
+
+    blocks: gr.Blocks
+    endpoints: Mapping[str, Any]
+    stale: Callable[[], bool]
+
+
 def _noted_owner(request: gr.Request) -> str:
     """Who asks, as the gate has noted it."""
     owner: str = request.request.state.visitor.owner
@@ -141,8 +156,7 @@ def draw_page(
     visitors: Visitors | None = None,
     gallery: GalleryFace | None = None,
     models: bool = False,
-) -> tuple[gr.Blocks, Mapping[str, Any]]:
-    """The page, not yet served, and the parameters of its public endpoints."""
+) -> Drawn:
     visitors = visitors or Visitors()
     own = OwnPictures(engine, gallery, visitors)
     with gr.Blocks(
@@ -188,12 +202,16 @@ def draw_page(
         if shelf is not None:
             wire_models(shelf, model, catalog, update, inputs, outputs)
 
-        def found() -> Any:
-            return gr.Dropdown(choices=[c.name for c in catalog.list_models()])
+        def renewed(chosen: Any, *values: Any) -> list[Any]:
+            card = card_of(chosen, catalog)
+            names = [one.name for one in catalog.list_models()]
+            shown = chosen if chosen in names else card and card.name
+            return [gr.Dropdown(choices=names, value=shown), *update(shown, *values)]
 
-        blocks.load(found, None, model, **PRIVATE)
-        for event in (blocks.load, chosen.refresh):  # what somebody has changed in the form stays
-            event(update, [model, *inputs], outputs, preprocess=False, **PRIVATE)
+        chosen.refresh(update, [model, *inputs], outputs, preprocess=False, **PRIVATE)
+        usual.renew(renewed, [model, *inputs], [model, *outputs], preprocess=False, **PRIVATE)
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
-    return blocks, endpoints
+
+    before = form_state(tabs, catalog, settings)
+    return Drawn(blocks, endpoints, lambda: form_state(tabs, catalog, settings) != before)

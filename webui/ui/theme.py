@@ -1,4 +1,4 @@
-"""Colours, type and spacing, light and dark; and the page's head, which carries our CSS and JavaScript."""
+"""Colours, type and spacing, light and dark; and our CSS and JavaScript, put together from their files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-__all__ = ["MARK", "css", "head", "theme"]
+__all__ = ["MARK", "css", "icon", "scripts", "theme"]
 
 ASSETS = Path(__file__).parent / "assets"
 MARK = ASSETS / "mark.svg"
@@ -138,14 +138,15 @@ def theme() -> Any:
     )
 
 
-def head() -> str:
-    """What goes into <head>: our scripts, started when the page is there, and the mark as the icon."""
-    scripts = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    icon = base64.b64encode(MARK.read_bytes()).decode("ascii")
-    return (
-        f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml;base64,{icon}">'
-        f"<script>\n{scripts}\n</script>"
-    )
+def icon() -> str:
+    """The mark as the page's icon, for <head>."""
+    mark = base64.b64encode(MARK.read_bytes()).decode("ascii")
+    return f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml;base64,{mark}">'
+
+
+def scripts() -> str:
+    """Our JavaScript in one piece. It runs before Gradio draws anything."""
+    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
 
 def css() -> str:

@@ -4,7 +4,7 @@
 "use strict";
 window.Easel = window.Easel || {};
 
-Easel.groups = function (element, props, watch) {
+Easel.groups = function (element, trigger, props, watch) {
   const readers = {
     number: (at) => { const box = at("input[type=number]"); return box.value === "" ? null : Number(box.value); },
     optional: (at) => at("textarea, input").value.trim(),
@@ -14,13 +14,14 @@ Easel.groups = function (element, props, watch) {
     picture: (at) => at(".canvas-drop").hidden,
   };
   const clip = (text) => text.length > 24 ? text.slice(0, 23) + "…" : text;
+  const without = (label) => Easel.t("no {label}", { label: Easel.t(label) });
   const words = {
-    number: (label, value) => value === null ? `no ${label}` : `${label} ${value}`,
-    optional: (label, value) => `${label} ${value}`,
-    choice: (label, value) => value,
-    switch: (label, value) => value ? label : `no ${label}`,
-    text: (label, value) => `${label} “${clip(value)}”`,
-    picture: (label, value) => value ? label : "",
+    number: (label, value) => value === null ? without(label) : `${Easel.t(label)} ${value}`,
+    optional: (label, value) => `${Easel.t(label)} ${value}`,
+    choice: (label, value) => Easel.t(value),
+    switch: (label, value) => value ? Easel.t(label) : without(label),
+    text: (label, value) => `${Easel.t(label)} “${clip(value)}”`,
+    picture: (label, value) => value ? Easel.t(label) : "",
   };
 
   function said(id, [kind, label, usual]) {
@@ -70,9 +71,29 @@ Easel.groups = function (element, props, watch) {
     button.setAttribute("aria-expanded", group.dataset.fold === "open");
   }
 
+  // For Gradio a folded group is closed until the page can be used: less to draw before that. Then one after the other
+  // is opened, and stays open.
+  const SETTLE_MS = 300;
+  let opening = false, busy = false;
+  function openFor(button) {
+    opening = button.parentElement.dataset.drawn = "yes";
+    button.click();
+    opening = false;
+  }
+  const idle = (act) => window.requestIdleCallback ? requestIdleCallback(act, { timeout: 1000 }) : setTimeout(act, 50);
+  function openRest() {
+    const closed = [...document.querySelectorAll(".easel-group:not([data-drawn]) > button:not(.open)")];
+    const button = closed.find((one) => one.closest(".easel-task").offsetParent);
+    busy = Boolean(button);
+    if (!busy) return;
+    openFor(button);
+    idle(openRest);
+  }
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.(".easel-group > button");
-    if (!button) return;
+    if (!button || opening) return;
+    if (!button.classList.contains("open") && !button.parentElement.dataset.drawn) openFor(button);
     event.stopPropagation();  // for Gradio it stays open
     const group = button.parentElement;
     group.dataset.fold = group.dataset.fold === "open" ? "shut" : "open";
@@ -80,7 +101,10 @@ Easel.groups = function (element, props, watch) {
     retitle(group.closest(".easel-task"));
   }, true);
 
-  const all = () => document.querySelectorAll(".easel-task").forEach((task) => { if (task.offsetParent) retitle(task); });
+  function all() {
+    document.querySelectorAll(".easel-task").forEach((task) => { if (task.offsetParent) retitle(task); });
+    if (!busy) { busy = true; setTimeout(idle, SETTLE_MS, openRest); }
+  }
   const later = (event) => {
     const task = event.target.closest?.(".easel-task");
     if (task) setTimeout(() => retitle(task), 80);  // when Gradio has put the value in place
@@ -90,4 +114,7 @@ Easel.groups = function (element, props, watch) {
   // Values that Python sets, and tabs that are opened for the first time, come without an event.
   setInterval(() => { if (!document.hidden) all(); }, 500);
   all();
+
+  const stale = document.querySelector("meta[name=easel-form]");  // drawn before the settings or models of now
+  if (stale) idle(() => { stale.remove(); trigger("renew", {}); });
 };

@@ -1,0 +1,144 @@
+"""What a browser loads first: our scripts from an address of their own, Gradio's page and files packed once.
+
+Gradio would carry our scripts inside the page's configuration, send the page unpacked, and pack each of its files anew
+for every visitor. Here all of it is packed once and, where its name says its content, kept by the browser for good.
+And of the page's configuration what only programs need (who read it at /config) is left out: Gradio's page looks at
+every component for every event before it shows the first.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webui.ui.theme import icon, scripts
+
+__all__ = ["Front"]
+
+BUILT = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
+NAMED = re.compile(r"/assets/([\w.-]+-[\w-]{8}\.(js|css))")  # by a hash of what is in it
+KINDS = {"js": "text/javascript", "css": "text/css"}
+KEPT = "public, max-age=31536000, immutable"
+LEVEL = 5  # of gzip: a page of half a megabyte in about ten milliseconds
+ABROAD = re.compile(
+    rb'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*>'
+)  # Gradio's own advertising
+HEAD = b"<head>"
+LOGIN = b'"auth_required":true'
+CONFIG = re.compile(rb"(?<=window\.gradio_config = )\{.*?\}(?=;</script>)", re.DOTALL)
+
+
+class Front:
+    """Wraps Gradio's app. `stale` says whether a form that is drawn now would be another than the one that Gradio
+    keeps; the page is told, and asks for the new one (assets/groups.js)."""
+
+    def __init__(self, app: ASGIApp, stale: Callable[[], bool] = lambda: False) -> None:
+        self._app = app
+        self._stale = stale
+        ours = scripts().encode("utf-8")
+        self._script = f"/easel.{hashlib.sha256(ours).hexdigest()[:16]}.js"
+        self._files = {self._script: ("text/javascript", gzip.compress(ours, LEVEL))}
+        self._page: tuple[Any, bytes] = (None, b"")  # what the last one was made of, and it packed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+        elif (file := self._file(scope["path"])) is not None:
+            kind, packed = file
+            answer = _answer(scope, packed, {"content-type": kind, "cache-control": KEPT})
+            await answer(scope, receive, send)
+        elif scope["path"] == "/":
+            await self._app(scope, receive, self._lightening(scope, receive, send))
+        else:
+            await self._app(scope, receive, send)
+
+    def _file(self, path: str) -> tuple[str, bytes] | None:
+        """A file's kind and packed content; None for what Gradio is to answer."""
+        named = NAMED.fullmatch(path)
+        if path not in self._files and named is not None:
+            try:
+                content = (BUILT / named[1]).read_bytes()
+            except OSError:
+                return None
+            self._files[path] = (KINDS[named[2]], gzip.compress(content, LEVEL))
+        return self._files.get(path)
+
+    def _lightening(self, scope: Scope, receive: Receive, send: Send) -> Send:
+        """Sends Gradio's page as we want it, and anything else as it comes."""
+        started: list[Message] = []
+        body = bytearray()
+
+        async def lightening(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                started.append(message)
+                return
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
+            body.extend(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            start = started[0]
+            headers = [one for one in start["headers"] if one[0].lower() != b"content-length"]
+            page = Headers(raw=headers)
+            if start["status"] != 200 or not page.get("content-type", "").startswith("text/html"):
+                await send(start)
+                await send({**message, "body": bytes(body), "more_body": False})
+                return
+            packed = self._packed(bytes(body), of_programs=b"view=" in scope["query_string"])
+            answer = _answer(scope, packed, {"cache-control": "no-cache"})
+            answer.raw_headers = [*headers, *answer.raw_headers]
+            await answer(scope, receive, send)
+
+        return lightening
+
+    def _packed(self, page: bytes, of_programs: bool) -> bytes:
+        made_of = (page, of_programs, self._stale())
+        if self._page[0] != made_of:
+            self._page = (made_of, gzip.compress(self._lightened(*made_of), LEVEL))
+        return self._page[1]
+
+    def _lightened(self, page: bytes, of_programs: bool, stale: bool) -> bytes:
+        ours = icon()
+        if LOGIN not in page:
+            ours += f'<title>Easel</title><script src="{self._script[1:]}" defer></script>'
+            if stale:
+                ours += '<meta name="easel-form" content="stale">'
+            if not of_programs:
+                page = CONFIG.sub(lambda found: _for_people(found[0]), page, count=1)
+        return ABROAD.sub(b"", page).replace(HEAD, HEAD + ours.encode("utf-8"), 1)
+
+
+def _for_people(config: bytes) -> bytes:
+    """Gradio's configuration without the parameters of the public endpoints and without those, which nothing on the
+    page calls; the page that explains them (`?view=api`) has all of it."""
+    told = json.loads(config)
+    parameters = {one["id"] for one in told["components"] if one["type"] == "api"}
+    called = [one for one in told["dependencies"] if one["targets"]]
+    told["components"] = [one for one in told["components"] if one["id"] not in parameters]
+    told["dependencies"] = called
+    for layout in (told, *told["page"].values()):
+        nodes = layout["layout"]["children"]
+        layout["layout"]["children"] = [one for one in nodes if one["id"] not in parameters]
+    for page in told["page"].values():
+        page["components"] = [one for one in page["components"] if one not in parameters]
+        page["dependencies"] = [one["id"] for one in called]
+    return json.dumps(told).replace("<", "\\u003c").encode("ascii")
+
+
+def _answer(scope: Scope, packed: bytes, headers: dict[str, str]) -> Response:
+    """Unpacked for the rare one who cannot do it."""
+    if "gzip" in Headers(scope=scope).get("accept-encoding", ""):
+        packing = {"content-encoding": "gzip", "vary": "Accept-Encoding"}
+        return Response(packed, headers={**headers, **packing})
+    return Response(gzip.decompress(packed), headers=headers)
