@@ -169,3 +169,14 @@ def test_defaults_chosen_since_the_page_was_drawn_are_there_when_it_opens(
     finally:
         http.delete("/api/settings/own_defaults")
     assert "easel-form" not in http.get("/").text
+
+
+def test_the_page_explains_the_endpoints(window: Any, page: Page) -> None:
+    tab = (
+        window.new_page()
+    )  # without the look at the console: Gradio asks here for what we have switched off
+    tab.goto(page.url)
+    tab.locator(".foot-api").click()
+    tab.locator(".api-docs").get_by_text("/txt2img").first.wait_for()
+    assert "view=api" in tab.url
+    tab.close()

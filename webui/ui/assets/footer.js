@@ -2,6 +2,11 @@
 "use strict";
 window.Easel = window.Easel || {};
 
+// `?view=api` explains the endpoints to programmers. Gradio 6.31 shows that for a press of its button only, so its own
+// reading of the address is kept from it.
+Easel.explains = new URLSearchParams(location.search).get("view") === "api";
+if (Easel.explains) history.replaceState(null, "", location.pathname);
+
 Easel.footer = function (element, trigger) {
   const EVERY_MS = 5000, MODEL_MS = 60_000;
   const foot = element.querySelector(".easel-foot");
@@ -64,10 +69,12 @@ Easel.footer = function (element, trigger) {
   }).observe(foot);
   document.addEventListener("easel-language", ask);
   document.addEventListener("change", (event) => { if (event.target.closest?.("#easel-model")) setTimeout(ask, 200); });
-  foot.querySelector(".foot-api").addEventListener("click", (event) => {
-    const own = document.querySelector("footer .show-api");  // Gradio's own button, out of sight
-    if (own) { event.preventDefault(); own.click(); }
-  });
+  if (Easel.explains) {
+    const wait = setInterval(() => {
+      const own = document.querySelector("footer .show-api");  // Gradio's own button, out of sight
+      if (own) { clearInterval(wait); own.click(); }
+    }, 100);
+  }
   place("queue").addEventListener("click", () => trigger("queue", {}));
   Easel.looks.apply();
   ask().then(again);
