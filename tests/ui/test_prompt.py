@@ -163,3 +163,24 @@ def test_an_example_is_remembered_too(tab: Any, painter: FlatPainter) -> None:
     tab.get_by_role("button", name="a blue square").click()
     line(tab, "1 picture in").wait_for()
     assert tab.evaluate("Easel.history.all()") == [["a blue square", ""]]
+
+
+def test_what_is_written_outlives_a_reload_and_leaves_the_other_tabs_alone(tab: Any) -> None:
+    tab.locator(PROMPT).fill("a lighthouse")
+    tab.locator(NEGATIVE).fill("people")
+    tab.reload()
+    tab.wait_for_function(f"() => document.querySelector('{PROMPT}')?.value === 'a lighthouse'")
+    assert tab.locator(NEGATIVE).input_value() == "people"
+    tab.get_by_role("tab", name="Image to image").click()
+    tab.locator("#img2img-prompt textarea").wait_for()
+    assert tab.locator("#img2img-prompt textarea").input_value() == ""
+
+
+def test_what_is_written_again_after_a_reload_is_what_is_painted(
+    tab: Any, painter: FlatPainter
+) -> None:
+    tab.locator(PROMPT).fill("a lighthouse")
+    tab.reload()
+    tab.wait_for_function(f"() => document.querySelector('{PROMPT}')?.value === 'a lighthouse'")
+    paint(tab, painter)
+    assert painter.submitted[-1].prompt == "a lighthouse"

@@ -23,6 +23,15 @@ Easel.prompts = function (element, task, pair) {
   for (const place of element.querySelectorAll(".prompt-count")) Easel.tokens(place);
 
   const form = words.form();
+  const keptKey = "words-" + task;  // what is written outlives a reload
+  const keep = () => Easel.remember(keptKey, words.read());
+  form.addEventListener("input", (event) => { if (event.target.closest?.(".easel-prompt")) keep(); });
+  new MutationObserver(() => { if (form.dataset.running) keep(); }).observe(form, { attributeFilter: ["data-running"] });
+  const kept = Easel.recall(keptKey, []);
+  setTimeout(() => {  // once Gradio has put its own values in place
+    if (!kept.some(Boolean) || words.read().some(Boolean)) return;
+    kept.forEach((text, at) => { if (text && box(pair[at])) Easel.fill(box(pair[at]), text); });
+  });
   form.addEventListener("keydown", (event) => {
     const one = event.target;
     if (!(one instanceof HTMLTextAreaElement) || !one.closest(".easel-prompt") || event.isComposing) return;
