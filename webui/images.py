@@ -126,7 +126,7 @@ def thumbnail(source: Path) -> bytes:
             opened.draft("RGB", (THUMBNAIL, THUMBNAIL))  # a JPEG is decoded small at once
             picture = _eight_bit(opened)
             picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-            picture.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
+            picture.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=1.0)
             upright = ImageOps.exif_transpose(picture)
             file = io.BytesIO()
             upright.save(file, "WEBP", quality=80, method=2)

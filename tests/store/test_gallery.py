@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -262,16 +263,40 @@ def test_what_was_known_is_known_after_a_restart(tmp_path, outputs):
     gallery.close()
 
 
-def test_a_damaged_index_is_set_aside_and_made_anew(tmp_path, outputs):
-    picture(outputs / "a.png")
+@pytest.mark.parametrize("how", ["damaged", "deleted", "deleted, and stopped half-way"])
+def test_an_index_is_made_again_from_the_files(tmp_path, outputs, how):
+    """With all that was known: the trash lies in its folder, and favourites are written down beside the index."""
+    for name in "abcd":
+        picture(outputs / f"{name}.png", name, at=1000 + ord(name))
+    shutil.copy2(outputs / "a.png", outputs / "copy of a.png")  # another picture, and no favourite
     gallery = gallery_at(tmp_path)
     gallery.scan()
+    gallery.favour([gallery.at(outputs / f"{name}.png").id for name in "abc"], True)
+    gallery.trash([gallery.at(outputs / "b.png").id])
     gallery.close()
-    (tmp_path / "kept" / "gallery.db").write_bytes(b"no database" * 1000)
+    path = tmp_path / "kept" / "gallery.db"
+    if how == "damaged":
+        path.write_bytes(b"no database" * 1000)
+    else:
+        path.unlink()
+    (outputs / "c.png").rename(outputs / "renamed.png")
     gallery = gallery_at(tmp_path)
-    assert gallery.set_aside is not None and gallery.set_aside.exists()
+    assert (gallery.set_aside is not None) == (how == "damaged")
+    if how.endswith("half-way"):
+        gallery.add(SavedPicture(outputs / "d.png", 1, 32, 16, ""), "txt2img", "", "j")
+        gallery.favour([gallery.at(outputs / "d.png").id], True)
+        gallery.favour([gallery.at(outputs / "d.png").id], False)
+        gallery.close()
+        gallery = gallery_at(tmp_path)
     gallery.scan()
-    assert names(gallery) == ["a.png"]
+    assert set(names(gallery)) == {"a.png", "d.png", "renamed.png", "copy of a.png"}
+    assert set(names(gallery, favourites=True)) == {"a.png", "renamed.png"}
+    assert names(gallery, trash=True) == names(gallery, trash=True, favourites=True) == ["b.png"]
+    gallery.favour([gallery.at(outputs / "a.png").id], False)
+    gallery.close()
+    gallery = gallery_at(tmp_path)  # what the index knows is not taken from elsewhere
+    gallery.scan()
+    assert names(gallery, favourites=True) == ["renamed.png"]
     gallery.close()
 
 

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.store.pictures import until
 from webui.errors import EaselError, RequestError
-from webui.store.thumbnails import Thumbnails
+from webui.store.thumbnails import WORKERS, Thumbnails
 
 
 class Pen:
@@ -40,13 +41,13 @@ def stamp(number: int) -> str:
     return f"{number:016x}"
 
 
-def test_each_is_drawn_once_by_two_threads_at_most(tmp_path):
+def test_each_is_drawn_once_by_few_threads(tmp_path):
     pen = Pen()
     small = Thumbnails(tmp_path / "small", pen)
     with ThreadPoolExecutor(8) as threads:
         asked = [(tmp_path / f"{n % 10}.png", stamp(n % 10)) for n in range(40)]
         paths = list(threads.map(lambda one: small.of(*one), asked))
-    assert sorted(pen.drawn) == [f"{n}.png" for n in range(10)] and pen.most <= 2
+    assert sorted(pen.drawn) == [f"{n}.png" for n in range(10)] and pen.most <= WORKERS
     assert [path.read_bytes().strip().decode() for path in paths] == [a.name for a, _ in asked]
     small.close()
     again = Thumbnails(tmp_path / "small", pen)
@@ -57,6 +58,7 @@ def test_each_is_drawn_once_by_two_threads_at_most(tmp_path):
 def test_what_cannot_be_drawn_is_tried_once(tmp_path):
     pen = Pen()
     small = Thumbnails(tmp_path / "small", pen)
+    (tmp_path / "broken.png").touch()
     for _ in range(3):
         with pytest.raises(EaselError, match="damaged"):
             small.of(tmp_path / "broken.png", stamp(1))
@@ -99,4 +101,57 @@ def test_the_oldest_go_where_there_is_no_room(tmp_path):
             os.utime(paths[-1], (1000 + number, 1000 + number))
         assert sum(p.stat().st_size for p in (tmp_path / "small").rglob("*.webp")) <= 10_500
     assert all(path.exists() for path in paths[-8:-1]) and not paths[0].exists()
+    small.close()
+
+
+def test_a_picture_that_was_away_for_a_moment_is_tried_again(tmp_path):
+    """It may have been moved while it was drawn: its stamp is the same at its new place."""
+    pen = Pen()
+    small = Thumbnails(tmp_path / "small", pen)
+    assert not small.ahead(tmp_path / "broken.png", stamp(1))
+    assert small.of(tmp_path / "fine.png", stamp(1)).is_file()
+    small.close()
+
+
+def test_one_that_will_be_asked_for_is_drawn_without_a_wait(tmp_path):
+    pen = Pen()
+    small = Thumbnails(tmp_path / "small", pen)
+    (tmp_path / "broken.png").touch()
+    small.soon(tmp_path / "a.png", stamp(1))
+    small.soon(tmp_path / "broken.png", stamp(2))
+    assert small.is_asked
+    until(lambda: not small.is_asked, "both are done")
+    small.of(tmp_path / "a.png", stamp(1))
+    assert sorted(pen.drawn) == ["a.png", "broken.png"]
+    small.close()
+    small.soon(tmp_path / "late.png", stamp(3))  # says nothing
+    assert len(pen.drawn) == 2
+
+
+def test_who_asks_does_not_wait_for_the_one_drawn_ahead(tmp_path):
+    """That thread goes behind everything else on the machine, so on a busy one it may take its time."""
+    first, going = threading.Event(), threading.Event()
+
+    def draw(path):
+        if threading.current_thread().name == "slow":
+            going.set()
+            assert first.wait(20)
+        return b"x"
+
+    small = Thumbnails(tmp_path / "small", draw)
+    slow = threading.Thread(target=small.ahead, args=(tmp_path / "a.png", stamp(1)), name="slow")
+    slow.start()
+    assert going.wait(20)
+    assert small.of(tmp_path / "a.png", stamp(1)).read_bytes() == b"x"
+    first.set()
+    slow.join()
+    assert [path.name for path in (tmp_path / "small").rglob("*.*")] == [f"{stamp(1)}.webp"]
+    small.close()
+
+
+def test_there_is_room_up_to_half_of_what_may_be(tmp_path):
+    small = Thumbnails(tmp_path / "small", Pen(1000), limit_bytes=10_000)
+    for number in range(6):
+        assert small.has_room == (number < 5)
+        small.of(tmp_path / f"{number}.png", stamp(number))
     small.close()

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
@@ -24,6 +25,9 @@ SETTLED = """() => { const grid = document.querySelector(".gallery-grid");
     const tiles = [...document.querySelectorAll(".gallery-tile")].filter(near);
     return grid && !grid.hasAttribute("aria-busy") && tiles.length && tiles.every((one) => one.image.dataset.there)
         && ![...document.querySelectorAll(".gallery-tail")].some(near); }"""
+IDS = "[...document.querySelectorAll('.gallery-tile')].map((one) => one.dataset.id)"
+A_FRAME = "new Promise((then) => requestAnimationFrame(() => setTimeout(then)))"
+REACH = "(document.documentElement.scrollHeight - innerHeight)"
 TOP_TILE = """() => { const tile = [...document.querySelectorAll(".gallery-tile")]
     .find((one) => one.getBoundingClientRect().top > 120);
     return tile && [tile.dataset.id, Math.round(tile.getBoundingClientRect().top)]; }"""
@@ -88,9 +92,7 @@ def test_every_picture_is_reached_and_few_are_elements(tab: Any) -> None:
     seen: set[str] = set()
     most = 0
     for _ in range(100):
-        ids = tab.evaluate(
-            "[...document.querySelectorAll('.gallery-tile')].map((one) => one.dataset.id)"
-        )
+        ids = tab.evaluate(IDS)
         seen |= set(ids)
         most = max(most, len(ids))
         if len(seen) == NUMBER:
@@ -110,6 +112,38 @@ def test_the_far_end_is_shown_without_all_before_it(tab: Any, hung: Any, window:
         fresh.evaluate("scrollTo({ top: document.documentElement.scrollHeight })")
         tile(fresh, NUMBER - 1).wait_for()
         assert len(drawn) < NUMBER / 2
+
+
+def test_what_is_far_away_is_forgotten_and_comes_again(hung: Any, window: Any) -> None:
+    """Nothing in the window moves when it is."""
+    with opened(window, hung[1]) as fresh:
+        begun: list[str] = []  # the first pages of stretches, by their days
+
+        def note(request: Any) -> None:
+            asked_for = dict(parse_qsl(urlsplit(request.url).query))
+            if "/api/pictures?" in request.url and "after" not in asked_for:
+                begun.append(f"{asked_for.get('from_day')} to {asked_for.get('to_day')}")
+
+        fresh.on("request", note)
+        fresh.evaluate("Easel.pictures.KEPT = 60")
+        fresh.get_by_role("tab", name="Gallery").click()
+        fresh.wait_for_function(SETTLED)
+        for part in (0.45, 1, 0.45):
+            fresh.evaluate(f"scrollTo({{ top: {part} * {REACH}, behavior: 'instant' }})")
+            fresh.wait_for_function(SETTLED)
+            before = fresh.evaluate(TOP_TILE)
+            fresh.evaluate(A_FRAME)
+            assert fresh.evaluate(TOP_TILE) == before
+        assert max(begun.count(days) for days in begun) > 1, begun
+
+
+def test_a_stretch_that_is_changing_can_be_drawn(tab: Any) -> None:
+    """Between what changed on the server and its answer somebody scrolls, or a thumbnail comes."""
+    before = tab.evaluate(TOP_TILE)
+    tab.evaluate("document.querySelector('.gallery-tile').one.flow.rows = null")
+    tab.evaluate("dispatchEvent(new Event('scroll'))")
+    tab.wait_for_function("Boolean(document.querySelector('.gallery-tile').one.flow.rows)")
+    assert tab.evaluate(TOP_TILE) == before
 
 
 def test_words_narrow_and_a_reload_keeps_them(tab: Any) -> None:

@@ -29,7 +29,7 @@ IDS_MAX = 20_000  # in one change
 ARCHIVE_MAX = 2000
 ARCHIVE_BYTES_MAX = 4 * 10**9
 ID_MAX = 2**63 - 1
-DRAWING = 8  # who waits for a thumbnail at once; two are drawn
+DRAWING = 8  # who waits for a thumbnail at once
 CONVERTING = 2
 FOREVER = "private, max-age=31536000, immutable"
 KINDS = {
@@ -218,13 +218,10 @@ def picture_routes(gallery: GalleryFace) -> APIRouter:
     @routes.get("/{picture}/thumbnail", responses=UNKNOWN, response_class=FileResponse)
     async def thumbnail(request: Request, picture: Number, v: Stamp = "") -> Response:
         """The picture as WebP, at most 384 pixels wide and high, drawn when it is first asked for."""
-        owner = _owner(request)
-
-        def drawn() -> tuple[GalleryPicture, str]:
-            return gallery.get(picture, owner), str(gallery.thumbnail(picture, owner))
-
-        found, path = await to_thread.run_sync(drawn, limiter=drawing)
-        headers = _kept(f"{found.stamp}-small", v == found.stamp)
+        path = await to_thread.run_sync(
+            gallery.thumbnail, picture, _owner(request), limiter=drawing
+        )
+        headers = _kept(f"{path.stem}-small", v == path.stem)  # it is called by its stamp
         if _is_known(request, headers):
             return Response(status_code=304, headers=headers)
         return FileResponse(path, media_type="image/webp", headers=headers)

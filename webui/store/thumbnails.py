@@ -14,7 +14,7 @@ from pathlib import Path
 from webui.errors import EaselError
 
 __all__ = ["Thumbnails"]
-WORKERS = 2
+WORKERS = min(4, max(2, os.cpu_count() or 2))  # Pillow lets other threads work while it draws
 NAME = re.compile(r"([0-9a-f]{4,64})\.webp")
 NEW_S = (
     3600  # so young a file may be of a picture that `wanted` came too early for, or half written
@@ -24,7 +24,7 @@ ENOUGH = 0.9  # what is left of a folder that has grown too large
 
 class Thumbnails:
     """The thumbnails in `folder`, at most `limit_bytes` of them. `draw` makes the bytes of one from a picture's
-    file; it runs in threads of low priority, two at a time. Any thread may ask."""
+    file; those that somebody waits for are drawn by a few threads. Any thread may ask."""
 
     def __init__(
         self, folder: Path, draw: Callable[[Path], bytes], limit_bytes: float = 2e9
@@ -33,7 +33,7 @@ class Thumbnails:
         self._draw = draw
         self._limit = limit_bytes
         self._bytes = 0  # made since the folder was measured
-        self._pool = ThreadPoolExecutor(WORKERS, "thumbnails", initializer=_step_back)
+        self._pool = ThreadPoolExecutor(WORKERS, "thumbnails")
         self._lock = threading.Lock()
         self._making: dict[str, Future[Path]] = {}
         self._failed: dict[str, str] = {}
@@ -43,6 +43,40 @@ class Thumbnails:
         path = self._path(stamp)
         if path.is_file():
             return path
+        making = self._asked(picture, stamp)
+        try:
+            return making.result()
+        except CancelledError:
+            raise EaselError("Easel is stopping") from None
+
+    def soon(self, picture: Path, stamp: str) -> None:
+        """Has a thumbnail drawn that will be asked for; waits for nothing, and says nothing of what goes wrong."""
+        with suppress(EaselError):
+            self._asked(picture, stamp)
+
+    def ahead(self, picture: Path, stamp: str) -> bool:
+        """Draws a thumbnail in this thread, unless it is there; gives whether it was drawn. Whoever asks meanwhile does
+        not wait for this thread, which may be a slow one."""
+        path = self._path(stamp)
+        if stamp in self._failed or path.is_file():
+            return False
+        try:
+            self._make(picture, stamp)
+        except EaselError:  # told to who asks for it
+            return False
+        return True
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody waits for one."""
+        return bool(self._making)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether less than half of what they may have is taken."""
+        return self._bytes < self._limit * 0.5
+
+    def _asked(self, picture: Path, stamp: str) -> Future[Path]:
         with self._lock:
             if stamp in self._failed:
                 raise EaselError(self._failed[stamp])
@@ -53,13 +87,16 @@ class Thumbnails:
                 except RuntimeError:
                     raise EaselError("Easel is stopping") from None
                 self._making[stamp] = making
-        try:
-            return making.result()
-        except CancelledError:
-            raise EaselError("Easel is stopping") from None
-        finally:
-            with self._lock:
-                self._making.pop(stamp, None)
+                made = True
+            else:
+                made = False
+        if made:  # not under the lock: it may be done already, and then this is called at once
+            making.add_done_callback(lambda _: self._forget(stamp))
+        return making
+
+    def _forget(self, stamp: str) -> None:
+        with self._lock:
+            self._making.pop(stamp, None)
 
     def _path(self, stamp: str) -> Path:
         return self._folder / stamp[:2] / f"{stamp}.webp"
@@ -71,9 +108,12 @@ class Thumbnails:
         try:
             content = self._draw(picture)
         except EaselError as fault:
-            self._failed[stamp] = str(fault)
+            if (
+                picture.is_file()
+            ):  # else it may have been moved, and is there again under another name
+                self._failed[stamp] = str(fault)
             raise
-        part = path.with_name(f".{stamp}.part")
+        part = path.with_name(f".{stamp}.{threading.get_ident()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(content)
@@ -113,9 +153,3 @@ class Thumbnails:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
-
-
-def _step_back() -> None:
-    """Lets every other thread go first, where the system has priorities for threads."""
-    with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -97,7 +97,7 @@ class GalleryFace(Protocol):
         ...
 
     def thumbnail(self, picture: int, owner: str | None = None) -> Path:
-        """A WebP file, made at the first call."""
+        """A WebP file, made at the first call, called by the picture's stamp as it is now."""
         ...
 
     def favour(self, pictures: Sequence[int], on: bool, owner: str | None = None) -> Sequence[int]:

@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from webui.errors import EaselError, RequestError
+from webui.store.gallery.ahead import NEWEST, Ahead
 from webui.store.gallery.files import Broken, facts
-from webui.store.gallery.index import HERE, TRASHED, Index, Seen, UnknownPicture, as_picture
+from webui.store.gallery.index import Index, UnknownPicture, in_parts
+from webui.store.gallery.listing import mark_anew
 from webui.store.gallery.moving import move_back, move_to_trash, remove
+from webui.store.gallery.rows import Seen, as_picture
 from webui.store.gallery.scanning import Scanner
-from webui.store.gallery.searching import LIMIT_MAX, after, asking, facet, page_of, visible
+from webui.store.gallery.schema import HERE, TRASHED
+from webui.store.gallery.searching import LIMIT_MAX, asking, facet, visible
 from webui.store.thumbnails import Thumbnails
 from webui.types import Found, GalleryPicture, SavedPicture, Search
 
@@ -27,7 +31,6 @@ log = logging.getLogger(__name__)
 DAY_S = 24 * 3600
 GONE_DAYS = 30  # how long the row of a vanished file waits for its return
 FACETS = ("model", "sampler", "task", "day")
-MANY = 500  # values in one SQL statement
 
 
 class Gallery:
@@ -56,6 +59,7 @@ class Gallery:
         self._logins = tuple(logins)
         self._whose = whose
         self._scanner = Scanner(self._index, self._seen, self.tidy)
+        self._ahead = Ahead(self._thumbnails, self._newest, lambda: self.version)
         self._remembering = threading.Lock()
         self._remembered: tuple[int, dict[Any, Any]] = (0, {})
 
@@ -69,14 +73,17 @@ class Gallery:
         return self._index.version
 
     def watch(self, busy: Callable[[], bool] = lambda: False) -> None:
-        """Begins to look for files that others add, move or delete; gently while `busy`."""
+        """Begins to look for files that others add, move or delete, gently while `busy`, and to draw thumbnails while
+        not."""
         self._scanner.start(busy)
+        self._ahead.start(busy)
 
     def scan(self) -> None:
         """Looks at every file once, now."""
         self._scanner.look(thorough=True)
 
     def close(self) -> None:
+        self._ahead.stop()
         self._scanner.stop()
         self._thumbnails.close()
         self._index.close()
@@ -86,20 +93,13 @@ class Gallery:
     def search(self, search: Search, owner: str | None = None) -> Found:
         asked = asking(search, visible(owner, self._logins))
         limit = max(1, min(search.limit, LIMIT_MAX))
-        count, counted = asked.count()
-        if asked.has_words and not asked.match and not search.after:
-            # Here the words are what takes time: they are looked for once, for page and count.
-            sql, values = asked.ids()
-            numbers = [row["id"] for row in self._index.rows(sql, *values)]
-            self._once((count, counted), lambda: len(numbers))
-            sql, values = page_of(numbers[: limit + 1])
-        else:
-            sql, values = asked.page(limit + 1, search.after)
+        sql, values = asked.page(limit + 1, search.after)
         rows = self._index.rows(sql, *values)
         pictures = tuple(as_picture(row, self._root) for row in rows[:limit])
-        more = after(pictures[-1]) if len(rows) > limit else ""
+        more = str(rows[limit - 1]["place"]) if len(rows) > limit else ""
         if not search.after and not more:
             return Found(pictures, "", len(pictures))
+        count, counted = asked.count()
         total = self._once((count, counted), lambda: self._index.rows(count, *counted)[0][0])
         return Found(pictures, more, total)
 
@@ -167,7 +167,7 @@ class Gallery:
         if missing is not None:
             raise UnknownPicture(f"picture {missing} is not known: it may have been deleted")
         found = {}
-        for part in _parts(list(allowed)):
+        for part in in_parts(list(allowed)):
             marks = ", ".join("?" * len(part))
             for row in self._index.rows(
                 f"SELECT id, name, home, size FROM pictures WHERE id IN ({marks})", *part
@@ -179,7 +179,7 @@ class Gallery:
         """The states of those pictures, here or in the trash, that `owner` may see."""
         mine = visible(owner, self._logins)
         found = {}
-        for part in _parts(list(dict.fromkeys(pictures))):
+        for part in in_parts(list(dict.fromkeys(pictures))):
             marks = ", ".join("?" * len(part))
             for row in self._index.rows(
                 f"SELECT id, state FROM pictures WHERE id IN ({marks}) AND state < 2 AND {mine.condition}",
@@ -200,15 +200,20 @@ class Gallery:
         try:
             known = replace(facts(self._root / name), task=task)
             self._index.put([Seen(name, known, owner, job)])
+            self._thumbnails.soon(self._root / name, known.stamp)
         except (EaselError, OSError, Broken) as fault:
             log.warning("%s is not in the gallery yet: %s", saved.path, fault)
 
     def favour(self, pictures: Sequence[int], on: bool, owner: str | None = None) -> Sequence[int]:
         numbers = list(self._some(pictures, owner))
-        with self._index.changing() as connection:
-            connection.executemany(
-                "UPDATE pictures SET favourite = ? WHERE id = ?", [(on, n) for n in numbers]
-            )
+        for some in in_parts(numbers):
+            with self._index.changing() as connection:
+                for number in some:
+                    connection.execute(
+                        "UPDATE pictures SET favourite = ? WHERE id = ?", (on, number)
+                    )
+                    mark_anew(connection, number)
+        self._index.keep_favourites()
         return numbers
 
     def trash(self, pictures: Sequence[int], owner: str | None = None) -> Sequence[int]:
@@ -265,12 +270,14 @@ class Gallery:
         real = Path(os.path.realpath(path))
         return real.relative_to(self._root).as_posix() if real.is_relative_to(self._root) else None
 
+    def _newest(self) -> list[tuple[Path, str]]:
+        sql = "SELECT name, stamp FROM pictures WHERE state = ? AND place IS NOT NULL ORDER BY place LIMIT ?"
+        return [
+            (self._root / row["name"], row["stamp"]) for row in self._index.rows(sql, HERE, NEWEST)
+        ]
+
     def _seen(self, name: str) -> Seen:
         """A file that the scanner has found, read. Raises as `facts` does."""
         known = facts(self._root / name)
         job, owner = self._whose(self._given / name) or ("", "")
         return Seen(name, known, owner, job)
-
-
-def _parts(numbers: Sequence[int]) -> list[Sequence[int]]:
-    return [numbers[at : at + MANY] for at in range(0, len(numbers), MANY)]

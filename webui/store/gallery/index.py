@@ -12,88 +12,29 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from webui.errors import EaselError, RequestError
 from webui.store.database import Database
-from webui.store.gallery.files import Facts, day_of
-from webui.store.gallery.words import indexed
+from webui.store.gallery.favourites import Favourites
+from webui.store.gallery.listing import enlist
+from webui.store.gallery.rows import INSERT, PICTURES, UPDATE, Seen, as_picture, values_of
+from webui.store.gallery.schema import GONE, MIGRATIONS
 from webui.types import GalleryPicture
 
-__all__ = ["GONE", "HERE", "TRASH", "TRASHED", "Index", "Seen", "UnknownPicture", "as_picture"]
+__all__ = ["Index", "UnknownPicture", "in_parts"]
 
-HERE, TRASHED, GONE = 0, 1, 2  # the states of a row
-TRASH = ".trash"  # the folder below the outputs folder
+Value = TypeVar("Value")
+
 FILE = "gallery.db"
-MIGRATIONS = (
-    """
-    CREATE TABLE pictures (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        state INTEGER NOT NULL CHECK (state IN (0, 1, 2)),  -- here, in the trash, gone
-        name TEXT NOT NULL,                         -- the file, below the outputs folder
-        folder TEXT NOT NULL,                       -- that of `name`, "" for the outputs folder itself
-        home TEXT NOT NULL,                         -- `name`, or where a file of the trash goes back to
-        size INTEGER NOT NULL,                      -- in bytes
-        mtime_ns INTEGER NOT NULL,
-        mark TEXT NOT NULL,                         -- of the content
-        stamp TEXT NOT NULL,                        -- of this version of the file
-        width INTEGER NOT NULL,
-        height INTEGER NOT NULL,
-        made_s REAL NOT NULL,
-        day TEXT NOT NULL,                          -- of `made_s`, in local time
-        task TEXT NOT NULL,
-        model TEXT NOT NULL,
-        sampler TEXT NOT NULL,
-        seed INTEGER,
-        owner TEXT NOT NULL,                        -- whose job made it, "" for none
-        job TEXT NOT NULL,
-        favourite INTEGER NOT NULL DEFAULT 0,
-        left_s REAL                                 -- when it went to the trash, or was found to be gone
-    ) STRICT;
-    CREATE UNIQUE INDEX pictures_by_name ON pictures (name) WHERE state < 2;
-    CREATE INDEX pictures_by_folder ON pictures (folder, name, size, mtime_ns) WHERE state < 2;
-    CREATE INDEX pictures_by_mark ON pictures (mark);
-    CREATE INDEX pictures_by_time ON pictures (state, made_s, id, owner);
-    CREATE INDEX pictures_by_model ON pictures (state, model, made_s, id, owner, sampler, task);
-    CREATE INDEX pictures_by_sampler ON pictures (state, sampler, made_s, id, owner, task, model);
-    CREATE INDEX pictures_by_task ON pictures (state, task, made_s, id, owner, model, sampler);
-    CREATE INDEX pictures_by_day ON pictures (state, day, owner);
-    CREATE INDEX favourites ON pictures (state, made_s, id, owner) WHERE favourite;
-    CREATE TABLE texts (
-        id INTEGER PRIMARY KEY,
-        prompt TEXT NOT NULL,
-        negative_prompt TEXT NOT NULL,
-        parameters TEXT NOT NULL
-    ) STRICT;
-    CREATE VIRTUAL TABLE words USING fts5 (
-        prompt, negative_prompt,
-        tokenize = "unicode61 remove_diacritics 2", prefix = '1 2 3', columnsize = 0
-    );
-    """,
-)
-COLUMNS = (
-    *("state", "name", "folder", "home", "size", "mtime_ns", "mark", "stamp", "width", "height"),
-    *("made_s", "day", "task", "model", "sampler", "seed", "owner", "job", "left_s"),
-)
-INSERT = f"INSERT INTO pictures ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-UPDATE = f"UPDATE pictures SET {', '.join(f'{name} = ?' for name in COLUMNS)} WHERE id = ?"
-PICTURES = "SELECT * FROM pictures JOIN texts USING (id)"
+CACHE_KIB = 32_000  # of the connection that only asks
+AT_ONCE = 500  # rows in one transaction: others write in between
+WAITING_AT_ONCE = 100
 
 
 class UnknownPicture(RequestError):
     """There is no such picture for who asks; whether there is one for somebody else is not told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A file that was seen and read. `name` is its path below the outputs folder, with "/" between."""
-
-    name: str
-    facts: Facts
-    owner: str = ""
-    job: str = ""
 
 
 class Index:
@@ -105,6 +46,11 @@ class Index:
         self._database = Database(folder / FILE, MIGRATIONS)
         # What a power failure takes can be found again on the disk.
         self._database.rows("PRAGMA synchronous = NORMAL")
+        self._asking = threading.Lock()
+        self._reader = _reader(self._database.path)
+        self._favourites = Favourites(folder, self._is_known)
+        if not self._favourites.is_kept:
+            self.keep_favourites()
         self._counting = threading.Lock()
         self._version = time.time_ns() // 1_000_000  # above that of every earlier process
 
@@ -122,12 +68,16 @@ class Index:
             self._version += 1
 
     def close(self) -> None:
+        with self._asking:
+            self._reader.close()
         self._database.close()
 
     # --- asking -----------------------------------------------------------------------------------
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        return self._database.rows(sql, *values)
+        """What a SELECT finds of all that is committed; waits for nobody who writes."""
+        with self._asking:
+            return self._reader.execute(sql, values).fetchall()
 
     def picture(self, number: int) -> GalleryPicture | None:
         """A picture that is here or in the trash."""
@@ -182,7 +132,8 @@ class Index:
         that is gone is that picture."""
         there = there or self.there
         with self.changing() as connection:
-            for seen in batch:
+            # By their places: out of order, full-text search would begin a new list for each.
+            for seen in sorted(batch, key=lambda seen: -seen.facts.made_s):
                 if there(seen.name):
                     self._put(connection, seen, there)
 
@@ -201,33 +152,58 @@ class Index:
             found = next(
                 (row for row in same if row["state"] == GONE or not there(row["name"])), None
             )
-        values = _values(seen, found)
+        values = values_of(seen, found)
         if found is None:
-            number = connection.execute(INSERT, values).lastrowid
+            number = int(connection.execute(INSERT, values).lastrowid or 0)
+            if self._favourites.claim(seen.facts.mark, values[3], there):
+                connection.execute("UPDATE pictures SET favourite = 1 WHERE id = ?", (number,))
         else:
-            number = found["id"]
+            number = int(found["id"])
             connection.execute(UPDATE, (*values, number))
-            if found["mark"] == seen.facts.mark:
-                return
-            self._drop_texts(connection, [number])
-        facts = seen.facts
-        connection.execute(
-            "INSERT INTO texts VALUES (?, ?, ?, ?)",
-            (number, facts.prompt, facts.negative_prompt, facts.parameters),
-        )
-        connection.execute(
-            "INSERT INTO words (rowid, prompt, negative_prompt) VALUES (?, ?, ?)",
-            (number, indexed(facts.prompt), indexed(facts.negative_prompt)),
-        )
+        if found is None or found["mark"] != seen.facts.mark:
+            facts = seen.facts
+            connection.execute(
+                "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?)",
+                (number, facts.prompt, facts.negative_prompt, facts.parameters),
+            )
+        enlist(connection, number)
+
+    def keep_favourites(self) -> None:
+        """Writes the favourites down for an index that has to be made anew."""
+        rows = self.rows("SELECT mark, home FROM pictures WHERE favourite")
+        self._favourites.keep((row["mark"], row["home"]) for row in rows)
+
+    def _is_known(self, mark: str) -> bool:
+        return bool(self.rows("SELECT 1 FROM pictures WHERE mark = ?", mark))
+
+    def list_waiting(self) -> bool:
+        """Lists some pictures of an older version's index, the newest first; False where none is left."""
+        waiting = "FROM pictures WHERE place IS NULL AND state < 2"
+        if not self.rows(f"SELECT 1 {waiting} LIMIT 1"):
+            return False
+        with self.changing() as connection:
+            found = connection.execute(
+                f"SELECT id {waiting} ORDER BY made_s DESC LIMIT ?", (WAITING_AT_ONCE,)
+            )
+            for row in found.fetchall():
+                enlist(connection, row["id"])
+        return True
 
     def gone(self, names: Iterable[str], although_there: bool = False) -> None:
         """Takes out of sight what is no longer on the disk; a name that is there after all stays, unless
         `although_there` says that it holds no picture any more."""
-        with self.changing() as connection:
-            connection.executemany(
-                "UPDATE pictures SET state = 2, left_s = ? WHERE name = ? AND state < 2",
-                [(time.time(), name) for name in names if although_there or not self.there(name)],
-            )
+        for some in in_parts(list(names)):
+            with self.changing() as connection:
+                for name in some:
+                    row = connection.execute(
+                        "SELECT id FROM pictures WHERE name = ? AND state < 2", (name,)
+                    ).fetchone()
+                    if row is not None and (although_there or not self.there(name)):
+                        connection.execute(
+                            "UPDATE pictures SET state = ?, left_s = ? WHERE id = ?",
+                            (GONE, time.time(), row["id"]),
+                        )
+                        enlist(connection, row["id"])
 
     def gone_below(self, folder: str) -> None:
         """As `gone`, for all that is known directly in a folder."""
@@ -236,9 +212,13 @@ class Index:
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Drops rows for good."""
-        with self.changing() as connection:
-            self._drop_texts(connection, numbers)
-            connection.executemany("DELETE FROM pictures WHERE id = ?", [(n,) for n in numbers])
+        for some in in_parts(numbers):
+            with self.changing() as connection:
+                for number in some:
+                    place = "SELECT place FROM pictures WHERE id = ?"
+                    connection.execute(f"DELETE FROM words WHERE rowid = ({place})", (number,))
+                    connection.execute("DELETE FROM texts WHERE id = ?", (number,))
+                    connection.execute("DELETE FROM pictures WHERE id = ?", (number,))
 
     def forget_gone(self, before_s: float) -> None:
         """Drops what was gone before a time."""
@@ -246,57 +226,16 @@ class Index:
         if rows:
             self.forget([row["id"] for row in rows])
 
-    def _drop_texts(self, connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-        connection.executemany("DELETE FROM texts WHERE id = ?", [(n,) for n in numbers])
-        connection.executemany("DELETE FROM words WHERE rowid = ?", [(n,) for n in numbers])
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """A connection of its own for questions: in WAL mode it need not wait for a transaction."""
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    return connection
 
 
-def _values(seen: Seen, found: sqlite3.Row | None) -> tuple[Any, ...]:
-    """A row's values in the order of `COLUMNS`; `found` is the row that it had, whose owner and time of leaving
-    it keeps."""
-    facts = seen.facts
-    trashed = seen.name.startswith(TRASH + "/")
-    home = seen.name.removeprefix(TRASH + "/")
-    left_s: float | None = None
-    owner, job, task = seen.owner, seen.job, facts.task
-    if trashed:
-        left_s = time.time()
-    if found is not None:
-        if not job:
-            owner, job = found["owner"], found["job"]
-            task = found["task"] if job and found["mark"] == facts.mark else task
-        if trashed and found["state"] == TRASHED:
-            home, left_s = found["home"], found["left_s"]
-        elif trashed:
-            home = found["home"]
-    return (
-        *(TRASHED if trashed else HERE, seen.name, seen.name.rpartition("/")[0], home),
-        *(facts.size, facts.mtime_ns, facts.mark, facts.stamp, facts.width, facts.height),
-        *(facts.made_s, day_of(facts.made_s), task, facts.model, facts.sampler, facts.seed),
-        *(owner, job, left_s),
-    )
-
-
-def as_picture(row: sqlite3.Row, root: Path) -> GalleryPicture:
-    """A row of `PICTURES`; in the trash `name` is where the file goes back to."""
-    trashed = row["state"] == TRASHED
-    return GalleryPicture(
-        id=row["id"],
-        path=root / row["name"],
-        name=row["home"] if trashed else row["name"],
-        stamp=row["stamp"],
-        width=row["width"],
-        height=row["height"],
-        made_s=row["made_s"],
-        task=row["task"],
-        model=row["model"],
-        sampler=row["sampler"],
-        seed=row["seed"],
-        prompt=row["prompt"],
-        negative_prompt=row["negative_prompt"],
-        parameters=row["parameters"],
-        favourite=bool(row["favourite"]),
-        owner=row["owner"],
-        job=row["job"],
-        trashed_s=row["left_s"] if trashed else None,
-    )
+def in_parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """What one transaction or one statement takes at once."""
+    return (values[at : at + AT_ONCE] for at in range(0, len(values), AT_ONCE))

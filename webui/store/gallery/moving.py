@@ -1,9 +1,10 @@
-"""Files to the trash and back: renamed on their own disk, each in one step with its row."""
+"""Files to the trash and back: renamed on their own disk, a few at a time in one step with their rows."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -11,11 +12,15 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 
 from webui.errors import EaselError
-from webui.store.gallery.index import HERE, TRASH, TRASHED, Index
+from webui.store.gallery.index import Index
+from webui.store.gallery.listing import enlist
+from webui.store.gallery.rows import TRASH
+from webui.store.gallery.schema import HERE, TRASHED
 
 __all__ = ["move_back", "move_to_trash", "remove"]
 
 log = logging.getLogger(__name__)
+AT_ONCE = 20  # files in one transaction
 FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
@@ -31,36 +36,52 @@ def move_back(index: Index, pictures: Sequence[int]) -> list[int]:
 
 
 def _move(index: Index, pictures: Sequence[int], state: int) -> list[int]:
-    moved, fault = [], None
-    for number in pictures:
-        with index.changing() as connection:  # short, one by one: others write in between
-            row = connection.execute(
-                "SELECT name, home FROM pictures WHERE id = ? AND state = ?", (number, state)
-            ).fetchone()
-            if row is None:
-                continue
-            wish = f"{TRASH}/{row['name']}" if state == HERE else row["home"]
-            home = row["name"] if state == HERE else None
-            try:
-                name = _rename(index.root, row["name"], wish)
-            except FileNotFoundError:
-                continue  # gone: the scanner will see
-            except OSError as error:
-                fault = error
-                continue
-            connection.execute(
-                "UPDATE pictures SET state = ?, name = ?, folder = ?, home = ?, left_s = ? WHERE id = ?",
-                (
-                    *(TRASHED if state == HERE else HERE, name, name.rpartition("/")[0]),
-                    *(home or name, time.time() if state == HERE else None, number),
-                ),
-            )
-            moved.append(number)
-            if state == TRASHED:
-                _drop_empty_folders(index.root, row["name"])
+    moved: list[int] = []
+    fault: OSError | None = None
+    for at in range(0, len(pictures), AT_ONCE):
+        left = []
+        with index.changing() as connection:  # short: others write in between
+            for number in pictures[at : at + AT_ONCE]:
+                row = connection.execute(
+                    "SELECT name, home FROM pictures WHERE id = ? AND state = ?", (number, state)
+                ).fetchone()
+                if row is None:
+                    continue
+                try:
+                    _move_one(index.root, connection, number, row, state)
+                except FileNotFoundError:
+                    continue  # gone: the scanner will see
+                except OSError as error:
+                    fault = error
+                    continue
+                moved.append(number)
+                left.append(row["name"])
+        if state == TRASHED:
+            for name in left:
+                _drop_empty_folders(index.root, name)
     if fault is not None and not moved:
         raise EaselError(f"the file cannot be moved: {fault.strerror}") from fault
     return moved
+
+
+def _move_one(
+    root: Path, connection: sqlite3.Connection, number: int, row: sqlite3.Row, state: int
+) -> None:
+    """Moves one file, with its row. Raises `OSError`."""
+    if state == HERE:
+        name = _rename(root, row["name"], f"{TRASH}/{row['name']}")
+        home, left_s = row["name"], time.time()
+    else:
+        name = home = _rename(root, row["name"], row["home"])
+        left_s = None
+    connection.execute(
+        "UPDATE pictures SET state = ?, name = ?, folder = ?, home = ?, left_s = ? WHERE id = ?",
+        (
+            *(TRASHED if state == HERE else HERE, name, name.rpartition("/")[0], home),
+            *(left_s, number),
+        ),
+    )
+    enlist(connection, number)
 
 
 def remove(index: Index, pictures: Sequence[int]) -> int:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from webui.errors import EaselError
 from webui.store.gallery.files import SUFFIXES, Broken
-from webui.store.gallery.index import TRASH, Index, Seen
+from webui.store.gallery.index import Index
+from webui.store.gallery.rows import TRASH, Seen
 
 __all__ = ["Scanner"]
 
@@ -88,6 +89,8 @@ class Scanner:
     def look(self, thorough: bool = False) -> None:
         """Brings the index up to date: from all files with `thorough`, else from the folders that have changed."""
         with self._looking:
+            while not self._stop.is_set() and self._index.list_waiting():
+                self._stop.wait(0.01)
             seen: set[str] = set()
             failed: list[str] = []
             waiting = [""]

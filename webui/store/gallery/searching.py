@@ -9,106 +9,83 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from webui.errors import RequestError
-from webui.store.gallery.index import HERE, PICTURES, TRASHED
-from webui.store.gallery.words import query
-from webui.types import GalleryPicture, Search
+from webui.store.gallery.listing import EVERY, FAVOURITE, place_at, places
+from webui.store.gallery.rows import PICTURES
+from webui.store.gallery.schema import HERE
+from webui.store.gallery.words import mark, query
+from webui.types import Search
 
-__all__ = ["LIMIT_MAX", "Asking", "after", "asking", "facet", "page_of", "visible"]
+__all__ = ["LIMIT_MAX", "Asking", "Sight", "asking", "facet", "visible"]
 
 LIMIT_MAX = 500
-AFTER = re.compile(r"(-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]?\d{1,3})?)_(\d{1,18})")
+AFTER = re.compile(r"-?\d{1,18}")
+WORDS = "FROM words WHERE words MATCH ? AND rowid > ? AND rowid < ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose pictures somebody sees: as a condition on `pictures` with its values, and as marks of which a picture
+    has `one` ("" for any) and `none`."""
+
+    condition: str
+    values: tuple[Any, ...] = ()
+    one: str = ""
+    none: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A condition on `pictures`, and its values. `has_words` says that it looks for words; `match` is the full-text
-    query where it does nothing else, among what is here."""
+    """A full-text query, and between which places its pictures are."""
 
-    condition: str
-    values: tuple[Any, ...]
-    match: str = ""
-    has_words: bool = False
-
-    def ids(self) -> tuple[str, tuple[Any, ...]]:
-        """The query of every picture's number, the newest first."""
-        return (
-            f"SELECT id FROM pictures WHERE {self.condition} ORDER BY made_s DESC, id DESC",
-            self.values,
-        )
+    match: str
+    low: int
+    high: int
 
     def count(self) -> tuple[str, tuple[Any, ...]]:
-        if self.match:  # far cheaper by the words alone, less what is in the trash or gone
-            matching = "FROM words WHERE words MATCH ?"
-            return (
-                f"SELECT (SELECT count(*) {matching}) - (SELECT count(*) FROM pictures "
-                f"WHERE state IN (1, 2) AND id IN (SELECT rowid {matching}))",
-                (self.match, self.match),
-            )
-        return f"SELECT count(*) FROM pictures WHERE {self.condition}", self.values
+        return f"SELECT count(*) {WORDS}", (self.match, self.low, self.high)
 
     def page(self, limit: int, behind: str) -> tuple[str, tuple[Any, ...]]:
-        """The query of the page behind `behind` ("" for the first). Raises `RequestError` for one that is none of
-        ours."""
-        condition, values = self.condition, self.values
+        """The query of the page behind the place `behind` ("" for the first). Raises `RequestError` for one that is
+        none of ours."""
+        low = self.low
         if behind:
-            found = AFTER.fullmatch(behind)
-            if found is None:
+            if AFTER.fullmatch(behind) is None:
                 raise RequestError("after: give the `next` of an earlier page", "after")
-            condition += " AND (made_s, id) < (?, ?)"
-            values = (*values, float(found[1]), int(found[2]))
-        # The rows are chosen by an index alone; only those of the page are read.
-        inner = f"SELECT id FROM pictures WHERE {condition} ORDER BY made_s DESC, id DESC LIMIT ?"
+            low = max(low, int(behind))
+        inner = f"SELECT rowid {WORDS} ORDER BY rowid LIMIT ?"
         return (
-            f"{PICTURES} WHERE id IN ({inner}) ORDER BY made_s DESC, id DESC",
-            (*values, limit),
+            f"{PICTURES} WHERE place IN ({inner}) ORDER BY place",
+            (self.match, low, self.high, limit),
         )
 
 
-def page_of(numbers: Sequence[int]) -> tuple[str, tuple[Any, ...]]:
-    """The query of these pictures, the newest first."""
-    marks = ", ".join("?" * len(numbers))
-    return f"{PICTURES} WHERE id IN ({marks}) ORDER BY made_s DESC, id DESC", tuple(numbers)
-
-
-def after(picture: GalleryPicture) -> str:
-    """What asks for the page behind a picture."""
-    return f"{picture.made_s!r}_{picture.id}"
-
-
-def asking(search: Search, mine: Asking) -> Asking:
+def asking(search: Search, mine: Sight) -> Asking:
     """What a search asks for, of the pictures that `mine` lets through. Raises `RequestError` for a day that is
     none."""
-    conditions = ["state = ?", mine.condition]
-    values: list[Any] = [TRASHED if search.trash else HERE, *mine.values]
-    for name in ("model", "sampler", "task"):
-        if value := getattr(search, name):
-            conditions.append(f"{name} = ?")
-            values.append(value)
+    phrases = query(search.words)
+    marks = [mine.one] if mine.one else []
+    for kind in ("model", "sampler", "task"):
+        if value := getattr(search, kind):
+            marks.append(mark(kind, value))
     if search.favourites:
-        conditions.append("favourite")
-    if search.from_day:
-        conditions.append("made_s >= ?")
-        values.append(_midnight(_day(search.from_day, "from_day")))
+        marks.append(FAVOURITE)
+    if not phrases and not marks:
+        marks.append(EVERY)
+    match = " AND ".join((*phrases, *(f'"{one}"' for one in marks)))
+    if mine.none:
+        others = " OR ".join(f'"{one}"' for one in mine.none)
+        match = f"({match}) NOT ({others})"
+    low, high = places(search.trash)
     if search.to_day:
-        conditions.append("made_s < ?")
-        values.append(_midnight(_day(search.to_day, "to_day") + timedelta(days=1)))
-    match, others = query(search.words)
-    if match:
-        conditions.append("id IN (SELECT rowid FROM words WHERE words MATCH ?)")
-        values.append(match)
-    for word in others:
-        like = re.sub(r"([\\%_])", r"\\\1", word)
-        conditions.append(
-            r"id IN (SELECT id FROM texts WHERE prompt LIKE ? ESCAPE '\' OR negative_prompt LIKE ? ESCAPE '\')"
-        )
-        values += [f"%{like}%"] * 2
-    words_alone = len(conditions) == 3 and not (search.trash or mine.values or others)
-    return Asking(
-        " AND ".join(conditions), tuple(values), match if words_alone else "", bool(match)
-    )
+        end = _midnight(_day(search.to_day, "to_day"), 1)
+        low = max(low, place_at(end, search.trash))
+    if search.from_day:
+        begin = _midnight(_day(search.from_day, "from_day"))
+        high = min(high, place_at(begin, search.trash) + 1)
+    return Asking(match, low, high)
 
 
-def facet(column: str, mine: Asking) -> tuple[str, tuple[Any, ...]]:
+def facet(column: str, mine: Sight) -> tuple[str, tuple[Any, ...]]:
     """The values of a column with how many pictures have them: the most frequent first, days the newest first."""
     order = "value DESC" if column == "day" else "pictures DESC, value"
     return (
@@ -118,15 +95,16 @@ def facet(column: str, mine: Asking) -> tuple[str, tuple[Any, ...]]:
     )
 
 
-def visible(owner: str | None, logins: Sequence[str]) -> Asking:
+def visible(owner: str | None, logins: Sequence[str]) -> Sight:
     """Whose pictures `owner` sees (None: everybody's). The first login also sees those of no login: files that no
     job made, and what was made while nobody had to log in."""
     if owner is None:
-        return Asking("1", ())
+        return Sight("1")
     if logins and owner == logins[0]:
         others = tuple(logins[1:])
-        return Asking(f"owner NOT IN ({', '.join('?' * len(others))})", others)
-    return Asking("owner = ?", (owner,))
+        condition = f"owner NOT IN ({', '.join('?' * len(others))})"
+        return Sight(condition, others, none=tuple(mark("owner", other) for other in others))
+    return Sight("owner = ?", (owner,), one=mark("owner", owner))
 
 
 def _day(text: str, field: str) -> date:
@@ -136,9 +114,11 @@ def _day(text: str, field: str) -> date:
         raise RequestError(f"{field} {text!r}: give a day as 2026-11-20", field) from None
 
 
-def _midnight(day: date) -> float:
-    """When a day begins in the server's time zone."""
+def _midnight(day: date, days: int = 0) -> float:
+    """When a day (or the one so many days later) begins in the server's time zone; one that no clock there knows is
+    as far away as can be."""
     try:
-        return datetime(day.year, day.month, day.day).timestamp()
+        later = day + timedelta(days=days)
+        return datetime(later.year, later.month, later.day).timestamp()
     except (OverflowError, OSError, ValueError):
-        return 0.0
+        return float("inf") if day.year > 1970 else float("-inf")

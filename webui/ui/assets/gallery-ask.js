@@ -31,6 +31,17 @@ Easel.pictures.later = function (day, days) {
   return date.toISOString().slice(0, 10);
 };
 
+// A day's heading.
+Easel.pictures.dayWords = function (day) {
+  const { day: iso, later } = Easel.pictures, today = iso(new Date());
+  if (day === today) return Easel.t("Today");
+  if (day === later(today, -1)) return Easel.t("Yesterday");
+  const date = new Date(day + "T12:00:00");
+  const how = { weekday: "long", day: "numeric", month: "long" };
+  if (day.slice(0, 4) !== today.slice(0, 4)) how.year = "numeric";
+  return date.toLocaleDateString(document.documentElement.lang || undefined, how);
+};
+
 Easel.pictures.count = function (number) {
   return number === 1 ? Easel.t("1 picture") : Easel.t("{number} pictures", { number: number.toLocaleString() });
 };

@@ -10,6 +10,7 @@ Easel.pictures.grid = function (root, selected) {
   const grid = { root, shelf: null, active: null };
   const cells = new Map(), lines = new Map(), waits = new Map();
   let width = 0, size = {}, frame = 0, lastTop = 0, calm = 0;
+  let nearby = [], waited = false;  // cells around the window; whether one in it is still to come
   let here = null, scrolled = 0, away = false;  // where the window is, kept while the tab is hidden
 
   const seen = () => root.offsetParent !== null;
@@ -93,7 +94,9 @@ Easel.pictures.grid = function (root, selected) {
     if (line.textContent !== words) line.replaceChildren(Easel.node("span", { role: "rowheader" }, words));
   }
 
-  function row(flow, block, line, fetched) {
+  const isThere = (cell) => Boolean(cell.image.dataset.there || cell.dataset.broken);
+
+  function row(flow, block, line, fetched, inside) {
     const some = flow.items.slice(block.from, block.to);
     const parts = some.map((one, i) => {
       let cell = cells.get(one.id);
@@ -101,7 +104,9 @@ Easel.pictures.grid = function (root, selected) {
       cell.style.left = block.lefts[i] + "px";
       cell.style.width = block.widths[i] + "px";
       cell.drawn = frame;
-      retile(cell, one, selected(one.id), fetched);
+      retile(cell, one, selected(one.id), fetched && inside);
+      if (!inside) nearby.push(cell);
+      else if (!isThere(cell)) waited = true;
       return cell;
     });
     if (line.children.length !== parts.length || parts.some((part, i) => line.children[i] !== part)) line.replaceChildren(...parts);
@@ -110,6 +115,7 @@ Easel.pictures.grid = function (root, selected) {
   function draw() {
     frame += 1;
     if (!grid.shelf || !seen() || away || !width) return;
+    if (grid.shelf.flows.some((flow) => !flow.rows)) { grid.update(); return; }  // changed, and its answer still to come
     const top = window.scrollY - offset(), high = window.innerHeight;
     const leap = Math.abs(top - lastTop) > 1.5 * high;
     lastTop = top;
@@ -119,6 +125,8 @@ Easel.pictures.grid = function (root, selected) {
     }
     const fetched = !calm;
     const held = root.contains(document.activeElement);
+    nearby = [];
+    waited = false;
     const wanted = [], from = top - high, to = top + 2 * high;
     const active = grid.active === null ? null : grid.place(grid.active);
 
@@ -129,7 +137,8 @@ Easel.pictures.grid = function (root, selected) {
       line.drawn = frame;
       line.style.transform = `translateY(${flow.y + block.y}px)`;
       line.style.height = block.height + "px";
-      if (block.day === undefined) row(flow, block, line, fetched); else heading(flow, block, line);
+      const y = flow.y + block.y, inside = y + block.height > top && y < top + high;
+      if (block.day === undefined) row(flow, block, line, fetched, inside); else heading(flow, block, line);
       wanted.push(line);
     };
     for (const flow of grid.shelf.flows) {
@@ -147,10 +156,16 @@ Easel.pictures.grid = function (root, selected) {
       if (pinned && flow.y + pinned.y >= to) add(flow, pinned);
     }
     put(wanted);
+    if (fetched && !waited) fetchNearby();
     rove(top);
     here = anchor();
     scrolled = window.scrollY;
     if (held && active && document.activeElement !== cells.get(grid.active)) cells.get(grid.active)?.focus({ preventScroll: true });
+  }
+
+  function fetchNearby() {  // what is above and below the window comes when all that is in it is there
+    for (const cell of nearby) retile(cell, cell.one, selected(cell.one.id), true);
+    nearby = [];
   }
 
   function tail(flow, end) {  // in place of what is not loaded yet
@@ -224,6 +239,7 @@ Easel.pictures.grid = function (root, selected) {
   grid.show = function (shelf) {
     grid.shelf = shelf;
     grid.active = here = null;
+    shelf.isNeeded = (flow) => flow === shelf.flows[0] || flow === shelf.byId.get(grid.active)?.flow || !flow.rows || grid.seen(flow);
     if (seen() && !grid.isTop()) window.scrollTo({ top: offset() - grid.head(), behavior: "instant" });
   };
 
@@ -262,6 +278,7 @@ Easel.pictures.grid = function (root, selected) {
   }
 
   window.addEventListener("scroll", () => { if (seen() && !away) grid.draw(); }, { passive: true });
+  for (const kind of ["load", "error"]) root.addEventListener(kind, () => { if (nearby.length && !away) grid.draw(); }, true);
   window.addEventListener("resize", () => { if (seen()) grid.draw(); });
   new ResizeObserver(() => {
     if (!root.clientWidth) { away = true; return; }
@@ -277,15 +294,4 @@ Easel.pictures.grid = function (root, selected) {
     draw();
   }).observe(root);
   return grid;
-};
-
-// A day's heading.
-Easel.pictures.dayWords = function (day) {
-  const { day: iso, later } = Easel.pictures, today = iso(new Date());
-  if (day === today) return Easel.t("Today");
-  if (day === later(today, -1)) return Easel.t("Yesterday");
-  const date = new Date(day + "T12:00:00");
-  const how = { weekday: "long", day: "numeric", month: "long" };
-  if (day.slice(0, 4) !== today.slice(0, 4)) how.year = "numeric";
-  return date.toLocaleDateString(document.documentElement.lang || undefined, how);
 };

@@ -8,6 +8,7 @@ Easel.pictures = Easel.pictures || {};
 Easel.pictures.PAGE = 60;
 Easel.pictures.PAGE_MAX = 200;
 Easel.pictures.RETRY_MS = 5000;
+Easel.pictures.KEPT = 5000;  // pictures that are remembered, about: who scrolls on forgets the farthest
 
 // `changed()` hears of every change. A stretch: {from, to: days, "" without an end; total, days, items, rows: what a grid
 // keeps of it, null when it must be laid out anew}.
@@ -15,6 +16,7 @@ Easel.pictures.shelf = function (search, changed) {
   const { ask, query, day, later, PAGE, PAGE_MAX, RETRY_MS } = Easel.pictures;
   const plain = !search.words && !search.model && !search.sampler && !search.task && !search.favourites && !search.trash;
   const shelf = { flows: [], byId: new Map(), total: 0, ready: false, problem: "", plain, breaks: new Set() };
+  shelf.isNeeded = (flow) => flow === shelf.flows[0];  // the grid says more
   let closed = false;
 
   const stretch = (from, to, days) => ({ from, to, days, total: days.reduce((sum, [, number]) => sum + number, 0),
@@ -73,8 +75,23 @@ Easel.pictures.shelf = function (search, changed) {
     return busy(flow, async () => {
       if (flow.begun && !flow.next) return;
       const found = await page(flow, flow.next, Math.min(limit, PAGE_MAX));
-      if (!closed) put(flow, [...flow.items, ...found.pictures], found.next, found.total);
+      if (closed) return;
+      put(flow, [...flow.items, ...found.pictures], found.next, found.total);
+      forget(flow);
     });
+  }
+
+  // Empties the stretches that are farthest from this one while too much is remembered.
+  function forget(flow) {
+    const kept = Easel.pictures.KEPT;
+    if (shelf.byId.size <= kept) return;
+    const at = shelf.flows.indexOf(flow), far = (one) => Math.abs(shelf.flows.indexOf(one) - at);
+    const others = shelf.flows.filter((one) => one !== flow && one.items.length && !one.loading && !shelf.isNeeded(one));
+    others.sort((one, other) => far(other) - far(one));
+    for (const one of others) {
+      if (shelf.byId.size <= kept * 0.8) return;
+      empty(one);
+    }
   }
 
   // Days as stretches of at least a page each, newest first, without a gap between them.
