@@ -10,6 +10,7 @@ import pytest
 
 from tests.ui.hands import paint
 from tests.ui.painter import FlatPainter
+from webui.ui import Page
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
@@ -103,3 +104,33 @@ def test_nothing_that_opens_has_a_serious_fault(
     tab.locator(".gallery-tile[aria-selected=true]").first.wait_for()
     look("gallery", ".easel-gallery")
     assert {name: found for name, found in wrong.items() if found} == {}
+
+
+# What is to be pressed or filled in, can be seen, and has no name.
+NAMELESS = """() => [...document.querySelectorAll("button, a[href], [role=button], summary")]
+    .filter((one) => one.checkVisibility() && !one.closest("[hidden], [inert]"))
+    .filter((one) => !(one.innerText || one.textContent).trim() && !one.getAttribute("aria-label") && !one.title)
+    .map((one) => one.outerHTML.slice(0, 160))"""
+
+
+def test_no_button_stands_without_a_name_until_the_server_answers(
+    window: Any, page: Page, painter: FlatPainter
+) -> None:
+    tab = window.new_page()
+    tab.route("**/api/**", lambda route: None)  # asked, and never answered
+    tab.goto(page.url)
+    tab.locator(".easel-task:visible .easel-generate").wait_for()
+    wrong = {}
+    for name in tabs_of(tab):
+        tab.get_by_role("tab", name=name, exact=True).first.click()
+        tab.wait_for_function(
+            "(name) => [...document.querySelectorAll('[role=tab][aria-selected=true]')]"
+            ".some((one) => one.textContent.trim() === name)",
+            arg=name,
+        )
+        found = tab.evaluate(NAMELESS)
+        if found:
+            wrong[name] = found
+    tab.unroute_all(behavior="ignoreErrors")
+    tab.close()
+    assert not wrong

@@ -159,6 +159,7 @@ def test_the_strip_is_there_again_after_a_reload(
     window: Any, page: Page, painter: FlatPainter
 ) -> None:
     tab = window.new_page()  # its console says that a picture is not found
+    tab.set_default_timeout(60_000)
     tab.goto(page.url)
     tab.locator(".easel-task:visible .easel-generate").wait_for()
     number(tab, "txt2img-seed", 88)

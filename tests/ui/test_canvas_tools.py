@@ -254,3 +254,35 @@ def test_keys_typed_into_a_field_are_not_the_painters(inpaint: Any) -> None:
         inpaint.locator("#inpaint-image [data-tool=lasso]").get_attribute("aria-pressed") == "true"
     )
     inpaint.locator("#inpaint-prompt textarea").fill("")
+
+
+def test_a_soft_lasso_fades_inwards_over_what_the_brush_would(inpaint: Any) -> None:
+    """Against the closed form, smoothstep of the distance to the nearest side of a square; hard without softness."""
+    hard, soft, wrong = inpaint.evaluate(
+        """() => {
+          const { polygon } = Easel.painting.shapes, size = { width: 200, height: 200 };
+          const corners = [[40, 40], [160, 40], [160, 160], [40, 160]].map(([x, y]) => ({ x, y }));
+          const at = (made, x, y) => made.data[(y - made.y) * made.width + x - made.x];
+          const plain = polygon(corners, size), hard = [at(plain, 41, 100), at(plain, 100, 100)];
+          const made = polygon(corners, size, 32);
+          let wrong = 0;
+          for (let y = 42; y < 158; y++) for (let x = 42; x < 158; x++) {
+            const far = Math.min(x + 0.5 - 40, 160 - x - 0.5, y + 0.5 - 40, 160 - y - 0.5);
+            const part = Math.min(1, far / 32);
+            wrong = Math.max(wrong, Math.abs(at(made, x, y) - 255 * part * part * (3 - 2 * part)));
+          }
+          return [hard, [at(made, 41, 100), at(made, 56, 100), at(made, 100, 100)], wrong];
+        }"""
+    )
+    assert hard == [255, 255]
+    assert soft[0] < 8 and 100 < soft[1] < 160 and soft[2] == 255
+    assert wrong < 2
+
+
+def test_a_lasso_honours_the_soft_edge(inpaint: Any, painter: FlatPainter) -> None:
+    key(inpaint, *["}"] * 10)
+    act(inpaint, "Lasso")
+    stroke(inpaint, (0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8), (0.2, 0.2), steps=8)
+    mask = submitted(inpaint, painter)
+    row = [mask.getpixel((x, 64)) for x in range(30, 100)]
+    assert row[-1] == 255 and sum(20 < value < 235 for value in row) >= 4

@@ -265,7 +265,9 @@ def test_another_browser_sees_a_job_and_opens_it(
         until(lambda: painter.status(job).ended, "the other goes on")
         tab.locator(".easel-resume:visible").click()
         line(tab, "1 picture in").wait_for()
-        assert tab.locator(".stage-strip:visible button").count() == 1
+        shown = tab.locator(".stage-strip:visible > [aria-current=true]")
+        assert (shown.get_attribute("data-key") or "").startswith(later)
+        tab.locator(f".stage-strip:visible > [data-key^='{job}']").wait_for()  # it was looked at
     other.close()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import html
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import gradio as gr
 
@@ -43,18 +44,34 @@ async def changes(
         await asyncio.sleep(max(pause, at_least_s))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """A job on its way to a place. `overtaken` are the jobs that were on their way there when this one began."""
+
+    job: str
+    overtaken: tuple[str, ...]
+    number: int
+
+
 class Newest:
     """Of several streams to one place the newest is wanted: a place shows one job."""
 
     def __init__(self) -> None:
-        self._newest: dict[str, object] = {}
+        self._newest: dict[str, Stream] = {}
 
     @contextmanager
-    def stream(self, place: str) -> Iterator[Callable[[], bool]]:
-        """Gives whether this stream is still the newest of its place."""
-        mine = self._newest[place] = object()
+    def stream(
+        self, place: str, job: str, number: int = 0
+    ) -> Iterator[tuple[Callable[[], bool], tuple[str, ...]]]:
+        """Gives whether this stream is still the newest of its place, and the jobs that it has overtaken. One with
+        a lower `number` than another is not newer, even where it begins later: Gradio may change their order."""
+        before = self._newest.get(place)
+        overtaken = () if before is None else (*before.overtaken, before.job)
+        mine = Stream(job, tuple(dict.fromkeys(one for one in overtaken if one != job)), number)
+        if before is None or before.number <= number:
+            self._newest[place] = mine
         try:
-            yield lambda: self._newest.get(place) is mine
+            yield lambda: self._newest.get(place) is mine, mine.overtaken
         finally:
             if self._newest.get(place) is mine:
                 del self._newest[place]

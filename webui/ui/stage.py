@@ -69,7 +69,8 @@ def stage(
     """The component. `hint` is shown while it is empty, with `examples` to click: prompts, or
     `{"prompt", "picture": address or "", "seed": int or None}`. `sends` are (task, label) pairs of tasks that a
     picture can be handed to; `samples` says whether the task has seeds, by which it can be done again. Events:
-    example, again (which also varies), and follow, which asks for another job."""
+    example, again (which also varies), follow, which asks for another job, and collect, which asks for the pictures
+    of jobs that it does not show."""
     # Not as props of the component: Gradio 6.31 loses those of a component in a tab nobody opened yet.
     about = {
         "task": task,
@@ -82,7 +83,7 @@ def stage(
     return gr.HTML(
         dict(EMPTY),
         html_template=HTML,
-        js_on_load=f"{start} // 'example' 'again' 'follow'",
+        js_on_load=f"{start} // 'example' 'again' 'follow' 'collect'",
         elem_id=f"{task}-stage",
         elem_classes="easel-stage",
         apply_default_css=False,

@@ -6,6 +6,7 @@ The handlers are thin. Closing the browser's tab ends them, never the job.
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
+from webui.ui.aside import Added, asked_for, collected
 from webui.ui.follow import Newest
 from webui.ui.handing import FORGET, form_updates, own_components, said
 from webui.ui.pictures import OwnPictures
@@ -42,6 +44,8 @@ def wire(
     task, form = tab.task, tab.form
     outputs = [tab.stage, tab.problem]
     newest = Newest()  # of the streams to a browser tab's stage
+    questions = Newest()  # of its, for the pictures of other jobs
+    added = Added()
 
     async def submitted(
         request: gr.Request, raw: Sequence[Any], instead: Mapping[str, Any] | None = None
@@ -71,7 +75,9 @@ def wire(
     async def add(request: gr.Request, *raw: Any) -> tuple[Any, Any]:
         """One more job; the stage shows it when the one that it shows has ended."""
         try:
-            return gr.HTML(added=await submitted(request, raw)), {"message": "", "control": ""}
+            job = await submitted(request, raw)
+            lately = added.note(request.session_hash or "", job)
+            return gr.HTML(added=lately), {"message": "", "control": ""}
         except EaselError as error:
             return gr.skip(), refused(error)
 
@@ -86,22 +92,27 @@ def wire(
         except RequestError:  # ended long ago, or before the last start
             yield {**EMPTY, "job": job if isinstance(job, str) else ""}, gr.skip()
             return
-        with newest.stream(request.session_hash or "") as wanted:
-            async for shown in job_values(engine, own, job, settings.now.previews, wanted):
-                yield shown
+        with newest.stream(request.session_hash or "", job) as (wanted, overtaken):
+            async for shown, sentence in job_values(
+                engine, own, job, settings.now.previews, wanted
+            ):
+                yield {**shown, "overtaken": overtaken}, sentence
         yield (
             gr.skip(),
             gr.skip(),
         )  # Gradio sends the last thing twice; another job may be shown by then
 
-    async def attach(request: gr.Request, job: Any) -> AsyncIterator[Any]:
-        """Shows this browser tab's last job again after a reload."""
-        async for shown in show(job, request):
-            yield shown
-
     async def follow(request: gr.Request, event: gr.EventData) -> AsyncIterator[Any]:
         async for shown in show(getattr(event, "job", None), request):
             yield shown
+
+    async def collect(request: gr.Request, event: gr.EventData) -> AsyncIterator[Any]:
+        """The pictures of jobs that the stage does not show, for its strip; the newest question names all of them."""
+        jobs, number = asked_for(event, engine, visitors, request)
+        with questions.stream(request.session_hash or "", "", number) as (wanted, _):
+            async for found in collected(engine, own, jobs, wanted):
+                # as text: of an object Gradio sends what changed, and the page would not notice
+                yield gr.HTML(collected=json.dumps(found))
 
     def told(change: Callable[[str], None]) -> Callable[[gr.Request, Any], None]:
         def tell(request: gr.Request, job: Any) -> None:
@@ -120,9 +131,8 @@ def wire(
     tab.cancel.click(told(engine.cancel), [tab.stage], None, **shown_job)
     tab.pause.click(told(engine.pause), [tab.stage], None, **shown_job)
     tab.resume.click(told(engine.resume), [tab.stage], None, **shown_job)
-    remembered = f"() => [window.Easel ? Easel.recall('job-{task.name}', '') : '']"
-    blocks.load(attach, [tab.stage], outputs, js=remembered, **raw)
     tab.stage.follow(follow, None, outputs, trigger_mode="multiple", **PRIVATE)
+    tab.stage.collect(collect, None, tab.stage, trigger_mode="multiple", **PRIVATE)
 
     async def example(
         request: gr.Request, event: gr.EventData, *raw: Any

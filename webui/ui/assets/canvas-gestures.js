@@ -37,16 +37,16 @@ Easel.painting.Stroke = class {
   }
 };
 
-// A free outline; `close` fills it. `draw` shows it meanwhile, lines of `pixel` sheet pixels being one of the screen.
+// A free outline; `close` fills it, soft over `fade` pixels inside of it. `draw` shows it meanwhile, lines of `pixel` sheet pixels being one of the screen.
 Easel.painting.Lasso = class {
-  constructor(layers, act) { Object.assign(this, { layers, act, points: [] }); }
+  constructor(layers, act, fade) { Object.assign(this, { layers, act, fade, points: [] }); }
 
   add(points) { this.points.push(...points); }
 
   flush() { return null; }
 
   close() {
-    const patch = this.points.length > 2 && Easel.painting.shapes.polygon(this.points, this.layers);
+    const patch = this.points.length > 2 && Easel.painting.shapes.polygon(this.points, this.layers, this.fade);
     if (!patch) return null;
     this.layers.apply(patch, this.act);
     return { x: patch.x, y: patch.y, width: patch.width, height: patch.height };

@@ -76,7 +76,7 @@ Easel.painting.painter = function (window_, { changed, moved, say }) {
       if (brush.tool === "pick" || (event.altKey && brush.tool !== "lasso")) { hand.picked(colourAt(point)); return; }
       act = fresh(brush.tool === "eraser" || event.button === 5 || (brush.tool === "lasso" && event.altKey));
       if (brush.tool === "fill") { fill(point); return; }
-      if (brush.tool === "lasso") gesture = new Lasso(sheet.layers, act);
+      if (brush.tool === "lasso") gesture = new Lasso(sheet.layers, act, diameter() / 2 * brush.soft / 100);
       else {
         gesture = new Stroke(sheet.layers, act, diameter(), brush.soft / 100);
         if (event.shiftKey && last) gesture.add([last]);  // a straight line from the last stroke's end

@@ -41,8 +41,26 @@ Easel.painting.shapes = (function () {
     return made;
   }
 
-  // A closed outline filled, its edge smoothed.
-  function polygon(points, size) {
+  // Takes away what lies near a line, and less the farther it lies, up to `fade` pixels.
+  function fadeAlong(made, a, b, fade) {
+    const left = Math.max(made.x, Math.floor(Math.min(a.x, b.x) - fade)), right = Math.min(made.x + made.width, Math.ceil(Math.max(a.x, b.x) + fade));
+    const top = Math.max(made.y, Math.floor(Math.min(a.y, b.y) - fade)), bottom = Math.min(made.y + made.height, Math.ceil(Math.max(a.y, b.y) + fade));
+    const dx = b.x - a.x, dy = b.y - a.y, square = dx * dx + dy * dy || 1;
+    for (let y = top; y < bottom; y++) {
+      const py = y + 0.5 - a.y;
+      for (let x = left, at = (y - made.y) * made.width + left - made.x; x < right; x++, at++) {
+        if (!made.data[at]) continue;
+        const px = x + 0.5 - a.x, along = Math.min(1, Math.max(0, (px * dx + py * dy) / square));
+        const ox = px - along * dx, oy = py - along * dy, far = ox * ox + oy * oy;
+        if (far >= fade * fade) continue;
+        const part = Math.sqrt(far) / fade, most = 255 * part * part * (3 - 2 * part);
+        if (made.data[at] > most) made.data[at] = most;
+      }
+    }
+  }
+
+  // A closed outline filled, its edge smoothed; with `fade` it grows to full over so many pixels inside of the outline.
+  function polygon(points, size, fade = 0) {
     const xs = points.map((point) => point.x), ys = points.map((point) => point.y);
     const made = patch(Math.min(...xs) - 1, Math.min(...ys) - 1, Math.max(...xs) + 1, Math.max(...ys) + 1, size);
     if (!made) return null;
@@ -54,6 +72,13 @@ Easel.painting.shapes = (function () {
     ink.fill("evenodd");
     const { data } = ink.getImageData(0, 0, made.width, made.height);
     for (let at = 0; at < made.width * made.height; at++) made.data[at] = data[4 * at + 3];
+    if (fade < 1) return made;
+    const corners = [points[0]];  // as many as so soft an edge can tell apart
+    for (const point of points) {
+      const { x, y } = corners[corners.length - 1];
+      if (Math.hypot(point.x - x, point.y - y) >= fade / 4) corners.push(point);
+    }
+    corners.forEach((corner, at) => fadeAlong(made, corner, corners[(at + 1) % corners.length], fade));
     return made;
   }
 

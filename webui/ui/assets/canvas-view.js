@@ -166,10 +166,10 @@ Easel.painting.View = class {
 
   // The sketch, and the mask as a tint over it, into `seen`: canvas pixels x..right, y..bottom.
   drawLayers(x, y, right, bottom, zoom, left, top) {
-    const { mask, sketch, inked, across, width, height } = this.sheet.layers, { words, alphas } = this;
+    const { mask, sketch, inked, across, width, height } = this.sheet.layers, { words, alphas } = this, own = Easel.painting.View.TINT;
     const side = Easel.painting.Layers.TILE, spread = zoom < 0.75 ? 0.25 : 0;  // four samples where several pixels fall into one
     const near = this.places(x, right, left, zoom, -spread), far = this.places(x, right, left, zoom, spread);
-    const tiles = near.map((column) => Math.floor(column / side));
+    const tiles = sketch ? near.map((column) => Math.floor(column / side)) : near;
     for (let row = y; row < bottom; row++) {
       const first = Math.floor((row + 0.5 - spread - top) / zoom), second = Math.floor((row + 0.5 + spread - top) / zoom);
       let to = row * this.canvas.width + x;
@@ -180,20 +180,22 @@ Easel.painting.View = class {
         if (a < 0 || b >= width) { words[to] = 0; continue; }
         const masked = spread ? (mask[one + a] + mask[one + b] + mask[two + a] + mask[two + b] + 2) >> 2 : mask[one + a];
         const coloured = sketch && inked[tile + tiles[at]] && sketch[4 * (one + a) + 3];
-        words[to] = coloured ? this.over(sketch, 4 * (one + a), masked) : alphas[masked];
+        words[to] = coloured ? this.over(sketch, 4 * (one + a), masked, own) : alphas[masked];
       }
     }
   }
 
   // The sheet's columns under canvas columns x..right.
   places(x, right, left, zoom, shift) {
-    return Int32Array.from({ length: right - x }, (_, at) => Math.floor((x + at + 0.5 + shift - left) / zoom));
+    const columns = new Int32Array(right - x);
+    for (let at = 0; at < columns.length; at++) columns[at] = Math.floor((x + at + 0.5 + shift - left) / zoom);
+    return columns;
   }
 
-  over(sketch, at, masked) {  // a colour, with so little of the tint that it is still that colour
+  over(sketch, at, masked, own) {  // a colour, with so little of the tint `own` that it is still that colour
     const opaque = sketch[at + 3] / 255, tint = masked / 255 * (0.55 - 0.43 * opaque), below = opaque * (1 - tint), sum = tint + below;
-    const colour = below / sum, violet = tint / sum, [r, g, b] = Easel.painting.View.TINT;
-    const red = r * violet + sketch[at] * colour, green = g * violet + sketch[at + 1] * colour, blue = b * violet + sketch[at + 2] * colour;
+    const colour = below / sum, violet = tint / sum;
+    const red = own[0] * violet + sketch[at] * colour, green = own[1] * violet + sketch[at + 1] * colour, blue = own[2] * violet + sketch[at + 2] * colour;
     return ((255 * sum << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   }
 };

@@ -13,7 +13,7 @@ Easel.preferences = function (element, trigger) {
   const head = Easel.node("header", { class: "prefs-head" });
   const search = Easel.node("input", { type: "search", class: "prefs-search", placeholder: Easel.t("Search settings"), "aria-label": Easel.t("Search settings"),
     autocomplete: "off", spellcheck: "false" });
-  const only = Easel.node("button", { type: "button", class: "prefs-button prefs-only", "aria-pressed": "false" });
+  const only = Easel.node("button", { type: "button", class: "prefs-button prefs-only", "aria-pressed": "false", hidden: "" });  // until it has words
   const all = Easel.node("button", { type: "button", class: "prefs-button prefs-all", hidden: "" }, Easel.t("Reset all"));
   const saved = Easel.node("p", { class: "prefs-saved", role: "status" });
   head.append(Easel.node("h2", {}, Easel.t("Settings")), search, only, all, saved);

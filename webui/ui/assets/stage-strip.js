@@ -1,5 +1,6 @@
 // The strip under a stage: this session's pictures, the newest first. What becomes of them elsewhere (a favourite, the
-// trash, a file that is gone) shows here too.
+// trash, a file that is gone) shows here too. And the pictures that come from elsewhere: of jobs that the stage did not
+// show to their end, and of the gallery.
 "use strict";
 window.Easel = window.Easel || {};
 
@@ -43,16 +44,19 @@ Easel.stageStrip = function (strip, key, how) {
     how.gone(keys, pictures[Math.min(Math.max(at, 0), pictures.length - 1)] || null);
   }
 
-  function add(found, more) {  // `more` is what only the page knows of them; gives those that are new
+  // `more` is what only the page knows of them; they come behind those of the job `behind`. Gives those that are new.
+  function add(found, more, behind = null) {
     const fresh = found.filter((one) => !pictures.some((other) => other.key === one.key));
     for (const one of found) {  // the gallery may have heard of it meanwhile
       const known = pictures.find((other) => other.key === one.key);
       if (known && !known.id && one.id) Object.assign(known, one);
     }
+    let place = 0;
+    while (behind && pictures[place]?.key.startsWith(behind + "/")) place++;
     for (const one of fresh) {
       Object.assign(one, more);
-      pictures = [one, ...pictures].slice(0, MOST);
-      strip.prepend(thumb(one));
+      pictures = [...pictures.slice(0, place), one, ...pictures.slice(place)].slice(0, MOST);
+      strip.insertBefore(thumb(one), strip.children[place] || null);
     }
     while (strip.children.length > MOST) strip.lastChild.remove();
     if (fresh.length) Easel.remember(key, pictures);
@@ -81,4 +85,51 @@ Easel.stageStrip = function (strip, key, how) {
 
   for (const one of pictures) strip.append(thumb(one));
   return { all: () => pictures, find: (one) => pictures.find((other) => other.key === one.key), add, mark };
+};
+
+// Jobs that another one took the place of before they ended: `take(job's value)` gets their pictures, after a reload too.
+Easel.stageAside = function (key, trigger, take) {
+  let missing = Easel.recall(key, []);
+  const asked = new Set(), taken = new Set();
+
+  function ask(jobs) {
+    missing = [...new Set([...missing, ...jobs])].filter((job) => !taken.has(job));
+    if (missing.every((job) => asked.has(job))) return;
+    for (const job of missing) asked.add(job);
+    Easel.remember(key, missing);
+    trigger("collect", { jobs: missing, number: asked.size });  // all of them: an earlier question is answered no more
+  }
+
+  return {
+    ask,
+    take(found) {
+      for (const [job, value] of Object.entries(found)) {
+        if (!taken.has(job)) take(value);
+        taken.add(job);
+      }
+      missing = missing.filter((job) => !taken.has(job));
+      Easel.remember(key, missing);
+    },
+  };
+};
+
+// What a task that starts from a picture offers until it has one: those that were made last.
+Easel.stageOffer = async function (hint, place, about) {
+  let made = [];
+  try {
+    made = (await (await fetch("api/pictures?limit=6")).json()).pictures || [];
+  } catch { /* no gallery, or none that answers: then there is nothing to offer */ }
+  if (!made.length) return;
+  hint.replaceChildren(Easel.node("span", {}, about.hint), " ", Easel.node("span", { class: "stage-start" }, Easel.t("Or start with one of these:")));
+  place.dataset.look = "pictures";
+  place.replaceChildren(...made.map((one) => {
+    const said = Easel.t("Picture of: {prompt}", { prompt: one.prompt || one.name });
+    const card = Easel.node("button", { type: "button", "aria-label": said, title: said, translate: "no" });
+    card.append(Easel.node("img", { src: one.thumbnail, alt: "" }));
+    card.addEventListener("click", async () => {
+      const { parameters = "" } = await (await fetch(`api/pictures/${one.id}`)).json();
+      Easel.handTo(about.task, { ...one, parameters });
+    });
+    return card;
+  }));
 };

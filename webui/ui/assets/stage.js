@@ -12,6 +12,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
   const nextKey = "next-" + about.task;
   let shown = null, several = [], state = "";
   let next = Easel.recall(nextKey, []);  // jobs to show after this one
+  const heard = new Set();  // jobs that "Add another" has added
   let passed = "";  // the job after whose end the next one was asked for
   let begun = { job: "", of: null };  // the picture that the form had when the job on show began
 
@@ -99,6 +100,9 @@ Easel.stage = function (element, trigger, props, watch, about) {
     starred(ids, on) { if (shown && ids.includes(shown.id)) acts.querySelector(".stage-favourite")?.setAttribute("aria-pressed", on); },
   });
 
+  const aside = Easel.stageAside("aside-" + about.task, trigger,
+    ({ pictures, prompt }) => strip.add(pictures, { prompt, of: null }, begun.job));
+
   function nothing() {
     shown = null;
     acts.replaceChildren();
@@ -120,6 +124,12 @@ Easel.stage = function (element, trigger, props, watch, about) {
       return card;
     }));
   }
+
+  const takes = about.sends.some(([name]) => name === about.task);
+  const offer = () => {
+    const free = takes && frame.dataset.view === "empty" && !Easel.painting.given(task.querySelector(".easel-source"));
+    if (free) Easel.stageOffer($(".stage-hint"), $(".stage-examples"), about);
+  };
 
   // --- a job ---
   function goOn() {
@@ -161,6 +171,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
     const between = !going && Boolean(value.job) && (next.length > 0 || Boolean(passed));
     if (between && !passed) { passed = value.job; goOn(); }
     const busy = going || between;
+    if (value.job) aside.ask(value.overtaken || []);
     buttons(going ? value.state : between ? "queued" : "");
     const was = state;
     const part = tell(value, going);
@@ -201,7 +212,10 @@ Easel.stage = function (element, trigger, props, watch, about) {
       document.documentElement.style.setProperty("--stage-top", top + "px");
     }
   }
-  new IntersectionObserver(measure).observe(frame);
+  new IntersectionObserver((entries) => {
+    measure();
+    if (entries.at(-1).isIntersecting) offer();
+  }).observe(frame);
   addEventListener("resize", measure);
   new ResizeObserver(() => Easel.shortened(acts)).observe(acts);
   measure();
@@ -221,8 +235,11 @@ Easel.stage = function (element, trigger, props, watch, about) {
   view("empty");
   watch("suggested", empty);
   watch("value", draw);
+  watch("collected", () => aside.take(JSON.parse(props.collected || "{}")));
   watch("added", () => {  // by "Add another"
-    next = [...next, props.added];
+    const fresh = (props.added || []).filter((job) => !heard.has(job));
+    for (const job of fresh) heard.add(job);
+    next = [...next, ...fresh];
     Easel.remember(nextKey, next);
     draw();
   });
@@ -234,8 +251,10 @@ Easel.stage = function (element, trigger, props, watch, about) {
     Easel.remember(nextKey, next);
     trigger("follow", { job });
   };
-  const asked = Easel.asked[about.task];
-  if (asked) Easel.show(about.task, asked);
+  const wanted = Easel.asked[about.task];
+  const last = Easel.recall("job-" + about.task, "");
+  if (wanted) Easel.show(about.task, wanted);
+  else if (last) trigger("follow", { job: last });  // after a reload
 };
 
 // A picture's settings in one line; of several pictures the first and last seed.

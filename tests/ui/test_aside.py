@@ -1,0 +1,107 @@
+"""Whoever presses again before the last job is shown has both pictures in the strip, the newest on show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.ui.hands import SHOWN, line
+from tests.ui.painter import FlatPainter, until
+from webui.ui.follow import Newest
+
+STRIP = "() => [...document.querySelectorAll('#txt2img-stage .stage-strip > *')].map((one) => one.dataset.key)"
+
+
+def press_at_once(tab: Any, times: int) -> None:
+    """Before the page can hear of the first."""
+    tab.evaluate(
+        """(times) => {
+            const button = [...document.querySelectorAll(".easel-generate")].find((one) => one.offsetParent);
+            for (let n = 0; n < times; n++) button.click();
+        }""",
+        times,
+    )
+
+
+def all_shown(tab: Any, painter: FlatPainter, count: int) -> list[str]:
+    """Waits until the strip has so many pictures and no job is on the way; gives their keys."""
+    tab.wait_for_function(f"() => ({STRIP})().length === {count}")
+    tab.locator(".easel-task:visible:not([data-running])").wait_for()
+    keys: list[str] = tab.evaluate(STRIP)
+    assert {key.split("/")[0] for key in keys} == {job.id for job in painter.jobs()[-count:]}
+    return keys
+
+
+@pytest.mark.parametrize("reload", [False, True], ids=["", "reloaded"])
+def test_every_press_has_its_picture_in_the_strip(
+    tab: Any, painter: FlatPainter, reload: bool
+) -> None:
+    painter.hold.clear()
+    press_at_once(tab, 3)
+    until(lambda: len(painter.submitted) == 3, "all jobs are with the engine")
+    line(tab, "Step 1 of 4").wait_for()
+    if reload:
+        tab.wait_for_function(
+            "() => JSON.parse(sessionStorage['easel-aside-txt2img']).length === 2"
+        )
+        tab.reload()
+        line(tab, "Step 1 of 4").wait_for()
+    painter.hold.set()
+    keys = all_shown(tab, painter, 3)
+    shown = tab.locator("#txt2img-stage .stage-strip > [aria-current=true]")
+    assert shown.get_attribute("data-key") == keys[0]
+    assert tab.evaluate("() => JSON.parse(sessionStorage['easel-job-txt2img'])") in keys[0]
+    assert tab.evaluate("() => sessionStorage['easel-aside-txt2img']") == "[]"
+
+
+def test_jobs_added_at_once_are_all_shown(tab: Any, painter: FlatPainter) -> None:
+    painter.hold.clear()
+    tab.locator(".easel-generate:visible").click()
+    line(tab, "Step 1 of 4").wait_for()
+    tab.evaluate(
+        """() => {
+            const button = [...document.querySelectorAll(".easel-add")].find((one) => one.offsetParent);
+            for (let n = 0; n < 3; n++) button.click();
+        }"""
+    )
+    until(lambda: len(painter.submitted) == 4, "all jobs are with the engine")
+    painter.hold.set()
+    all_shown(tab, painter, 4)
+
+
+def test_a_job_opened_from_the_queue_leaves_the_one_before_in_the_strip(
+    tab: Any, painter: FlatPainter
+) -> None:
+    painter.hold.clear()
+    press_at_once(tab, 1)
+    line(tab, "Step 1 of 4").wait_for()
+    first = painter.last_job
+    second = painter.submit(painter.submitted[-1], painter.status(first).owner)
+    tab.evaluate("(job) => Easel.show('txt2img', job)", second)
+    tab.wait_for_function(
+        "(job) => sessionStorage['easel-job-txt2img'] === JSON.stringify(job)", arg=second
+    )
+    painter.hold.set()
+    all_shown(tab, painter, 2)
+    tab.wait_for_function(SHOWN, arg=["txt2img", second])
+
+
+def test_a_stream_knows_which_jobs_it_has_overtaken() -> None:
+    newest = Newest()
+    with newest.stream("here", "a") as (wanted_a, of_a):
+        with newest.stream("here", "b") as (wanted_b, of_b):
+            assert not wanted_a() and wanted_b()
+            with (
+                newest.stream("elsewhere", "x") as (_, of_x),
+                newest.stream("here", "c") as (_, of_c),
+            ):
+                assert (of_a, of_b, of_c, of_x) == ((), ("a",), ("a", "b"), ())
+            with newest.stream("here", "d") as (_, of_d):  # c has come to its end
+                assert of_d == ()
+
+
+def test_the_higher_number_is_the_newer_stream() -> None:
+    newest = Newest()
+    with newest.stream("here", "", 2) as (second, _), newest.stream("here", "", 1) as (first, _):
+        assert second() and not first()
