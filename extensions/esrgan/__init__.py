@@ -1,4 +1,4 @@
-"""Upscalers from ESRGAN-type weights under `models/ESRGAN` and `models/RealESRGAN`.
+"""Upscalers from ESRGAN-type weights under models/ESRGAN and models/RealESRGAN.
 
 Each `.safetensors` file there becomes an upscaler of its name. The network is RRDBNet (`rrdbnet.py`); other
 architectures load where the package spandrel can be imported. A picture is worked on in tiles (`tiles.py`), each

@@ -7,7 +7,7 @@ from typing import Any
 from tests.ui.painter import FlatPainter, until
 from webui.types import GenerationRequest
 
-__all__ = ["choose", "generate", "line", "number", "paint"]
+__all__ = ["choose", "generate", "line", "number", "paint", "whole"]
 
 SHOWN = """([task, job]) => sessionStorage.getItem("easel-job-" + task) === JSON.stringify(job)
     && !document.querySelector(".easel-task[data-running]")"""
@@ -25,6 +25,14 @@ def paint(tab: Any, painter: FlatPainter) -> GenerationRequest:
     request = painter.submitted[-1]
     tab.wait_for_function(SHOWN, arg=[request.task, painter.last_job])
     return request
+
+
+def whole(tab: Any) -> None:
+    """Waits until the folded groups of the task on show are drawn, too."""
+    tab.wait_for_function(
+        """() => [...document.querySelectorAll(".easel-task")].filter((task) => task.offsetParent)
+        .every((task) => !task.querySelector(".easel-group > button:not(.open)"))"""
+    )
 
 
 def line(tab: Any, text: str) -> Any:

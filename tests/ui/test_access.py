@@ -8,7 +8,7 @@ from typing import Any
 import axe_playwright_python
 import pytest
 
-from tests.ui.hands import paint
+from tests.ui.hands import paint, whole
 from tests.ui.painter import FlatPainter
 from webui.ui import Page
 
@@ -45,6 +45,7 @@ def test_no_tab_has_a_serious_fault(tab: Any, dark: bool, width: int) -> None:
     assert {"Text to image", "Inpaint", "Gallery", "Queue", "Settings"} <= set(names)
     for name in names:
         tab.get_by_role("tab", name=name, exact=True).first.click()
+        whole(tab)
         found = violations(tab)
         if found:
             wrong[name] = found

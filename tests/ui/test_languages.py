@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.ui.conftest import is_wrong
+from tests.ui.hands import whole
 from webui.ui import Page
 
 # What stands on the page and is nobody's to translate here: names of the test's own task and extensions,
@@ -68,6 +69,7 @@ def test_in_german_no_tab_has_an_english_word_left(tab_of: Any) -> None:
         if number == bar.count() - 1:
             tab.locator(".prefs-row").first.wait_for()
             tab.locator(".defaults-add select").first.wait_for()
+        whole(tab)
         assert left_over(tab) == [], bar.nth(number).inner_text()
     assert bar.first.inner_text() == "Text zu Bild"
 
@@ -78,6 +80,7 @@ def test_back_in_english_everything_reads_as_before(tab_of: Any) -> None:
       while (walker.nextNode()) if (!walker.currentNode.parentElement
         .closest('footer, script, .meta-text, .meta-text-center, .progress-text'))
         found.push(walker.currentNode.data.trim()); return found.filter(Boolean).join('|'); }"""
+    whole(tab)
     before = tab.evaluate(every)
     speak(tab, "de")
     german = tab.evaluate(every)

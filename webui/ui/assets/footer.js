@@ -24,6 +24,7 @@ Easel.footer = function (element, trigger) {
 
   function draw(told) {
     const starts = told.device === told.attention;  // all three say what it waits for
+    Easel.started = !starts;
     put("engine", starts ? told.device : "");
     for (const name of ["device", "dtype", "attention"]) put(name, starts ? "" : word(told[name]), starts ? "" : reason(told[name]));
     if (told.model) {

@@ -64,6 +64,7 @@ Easel.tokens = function (place) {
   let timer = 0, shown = null, asked = 0;
   const text = () => document.querySelector(`#${CSS.escape(id)} textarea`)?.value ?? "";
   const model = () => document.querySelector("#easel-model input")?.value ?? "";
+  const state = () => [model(), Boolean(Easel.started), text()].join("\n");  // before the engine knows the model's own words
 
   function say(tokens, chunks, limit) {
     place.textContent = tokens ? `${tokens}/${limit * chunks}` : "";
@@ -74,7 +75,7 @@ Easel.tokens = function (place) {
 
   async function ask() {
     const now = text(), which = model(), mine = ++asked;
-    shown = which + "\n" + now;
+    shown = state();
     if (!now.trim()) { say(0, 1, 75); return; }
     if (now.length > Easel.LONGEST) {
       place.textContent = Easel.t("too long");
@@ -94,7 +95,7 @@ Easel.tokens = function (place) {
   }
 
   const later = () => { clearTimeout(timer); timer = setTimeout(ask, Easel.COUNT_MS); };
-  const look = () => { if (shown !== model() + "\n" + text()) ask(); };
+  const look = () => { if (shown !== state()) ask(); };
   document.addEventListener("input", (event) => { if (event.target.closest?.("#" + CSS.escape(id))) later(); }, true);
   // What Python puts into the box, and another model, come without an event.
   setInterval(() => { if (place.offsetParent && !document.hidden) look(); }, 1000);

@@ -116,8 +116,13 @@ Easel.words = { language: "en", list: [], studio: "" };
     for (const field of document.querySelectorAll(".gradio-container input[role=listbox]")) {
       const place = field.parentElement;
       const said = document.activeElement === field || foreign(field) || field.closest("#easel-model") ? field.value : translated(field.value);
-      if (said === field.value) { if (place.dataset.said) delete place.dataset.said; }
-      else if (place.dataset.said !== said) place.dataset.said = said;
+      if (said === field.value) {
+        if (place.dataset.said) delete place.dataset.said;
+        if (field.hasAttribute("aria-description")) field.removeAttribute("aria-description");
+      } else if (place.dataset.said !== said) {
+        place.dataset.said = said;
+        field.setAttribute("aria-description", said);  // for who hears the page; the value itself is Gradio's
+      }
     }
   }
   let looking = 0;
