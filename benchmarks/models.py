@@ -2,21 +2,29 @@
 
 Measured for Stable Diffusion 1.5 and XL of random weights (fp16, the original layout): our loader and diffusers'
 `from_single_file` with `torch_dtype` the same, each load in a process of its own, in both orders, after the file has
-been read once so that both find it in the system's cache. Libraries are imported before. "seconds" are those of the
-load alone, "ready" those until every weight has been read once: diffusers leaves weights of the right dtype in the
-mapped file, to be read when they are first used (and to break with it), while we copy them and look for NaN. Memory
-is how much the process's peak (`ru_maxrss`) grew until then, which counts pages of a mapped file too.
+been read once so that both find it in the system's cache. Libraries are imported before. All networks have the same
+dtype on both sides (the engine itself keeps the VAE in fp32 on a CPU, 0.17 GB more with an fp16 file). "seconds" are
+those of the load alone, "ready" those until every weight has been read once: diffusers leaves weights of the right
+dtype in the mapped file, to be read when they are first used (and to break with it), while we copy them and look for
+NaN. "cpu" are the processor's seconds until then, which other programs change less. Memory is how much the process's
+peak (`ru_maxrss`) grew until then, which counts pages of a mapped file too.
 "ours, first time" also hashes the file and fits the preview colours, as the first load of a new file does.
 
-`switches`: fifty switches between two small models, with room for one, and the process's memory after the tenth and
-after the last. The last line is one JSON document.
+`switches`: fifty switches between two full-size Stable Diffusion 1.5 checkpoints (fp16 files and networks), with room
+for one, and the process's memory after the tenth and after the last, as it is and after glibc's `malloc_trim`, which
+gives back to the system what was freed. Then with room for both: a switch to one that is in memory. The last line is
+one JSON document.
 
     python benchmarks/models.py [--dtype float16] [--folder DIR] [--repeats 2] [--only sd1|sdxl|switches]
+
+SDXL takes 7 GB of disk and at most 15 GB of memory (half of it the system's cache of the file), switches 5 and 5 GB.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import gc
 import json
 import resource
@@ -25,6 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +51,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", choices=["sd1", "sdxl", "switches"])
     parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--write", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--switch", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.write:
-        write(args.write[0], Path(args.write[1]))
+        write(args.write[0], Path(args.write[1]), int(args.write[2]))
     elif args.load:
         print(json.dumps(load(args.load[0], args.load[1], Path(args.load[2]), args.dtype)))
     elif args.switch:
@@ -62,12 +71,15 @@ def measure(args: Any) -> dict[str, Any]:
     for name in ("sd1", "sdxl"):
         if args.only in (None, name):
             with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-                child("--write", name, folder)
+                child("--write", name, folder, "0")
                 found[name] = loads(name, folder, args)
                 print(name, found[name], flush=True)
     if args.only in (None, "switches"):
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+            for seed in ("0", "1"):
+                child("--write", "sd1", str(Path(folder) / seed), seed)
             found["switches"] = child("--switch", folder)
+            print("switches", found["switches"], flush=True)
     return found
 
 
@@ -99,7 +111,7 @@ def child(*arguments: str) -> Any:
 # --- In processes of their own --------------------------------------------------------------------
 
 
-def write(name: str, folder: Path) -> None:
+def write(name: str, folder: Path, seed: int) -> None:
     """A checkpoint of random weights, and beside it the configs that diffusers would fetch."""
     import torch
     from full_size import networks, save
@@ -107,7 +119,8 @@ def write(name: str, folder: Path) -> None:
     from webui.engine.text.tokenizer import clip_tokenizer
     from webui.testing.families import ldm_weights
 
-    made = networks(name, torch.float16)
+    made = networks(name, torch.float16, seed=seed)
+    folder.mkdir(exist_ok=True)
     save(ldm_weights(made), folder / "model.safetensors")
     from diffusers import (
         EulerDiscreteScheduler,
@@ -161,12 +174,12 @@ def load(way: str, name: str, folder: Path, dtype: str) -> dict[str, float]:
         beside.write_text(json.dumps({"preview": blank}), encoding="utf-8")
     else:
         beside.unlink(missing_ok=True)
-    placement = place("cpu", dtype, "sdpa")
+    placement = replace(place("cpu", dtype, "sdpa"), vae_dtype=getattr(torch, dtype))
     card = ModelCard(
         "model", file, kind="sdxl" if name == "sdxl" else "sd", layout="ldm", prediction="epsilon",
         sha256="0" * 64 if way == "ours" else "")  # fmt: skip
     shipped()
-    before, begun = peak(), time.perf_counter()
+    before, begun, worked = peak(), time.perf_counter(), time.process_time()
     kept: Any
     if way == "diffusers":
         kind = StableDiffusionXLPipeline if name == "sdxl" else StableDiffusionPipeline
@@ -186,44 +199,60 @@ def load(way: str, name: str, folder: Path, dtype: str) -> dict[str, float]:
             torch.aminmax(weight)
     ready = time.perf_counter() - begun
     assert kept.unet.dtype == getattr(torch, dtype)
-    return {"seconds": seconds, "ready": ready, "peak_gb": (peak() - before) / 1e9}
+    cpu = time.process_time() - worked
+    return {"seconds": seconds, "ready": ready, "cpu": cpu, "peak_gb": (peak() - before) / 1e9}
 
 
 def switch(folder: Path) -> dict[str, Any]:
-    """The process's memory after the tenth and the last of fifty switches between two models."""
+    """The process's memory after the tenth and the last of fifty switches between two models, and the seconds."""
     import torch
 
-    from webui.engine.checkpoints import list_models
     from webui.engine.placement import place
     from webui.engine.runner import Runner
-    from webui.testing.families import FAMILIES, build, write
-    from webui.types import EncodeText, LoadModel
+    from webui.types import EncodeText, LoadModel, ModelCard
 
-    unet = {**FAMILIES["sd1"]["unet"], "block_out_channels": (128, 256)}
-    configs = {**FAMILIES["sd1"], "unet": unet}
-    for seed in (0, 1):
-        path = folder / "Stable-diffusion" / f"model{seed}.safetensors"
-        write(path, build(configs, seed), "ldm")
-    cards = list_models([folder])
-    names = [card.name for card in cards]
-    runner = Runner(lambda: cards, place("cpu", "float32", "sdpa"), models_bytes=0)
-    used, seconds = {}, []
+    blank = {"matrix": [[0.0] * 3] * 4, "bias": [0.5] * 3}
+    cards = []
+    for name in ("0", "1"):
+        file = folder / name / "model.safetensors"
+        file.with_name("model.easel.json").write_text(json.dumps({"preview": blank}), "utf-8")
+        cards.append(
+            ModelCard(name, file, kind="sd", layout="ldm", prediction="epsilon", sha256="0" * 64)
+        )
+    runner = Runner(lambda: cards, place("cpu", "float16", "sdpa"), models_bytes=0)
+    used: dict[int, tuple[int, int]] = {}
+    seconds = []
+
+    def switched(turn: int) -> float:
+        begun = time.perf_counter()
+        model = runner.resident(call := LoadModel(cards[turn % 2].name)) or runner.load(call)
+        took = time.perf_counter() - begun
+        runner.run([EncodeText(model, "a cat", "")])
+        return took
+
     with torch.inference_mode():
         for turn in range(1, SWITCHES + 1):
-            begun = time.perf_counter()
-            model = runner.load(LoadModel(names[turn % 2]))
-            seconds.append(time.perf_counter() - begun)
-            runner.run([EncodeText(model, "a cat", "")])
+            seconds.append(switched(turn))
+            assert list(runner.residents) == [cards[turn % 2].name]
             if turn in (WARM, SWITCHES):
                 gc.collect()
-                used[turn] = resident()
+                used[turn] = resident(), trimmed()
+        one = runner.residents.bytes
+        runner.residents.limit = 3 * one
+        back = [switched(turn) for turn in range(SWITCHES + 1, SWITCHES + 5)][2:]
+    gb = {f"gb_after_{turn}": [round(b / 1e9, 4) for b in both] for turn, both in used.items()}
+    growth = [round(b / a - 1, 4) for a, b in zip(used[WARM], used[SWITCHES], strict=True)]
     return {
-        "model_gb": round(runner.residents.bytes / 1e9, 3),
-        "gb_after_10": round(used[WARM] / 1e9, 4),
-        "gb_after_50": round(used[SWITCHES] / 1e9, 4),
-        "growth": round(used[SWITCHES] / used[WARM] - 1, 4),
-        "seconds_each": round(statistics.median(seconds), 3),
-    }
+        "model_gb": round(one / 1e9, 3), "as it is, trimmed": gb, "growth": growth,
+        "seconds_each": round(statistics.median(seconds), 3), "seconds_back": round(max(back), 6),
+    }  # fmt: skip
+
+
+def trimmed() -> int:
+    """The memory in use once what was freed is given back to the system (where the C library can)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return resident()
 
 
 def peak() -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,6 +13,9 @@ from safetensors.numpy import load_file
 
 from tests.engine.formats.files import checkpoint
 from webui import app
+from webui.engine.checkpoints import ModelList
+from webui.engine.library import Library
+from webui.settings import ROOT
 
 
 @pytest.fixture
@@ -54,6 +59,23 @@ def test_a_hash_is_that_of_the_file_and_is_kept(said, data):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert said("hash", "one") == f"{digest[:10]}  {digest}  {path}\n"
     assert json.loads(said("info", "one", "--json"))["sha256"] == digest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="another shell, another way to quote")
+@pytest.mark.parametrize("kind", ["Stable-diffusion", "VAE"])
+def test_the_command_that_the_list_tells_works_as_it_is_pasted(data, kind):
+    """From a folder with a space and a quote in its name, without the options that the list was asked with."""
+    path = data / "models" / kind / "it's here" / "old one.ckpt"
+    path.parent.mkdir(parents=True)
+    torch.save({"state_dict": {"w": torch.ones(3)}}, path)
+    library = Library((data / "models",), ModelList((data / "models",)))
+    problem = next(one.problem for one in library.files() if one.path == path)
+    command = problem[problem.index("python launch.py") :].replace("python", sys.executable, 1)
+    done = subprocess.run(
+        command.replace("launch.py", "-m webui.app", 1), shell=True, cwd=ROOT, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert load_file(path.with_suffix(".safetensors"))["w"].tolist() == [1, 1, 1]
 
 
 def test_a_pickle_is_converted_beside_itself_or_to_a_name(said, data):

@@ -253,9 +253,9 @@ class TestListing:
         """The names of the files whose headers are read."""
         names = []
 
-        def reading(path):
+        def reading(path, known=None):
             names.append(path.name)
-            return read_header(path)
+            return read_header(path, known)
 
         monkeypatch.setattr(facts, "read_header", reading)
         return names
@@ -325,7 +325,7 @@ class TestListing:
         checkpoint(tmp_path / "Stable-diffusion" / "a.safetensors")
         listed = ModelList([tmp_path])
 
-        def refuse(path):
+        def refuse(path, known=None):
             raise ModelFileError("a: cannot be read") from PermissionError()
 
         with monkeypatch.context() as context:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tests.engine.formats.files import checkpoint
 from tests.store.hub import fake_hub
 from tests.ui.painter import FlatPainter, catalog
 from webui import images
@@ -92,6 +94,20 @@ def listed(client: httpx.Client, **asked: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json()
     return told
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_a_file_whose_name_is_no_text_does_not_silence_the_others(make, tmp_path):
+    folder = tmp_path / "models" / "Stable-diffusion"
+    checkpoint(folder / "good.safetensors")
+    with open(os.fsencode(folder) + b"/\xff.safetensors", "wb"):
+        pass
+    client = make()
+    told = {one["name"]: one for one in listed(client)["files"]}
+    assert told["good.safetensors"]["problem"] is None
+    odd = told["\ufffd.safetensors"]
+    assert "not UTF-8" in odd["problem"] and odd["file"] == "\ufffd.safetensors"
+    assert client.get(f"/api/models/files/{odd['id']}").status_code == 200
 
 
 def test_every_kind_is_told_and_found(make, tmp_path):

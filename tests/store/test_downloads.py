@@ -15,7 +15,7 @@ from tests.store.hub import FakeHub, fake_hub
 from webui.errors import EaselError, ModelFileError, RequestError
 from webui.store.downloads import Downloads
 from webui.store.downloads.hub import Hub, HubError
-from webui.store.downloads.queue import MARGIN
+from webui.store.downloads.places import MARGIN
 from webui.types.library import Download
 
 WEIGHTS = os.urandom(300_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -75,15 +76,28 @@ def test_what_is_no_prediction_is_refused(index):
         index.keep_notes("g", ModelNotes(prediction="flow"))
 
 
-def test_files_that_are_gone_can_be_forgotten(tmp_path):
+def test_a_full_disk_keeps_nobody_from_working(index, monkeypatch, caplog):
+    def full():
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(index._database, "changing", full)
+    index.keep_headers({"/a": ("1", "{}")})
+    index.keep_sha256("/a", "1", "0" * 64)
+    index.remember_prediction(CARD, "epsilon")
+    index.used(CARD)
+    assert (index.sha256("/a", "1"), index.prediction(CARD)) == ("0" * 64, "epsilon")
+    assert "disk is full" in caplog.text
+    with pytest.raises(EaselError, match="disk is full"):  # the user's words: they must be told
+        index.keep_notes("g", ModelNotes("x"))
+    assert index.notes("g") is None
+
+
+def test_a_thread_that_is_late_writes_nothing_and_harms_nothing(tmp_path, caplog):
     index = ModelIndex(tmp_path)
-    index.keep_headers({"/a": ("1", "{}"), "/b": ("1", "{}")})
-    index.forget(["/a"])
-    assert set(index.headers()) == {"/b"}
     index.close()
-    again = ModelIndex(tmp_path)
-    assert set(again.headers()) == {"/b"}
-    again.close()
+    index.keep_headers({"/a": ("1", "{}")})
+    index.used(CARD)
+    assert caplog.text == ""
 
 
 def test_the_version_grows_with_what_a_list_would_show(index):
@@ -97,6 +111,7 @@ def test_the_version_grows_with_what_a_list_would_show(index):
         seen.append(index.version)
     assert seen == sorted(set(seen))
     index.keep_headers({"/a": ("1", "{}")})  # the list knows those itself
+    index.used(CARD)  # nor does it show this
     assert index.version == seen[-1]
 
 

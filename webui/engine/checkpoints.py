@@ -6,38 +6,39 @@ A bad entry becomes a card whose `problem` names the file and its fault; it neve
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, Thread
-from types import MappingProxyType
 from typing import Any
 
-from webui.engine.examples import read_prompts
 from webui.engine.formats.facts import Facts, FactsCache
-from webui.engine.formats.folders import read_folder, weight_files
-from webui.engine.formats.hashing import stamp_of
-from webui.engine.formats.header import read_header
-from webui.engine.formats.sidecars import (
-    CONFIGURATION,
-    JSON_NOTES,
-    PREVIEWS,
-    read_configuration,
-    read_json,
-    read_notes,
-)
+from webui.engine.formats.folders import weight_files
+from webui.engine.formats.sidecars import read_json
 from webui.engine.formats.walking import Found, found_folder, walk
+from webui.engine.library.cards import Said, file_card, folder_card, remembered, said_of
 from webui.errors import ModelFileError
-from webui.types import ModelCard, ModelMemory, ModelNotes
+from webui.types import ModelCard, ModelMemory
 
 __all__ = ["ModelList", "list_models", "read_json", "weight_files"]
 
-STARTER, CHECKPOINTS, BESIDE = "starter", "Stable-diffusion", "easel.json"
-LONG_WALK_S = (
-    0.02  # a walk that takes longer is not repeated within REST times its time, at most REST_S
-)
-REST, REST_S = 10, 2.0
+STARTER, CHECKPOINTS = "starter", "Stable-diffusion"
+LONG_LOOK_S = 0.02  # a look that takes longer is made beside those who ask
+REST, REST_S = 10, 4.0  # between two of those: in times of what one takes, and at most
+SLICE_S, KEEP_S = 0.01, 2.0  # of reading without a rest, and between what is handed to the memory
 UNREAD = "is still being read; it can be used in a moment"
+
+
+@dataclass(slots=True)
+class Made:
+    """A card, with what it was made of, and as it is once it is told what the memory `said`. `stamp` is its file's,
+    "" for a folder."""
+
+    of: tuple[Any, ...]
+    card: ModelCard
+    stamp: str
+    said: Said | None = None
+    told: ModelCard | None = None
 
 
 def list_models(dirs: Sequence[Path]) -> list[ModelCard]:
@@ -50,7 +51,9 @@ class ModelList:
 
     Of two models with one name the first keeps it; the other is listed with a problem that says so. Files are read
     once and then known by size and time, over starts with a `memory`. A call spends `patience_s` at most on reading
-    new files (None: as long as it takes); what is left is read by a thread, and listed as not yet usable till then.
+    new files (None: as long as it takes); what is left is read by a thread, the newest first, and listed as not yet
+    usable till then. Where many files make a look long, a thread looks, and calls tell what was seen last. Any thread
+    may call.
     """
 
     def __init__(
@@ -63,104 +66,135 @@ class ModelList:
         self._memory = memory
         self._patience_s = patience_s
         self._facts = FactsCache(memory)
-        self._cards: dict[str, tuple[tuple[Any, ...], ModelCard]] = {}
-        self._listed: list[ModelCard] = []
-        self._rest_until, self._seen = 0.0, -1
-        self._lock = Lock()
+        self._made: dict[str, Made] = {}
+        self._listed: tuple[ModelCard, ...] = ()
+        self._rest_until, self._took, self._seen = 0.0, 0.0, -1
+        self._looked = False
+        self._lock = Lock()  # one look at a time
+        self._starting = Lock()  # of the threads below
+        self._looker: Thread | None = None
         self._reader: Thread | None = None
 
     def __call__(self) -> list[ModelCard]:
-        with self._lock:
-            begun = time.monotonic()
-            if begun < self._rest_until and self._version() == self._seen:
-                return list(self._listed)
-            self._seen = self._version()
-            self._listed = self._walked(begun)
-            took = time.monotonic() - begun
-            rest = min(REST * took, REST_S) if took > LONG_WALK_S else 0.0
-            self._rest_until = time.monotonic() + rest
+        if self._looked and self._rests():
             return list(self._listed)
+        if self._looked and self._took > LONG_LOOK_S and self._patience_s is not None:
+            with self._starting:
+                if self._looker is None or not self._looker.is_alive():
+                    self._looker = Thread(target=self._look, name="models", daemon=True)
+                    self._looker.start()
+            return list(self._listed)
+        return list(self._look())
 
     def anew(self) -> list[ModelCard]:
         """The same, looked at anew even if that was done a moment ago."""
-        self._rest_until = 0.0
-        return self()
+        return list(self._look(even_now=True))
 
     def _version(self) -> int:
         return self._memory.version if self._memory else 0
 
-    def _walked(self, begun: float) -> list[ModelCard]:
+    def _rests(self) -> bool:
+        """Whether it is too early for another look. What is remembered of files changes with each that is hashed, which
+        is no reason to hurry where a look is long."""
+        long = self._took > LONG_LOOK_S and self._patience_s is not None
+        return time.monotonic() < self._rest_until and (long or self._version() == self._seen)
+
+    def _look(self, even_now: bool = False) -> Sequence[ModelCard]:
+        with self._lock:
+            begun = time.monotonic()
+            seen = self._version()
+            if self._looked and not even_now and self._rests():
+                return self._listed  # somebody else has looked while this waited
+            self._listed, patience_s = self._walked(begun)
+            self._seen, self._looked = seen, True
+            self._took = time.monotonic() - begun - patience_s
+            rest_s = min(REST * self._took, REST_S) if self._took > LONG_LOOK_S else 0.0
+            self._rest_until = time.monotonic() + rest_s
+            return self._listed
+
+    def _walked(self, begun: float) -> tuple[tuple[ModelCard, ...], float]:
+        """The list as it is now, and the seconds of it that went into reading."""
         cards: dict[str, ModelCard] = {}
         unread: list[Found] = []
         seen: set[str] = set()
         reading = self._reader is not None and self._reader.is_alive()
-        patience_s = 0.0 if reading and self._patience_s is not None else self._patience_s
+        patience_s, spent_s = self._patience_s, 0.0
         for found in self._found():
             seen.add(found.path)
-            if found.problem:
-                _add(cards, ModelCard(found.name, Path(found.path), problem=found.problem))
-                continue
-            facts = None if found.folder else self._facts.get(found.path, found.stamp)
-            if facts is None and not found.folder:
-                if patience_s is not None and time.monotonic() - begun >= patience_s:
-                    unread.append(found)
-                    problem = f"{found.name}: {UNREAD}"
-                    _add(cards, ModelCard(found.name, Path(found.path), problem=problem))
-                    continue
-                facts = self._facts.read(found.path, found.stamp)
-            _add(cards, self._card(found, facts))
-        self._cards = {path: card for path, card in self._cards.items() if path in seen}
+            card = self._known(found)
+            if card is None and patience_s is not None and (reading or spent_s >= patience_s):
+                unread.append(found)
+                problem = f"{found.name}: {UNREAD}"
+                card = ModelCard(found.name, Path(found.path), problem=problem)
+            elif card is None:
+                before = time.monotonic()
+                card = self._read(found)
+                spent_s += time.monotonic() - before
+            _add(cards, card)
+        for path in [path for path in list(self._made) if path not in seen]:
+            self._made.pop(path, None)
         if unread and not reading:
-            self._reader = Thread(target=self._read, args=(unread,), name="headers", daemon=True)
+            self._reader = Thread(
+                target=self._read_all, args=(unread,), name="headers", daemon=True
+            )
             self._reader.start()
         self._facts.keep()
-        return list(cards.values())
+        return tuple(cards.values()), spent_s
 
     def _found(self) -> Sequence[Found]:
         folders = (path for top in self._dirs if (path := top / STARTER).is_dir())
         found = [found_folder(path, STARTER) for path in folders]
         return [*found, *(one for top in self._dirs for one in walk(top / CHECKPOINTS))]
 
-    def _read(self, unread: Sequence[Found]) -> None:
-        """Reads what a call had no patience for, and rests as long as it works: the page comes first."""
-        for found in unread:
-            begun = time.monotonic()
-            if self._facts.get(found.path, found.stamp) is None:
-                self._facts.read(found.path, found.stamp)
-            time.sleep(time.monotonic() - begun)
+    def _read_all(self, unread: Sequence[Found]) -> None:
+        """Reads what a call had no patience for, the newest first, and rests as long as it works: the page comes
+        first. What others work meanwhile, while this waits, does not count."""
+        begun, kept = time.thread_time(), time.monotonic()
+        for found in sorted(unread, key=lambda one: -one.modified):
+            if self._known(found) is None:
+                self._read(found)
+            if (worked := time.thread_time() - begun) > SLICE_S:
+                time.sleep(worked)
+                begun = time.thread_time()
+            if time.monotonic() - kept > KEEP_S:
+                self._facts.keep()
+                kept = time.monotonic()
         self._facts.keep()
         self._rest_until = 0.0
 
-    def _card(self, found: Found, facts: Facts | None) -> ModelCard:
-        """The card of a file or folder; the one made before where nothing has changed."""
-        key = (found.name, found.stamp, found.beside, facts, self._seen)
-        known = self._cards.get(found.path)
-        if known is not None and known[0] == key:
-            return known[1]
+    def _known(self, found: Found) -> ModelCard | None:
+        """The card of what was read before; None where it must be read."""
+        if found.problem:
+            return ModelCard(found.name, Path(found.path), problem=found.problem)
+        facts = None if found.folder else self._facts.get(found.path, found.stamp)
+        made = self._made.get(found.path)
+        if made is not None and made.of == (found.name, found.stamp, found.beside, facts):
+            return self._with_memory(made)
+        return None if facts is None else self._new(found, facts)
+
+    def _read(self, found: Found) -> ModelCard:
+        return self._new(found, None if found.folder else self._facts.read(found.path, found.stamp))
+
+    def _new(self, found: Found, facts: Facts | None) -> ModelCard:
+        """The card of a file, or of a folder, which has no `facts`."""
         path = Path(found.path)
         try:
-            card = _folder_card(path, found.name) if facts is None else _file_card(found, facts)
+            card = folder_card(path, found.name) if facts is None else file_card(found, facts)
         except ModelFileError as fault:
             card = ModelCard(found.name, path, problem=str(fault))
-        card = self._remembered(card)
-        self._cards[found.path] = (key, card)
-        return card
+        of = (found.name, found.stamp, found.beside, facts)
+        made = Made(of, card, "" if found.folder else found.stamp)
+        self._made[found.path] = made
+        return self._with_memory(made)
 
-    def _remembered(self, card: ModelCard) -> ModelCard:
-        """The card with what was found or said about it since."""
-        memory = self._memory
-        if memory is None or card.problem is not None or card.weights is None:
-            return card
-        told = memory.notes(card.fingerprint)
-        notes = _over(card.notes, told) if told else card.notes
-        zero_snr = card.zero_snr if notes.zero_snr is None else notes.zero_snr
-        return replace(
-            card,
-            sha256=memory.sha256(str(card.weights), stamp_of(card.weights)),
-            prediction=notes.prediction or card.prediction or memory.prediction(card),
-            zero_snr=zero_snr,
-            notes=notes,
-        )
+    def _with_memory(self, made: Made) -> ModelCard:
+        """The card with what is remembered; the same value as long as that is the same."""
+        if self._memory is None or made.card.problem is not None:
+            return made.card
+        said = said_of(made.card, self._memory, made.stamp)
+        if made.told is None or said != made.said:
+            made.said, made.told = said, remembered(made.card, said)
+        return made.told
 
 
 def _add(cards: dict[str, ModelCard], card: ModelCard) -> None:
@@ -170,95 +204,3 @@ def _add(cards: dict[str, ModelCard], card: ModelCard) -> None:
     problem = f"{card.path}: another model is called {card.name!r} already; rename this one"
     name = next(n for i in range(2, 1_000_000) if (n := f"{card.name} ({i})") not in cards)
     cards[name] = replace(card, name=name, problem=problem)
-
-
-def _over(below: ModelNotes, above: ModelNotes) -> ModelNotes:
-    """`below` with what `above` says."""
-    said = {
-        n: v for n in ModelNotes.__slots__ if (v := getattr(above, n)) not in (None, "", {}, ())
-    }
-    return replace(below, **said)
-
-
-# --- Cards ----------------------------------------------------------------------------------------
-
-
-def _file_card(found: Found, facts: Facts) -> ModelCard:
-    if facts.recognised is None:
-        raise ModelFileError(facts.problem or "")
-    path, told = Path(found.path), facts.recognised
-    beside = {ending: path.with_name(path.stem + ending) for ending, _ in found.beside}
-    prediction, zero_snr = told.prediction, told.zero_snr
-    if CONFIGURATION in beside:
-        configuration = read_configuration(beside[CONFIGURATION])
-        prediction = configuration.prediction or prediction
-        zero_snr = configuration.zero_snr or zero_snr
-    notes = ModelNotes()
-    if JSON_NOTES in beside:
-        try:
-            notes = read_notes(beside[JSON_NOTES])
-        except ModelFileError as fault:  # notes are not needed to use the model
-            notes = ModelNotes(notes=str(fault))
-    return ModelCard(
-        found.name,
-        path,
-        family=told.family,
-        latent_channels=told.latent_channels,
-        inpainting=told.inpainting,
-        layout=told.layout,
-        kind=told.kind,
-        prediction=notes.prediction or prediction,
-        zero_snr=zero_snr if notes.zero_snr is None else notes.zero_snr,
-        defaults=notes.defaults,
-        prompts=notes.prompts,
-        context_dim=told.context_dim,
-        parts=told.parts,
-        weights=path,
-        size=found.size,
-        modified=found.modified,
-        fingerprint=facts.fingerprint,
-        preview=next((beside[ending] for ending in PREVIEWS if ending in beside), None),
-        notes=notes,
-    )
-
-
-def _folder_card(folder: Path, name: str) -> ModelCard:
-    found = read_folder(folder)
-    beside = _beside(folder)
-    prompts, examples = read_prompts(folder, beside.get("prompts", []), str(folder / BESIDE))
-    try:
-        told, header = found.recognised, read_header(found.weights)
-    except ModelFileError as fault:  # which names the file; the same name is in every part
-        raise ModelFileError(f"{found.weights.parent.as_posix()}/{fault}") from fault
-    previews = (folder / f"preview{ending}" for ending in PREVIEWS if ending.count(".") == 1)
-    return ModelCard(
-        name,
-        folder,
-        family=told.family,
-        latent_channels=told.latent_channels,
-        inpainting=told.inpainting,
-        kind=told.kind,
-        prediction=told.prediction,
-        zero_snr=told.zero_snr,
-        defaults=MappingProxyType(dict(beside.get("defaults", {}))),
-        prompts=prompts,
-        examples=examples,
-        context_dim=told.context_dim,
-        parts=told.parts,
-        weights=found.weights,
-        size=header.size,
-        modified=found.weights.stat().st_mtime,
-        fingerprint=header.fingerprint,
-        preview=next((path for path in previews if path.is_file()), None),
-    )
-
-
-def _beside(folder: Path) -> Mapping[str, Any]:
-    """The model's easel.json, empty where there is none."""
-    path = folder / BESIDE
-    if not path.is_file():
-        return {}
-    beside = read_json(path)
-    if not isinstance(beside.get("defaults", {}), dict):
-        raise ModelFileError(f"{path}: 'defaults' is not an object of request fields")
-    return beside

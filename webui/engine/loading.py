@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from webui.engine import attention, vae
 from webui.engine.embeddings import added_conditions
 from webui.engine.families import PartPlan, Plan, plan
-from webui.engine.formats.hashing import sha256_of
+from webui.engine.formats.hashing import hashed
 from webui.engine.formats.sidecars import read_json
 from webui.engine.importing import IMPORTING
 from webui.engine.placement import Placement
@@ -36,7 +36,7 @@ from webui.engine.weights import byte_count, check, fill
 from webui.errors import ModelFileError
 from webui.types import Framing, Model, ModelCard, ModelFacts, Row
 
-__all__ = ["Networks", "Opened", "load", "opened"]
+__all__ = ["Networks", "Opened", "load", "opened", "preview_with"]
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 BESIDE, SINGLE_BESIDE = "easel.json", ".easel.json"
@@ -48,7 +48,8 @@ log = logging.getLogger(__name__)
 class Networks:
     """A loaded model. `scaling_factor` is between the VAE's latents and the U-Net's, `bytes` what its weights take.
 
-    `patching` is what the U-Net's attention looks at. `notes` are sentences about what had to be changed while it
+    `patching` is what the U-Net's attention looks at. Without `has_vae` the VAE is a network without weights, and the
+    model wears one of another file. `notes` are sentences about what had to be changed while it
     ran. Everything here belongs to the thread that owns the device.
     """
 
@@ -61,6 +62,7 @@ class Networks:
     placement: Placement
     patching: attention.Patching
     bytes: int = 0
+    has_vae: bool = True
     notes: list[str] = field(default_factory=list)
 
 
@@ -77,7 +79,11 @@ class Opened:
 
     @property
     def bytes(self) -> int:
-        return sum(byte_count(net, self.dtypes[part]) for part, net in self.networks.items())
+        return sum(byte_count(net, self.dtypes[part]) for part, net in self.filled())
+
+    def filled(self) -> list[tuple[str, Any]]:
+        """The parts whose weights the files have, with their networks."""
+        return [(part, net) for part, net in self.networks.items() if self.plan.parts[part].weights]
 
     def load(
         self,
@@ -97,8 +103,8 @@ class Opened:
             progress(done / size)
 
         with ThreadPoolExecutor(1, thread_name_prefix="easel-hash") as hashing:
-            digest = hashing.submit(_short_hash, card, self.plan)
-            for part, network in self.networks.items():
+            digest = hashing.submit(_short_hash, card, self.plan, facts)
+            for part, network in self.filled():
                 weights = _named(network, self.plan.parts[part])
                 fill(network, weights, self.placement.device, self.dtypes[part], arrived)
         return _assembled(self, digest.result(), facts)
@@ -132,12 +138,11 @@ def opened(card: ModelCard, placement: Placement) -> Opened:
     networks = {part: _built(part, planned.parts[part]) for part in ("unet", "vae", *planned.texts)}
     dtypes = dict.fromkeys(networks, placement.dtype)
     dtypes["vae"] = placement.vae_dtype
-    if getattr(networks["vae"].config, "force_upcast", False) and (
-        placement.vae_dtype == torch.float16
-    ):
-        dtypes["vae"] = (
-            torch.float32
-        )  # known to overflow: spares the first picture a second decoding
+    # XL's is known to overflow: that spares the first picture a second decoding. For the others diffusers' default says
+    # nothing, and its pipelines do not ask.
+    overflows = card.kind != "sd" and getattr(networks["vae"].config, "force_upcast", False)
+    if overflows and placement.vae_dtype == torch.float16:
+        dtypes["vae"] = torch.float32
     return Opened(card, placement, planned, networks, dtypes, sigmas)
 
 
@@ -153,7 +158,8 @@ def _built(part: str, planned: PartPlan) -> Any:
         raise ModelFileError(
             f"{planned.source}: no network can be built from it ({fault})"
         ) from fault
-    check(network, _named(network, planned), planned.file)
+    if planned.weights:
+        check(network, _named(network, planned), planned.file)
     return network
 
 
@@ -236,11 +242,18 @@ def _assembled(opened: Opened, digest: str, facts: ModelFacts | None) -> Network
     scaling = float(autoencoder.config.scaling_factor)
     blank = PreviewMap(((0.0, 0.0, 0.0),) * model.latent_channels, (0.5, 0.5, 0.5))
     found = Networks(
-        model, unet, autoencoder, text, scaling, blank, placement, patching, opened.bytes
-    )
+        model, unet, autoencoder, text, scaling, blank, placement, patching, opened.bytes,
+        bool(opened.plan.parts["vae"].weights),
+    )  # fmt: skip
     found.model = replace(model, prediction=_prediction(found, card, facts))
-    found.preview = _preview(found, _beside(card))
+    found.preview = _preview(found, _beside(card)) if found.has_vae else blank
     return found
+
+
+def preview_with(networks: Networks, worn: Networks, card: ModelCard) -> None:
+    """Gives a model without a VAE of its own its preview colours, by the first one that it has `worn`."""
+    if not any(map(any, networks.preview.matrix)):
+        networks.preview = _preview(worn, _beside(card))
 
 
 def _prediction(networks: Networks, card: ModelCard, facts: ModelFacts | None) -> str:
@@ -278,11 +291,13 @@ def _probed(networks: Networks) -> str:
     return likely_prediction(call, (model.latent_channels, PROBED, PROBED))
 
 
-def _short_hash(card: ModelCard, plan: Plan) -> str:
-    """The first 10 hex digits of the SHA-256 of the file that stands for the model: the U-Net's first."""
+def _short_hash(card: ModelCard, plan: Plan, facts: ModelFacts | None) -> str:
+    """The first 10 hex digits of the SHA-256 of the file that stands for the model: the U-Net's first. What had to be
+    computed is kept in `facts`."""
     if card.sha256:
         return card.hash
-    return sha256_of(next(iter(plan.parts["unet"].weights.values())).file.path)[:10]
+    path = card.weights or next(iter(plan.parts["unet"].weights.values())).file.path
+    return hashed(path, facts.keep_sha256 if facts else None)[:10]
 
 
 def _beside(card: ModelCard) -> Path:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import torch
 
 from webui.engine.loading import Networks
+from webui.engine.versions import Version
+from webui.types import Model
 
 __all__ = ["Residents", "free_bytes"]
 
@@ -19,12 +21,15 @@ UNKNOWN = 8 << 30  # taken as free where the system does not tell
 class Residents:
     """Models by name, the ones used longest ago first. At least one stays, however large it is.
 
-    Reading (`get`, `in`) may happen on any thread, changes on one at a time.
+    A model whose file was replaced stays beside the new one for the pictures that are being made with it, as the first
+    to go. Reading (`get`, `current`, `of`, `in`) may happen on any thread, changes on one at a time.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._networks: OrderedDict[str, Networks] = OrderedDict()
+        self._versions: dict[str, Version] = {}
+        self._former: list[Networks] = []
 
     def __contains__(self, name: str) -> bool:
         return name in self._networks
@@ -34,10 +39,21 @@ class Residents:
 
     @property
     def bytes(self) -> int:
-        return sum(networks.bytes for networks in list(self._networks.values()))
+        return sum(networks.bytes for networks in (*self._former, *list(self._networks.values())))
 
     def get(self, name: str) -> Networks | None:
         return self._networks.get(name)
+
+    def current(self, name: str) -> Networks | None:
+        """The model of that name if what is here is what its files hold now."""
+        version = self._versions.get(name)
+        return self.get(name) if version is None or version.holds() else None
+
+    def of(self, model: Model) -> Networks | None:
+        """The networks that `model` stands for, also where its file is another one by now."""
+        found = self.get(model.name)
+        here = [*([] if found is None else [found]), *self._former]
+        return next((one for one in here if one.model is model or one.model == model), None)
 
     def used(self, name: str) -> Networks:
         """A model that is here, which is now the last one to go."""
@@ -45,19 +61,28 @@ class Residents:
         return self._networks[name]
 
     def make_room(self, size: int, limit: int | None = None) -> list[str]:
-        """Lets go of the models used longest ago until `size` more bytes fit into `limit`; gives their names."""
+        """Lets go of models until `size` more bytes fit into `limit`: of replaced ones, then of those used longest ago.
+        Gives the names of those that are no longer here."""
         gone: list[str] = []
         limit = self.limit if limit is None else limit
         while self._networks and self.bytes + size > limit:
-            gone.append(self._networks.popitem(last=False)[0])
+            if self._former:
+                self._former = self._former[1:]
+                continue
+            name, _ = self._networks.popitem(last=False)
+            self._versions.pop(name, None)
+            gone.append(name)
         return gone
 
-    def add(self, name: str, networks: Networks) -> None:
+    def add(self, name: str, networks: Networks, version: Version | None = None) -> None:
+        """Takes a model in. One of that name which is another by its files is set aside."""
+        before = self._networks.get(name)
+        if before is not None and before.model != networks.model:
+            self._former = [*self._former, before]
         self._networks[name] = networks
         self._networks.move_to_end(name)
-
-    def remove(self, name: str) -> None:
-        self._networks.pop(name, None)
+        if version is not None:
+            self._versions[name] = version
 
 
 def free_bytes(device: torch.device) -> int:

@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -23,12 +24,13 @@ from webui.engine.attention import fault_of
 from webui.engine.denoiser import PREDICTIONS, input_scale, timestep
 from webui.engine.embeddings import added_conditions
 from webui.engine.guests import Guests
-from webui.engine.loading import Networks, opened
+from webui.engine.loading import Networks, opened, preview_with
 from webui.engine.placement import Placement, out_of_memory
 from webui.engine.residents import Residents, free_bytes
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.tiling import VaeTile
-from webui.engine.vaes import Vaes
+from webui.engine.vaes import NONE, Vaes
+from webui.engine.versions import Version, is_as_listed
 from webui.errors import CapacityError, RequestError
 from webui.types import (
     Call,
@@ -96,13 +98,13 @@ class Runner:
             case LoadNetwork():
                 return self.guests.resident(call)
             case LoadVae():
-                found = self.vaes.chosen(call, self._card(call.model.name))
+                found = self._vae(call)
                 if found is None:
                     return ""
                 return found[0] if self.vaes.resident(call.model.name, found[1]) else None
             case LoadAdapters():
                 return self.wardrobe.resident(call)
-        networks = self.residents.get(call.name)
+        networks = self.residents.current(call.name)
         return networks.model if networks else None
 
     def load(
@@ -118,9 +120,9 @@ class Runner:
             case LoadNetwork():
                 return self.guests.load(call)
             case LoadVae():
-                found = self.vaes.chosen(call, self._card(call.model.name))
+                found = self._vae(call)
                 if found is not None:
-                    self.vaes.load(found[1], self.networks(call.model))
+                    self._wear(found[1], call.model)
                 return found[0] if found else ""
             case LoadAdapters():
                 return self.wardrobe.load(call, self.networks(call.model))
@@ -128,11 +130,12 @@ class Runner:
 
     def _load(self, name: str, progress: Callable[[float], None] = lambda part: None) -> Networks:
         with self._loading:
-            if name in self.residents:
+            if self.residents.current(name) is not None:
                 return self.residents.used(name)
-            card = self._card(name)
+            card = self._card_now(name)
             if card is None:
                 raise RequestError(f"model {name!r} is no longer there", "model")
+            version = Version.of(card)  # asked first: a file that changes meanwhile is read again
             networks = self._loaded(card, self.residents.limit, progress)
             if (
                 networks is None
@@ -142,11 +145,29 @@ class Runner:
                 raise CapacityError(
                     f"model {name!r} does not fit into the memory of {self.placement.device}"
                 )
-            self.residents.add(name, networks)
+            if name in self.residents:
+                log.info("the files of %s were replaced", name)
+                self._forget(name)
+            self.residents.add(name, networks, version)
+            if self._facts is not None:
+                self._facts.used(card)
             return networks
 
     def _card(self, name: str) -> ModelCard | None:
         return next((card for card in self._list_models() if card.name == name), None)
+
+    def _card_now(self, name: str) -> ModelCard | None:
+        """The card of the file that is there now, which a list made a moment ago may not know."""
+        card = self._card(name)
+        if card is None or is_as_listed(card):
+            return card
+        anew = getattr(self._list_models, "anew", self._list_models)
+        return next((card for card in anew() if card.name == name), None)
+
+    def _forget(self, name: str) -> None:
+        """Drops what was read for a model that leaves the memory."""
+        self.wardrobe.forget(name)
+        self.vaes.forget(name)
 
     def _loaded(
         self, card: ModelCard, limit: int, progress: Callable[[float], None]
@@ -156,8 +177,7 @@ class Runner:
         if gone := self.residents.make_room(fresh.bytes, limit):
             log.info("made room for %s: %s", card.name, ", ".join(gone))
             for name in gone:
-                self.wardrobe.forget(name)
-                self.vaes.forget(name)
+                self._forget(name)
             if self.placement.device.type == "cuda":
                 torch.cuda.empty_cache()
         try:
@@ -169,12 +189,21 @@ class Runner:
             return None
 
     def networks(self, model: Model) -> Networks:
-        """The networks behind a handle, read again if they had to make room."""
-        return self.residents.get(model.name) or self._load(model.name)
+        """The networks behind a handle, read again if they had to make room. `RequestError` where the file that they
+        came from is no longer there."""
+        if (found := self.residents.of(model)) is not None:
+            return found
+        found = self._load(model.name)
+        if found.model != model:
+            raise RequestError(
+                f"the file of model {model.name!r} was replaced while a picture was made with it; make it again",
+                "model",
+            )
+        return found
 
     def present(self, model: Model) -> Networks | None:
         """The networks behind a handle if they are in memory. Any thread may ask."""
-        return self.residents.get(model.name)
+        return self.residents.of(model)
 
     def tokenizer(self, model: str) -> Tokenizer | None:
         """The tokenizer of a model that is in memory. Any thread may ask."""
@@ -218,8 +247,29 @@ class Runner:
     def _with_vae(self, model: Model, name: str) -> Networks:
         """A model with the VAE of that name, "" for its own."""
         networks = self.networks(model)
-        found = self.vaes.chosen(LoadVae(model, name), self._card(model.name)) if name else None
+        found = self._vae(LoadVae(model, name or NONE)) if name or not networks.has_vae else None
         return networks if found is None else self.vaes.worn(networks, found[1])
+
+    def _vae(self, call: LoadVae) -> tuple[str, Path] | None:
+        """The VAE that a call means, its name and its file; None for the model's own. `RequestError` where there is
+        neither."""
+        found = self.vaes.chosen(call, self._card(call.model.name))
+        networks = self.residents.of(call.model)
+        if found is None and networks is not None and not networks.has_vae:
+            stem = call.model.name.removesuffix(".safetensors")
+            raise RequestError(
+                f"model {call.model.name!r} has no VAE of its own: choose one of models/VAE, or put one beside it "
+                f"as {stem}.vae.safetensors",
+                "vae",
+            )
+        return found
+
+    def _wear(self, path: Path, model: Model) -> None:
+        networks = self.networks(model)
+        self.vaes.load(path, networks)
+        card = self._card(model.name)
+        if not networks.has_vae and card is not None:
+            preview_with(networks, self.vaes.worn(networks, path), card)
 
     def _text(self, call: EncodeText) -> TextCondition:
         networks = self.networks(call.model)

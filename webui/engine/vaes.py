@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -18,11 +19,12 @@ import torch
 from webui.engine import attention
 from webui.engine.adapters.shelf import Shelf
 from webui.engine.families.keys import vae_weights
+from webui.engine.families.single import vae_config
 from webui.engine.formats.header import read_header
 from webui.engine.importing import IMPORTING
 from webui.engine.loading import Networks
-from webui.engine.weights import check, fill
-from webui.errors import RequestError
+from webui.engine.weights import Weight, check, fill
+from webui.errors import ModelFileError, RequestError
 from webui.types import LoadVae, ModelCard
 
 __all__ = ["AUTOMATIC", "NONE", "Vaes"]
@@ -86,14 +88,27 @@ class Vaes:
         return replace(networks, vae=self._vaes[networks.model.name, path])
 
 
+def _config(path: Path, networks: Networks, weights: Mapping[str, Weight]) -> dict[str, Any]:
+    """The config of a VAE for a model that has none to go by, told from its own shapes."""
+    try:
+        config = vae_config(networks.vae.config, {name: one.shape for name, one in weights.items()})
+    except (KeyError, IndexError) as fault:
+        raise ModelFileError(f"{path.name}: its tensors make no VAE ({fault})") from fault
+    model, levels = networks.model, len(config["block_out_channels"])
+    if (config["latent_channels"], 2 ** (levels - 1)) != (model.latent_channels, model.downscale):
+        raise ModelFileError(f"{path.name}: a VAE of another family than {model.name}")
+    return config
+
+
 def _loaded(path: Path, networks: Networks) -> Any:
     with IMPORTING:
         from diffusers import AutoencoderKL
 
     placement = networks.placement
     weights = vae_weights(read_header(path))
+    config = networks.vae.config if networks.has_vae else _config(path, networks, weights)
     with torch.device("meta"):
-        vae = AutoencoderKL.from_config(networks.vae.config)
+        vae = AutoencoderKL.from_config(config)
     check(vae, weights, path.name)
     fill(vae, weights, placement.device, placement.vae_dtype)
     attention.install(vae, placement.attention, None)

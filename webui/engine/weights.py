@@ -1,22 +1,22 @@
-"""Tensors of safetensors files into networks: memory-mapped, each straight to its device and dtype.
+"""Tensors of safetensors files into networks, each straight to its device and dtype.
 
-Knows bytes and networks; knows no model family. Pages of a file are given back as soon as their tensor is copied,
-so that loading takes little more memory than the network itself.
+Knows tensors and networks; knows no model family. What a file has in another dtype passes through a few megabytes on
+its way, so that loading takes little more memory than the network itself.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from webui.engine.formats.header import Header, TensorInfo, open_regular, said
+from webui.engine.formats.header import Header, TensorInfo
+from webui.engine.reading import Stretch, pieces
 from webui.errors import ModelFileError
 
 __all__ = ["Progress", "Weight", "byte_count", "check", "fill", "recreate_positions"]
@@ -53,16 +53,33 @@ class Weight:
         return self.file.tensors[self.key]
 
     @property
+    def span(self) -> tuple[int, int]:
+        """The first byte in the file, and the one behind the last."""
+        start, end = self.info.start, self.info.end
+        if self.third is None:
+            return start, end
+        each = (end - start) // 3
+        return start + self.third * each, start + (self.third + 1) * each
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """The shape of these bytes in the file."""
+        shape = self.info.shape
+        return (shape[0] // 3, *shape[1:]) if self.third is not None and shape else shape
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape that the network gets."""
-        shape = self.info.shape
-        if self.third is not None and shape:
-            shape = (shape[0] // 3, *shape[1:])
+        shape = self.stored
         if self.turned:
             shape = shape[::-1]
         if self.flat and len(shape) == 4 and shape[2:] == (1, 1):
             shape = shape[:2]
         return shape
+
+    def seen(self, stored: Tensor) -> Tensor:
+        """A tensor of the shape `stored` as the network gets it."""
+        return (stored.t().contiguous() if self.turned else stored).view(self.shape)
 
 
 def check(network: nn.Module, weights: Mapping[str, Weight], what: str) -> None:
@@ -78,6 +95,10 @@ def check(network: nn.Module, weights: Mapping[str, Weight], what: str) -> None:
         if found.shape != tuple(value.shape):
             raise ModelFileError(
                 f"{_named(found)} has shape {found.shape}, the config wants {tuple(value.shape)}"
+            )
+        if found.third is not None and found.info.shape[0] % 3:
+            raise ModelFileError(
+                f"{_named(found)} has {found.info.shape[0]} rows, not three equal parts"
             )
         if found.info.dtype not in DTYPES:
             raise ModelFileError(
@@ -106,39 +127,82 @@ def fill(
     A tensor with NaN or infinite values raises `ModelFileError` with its name.
     """
     filled: dict[str, Tensor] = {}
-    extremes: list[tuple[Weight, Tensor]] = []
-    wanted = network.state_dict()
     by_file: dict[Path, list[tuple[str, Weight]]] = {}
-    for name in wanted:
+    for name in network.state_dict():
         by_file.setdefault(weights[name].file.path, []).append((name, weights[name]))
     for ours in by_file.values():
-        ours.sort(key=lambda pair: pair[1].info.start)
-        with _mapped(ours[0][1].file) as opened:
-            for name, weight in ours:
-                found = _tensor(opened, weight).to(device, dtype, copy=True)
-                filled[name] = found = found.contiguous()
-                if device.type == "cuda":  # asked at the end: each answer makes the CPU wait
-                    extremes.append((weight, torch.stack(torch.aminmax(found))))
-                elif not torch.stack(torch.aminmax(found)).isfinite().all():
-                    raise _not_finite(opened, weight, dtype)
-                opened.release(weight.info)
-                progress(found.nbytes)
-            if extremes and not torch.stack([both for _, both in extremes]).isfinite().all():
-                bad = next(weight for weight, both in extremes if not both.isfinite().all())
-                raise _not_finite(opened, bad, dtype)
-        extremes.clear()
+        ours.sort(key=lambda pair: pair[1].span)
+        filled |= _read(ours, device, dtype, progress)
     network.load_state_dict(filled, assign=True)
     recreate_positions(network, device)
     network.requires_grad_(False).eval()
 
 
-def _not_finite(opened: _Mapped, weight: Weight, dtype: torch.dtype) -> ModelFileError:
-    """Why a weight is no number: the file's fault, or that of the narrower dtype."""
-    if _tensor(opened, weight).double().isfinite().all():
-        name = str(dtype).removeprefix("torch.")
-        return ModelFileError(
-            f"{_named(weight)} has values too large for {name}; start with --dtype float32"
+def _read(
+    ours: Sequence[tuple[str, Weight]], device: torch.device, dtype: torch.dtype, progress: Progress
+) -> dict[str, Tensor]:
+    """The tensors of one file by name, on `device` in `dtype`."""
+    filled: dict[str, Tensor] = {}
+    wanted: list[Stretch[tuple[Weight, Tensor]]] = []
+    for name, weight in ours:
+        filled[name] = place = torch.empty(weight.stored, dtype=dtype, device=device)
+        if not place.numel():
+            continue
+        flat = place.view(-1)
+        straight = device.type == "cpu" and DTYPES[weight.info.dtype] == dtype
+        into = flat.view(torch.uint8) if straight else None
+        wanted.append(Stretch(*weight.span, into, (weight, flat)))
+    narrowed: list[Weight] = []
+    extremes: list[Tensor] = []
+    for piece in pieces(ours[0][1].file, wanted, lambda of, read: _finite(of[0], read)):
+        weight, flat = piece.of
+        if not piece.sound:
+            raise _not_a_number(weight)
+        theirs = DTYPES[weight.info.dtype]
+        first = piece.at // theirs.itemsize
+        place = flat[first : first + piece.bytes.numel() // theirs.itemsize]
+        if theirs != dtype or device.type != "cpu":
+            # On its way to a GPU a number is changed there, be that wider or narrower.
+            place.copy_(piece.bytes.view(theirs).to(device))
+        if torch.finfo(dtype).max < torch.finfo(theirs).max:
+            narrowed.append(weight)
+            extremes.append(torch.stack(torch.aminmax(place)))
+        progress(place.nbytes)
+    # Asked once: each answer makes the CPU wait for a GPU.
+    if extremes and not torch.stack(extremes).isfinite().all():
+        bad = next(
+            w for w, both in zip(narrowed, extremes, strict=True) if not both.isfinite().all()
         )
+        name = str(dtype).removeprefix("torch.")
+        raise ModelFileError(
+            f"{_named(bad)} has values too large for {name}; start with --dtype float32"
+        )
+    return {name: weight.seen(filled[name]) for name, weight in ours}
+
+
+def _finite(weight: Weight, read: Tensor) -> bool:
+    """Whether bytes of `weight` are all numbers, told from their bits: in NaN and infinity every bit of the exponent is
+    set, which makes them the largest whole numbers of their sign."""
+    kind = weight.info.dtype
+    if kind not in EXPONENTS:  # 8 bits, of which some formats have one NaN and no infinity
+        return bool(read.view(DTYPES[kind]).float().isfinite().all())
+    signed, unsigned, exponent = EXPONENTS[kind]
+    found, sign = read.numpy(), 1 << (8 * signed.itemsize - 1)
+    return bool(
+        found.view(signed).max() < exponent and found.view(unsigned).max() < (exponent | sign)
+    )
+
+
+# Of each kind of number: its bits as whole numbers, and those of its exponent.
+EXPONENTS: Mapping[str, tuple[np.dtype[Any], np.dtype[Any], int]] = {
+    "F16": (np.dtype(np.int16), np.dtype(np.uint16), 0x7C00),
+    "BF16": (np.dtype(np.int16), np.dtype(np.uint16), 0x7F80),
+    "F32": (np.dtype(np.int32), np.dtype(np.uint32), 0x7F800000),
+    "F64": (np.dtype(np.int64), np.dtype(np.uint64), 0x7FF0000000000000),
+}
+
+
+def _not_a_number(weight: Weight) -> ModelFileError:
     return ModelFileError(
         f"{_named(weight)} has values that are not numbers (NaN); the file is damaged, get it again"
     )
@@ -151,65 +215,6 @@ def _named(weight: Weight) -> str:
 
 
 _PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")  # folders whose files have one name
-
-
-# --- Files ----------------------------------------------------------------------------------------
-
-
-class _Mapped:
-    """A file's bytes. Tensors made of it are views, valid while it is open."""
-
-    def __init__(self, content: mmap.mmap) -> None:
-        self.content = content
-
-    def release(self, info: TensorInfo) -> None:
-        """Tells the system that the bytes of a tensor are not needed any more."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            first = info.start - info.start % mmap.PAGESIZE
-            self.content.madvise(mmap.MADV_DONTNEED, first, info.end - first)
-
-
-@contextmanager
-def _mapped(file: Header) -> Iterator[_Mapped]:
-    """The file that `file` is the header of; `ModelFileError` where it is no longer that one."""
-    descriptor, size = open_regular(file.path)
-    try:
-        if size != file.size:
-            raise ModelFileError(f"{file.path.name}: has changed while it was loaded; try again")
-        # Private and writable, as torch wants its memory; nothing is ever written.
-        content = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
-    except (OSError, ValueError) as fault:
-        reason = said(fault) if isinstance(fault, OSError) else str(fault)
-        raise ModelFileError(f"{file.path.name}: cannot be read ({reason})") from fault
-    finally:
-        os.close(descriptor)
-    try:
-        if hasattr(mmap, "MADV_SEQUENTIAL"):
-            content.madvise(mmap.MADV_SEQUENTIAL)
-        yield _Mapped(content)
-    finally:
-        try:
-            content.close()
-        except BufferError:  # an exception still holds a view; it is unmapped with that
-            pass
-
-
-def _tensor(opened: _Mapped, weight: Weight) -> Tensor:
-    """The network's tensor as a view of the file's bytes, in the file's dtype."""
-    info, dtype = weight.info, DTYPES[weight.info.dtype]
-    count = (info.end - info.start) // dtype.itemsize
-    if not count:
-        found = torch.empty(0, dtype=dtype)
-    elif info.start % dtype.itemsize:  # the format allows it, torch does not
-        found = torch.frombuffer(bytearray(opened.content[info.start : info.end]), dtype=dtype)
-    else:
-        found = torch.frombuffer(opened.content, dtype=dtype, count=count, offset=info.start)
-    found = found.view(info.shape)
-    if weight.third is not None:
-        found = found.tensor_split(3)[weight.third]
-    if weight.turned:
-        found = found.t()
-    return found.view(weight.shape) if weight.flat else found
 
 
 def recreate_positions(network: nn.Module, device: torch.device) -> None:

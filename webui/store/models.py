@@ -1,16 +1,19 @@
 """What is remembered of model files (`webui.types.ModelMemory`): headers, hashes, probed predictions, users' notes.
 
 Headers and hashes belong to a path and a stamp (size, time), so that a changed file is read again. Predictions and
-notes belong to a file's fingerprint, so that they stay when it is renamed. Everything is kept in memory too: a list of
-ten thousand models asks often.
+notes belong to a file's fingerprint, so that they stay when it is renamed. Nothing is forgotten of a file that is gone:
+it may be on a disk that comes back, and its hash took a while. Everything is kept in memory too: a list of ten thousand
+models asks often.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +43,7 @@ MIGRATIONS = (
     """,
 )
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
+log = logging.getLogger(__name__)
 
 
 class ModelIndex:
@@ -49,6 +53,7 @@ class ModelIndex:
         self._database = Database(folder / FILE, MIGRATIONS)
         self._lock = threading.Lock()
         self._version = 0
+        self._closed = False
         self._headers: dict[str, tuple[str, str]] = {}
         self._hashes: dict[str, tuple[str, str]] = {}
         self._probed: dict[str, str] = {}
@@ -78,6 +83,7 @@ class ModelIndex:
         return self._version
 
     def close(self) -> None:
+        self._closed = True  # a thread that reads files may hold something still
         self._database.close()
 
     # --- files ------------------------------------------------------------------------------------
@@ -87,7 +93,7 @@ class ModelIndex:
 
     def keep_headers(self, rows: Mapping[str, tuple[str, str]]) -> None:
         """Keeps headers by path; the hash of an older version of a file goes."""
-        with self._lock, self._database.changing() as connection:
+        with self._minded(), self._change(grows=False) as connection:
             connection.executemany(
                 "INSERT INTO files (path, stamp, header) VALUES (?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
                 "sha256 = iif(stamp = excluded.stamp, sha256, NULL), stamp = excluded.stamp, header = excluded.header",
@@ -100,22 +106,13 @@ class ModelIndex:
         return found[1] if found and found[0] == stamp else ""
 
     def keep_sha256(self, path: str, stamp: str, sha256: str) -> None:
-        with self._change() as connection:
+        self._hashes[path] = (stamp, sha256)
+        with self._minded(), self._change() as connection:
             connection.execute(
                 "INSERT INTO files (path, stamp, sha256) VALUES (?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
                 "header = iif(stamp = excluded.stamp, header, NULL), stamp = excluded.stamp, sha256 = excluded.sha256",
                 (path, stamp, sha256),
             )
-            self._hashes[path] = (stamp, sha256)
-
-    def forget(self, paths: Iterable[str]) -> None:
-        """Drops what is known of files that are gone."""
-        gone = list(paths)
-        with self._change() as connection:
-            connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in gone])
-        for path in gone:
-            self._headers.pop(path, None)
-            self._hashes.pop(path, None)
 
     # --- models -----------------------------------------------------------------------------------
 
@@ -128,8 +125,9 @@ class ModelIndex:
         if prediction not in PREDICTIONS:
             raise ValueError(f"{prediction!r} is none of {PREDICTIONS}")
         if card.fingerprint:
-            self._set(card.fingerprint, "probed", prediction)
             self._probed[card.fingerprint] = prediction
+            with self._minded():
+                self._set(card.fingerprint, "probed", prediction)
 
     def notes(self, fingerprint: str) -> ModelNotes | None:
         return self._notes.get(fingerprint)
@@ -143,18 +141,17 @@ class ModelIndex:
         self._notes[fingerprint] = notes
 
     def used(self, card: ModelCard) -> None:
-        """Notes that the model was loaded now."""
         if card.fingerprint:
-            now = time.time()
-            self._set(card.fingerprint, "used_s", now)
-            self._used[card.fingerprint] = now
+            now = self._used[card.fingerprint] = time.time()
+            with self._minded():
+                self._set(card.fingerprint, "used_s", now, grows=False)
 
     def last_used(self, fingerprint: str) -> float:
         """When the model was loaded last, in seconds since 1970; 0 for never."""
         return self._used.get(fingerprint, 0.0)
 
-    def _set(self, fingerprint: str, column: str, value: object) -> None:
-        with self._change() as connection:
+    def _set(self, fingerprint: str, column: str, value: object, grows: bool = True) -> None:
+        with self._change(grows) as connection:
             connection.execute(
                 f"INSERT INTO models (fingerprint, {column}) VALUES (?, ?) "
                 f"ON CONFLICT (fingerprint) DO UPDATE SET {column} = excluded.{column}",
@@ -162,11 +159,24 @@ class ModelIndex:
             )
 
     @contextmanager
-    def _change(self) -> Iterator[Any]:
-        with self._lock:
-            with self._database.changing() as connection:
+    def _change(self, grows: bool = True) -> Iterator[Any]:
+        """A transaction, after which the version has grown if it `grows`. `EaselError` where the disk says no."""
+        try:
+            with self._lock, self._database.changing() as connection:
                 yield connection
-            self._version += 1
+        except sqlite3.Error as fault:
+            raise EaselError(f"{self._database.path} cannot be written: {fault}") from fault
+        finally:
+            self._version += grows
+
+    @contextmanager
+    def _minded(self) -> Iterator[None]:
+        """Work goes on where what was found out cannot be kept: it holds until the program ends."""
+        try:
+            yield
+        except EaselError as fault:
+            if not self._closed:
+                log.warning("what is known of model files is not kept: %s", fault)
 
 
 def _plain(notes: ModelNotes) -> ModelNotes:

@@ -96,6 +96,14 @@ class ModelFacts(Protocol):
         """Keeps what a probe found."""
         ...
 
+    def keep_sha256(self, path: str, stamp: str, sha256: str) -> None:
+        """Keeps the hash of a file, of the version that has this stamp."""
+        ...
+
+    def used(self, card: ModelCard) -> None:
+        """Notes that the model was loaded now."""
+        ...
+
 
 class ModelMemory(ModelFacts, Protocol):
     """What the list of models keeps between calls and starts. `stamp` tells versions of one file apart.
@@ -117,8 +125,6 @@ class ModelMemory(ModelFacts, Protocol):
     def sha256(self, path: str, stamp: str) -> str:
         """The hash of that version of the file, "" while unknown."""
         ...
-
-    def keep_sha256(self, path: str, stamp: str, sha256: str) -> None: ...
 
     def notes(self, fingerprint: str) -> ModelNotes | None:
         """What the user said on the page about a model."""

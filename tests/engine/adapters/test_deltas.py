@@ -15,6 +15,7 @@ from lycoris.modules.lokr import LokrModule
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
+from webui.engine.adapters.configs import Config
 from webui.engine.adapters.deltas import change_of
 
 LAYERS = {
@@ -119,6 +120,20 @@ def test_a_weight_of_peft_is_what_peft_merges(dora: bool) -> None:
         name.removesuffix(".default") if "magn" in name else name: v for name, v in own.items()
     }
     ours = change_of(named).changed(before, 1.0)
+    layer.merge()
+    torch.testing.assert_close(ours, layer.base_layer.weight.detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rooted", [False, True])
+def test_alpha_that_only_the_config_says_is_pefts(rooted: bool) -> None:
+    torch.manual_seed(0)
+    base = nn.Sequential(nn.Linear(12, 24))
+    before = base[0].weight.detach().clone()
+    config = LoraConfig(r=4, lora_alpha=6, target_modules=["0"], use_rslora=rooted)
+    layer = get_peft_model(base, config).base_model.model[0]
+    layer.lora_B["default"].weight.data = torch.randn(24, 4) * 0.3
+    own = {n: v for n, v in layer.state_dict().items() if n.startswith("lora_")}
+    ours = change_of(own, Config(alpha=6, rooted=rooted)).changed(before, 1.0)
     layer.merge()
     torch.testing.assert_close(ours, layer.base_layer.weight.detach(), rtol=1e-4, atol=1e-5)
 

@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from peft import (
+    LoraConfig,
+    OFTConfig,
+    PeftConfig,
+    get_peft_model,
+    get_peft_model_state_dict,
+)
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from webui.engine.adapters.applying import Kept, applied
+from webui.engine.adapters.deltas import change_of
 from webui.engine.adapters.files import LoadedAdapter, read
 from webui.engine.adapters.names import Names
 from webui.errors import ModelFileError
@@ -132,6 +140,109 @@ def test_networks_with_an_adapter_are_diffusers_with_peft(
         again = predicted(networks["unet"])
     torch.testing.assert_close(ours, predicted(theirs), rtol=1e-4, atol=1e-4)
     assert torch.equal(ours, again)  # kept weights are the same weights
+
+
+def drawn(model: nn.Module, part: str, scale: float) -> None:
+    """Gives the tensors of an adapter, whose names have `part` in them, random values."""
+    generator = torch.Generator().manual_seed(5)
+    for name, parameter in model.named_parameters():
+        if part in name:
+            parameter.data = torch.randn(parameter.shape, generator=generator) * scale
+
+
+ALPHA: dict[str, dict[str, Any]] = {
+    "alpha": {"lora_alpha": 12},
+    "by the root of the rank": {"lora_alpha": 6, "use_rslora": True},
+    "by pattern": {"lora_alpha": 2, "alpha_pattern": {"to_q": 16, "attn2.to_k": 9}},
+}
+
+
+@pytest.mark.parametrize("options", ALPHA)
+def test_diffusers_files_are_as_strong_as_their_metadata_say(
+    options: str, networks: dict[str, Any], tmp_path: Path
+) -> None:
+    targets = ["to_q", "to_k", "to_v", "to_out.0"]
+    config = LoraConfig(r=4, target_modules=targets, init_lora_weights=False, **ALPHA[options])
+    theirs = copy.deepcopy(networks["unet"])
+    theirs.add_adapter(config)
+    drawn(theirs, "lora_", 0.1)
+    StableDiffusionPipeline.save_lora_weights(
+        tmp_path,
+        unet_lora_layers=get_peft_model_state_dict(theirs),
+        unet_lora_adapter_metadata=theirs.peft_config["default"].to_dict(),
+    )
+    file = tmp_path / "pytorch_lora_weights.safetensors"
+    again = copy.deepcopy(networks["unet"])
+    state, metadata = StableDiffusionPipeline.lora_state_dict(file, return_lora_metadata=True)[::2]
+    again.load_lora_adapter(state, prefix="unet", metadata=metadata)  # as diffusers reads it
+    adapter = read(file, "mine", "tiny", networks, Names(networks), CPU)
+    with applied("unet", networks["unet"], ((adapter, 1.0),), Kept()):
+        ours = predicted(networks["unet"])
+    torch.testing.assert_close(ours, predicted(theirs), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours, predicted(again), rtol=1e-4, atol=1e-4)
+
+
+PEFTS: dict[str, PeftConfig] = {
+    "lora": LoraConfig(r=4, lora_alpha=8, target_modules=["to_q", "conv1"], use_rslora=True),
+    "dora": LoraConfig(r=4, lora_alpha=8, target_modules=["to_q", "to_k"], use_dora=True),
+    "oft": OFTConfig(oft_block_size=8, target_modules=["to_q", "to_k", "ff.net.2"]),
+    "oft exact": OFTConfig(
+        oft_block_size=4, target_modules=["to_v", "conv1"], use_cayley_neumann=False
+    ),
+    "oft bounded": OFTConfig(r=4, oft_block_size=0, target_modules=["to_q"], coft=True, eps=0.5),
+}
+
+
+@pytest.mark.parametrize("kind", PEFTS)
+def test_what_peft_saves_changes_a_model_as_peft_does(
+    kind: str, networks: dict[str, Any], tmp_path: Path
+) -> None:
+    model = get_peft_model(copy.deepcopy(networks["unet"]), PEFTS[kind])
+    drawn(model, "oft_R", 0.2)
+    drawn(model, "lora_", 0.2)
+    model.save_pretrained(tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    adapter = read(file, "mine", "tiny", networks, Names(networks), CPU)
+    assert not adapter.note and adapter.changes
+    with applied("unet", networks["unet"], ((adapter, 1.0),), Kept()):
+        ours = predicted(networks["unet"])
+    merged = predicted(model.eval().merge_and_unload())
+    assert not torch.allclose(ours, predicted(networks["unet"]), atol=1e-3)
+    torch.testing.assert_close(ours, merged, rtol=1e-4, atol=1e-4)
+
+
+def test_what_peft_saves_of_a_text_encoder_finds_it(
+    networks: dict[str, Any], tmp_path: Path
+) -> None:
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "fc1"])
+    model = get_peft_model(copy.deepcopy(networks["text_encoder"]), config)
+    drawn(model, "lora_", 0.2)
+    model.save_pretrained(tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    adapter = read(file, "mine", "tiny", networks, Names(networks), CPU)
+    with applied("text_encoder", networks["text_encoder"], ((adapter, 1.0),), Kept()):
+        ours = encoded(networks["text_encoder"])
+    expected = encoded(model.eval().merge_and_unload())
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("told", ["{", '{"unet.lora_alpha": "strong"}', '{"lora_alpha": true}'])
+def test_a_config_that_is_none_is_told(told: str, networks: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "mine.safetensors"
+    save_file(diffusers_layout(networks), file, {"lora_adapter_metadata": told})
+    with pytest.raises(ModelFileError, match=r"mine\.safetensors: its (lora_adapter_meta|config)"):
+        read(file, "mine", "tiny", networks, Names(networks), CPU)
+
+
+def test_a_config_beside_other_files_is_not_theirs(
+    networks: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"lora_alpha": 400}', encoding="utf-8")
+    adapter = loaded(diffusers_layout(networks), networks, tmp_path)
+    target, change = next(iter(adapter.changes.items()))
+    layer = networks[target.network].get_submodule(target.module)
+    plain = change_of(dict(change.tensors())).changed(layer.weight, 1.0)
+    assert torch.equal(change.changed(layer.weight, 1.0), plain)
 
 
 def test_both_layouts_of_one_adapter_are_one_adapter(

@@ -2,17 +2,21 @@
 
 A weight is [O, I] of a linear layer or [O, I, k, k] of a convolution, flattened to [O, rest] where that is simpler. All
 is computed in fp32. Names are those of the files: LoRA (Hu et al. 2021), LoCon, LoHa and LoKr (Yeh et al. 2023,
-LyCORIS; LoHa after Hyeon-Woo et al. 2021), OFT (Qiu et al. 2023), DoRA (Liu et al. 2024).
+LyCORIS; LoHa after Hyeon-Woo et al. 2021), DoRA (Liu et al. 2024); OFT is in `rotations`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from webui.engine.adapters.configs import NOTHING, Config
+from webui.engine.adapters.rotations import TurnedOutputs, turned_inputs
 
 __all__ = ["Change", "change_of"]
 
@@ -64,50 +68,14 @@ class Added:
         return Added(self.kind, parts, self.scale, magnitude)
 
 
-@dataclass(frozen=True, slots=True)
-class Turned:
-    """OFT: the outputs, in blocks of b, are turned by orthogonal matrices R = (I + Q)(I - Q)^-1 with Q skew (Cayley).
-
-    `blocks` is [n, b, b] with n * b = O, `limit` bounds the length of all Q (0: no bound), `rescale` [O, 1...]
-    stretches the outputs.
-    """
-
-    blocks: Tensor
-    limit: float = 0.0
-    rescale: Tensor | None = None
-
-    def changed(self, weight: Tensor, strength: float) -> Tensor:
-        blocks = self.blocks.float()
-        skew = blocks - blocks.transpose(1, 2)
-        length = skew.norm() + 1e-8
-        if 0 < self.limit < length:
-            skew = skew * (self.limit / length)
-        one = torch.eye(blocks.shape[-1], device=blocks.device)
-        turn = torch.linalg.solve(one - skew, one + skew, left=False)  # (I + Q)(I - Q)^-1
-        turn = one + (turn - one) * strength
-        rows = weight.reshape(*blocks.shape[:2], -1)
-        turned = torch.einsum("nab,nac->nbc", turn, rows).reshape(weight.shape)
-        if self.rescale is None:
-            return turned
-        stretch = self.rescale.float().reshape(-1, *[1] * (weight.dim() - 1))
-        return turned * (1 + (stretch - 1) * strength)
-
-    def tensors(self) -> Mapping[str, Tensor]:
-        extra = {} if self.rescale is None else {"rescale": self.rescale}
-        return {"oft_blocks": self.blocks, **extra}
-
-    def to(self, device: torch.device) -> Turned:
-        rescale = None if self.rescale is None else self.rescale.to(device)
-        return Turned(self.blocks.to(device), self.limit, rescale)
-
-
 # --- From a file's tensors ------------------------------------------------------------------------
 
 
-def change_of(parts: Mapping[str, Tensor]) -> Change:
+def change_of(parts: Mapping[str, Tensor], config: Config = NOTHING) -> Change:
     """The change that the tensors of one layer mean, by the part of their names behind the layer's.
 
-    `ValueError` with the names where they are of no kind that we know.
+    `config` is what the file says of the layer besides. `ValueError` with the names where they are of no kind that we
+    know.
     """
     named = {ALIASES.get(name, name): tensor for name, tensor in parts.items()}
     alpha = named.pop("alpha", None)
@@ -118,7 +86,11 @@ def change_of(parts: Mapping[str, Tensor]) -> Change:
         rescale = named.pop("rescale", None)
         _all_used(named)
         outputs = blocks.shape[0] * blocks.shape[1]
-        return Turned(blocks, (strength or 0.0) * outputs, rescale)
+        return TurnedOutputs(blocks, (strength or 0.0) * outputs, rescale)
+    if "oft_R" in named:
+        blocks, rescale = named.pop("oft_R"), named.pop("rescale", None)
+        _all_used(named)
+        return turned_inputs(blocks, rescale, config)
     for kind, needs in KINDS.items():
         if needs[0] in named:
             _all_used({name: 1 for name in named if name not in needs})
@@ -127,7 +99,11 @@ def change_of(parts: Mapping[str, Tensor]) -> Change:
             except KeyError as missing:
                 raise ValueError(f"{missing.args[0]} is missing") from None
             rank = RANKS[kind](named)
-            scale = 1.0 if strength is None or rank is None else strength / rank
+            scale = 1.0
+            if rank is not None and strength is not None:
+                scale = strength / rank
+            elif rank is not None and config.alpha is not None:
+                scale = config.alpha / (math.sqrt(rank) if config.rooted else rank)
             return Added(kind, dict(named), scale, magnitude)
     raise ValueError(f"{', '.join(sorted(parts))} is no kind of adapter that is known")
 
@@ -231,4 +207,10 @@ ALIASES: Mapping[str, str] = {
     "lora_magnitude_vector.weight": "dora_scale",
     "lora_magnitude_vector.default.weight": "dora_scale",
     "w_norm": "diff",
+    "oft_R.weight": "oft_R",
+    "oft_R.default.weight": "oft_R",
+    "oft_r": "oft_R",
+    "oft_r.default": "oft_R",
+    "oft_s": "rescale",
+    "oft_s.default": "rescale",
 }

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from webui.engine.adapters.configs import Configs
 from webui.engine.adapters.deltas import Change, change_of
 from webui.engine.adapters.names import BIASES, Names, Target, split
 from webui.errors import ModelFileError
@@ -47,7 +48,7 @@ def read(
 
     `ModelFileError` names the file where it is damaged, is no adapter, or was made for another kind of model.
     """
-    layers = _layers(path)
+    layers, configs = _layers(path)
     changes: dict[Target, Change] = {}
     homeless: list[str] = []
     for layer, parts in layers.items():
@@ -62,10 +63,10 @@ def read(
                 homeless.append(layer)
                 continue
             try:
-                change = change_of(given)
+                change = change_of(given, configs.of(target.network, target.module))
                 _fits(change, _tensor(networks, target))
-            except (ValueError, RuntimeError) as fault:
-                raise ModelFileError(f"{path}: {layer}: {_short(fault)}") from fault
+            except ValueError as fault:
+                raise ModelFileError(f"{path}: {layer}: {fault}") from fault
             changes[target] = change.to(device)
     if not changes:
         raise ModelFileError(
@@ -77,11 +78,12 @@ def read(
     return LoadedAdapter(model, name, _hash(path), changes, note)
 
 
-def _layers(path: Path) -> dict[str, dict[str, Tensor]]:
-    """The file's tensors by layer and part, on the CPU."""
+def _layers(path: Path) -> tuple[dict[str, dict[str, Tensor]], Configs]:
+    """The file's tensors by layer and part, on the CPU, and what it says of the layers."""
     found: dict[str, dict[str, Tensor]] = defaultdict(dict)
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
+            configs = Configs(path, file.metadata() or {})
             for key in file.keys():
                 layer, part = split(key)
                 if part:
@@ -90,7 +92,7 @@ def _layers(path: Path) -> dict[str, dict[str, Tensor]]:
         raise ModelFileError(f"{path}: cannot be read ({fault})") from fault
     if not found:
         raise ModelFileError(f"{path}: holds no LoRA or anything like it")
-    return found
+    return found, configs
 
 
 def _tensor(networks: Mapping[str, nn.Module], target: Target) -> Tensor:
@@ -101,19 +103,19 @@ def _tensor(networks: Mapping[str, nn.Module], target: Target) -> Tensor:
 
 
 def _fits(change: Change, weight: Tensor) -> None:
-    """Tries a change on shapes alone: `RuntimeError` where they do not fit."""
+    """Tries a change on shapes alone: `ValueError` where they do not fit."""
     meta = torch.device("meta")
-    result = change.to(meta).changed(torch.empty(weight.shape, device=meta), 1.0)
+    try:
+        result = change.to(meta).changed(torch.empty(weight.shape, device=meta), 1.0)
+    except RuntimeError as fault:
+        raise ValueError(
+            f"does not fit the model's layer of {list(weight.shape)}; "
+            f"was it made for another family of models? ({str(fault).splitlines()[0]})"
+        ) from fault
     if result.shape != weight.shape:
         raise ValueError(
             f"made for a layer of {list(result.shape)}, this one is {list(weight.shape)}"
         )
-
-
-def _short(fault: Exception) -> str:
-    """The fault's first line; torch's own words for sizes that differ are told as what they mean."""
-    line = str(fault).splitlines()[0]
-    return f"does not fit the model's layer ({line})" if isinstance(fault, RuntimeError) else line
 
 
 def _hash(path: Path) -> str:

@@ -33,7 +33,7 @@ KOHYA = {
 }
 DIFFUSERS = {
     "unet": ("unet.", "base_model.model.", ""),
-    "text_encoder": ("text_encoder.",),
+    "text_encoder": ("text_encoder.", "base_model.model."),
     "text_encoder_2": ("text_encoder_2.",),
 }
 # What transformers called its text model's top until version 5, as files still do.

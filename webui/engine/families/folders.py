@@ -56,7 +56,9 @@ def _part(folder: Path, part: str) -> PartPlan:
             weights[_name(part, key)] = Weight(
                 header, key, flat=part == "vae" and ".attentions." in key
             )
-    return PartPlan(read_json(config), weights, str(config), str(files[0]))
+    # A tensor that is in none of several files is missing from all of them.
+    blamed = files[0] if len(files) == 1 else folder / part
+    return PartPlan(read_json(config), weights, str(config), str(blamed))
 
 
 def _name(part: str, key: str) -> str:

@@ -14,8 +14,8 @@ __all__ = ["PartPlan", "Plan", "TextPlan"]
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """A network: its config, and its weights by today's names. `source` is what is blamed for a config that makes no
-    network, `file` for a tensor that is missing."""
+    """A network: its config, and its weights by today's names (none for a VAE that comes from another file). `source`
+    is what is blamed for a config that makes no network, `file` for a tensor that is missing."""
 
     config: Mapping[str, Any]
     weights: Mapping[str, Weight]

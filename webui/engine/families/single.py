@@ -17,10 +17,11 @@ from webui.engine.weights import Weight
 from webui.errors import ModelFileError
 from webui.types import ModelCard
 
-__all__ = ["family", "single_plan"]
+__all__ = ["family", "single_plan", "vae_config"]
 
 Weights = Mapping[str, Weight]
 TEXTS = ("text_encoder", "text_encoder_2")
+USUAL_WIDTHS = [128, 256, 512, 512]  # of the VAEs of all these families
 
 
 @cache
@@ -40,6 +41,9 @@ def single_plan(card: ModelCard, header: Header) -> Plan:
         known = family(_family(card, header, found))
         parts = {}
         for part in MAKE.keys() & known.keys():
+            if part == "vae" and not found.get(part):
+                parts[part] = PartPlan(_usual_vae(known[part], found["unet"]), {}, file, file)
+                continue
             if not found.get(part):
                 raise ModelFileError(f"{file}: has no {part}; the file is not whole")
             config = MAKE[part](known[part], {n: w.shape for n, w in found[part].items()})
@@ -121,7 +125,21 @@ def _unet(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     return config
 
 
-def _vae(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+def _usual_vae(known: Mapping[str, Any], unet: Weights) -> dict[str, Any]:
+    """The config of the VAE that a file does without: it wears another, which is of this kind."""
+    return {
+        **known,
+        "block_out_channels": USUAL_WIDTHS,
+        "down_block_types": ["DownEncoderBlock2D"] * len(USUAL_WIDTHS),
+        "up_block_types": ["UpDecoderBlock2D"] * len(USUAL_WIDTHS),
+        "layers_per_block": 2,
+        "latent_channels": unet["conv_out.weight"].shape[0],
+    }
+
+
+def vae_config(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+    """The config of a VAE of these shapes, by names of diffusers, with what `known` says beside them. Raises
+    `KeyError` or `IndexError` where they are those of no VAE."""
     levels = _count(shapes, r"encoder\.down_blocks\.(\d+)\.")
     blocks = [shapes[f"encoder.down_blocks.{i}.resnets.0.conv2.weight"][0] for i in range(levels)]
     return {
@@ -159,7 +177,7 @@ def _projecting(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
 
 MAKE = {
     "unet": _unet,
-    "vae": _vae,
+    "vae": vae_config,
     "text_encoder": _text,
     "text_encoder_2": _projecting,
 }

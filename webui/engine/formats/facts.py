@@ -9,12 +9,13 @@ from threading import Lock
 
 from webui.engine.formats.families import Recognised, recognise
 from webui.engine.formats.header import read_header
+from webui.engine.formats.layout import Layouts
 from webui.errors import ModelFileError
 from webui.types import ModelMemory
 
 __all__ = ["Facts", "FactsCache"]
 
-FORM = 1  # of the JSON below and of what `recognise` finds: a higher one has every file read anew
+FORM = 2  # of the JSON below and of what `recognise` finds: a higher one has every file read anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +32,27 @@ class FactsCache:
 
     def __init__(self, memory: ModelMemory | None) -> None:
         self._memory = memory
+        self._kept = (
+            dict(memory.headers()) if memory else {}
+        )  # of earlier starts, not yet asked for
         self._known: dict[str, tuple[str, Facts]] = {}
         self._new: dict[str, tuple[str, str]] = {}
+        self._layouts = Layouts()
         self._lock = Lock()
-        for path, (stamp, text) in (memory.headers() if memory else {}).items():
-            if (facts := _from_json(text)) is not None:
-                self._known[path] = (stamp, facts)
 
     def get(self, path: str, stamp: str) -> Facts | None:
         found = self._known.get(path)
+        if found is None and (kept := self._kept.pop(path, None)) is not None:
+            facts = _from_json(kept[1])
+            if facts is not None:
+                found = self._known[path] = (kept[0], facts)
         return found[1] if found and found[0] == stamp else None
 
     def read(self, path: str, stamp: str) -> Facts:
         """What the file says now. What the system refused is asked again the next time."""
         try:
-            header = read_header(Path(path))
-            facts = Facts(recognise(header), header.fingerprint)
+            header = read_header(Path(path), self._layouts)
+            facts = Facts(recognise(header, without_vae=True), header.fingerprint)
         except ModelFileError as fault:
             facts = Facts(problem=str(fault))
             if isinstance(fault.__cause__, OSError):
@@ -62,6 +68,7 @@ class FactsCache:
             new, self._new = self._new, {}
         if new and self._memory is not None:
             self._memory.keep_headers(new)
+        self._layouts = Layouts()  # they are large, and of use in one go of reading only
 
 
 def _as_json(facts: Facts) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from webui.engine.formats.header import Header
 from webui.engine.formats.misplaced import misplaced
+from webui.engine.formats.names import Names
 from webui.errors import ModelFileError
 
 __all__ = ["PARTS", "Recognised", "family_name", "predicted", "recognise"]
@@ -24,6 +25,15 @@ UNET, VAE, OLD_TEXT, NEW_TEXT = (
     "conditioner.embedders.",
 )
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+STARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # of the names of each part's tensors
+    "ldm": {
+        "unet": (UNET,),
+        "vae": (VAE,),
+        "text_encoder": (OLD_TEXT, f"{NEW_TEXT}0.transformer."),
+        "text_encoder_2": (f"{NEW_TEXT}0.model.", f"{NEW_TEXT}1.model."),
+    },
+    "diffusers": {part: (f"{part}.",) for part in PARTS},
+}
 NEEDED = {
     "sd": ("unet", "text_encoder"),
     "sdxl": ("unet", "text_encoder", "text_encoder_2"),
@@ -70,15 +80,15 @@ def recognise(header: Header, without_vae: bool = False) -> Recognised:
 
     Its VAE may be missing only where `without_vae` says so.
     """
-    names = header.tensors
-    layout = "ldm" if any(name.startswith(UNET) for name in names) else "diffusers"
+    names = header.names
+    layout = "ldm" if names.begin(UNET) else "diffusers"
     if problem := misplaced(header):
         raise ModelFileError(f"{header.path.name}: {problem}")
-    parts = _parts(header, layout)
+    parts = frozenset(part for part, starts in STARTS[layout].items() if names.begin(*starts))
     if "unet" not in parts:
         raise ModelFileError(f"{header.path.name}: no Stable Diffusion model that is known here")
     found = _unet(header, layout)
-    kind = _kind(header, layout, found)
+    kind = _kind(header.path.name, parts, names, found)
     missing = [SAID[part] for part in NEEDED[kind] if part not in parts]
     if parts == {"unet"}:
         raise ModelFileError(
@@ -91,7 +101,7 @@ def recognise(header: Header, without_vae: bool = False) -> Recognised:
             f"{header.path.name}: has no VAE; bake one in: python launch.py models merge FILE --vae VAE -o NAME"
         )
     prediction, zero_snr = predicted(header)
-    second = found.context == 1024 or any(name.startswith(f"{OLD_TEXT}model.") for name in names)
+    second = found.context == 1024 or names.begin(f"{OLD_TEXT}model.")
     if prediction is None and not (kind == "sd" and second):
         prediction = "epsilon"  # what all but Stable Diffusion 2 are unless they say otherwise
     return Recognised(
@@ -148,22 +158,6 @@ class _Unet:
     labels: int | None  # width of what it gets beside the time: None where there is nothing
 
 
-def _parts(header: Header, layout: str) -> frozenset[str]:
-    if layout == "diffusers":
-        return frozenset(p for p in PARTS if any(n.startswith(f"{p}.") for n in header.tensors))
-    parts = set()
-    for name in header.tensors:
-        if name.startswith(UNET):
-            parts.add("unet")
-        elif name.startswith(VAE):
-            parts.add("vae")
-        elif name.startswith((OLD_TEXT, f"{NEW_TEXT}0.transformer.")):
-            parts.add("text_encoder")
-        elif name.startswith((f"{NEW_TEXT}0.model.", f"{NEW_TEXT}1.model.")):
-            parts.add("text_encoder_2")
-    return frozenset(parts)
-
-
 def _unet(header: Header, layout: str) -> _Unet:
     """Shapes of the U-Net, checked for what every one of ours has."""
     ldm = layout == "ldm"
@@ -198,22 +192,12 @@ def _channels(header: Header, name: str, axis: int) -> int:
     return shape[axis]
 
 
-def _kind(header: Header, layout: str, unet: _Unet) -> str:
+def _kind(file: str, parts: frozenset[str], names: Names, unet: _Unet) -> str:
     """By the text encoders that are there, which also tells narrow models apart, then by the U-Net's shapes."""
-    names = header.tensors
-
-    def has(start: str) -> bool:
-        return any(name.startswith(start) for name in names)
-
-    if layout == "diffusers":
-        second, first = has("text_encoder_2."), has("text_encoder.")
-    else:
-        second = has(f"{NEW_TEXT}1.model.") or has(f"{NEW_TEXT}0.model.")
-        first = has(f"{NEW_TEXT}0.transformer.") or has(OLD_TEXT)
-    if second:
-        return "sdxl" if first else "sdxl-refiner"
+    if "text_encoder_2" in parts:
+        return "sdxl" if "text_encoder" in parts else "sdxl-refiner"
     if unet.labels is None:
         return "sd"
-    if first and layout == "ldm" and has(OLD_TEXT):
-        raise ModelFileError(f"{header.path.name}: an unCLIP model; those cannot be loaded")
+    if names.begin(OLD_TEXT):
+        raise ModelFileError(f"{file}: an unCLIP model; those cannot be loaded")
     return "sdxl-refiner" if unet.context == 1280 else "sdxl"

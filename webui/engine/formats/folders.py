@@ -24,6 +24,11 @@ NEEDED = {
     "sdxl": ("vae", "text_encoder", "text_encoder_2"),
     "sdxl-refiner": ("vae", "text_encoder_2"),
 }
+INDEXES = {  # of weights in several files, as diffusers and transformers call it now and called it before
+    "": (".safetensors.index.json",),
+    ".fp16": (".safetensors.index.fp16.json", ".fp16.safetensors.index.json"),
+}
+SHOWN = 3  # missing files that are named
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 CONVERT = (
     "convert it once with diffusers, on a machine where you trust the file: "
@@ -33,10 +38,11 @@ CONVERT = (
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What a folder is, and the file that stands for it: the first of its U-Net's."""
+    """What a folder is, the file that stands for it (the first of its U-Net's), and the bytes of all its weights."""
 
     recognised: Recognised
     weights: Path
+    size: int
 
 
 def is_model(folder: Path) -> bool:
@@ -72,9 +78,7 @@ def read_folder(folder: Path) -> Folder:
     prediction = schedule.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:
         raise ModelFileError(f"{scheduler}: prediction_type {prediction!r} is not known")
-    files = weight_files(folder, "unet")
-    for part in NEEDED[kind]:
-        weight_files(folder, part)
+    files = [file for part in ("unet", *NEEDED[kind]) for file in weight_files(folder, part)]
 
     channels = _whole(vae, "latent_channels", folder / "vae" / "config.json", 4)
     inputs = _whole(unet, "in_channels", unet_config, 4)
@@ -100,7 +104,7 @@ def read_folder(folder: Path) -> Folder:
         parts=frozenset(part for part in PARTS if part in ("unet", *NEEDED[kind])),
         latent_channels=channels,
     )
-    return Folder(recognised, files[0])
+    return Folder(recognised, files[0], sum(file.stat().st_size for file in files))
 
 
 def _kind(folder: Path, unet: Mapping[str, Any], path: Path) -> str:
@@ -120,26 +124,37 @@ def weight_files(folder: Path, part: str) -> list[Path]:
     A full-precision file is taken before an fp16 one. `ModelFileError` where there is none.
     """
     base, place = WEIGHTS[part], folder / part
-    for variant in ("", ".fp16"):
+    for variant, indexes in INDEXES.items():
         one = place / f"{base}{variant}.safetensors"
         if one.is_file():
             return [one]
-        index = place / f"{base}.safetensors.index{variant}.json"
-        if index.is_file():
-            shards = read_json(index, 16 << 20).get("weight_map")
-            if not isinstance(shards, dict) or not shards:
-                raise ModelFileError(f"{index}: names no files")
-            files = [place / str(name) for name in sorted({str(n) for n in shards.values()})]
-            missing = [file for file in files if file.parent != place or not file.is_file()]
-            if missing:
-                raise ModelFileError(f"{missing[0]}: is missing, though {index.name} names it")
-            return files
+        for ending in indexes:
+            index = place / f"{base}{ending}"
+            if index.is_file():
+                return sorted({place / file for file in shards(index).values()})
     pickles = sorted(place.glob("*.bin")) if place.is_dir() else []
     if pickles:
         raise ModelFileError(
             f"{pickles[0]}: pickled weights can run code and are refused; {CONVERT}"
         )
     raise ModelFileError(f"{place / base}.safetensors: is missing")
+
+
+def shards(index: Path) -> dict[str, str]:
+    """The file, beside `index`, that each tensor lies in. `ModelFileError` names the files that are not there."""
+    told = read_json(index, 16 << 20).get("weight_map")
+    if not isinstance(told, dict) or not told:
+        raise ModelFileError(f"{index}: names no files")
+    found = {str(key): str(file) for key, file in told.items()}
+    files = sorted(set(found.values()))
+    missing = [f for f in files if Path(f).name != f or not (index.parent / f).is_file()]
+    if missing:
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        raise ModelFileError(
+            f"{index}: {len(missing)} of its {len(files)} files are missing: "
+            f"{', '.join(missing[:SHOWN])}{more}"
+        )
+    return found
 
 
 def _whole(config: Mapping[str, Any], key: str, path: Path, default: int) -> int:

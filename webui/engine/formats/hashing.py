@@ -15,7 +15,7 @@ from webui.engine.formats.header import open_regular, said
 from webui.errors import EaselError, ModelFileError
 from webui.types import ModelCard, ModelMemory
 
-__all__ = ["Hasher", "sha256_of", "stamp_of"]
+__all__ = ["Hasher", "hashed", "sha256_of", "stamp_of"]
 
 BLOCK = 4 << 20
 BUSY_WAIT_S, LOOK_S = (
@@ -51,6 +51,26 @@ def sha256_of(path: Path, progress: Callable[[int, int], None] = lambda done, si
     except OSError as fault:
         raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
     return digest.hexdigest()
+
+
+def hashed(
+    path: Path,
+    keep: Callable[[str, str, str], None] | None,
+    progress: Callable[[int, int], None] = lambda done, size: None,
+) -> str:
+    """`sha256_of`, handed to `keep` with path and stamp unless the file was written to meanwhile."""
+    stamp = _stamp(path)
+    digest = sha256_of(path, progress)
+    if keep is not None and stamp and stamp == _stamp(path):
+        keep(str(path), stamp, digest)
+    return digest
+
+
+def _stamp(path: Path) -> str:
+    try:
+        return stamp_of(path)
+    except OSError:  # gone: reading it says so
+        return ""
 
 
 class Hasher:
@@ -104,16 +124,17 @@ class Hasher:
     def _hash(self, card: ModelCard) -> bool:
         """Whether the hash of the model is known now."""
         assert card.weights is not None
+        kept: list[str] = []
+
+        def keep(path: str, stamp: str, digest: str) -> None:
+            self._memory.keep_sha256(path, stamp, digest)
+            kept.append(digest)
+
         try:
-            stamp = stamp_of(card.weights)
-            digest = sha256_of(card.weights, self._breathe)
-            if stamp != stamp_of(card.weights):  # written to meanwhile
-                return False
-        except (ModelFileError, OSError) as fault:
+            hashed(card.weights, keep, self._breathe)
+        except ModelFileError as fault:
             log.debug("%s is not hashed: %s", card.name, fault)
-            return False
-        self._memory.keep_sha256(str(card.weights), stamp, digest)
-        return True
+        return bool(kept)
 
     def _breathe(self, done: int, size: int) -> None:
         now = time.monotonic()

@@ -9,8 +9,6 @@ Only regular files are opened, and never more than the header and a few samples 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
 import stat
 from collections.abc import Mapping
@@ -19,39 +17,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from webui.engine.formats.layout import Layouts, TensorInfo, placed, read_layout
+from webui.engine.formats.names import Names
 from webui.engine.formats.strangers import stranger
 from webui.errors import ModelFileError
 
-__all__ = ["BITS", "Header", "TensorInfo", "open_regular", "read_header", "said"]
+__all__ = ["Header", "TensorInfo", "open_regular", "read_header", "said"]
 
 # Real headers have up to 1 MB of names and up to a few MB of training notes. The format allows 100 MB, which takes
 # seconds and gigabytes to read.
 LONGEST = 16 << 20
-BITS = {  # of one number
-    **dict.fromkeys(("F4",), 4),
-    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
-    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
-    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
-    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
-    **dict.fromkeys(("I32", "U32", "F32"), 32),
-    **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
-}
 SAMPLES, SAMPLE = 16, 4096  # stretches of the weights that the fingerprint sees, and their bytes
 
 
 @dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """Where a tensor lies: `start` and `end` are bytes of the whole file."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself. `size` is the whole file's; `body` is where its tensors begin.
+    """What a file says of itself. `size` is the whole file's; `body` is where its tensors begin; `names` are theirs.
 
     `fingerprint` tells files apart whose headers are the same: it is of the size, the header and a few kilobytes of the
     weights (32 hex digits), and stays when the file is renamed.
@@ -63,6 +44,7 @@ class Header:
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
     fingerprint: str
+    names: Names
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """The shape of the tensor `name`, None where there is none."""
@@ -70,8 +52,11 @@ class Header:
         return found.shape if found else None
 
 
-def read_header(path: Path) -> Header:
-    """The checked header of the file at `path`; `ModelFileError` naming the file and its fault."""
+def read_header(path: Path, known: Layouts | None = None) -> Header:
+    """The checked header of the file at `path`; `ModelFileError` naming the file and its fault.
+
+    Who reads many files gives `known` to all of them, which takes less time.
+    """
     descriptor, size = open_regular(path)
     try:
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
@@ -79,7 +64,6 @@ def read_header(path: Path) -> Header:
             length = _length(path, begin, size)
             file.seek(8)
             text = _exactly(file, length)
-            header = _parsed(path, text)
             digest = hashlib.sha256(size.to_bytes(8, "little") + text)
             body = 8 + length
             for part in range(SAMPLES):
@@ -89,16 +73,28 @@ def read_header(path: Path) -> Header:
         raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
     finally:
         os.close(descriptor)
-    metadata = _metadata(path, header.pop("__metadata__", {}))
-    tensors = _tensors(path, header, body, size)
+    try:
+        metadata, layout = read_layout(text, known)
+        _must_end(body + layout.size, size)
+    except ValueError as fault:
+        raise ModelFileError(f"{path.name}: {fault}") from None
     return Header(
         path,
         size,
         body,
-        MappingProxyType(tensors),
+        placed(layout, body),
         MappingProxyType(metadata),
         digest.hexdigest()[:32],
+        layout.names,
     )
+
+
+def _must_end(there: int, size: int) -> None:
+    """Raises `ValueError` where a file of `size` bytes does not end with its last tensor."""
+    if there > size:
+        raise ValueError(f"is cut short: {size} bytes of {there} are there; get it again")
+    if there < size:
+        raise ValueError(f"{size - there} bytes follow the last tensor; the file is damaged")
 
 
 def open_regular(path: Path) -> tuple[int, int]:
@@ -161,81 +157,6 @@ def _exactly(file: Any, count: int) -> bytes:
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-def _parsed(path: Path, text: bytes) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise ModelFileError(f"{path.name}: the header has {_short(twice)} twice")
-        return made
-
-    try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
-    except RecursionError as fault:
-        raise ModelFileError(f"{path.name}: the header is nested too deep") from fault
-    except ValueError as fault:
-        raise ModelFileError(f"{path.name}: the header is not JSON ({fault})") from fault
-    if not isinstance(header, dict):
-        raise ModelFileError(f"{path.name}: the header is not a JSON object")
-    return header
-
-
-def _metadata(path: Path, found: Any) -> dict[str, str]:
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ModelFileError(f"{path.name}: the header's __metadata__ is not texts by name")
-    return found
-
-
-def _tensors(path: Path, header: dict[str, Any], body: int, size: int) -> dict[str, TensorInfo]:
-    """The tensors by name, in the header's order, once their places are known to be sound."""
-    tensors = {name: _tensor(path, name, entry, body) for name, entry in header.items()}
-    there = body
-    for name, info in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
-        if info.start != there:
-            what = "overlaps another tensor" if info.start < there else "comes after a hole"
-            raise ModelFileError(f"{path.name}: {_short(name)} {what}; the header is wrong")
-        there = info.end
-    if there > size:
-        raise ModelFileError(
-            f"{path.name}: is cut short: {size} bytes of {there} are there; get it again"
-        )
-    if there < size:
-        raise ModelFileError(
-            f"{path.name}: {size - there} bytes follow the last tensor; the file is damaged"
-        )
-    return tensors
-
-
-def _tensor(path: Path, name: str, entry: Any, body: int) -> TensorInfo:
-    def wrong(what: str) -> ModelFileError:
-        return ModelFileError(f"{path.name}: {_short(name)} {what}")
-
-    if not isinstance(entry, dict):
-        raise wrong("is not described by a JSON object")
-    dtype, shape, span = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
-    if not isinstance(dtype, str) or dtype not in BITS:
-        raise wrong(f"has the unknown dtype {_short(dtype)}")
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise wrong("has no proper shape")
-    if len(shape) > 8:
-        raise wrong(f"has {len(shape)} dimensions")
-    if not isinstance(span, list) or len(span) != 2 or not all(type(n) is int for n in span):
-        raise wrong("has no proper place in the file")
-    start, end = span
-    if not 0 <= start <= end < 1 << 63:
-        raise wrong(f"lies at bytes {start} to {end}, which is nowhere")
-    if math.prod(shape) * BITS[dtype] != (end - start) * 8:
-        raise wrong(f"of shape {tuple(shape)} and {dtype} cannot have {end - start} bytes")
-    return TensorInfo(dtype, tuple(shape), body + start, body + end)
-
-
-def _short(value: object) -> str:
-    """A name out of the file as it is shown: one line, never long."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:78]}…{text[0]}"
 
 
 def said(fault: Exception) -> str:

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from webui.engine.formats.families import Recognised, recognise
 from webui.engine.formats.hashing import sha256_of
 from webui.engine.formats.header import (
-    BITS,
     Header,
     TensorInfo,
     open_regular,
     read_header,
     said,
 )
+from webui.engine.formats.layout import BITS
 from webui.engine.formats.numbers import FLOATS, decode, encode
 from webui.engine.formats.recipes import DTYPES, Recipe, metadata_of
 from webui.engine.formats.writing import Planned, Writer

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from webui.engine.formats.header import Header
+from webui.engine.formats.names import Names
 
-__all__ = ["misplaced"]
+__all__ = ["WHOLE", "misplaced"]
 
-Test = Callable[[str], bool]
+Test = Callable[[Names], bool]
 
 
 def _begins(*starts: str) -> Test:
-    return lambda name: name.startswith(starts)
+    return lambda names: names.begin(*starts)
 
 
 def _holds(*parts: str) -> Test:
-    return lambda name: any(part in name for part in parts)
+    return lambda names: names.hold(*parts)
 
 
 def _anywhere(*starts: str) -> Test:
@@ -29,7 +30,7 @@ def _other(family: str) -> str:
     return f"a {family} model; only Stable Diffusion 1, 2 and XL load"
 
 
-# In order: the first test that any tensor's name passes says what the file is.
+# In order: the first test that the names pass says what the file is.
 KINDS: tuple[tuple[Test, str], ...] = (
     (
         _begins("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_transformer_", "lycoris_"),
@@ -78,10 +79,8 @@ PLAIN: tuple[tuple[Test, str], ...] = (  # where there is no U-Net of a checkpoi
 
 def misplaced(header: Header) -> str | None:
     """What the file is and where it belongs, None where it may be a checkpoint."""
-    names = header.tensors
+    names = header.names
     if not names:
         return "has no tensors in it"
-    tests = [*KINDS]
-    if not any(name.startswith(WHOLE) for name in names):
-        tests += PLAIN
-    return next((what for test, what in tests if any(map(test, names))), None)
+    tests = KINDS if names.begin(*WHOLE) else (*KINDS, *PLAIN)
+    return next((what for test, what in tests if test(names)), None)

@@ -18,7 +18,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from webui.engine.formats.header import BITS, open_regular, said
+from webui.engine.formats.header import open_regular, said
+from webui.engine.formats.layout import BITS
 from webui.engine.formats.writing import Planned, Writer, bytes_of
 from webui.errors import ModelFileError
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 
-__all__ = ["CONVERT", "stranger"]
+__all__ = ["pickled", "stranger"]
 
-CONVERT = "convert it: python launch.py models convert FILE"
+ZIP = b"PK\x03\x04"  # what PyTorch writes since 1.6, and what can be converted
 POINTER = b"version https://git-lfs.github.com/spec/"
 PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
@@ -26,8 +28,16 @@ def stranger(begin: bytes, ending: str = ".safetensors") -> str | None:
         return "a web page, not a model; the download went wrong (a login may be needed)"
     if WEB_ERROR.match(begin):
         return "a message in JSON, not a model; the download went wrong"
-    if begin.startswith(b"PK\x03\x04") or PICKLE.match(begin) or begin[257:262] == b"ustar":
-        return f"a pickle named {ending}; pickles can run code when opened; {CONVERT}"
+    if begin.startswith(ZIP):
+        return (
+            f"a pickle named {ending}; pickles can run code when opened; rename it to .ckpt, "
+            "which can be converted"
+        )
+    if PICKLE.match(begin) or begin[257:262] == b"ustar":
+        return (
+            f"a pickle named {ending}, as PyTorch before 1.6 wrote them; pickles can run code when opened; "
+            "get a .safetensors file of it"
+        )
     if begin.startswith(b"GGUF"):
         return "a GGUF file; only safetensors files load"
     if begin.startswith((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")):
@@ -37,3 +47,14 @@ def stranger(begin: bytes, ending: str = ".safetensors") -> str | None:
     if len(begin) >= 8 and not any(begin):
         return "begins with zeros: a download that has not ended, or went wrong"
     return None
+
+
+def pickled(path: str) -> str:
+    """Why a pickled file is not opened, with the command that takes its weights out, which can be pasted anywhere: it
+    names the whole path."""
+    whole = os.path.abspath(path)
+    said = f'"{whole}"' if os.name == "nt" else shlex.quote(whole)
+    return (
+        "pickled files can run code when opened and are refused; "
+        f"convert it: python launch.py models convert {said}"
+    )

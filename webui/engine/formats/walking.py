@@ -11,17 +11,15 @@ from pathlib import Path
 from webui.engine.formats.folders import WEIGHTS, is_model
 from webui.engine.formats.header import said
 from webui.engine.formats.sidecars import CONFIGURATION, JSON_NOTES, PREVIEWS
+from webui.engine.formats.strangers import pickled
 
 __all__ = ["PICKLES", "Found", "found_folder", "walk"]
 
 CHECKPOINT = ".safetensors"
 PICKLES = (".ckpt", ".pt", ".pth")
+VAE, WHOLE = ".vae", (CHECKPOINT, ".ckpt")  # NAME.vae.safetensors beside NAME.safetensors
 SIDECARS = {CONFIGURATION, JSON_NOTES, *PREVIEWS}
 DEEPEST = 8  # folders below the top one
-PICKLED = (
-    "pickled files can run code when opened and are refused; "
-    "convert it: python launch.py models convert"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +102,14 @@ def _file(
         return
     if entry.is_symlink() and (problem := _broken(entry.path)):
         yield Found(entry.path, name, problem=f"{name}: {problem}")
+    elif ending in (CHECKPOINT, *PICKLES) and not stat.S_ISREG(entry.stat().st_mode):
+        yield Found(entry.path, name, problem=f"{name}: not a file (a pipe or device)")
     elif ending in PICKLES:
-        yield Found(entry.path, name, problem=f'{name}: {PICKLED} "{entry.name}"')
+        yield Found(entry.path, name, problem=f"{name}: {pickled(entry.path)}")
     elif ending == CHECKPOINT:
+        if stem.endswith(VAE) and any(stem[: -len(VAE)] + e in entries for e in WHOLE):
+            return  # the VAE of the checkpoint beside it
         about = entry.stat()
-        if not stat.S_ISREG(about.st_mode):
-            yield Found(entry.path, name, problem=f"{name}: not a file (a pipe or device)")
-            return
         endings = (CONFIGURATION, JSON_NOTES, *PREVIEWS)
         beside = tuple((e, _mark(entries[stem + e])) for e in endings if stem + e in entries)
         yield Found(entry.path, name, _stamp(about), about.st_size, about.st_mtime, beside)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from webui.engine.formats.header import BITS, said
+from webui.engine.formats.header import said
+from webui.engine.formats.layout import BITS
 from webui.errors import ModelFileError
 
 __all__ = ["Planned", "Writer", "bytes_of"]

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from webui.engine.formats.header import read_header
 from webui.engine.formats.sidecars import JSON_NOTES, PREVIEWS, read_notes
 from webui.engine.formats.walking import Found
+from webui.engine.library.cards import noted
 from webui.engine.library.noting import changed, written
 from webui.engine.library.shelves import Headers, found_files
 from webui.engine.library.telling import tags_of
@@ -70,9 +71,11 @@ class Library:
         if not self._looked:
             return self._look(self._list_models)
         now = self._memory.version if self._memory else 0
-        if time.monotonic() < self._rest_until and now == self._seen and not self._unread:
+        quick = self._took < QUICK_S
+        rests = time.monotonic() < self._rest_until
+        if rests and (now == self._seen or not quick) and not self._unread:
             return self._files
-        if self._took < QUICK_S and not self._unread:
+        if quick and not self._unread:
             return self._look(self._list_models)
         looker = self._looker
         if looker is None or not looker.is_alive():
@@ -255,19 +258,10 @@ class Library:
             preview=preview if stamp else None,
             stamp=stamp,
             problem=found.problem or (told.problem if told else None),
-            notes=_noted(notes, above),
+            notes=noted(notes, above),
         )
         self._made[found.path] = (key, made)
         return made
-
-
-def _noted(below: ModelNotes, above: ModelNotes | None) -> ModelNotes:
-    """`below` with what `above` says."""
-    if above is None:
-        return below
-    told = {name: getattr(above, name) for name in ModelNotes.__slots__}
-    said = {name: value for name, value in told.items() if value not in (None, "", {}, ())}
-    return replace(below, **said)
 
 
 def _id(path: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from webui.engine.formats.header import open_regular, read_header
+from webui.engine.formats.strangers import pickled
 from webui.engine.formats.walking import Found, walk
 from webui.engine.library.telling import family_of, wrong_place
 from webui.errors import ModelFileError
@@ -27,7 +28,6 @@ SHELVES: Mapping[str, tuple[str, ...]] = {  # kind -> folders below a models fol
 WITH_ENDING = ("vae",)  # kinds whose names end as their files do
 READ_SAFELY = (".pt", ".bin")  # pickled embeddings, which are read without being run
 FORM = "shelf 1"  # of the JSON below; another one has every file read anew
-PICKLED = "pickled files can run code when opened and are refused; convert it: python launch.py models convert"
 SAMPLES, SAMPLE = 16, 4096
 
 
@@ -69,7 +69,7 @@ def _below(folder: Path, kind: str) -> Iterator[Found]:
         if kind == "embedding" and ending in READ_SAFELY:
             found = _as_it_is(found)
         elif found.problem and ending in (".ckpt", ".pt", ".pth"):
-            found = replace(found, problem=f'{found.name}: {PICKLED} "{found.path}"')
+            found = replace(found, problem=f"{found.name}: {pickled(found.path)}")
         yield found if found.problem and ending != ".safetensors" else _named(found, kind)
     if kind == "embedding" and folder.is_dir():
         for path in sorted(folder.rglob("*.bin")):

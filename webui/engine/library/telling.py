@@ -87,7 +87,7 @@ def _text_width(header: Header) -> int:
 
 def wrong_place(kind: str, header: Header) -> str | None:
     """What a file is instead of what its folder is for, None where nothing speaks against it."""
-    if any(name.startswith(WHOLE) for name in header.tensors) and kind != "lora":
+    if kind != "lora" and header.names.begin(*WHOLE):
         return "a checkpoint: put it into models/Stable-diffusion"
     what = misplaced(header)
     if what and what.endswith(tuple(PLACES.values())) and not what.endswith(PLACES[kind]):
