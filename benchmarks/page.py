@@ -38,7 +38,8 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 WATCH = """
 window.easelTimes = {};
 (function look() {
-  const button = [...document.querySelectorAll(".easel-generate")].find((one) => one.checkVisibility({ visibilityProperty: true }));
+  const buttons = [...document.querySelectorAll(".easel-generate")];
+  const button = buttons.find((one) => one.checkVisibility({ visibilityProperty: true }));
   if (!button) return requestAnimationFrame(look);
   requestAnimationFrame(() => requestAnimationFrame(() => { window.easelTimes.ready = performance.now(); }));
 })();

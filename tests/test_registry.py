@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,14 @@ def test_a_model_and_a_vae_are_found_by_what_infotexts_call_them():
         == catalog.vaes().find("mse.safetensors")
         == "soft/mse.safetensors"
     )
+
+
+def test_models_are_put_in_order_anew_only_when_they_are_others():
+    cards = [ModelCard(name="one", path=Path("one")), ModelCard(name="two", path=Path("two"))]
+    nothing = Registry("none", ())
+    catalog = Catalog(nothing, nothing, nothing, lambda: list(cards))
+    first = catalog.models()
+    assert catalog.models() is first
+    cards[1] = replace(cards[1], sha256="ab" * 32)
+    second = catalog.models()
+    assert second is not first and second.find(cards[1].hash) == "two"

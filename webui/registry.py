@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -82,11 +83,19 @@ class Catalog:
     list_models: Callable[[], Sequence[ModelCard]]
     upscalers: Registry[Upscaler] = field(default_factory=lambda: Registry("upscaler", ()))
     list_vaes: Callable[[], Sequence[str]] = tuple
+    _kept: list[tuple[Sequence[ModelCard], Registry[ModelCard]]] = field(
+        default_factory=list, repr=False, compare=False
+    )
 
     def models(self) -> Registry[ModelCard]:
-        """The models found now, the default one first."""
-        cards = [(card.name, card) for card in self.list_models()]
-        return Registry("model", cards, _known_as)
+        """The models found now, the default one first. Made anew when the cards are others: there may be thousands."""
+        cards = tuple(self.list_models())
+        for before, made in self._kept[:1]:
+            if len(before) == len(cards) and all(map(is_, before, cards)):
+                return made
+        made = Registry("model", ((card.name, card) for card in cards), _known_as)
+        self._kept[:] = [(cards, made)]
+        return made
 
     def vaes(self) -> Registry[str]:
         """The names of the VAE files found now, and the two that need none."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from webui.ui.tab import fit
+from webui.registry import Catalog, Registry
+from webui.types import ModelCard
+from webui.ui.tab import MENU, fit, menu
 
 
 @pytest.mark.parametrize(
@@ -26,3 +30,21 @@ def test_fit(wide: int, high: int, size: tuple[int, int]) -> None:
 )
 def test_no_picture_has_no_size(given: object) -> None:
     assert fit(given, 512, 512) is None
+
+
+def listing(count: int) -> Catalog:
+    """Models that are newer the nearer they stand to the end."""
+    cards = [ModelCard(name=f"m{n}", path=Path(f"m{n}"), modified=float(n)) for n in range(count)]
+    none: Registry[object] = Registry("none", ())
+    return Catalog(none, none, none, lambda: cards)  # type: ignore[arg-type]
+
+
+def test_the_menu_has_all_models_in_their_order() -> None:
+    assert menu(listing(MENU)) == [f"m{n}" for n in range(MENU)]
+
+
+def test_of_very_many_the_menu_has_the_first_the_chosen_and_the_newest() -> None:
+    found = menu(listing(10 * MENU), "m7")
+    assert found[:3] == ["m0", "m7", f"m{9 * MENU + 1}"]
+    assert found[-1] == f"m{10 * MENU - 1}"
+    assert len(found) == MENU + 1

@@ -12,7 +12,7 @@ from webui.settings import BUILT_IN, Settings
 from webui.types import ModelCard
 from webui.ui.groups import usual_values
 from webui.ui.sizes import shapes
-from webui.ui.tab import Tab, best_card, card_of, examples, known_defaults
+from webui.ui.tab import Tab, best_card, card_of, examples, known_defaults, menu
 
 __all__ = ["form_state", "model_updates", "usual_of"]
 
@@ -28,9 +28,9 @@ def usual_of(
 def form_state(tabs: Sequence[Tab], catalog: Catalog, settings: Settings) -> Any:
     """Of what a form shows at first, everything that may change while the page is served; to be compared."""
     card = best_card(catalog)
-    names = [one.name for one in catalog.list_models()]
     shown = [examples(tab.task, card) for tab in tabs]
-    return names, card and card.name, shown, usual_of(tabs, card, catalog, settings)
+    name = card.name if card is not None else None
+    return menu(catalog, name), name, shown, usual_of(tabs, card, catalog, settings)
 
 
 def model_updates(

@@ -15,7 +15,7 @@ import gradio as gr
 from webui.defaults import from_infotext, task_of
 from webui.registry import Catalog
 from webui.ui.controls import Form
-from webui.ui.tab import PRIVATE, Tab
+from webui.ui.tab import PRIVATE, Tab, menu
 
 __all__ = ["FORGET", "draw_handing", "form_updates", "given_picture", "wire_handing"]
 
@@ -65,7 +65,9 @@ def wire_handing(messenger: Any, tabs: Sequence[Tab], bar: Any, catalog: Catalog
             gr.Info(notes, title="Not everything could be taken over")
         updates = [gr.Tabs(selected=to), {"number": next(numbers), "to": to}]
         if model is not None:
-            updates.append(values.get("model", gr.skip()))
+            name = values.get("model")
+            chosen = gr.Dropdown(choices=menu(catalog, name), value=name) if name else gr.skip()
+            updates.append(chosen)
         for name, components in own.items():
             if name == to:
                 updates += form_updates(components, values)

@@ -10,7 +10,7 @@ import gradio as gr
 
 from webui.registry import Catalog
 from webui.ui.handing import said
-from webui.ui.tab import PRIVATE
+from webui.ui.tab import PRIVATE, menu
 
 __all__ = ["draw_models", "wire_models"]
 
@@ -57,8 +57,8 @@ def wire_models(
 
     def choose(event: gr.EventData) -> Any:
         name = said(event, "name")
-        names = [card.name for card in catalog.list_models()]
-        return gr.Dropdown(choices=names, value=name) if name in names else gr.skip()
+        known = name in catalog.models()
+        return gr.Dropdown(choices=menu(catalog, name), value=name) if known else gr.skip()
 
     chosen = shelf.choose(choose, None, model, **PRIVATE)
     chosen.then(update, [model, *inputs], list(outputs), preprocess=False, **PRIVATE)

@@ -32,7 +32,7 @@ from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.reception import Reception
-from webui.ui.tab import PRIVATE, best_card, card_of, draw_tab
+from webui.ui.tab import PRIVATE, best_card, card_of, draw_tab, menu
 from webui.ui.theme import MARK, css, theme
 from webui.ui.visitors import Visitors
 from webui.ui.wiring import wire
@@ -171,7 +171,7 @@ def draw_page(
             note = draw_note(extensions) if extensions is not None else None
             card = best_card(catalog)
             model = gr.Dropdown(
-                [c.name for c in catalog.list_models()],
+                menu(catalog, card.name if card is not None else None),
                 value=card.name if card is not None else None,
                 label="Model",
                 elem_id="easel-model",
@@ -204,9 +204,8 @@ def draw_page(
 
         def renewed(chosen: Any, *values: Any) -> list[Any]:
             card = card_of(chosen, catalog)
-            names = [one.name for one in catalog.list_models()]
-            shown = chosen if chosen in names else card and card.name
-            return [gr.Dropdown(choices=names, value=shown), *update(shown, *values)]
+            shown = card.name if card is not None else None
+            return [gr.Dropdown(choices=menu(catalog, shown), value=shown), *update(shown, *values)]
 
         chosen.refresh(update, [model, *inputs], outputs, preprocess=False, **PRIVATE)
         usual.renew(renewed, [model, *inputs], [model, *outputs], preprocess=False, **PRIVATE)

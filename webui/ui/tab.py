@@ -42,10 +42,12 @@ __all__ = [
     "examples",
     "fit",
     "known_defaults",
+    "menu",
 ]
 
 PROBLEM = '<p class="easel-problem-line" role="alert" hidden></p>'
 EXAMPLES = 6
+MENU = 300  # names; Gradio writes each of them five times into the page
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -81,6 +83,17 @@ class Tab:
 def best_card(catalog: Catalog) -> ModelCard | None:
     """The model that a request without one gets: the first that can be used."""
     return next((card for card in catalog.list_models() if card.problem is None), None)
+
+
+def menu(catalog: Catalog, chosen: str | None = None) -> list[str]:
+    """The names in the page's menu of models, in the list's order: all, or where there are very many, the first, the
+    chosen one and the newest. The Models tab finds the others and puts the one that is chosen there into the menu."""
+    cards = catalog.list_models()
+    if len(cards) <= MENU:
+        return [card.name for card in cards]
+    newest = sorted(cards[1:], key=lambda card: card.modified, reverse=True)[: MENU - 1]
+    wanted = {chosen, cards[0].name, *(card.name for card in newest)}
+    return [card.name for card in cards if card.name in wanted]
 
 
 def known_defaults(
