@@ -206,3 +206,12 @@ def test_prompt_picture_and_button_are_visible_together(
 
 def test_the_page_is_called_easel(same_tab: Any) -> None:
     assert same_tab.title() == "Easel"
+
+
+def test_the_chosen_tab_stays_in_sight_when_the_window_gets_narrow(tab: Any) -> None:
+    tab.get_by_role("tab", name="Queue", exact=True).click()
+    tab.set_viewport_size({"width": 390, "height": 800})
+    tab.wait_for_function(
+        """() => { const chosen = document.querySelector(".easel-tabs [role=tab][aria-selected=true]")
+        .getBoundingClientRect(); return chosen.left >= 0 && chosen.right <= innerWidth; }"""
+    )

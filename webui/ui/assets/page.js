@@ -67,4 +67,10 @@ Easel.tabs = function () {
     const chosen = event.target.closest?.("[role=tab]");
     chosen?.scrollIntoView({ block: "nearest", inline: "center" });
   });
+  addEventListener("resize", () => {
+    const chosen = document.querySelector(".easel-tabs > .tab-wrapper [role=tab][aria-selected=true]");
+    if (!chosen) return;
+    const bar = chosen.parentElement, at = chosen.getBoundingClientRect(), of = bar.getBoundingClientRect();
+    bar.scrollLeft += at.left + at.width / 2 - of.left - of.width / 2;
+  });
 };
