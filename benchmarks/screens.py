@@ -49,7 +49,8 @@ PICTURES = 300
 LONG_STEPS = 150  # long enough to be looked at while it runs
 DONE = """(task) => !document.querySelector(".easel-task[data-running]")
     && document.querySelector(`#${task}-stage .stage-acts`).children.length > 2"""
-LOADED = """() => [...document.images].every((one) => !one.offsetParent || !one.src || one.complete)
+LOADED = """() => [...document.images].every((one) => !one.offsetParent || !one.src || one.complete
+        || one.getBoundingClientRect().top > innerHeight)
     && document.getAnimations().every((one) => one.playState !== "running" || one.effect.getTiming().iterations > 9)"""
 
 # What is wrong with what is seen, as far as a script can say.

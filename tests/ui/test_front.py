@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import re
@@ -11,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from tests.ui.conftest import opened
@@ -23,12 +23,8 @@ FOREVER = "public, max-age=31536000, immutable"
 
 
 def asked(app: ASGIApp, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://studio") as client:
-            return await client.request(method, path, headers=headers)
-
-    return asyncio.run(ask())
+    client = TestClient(app, follow_redirects=False)
+    return client.request(method, path, headers=headers)
 
 
 def config_of(page: str) -> dict[str, Any]:
