@@ -8,7 +8,7 @@ Easel.explains = new URLSearchParams(location.search).get("view") === "api";
 if (Easel.explains) history.replaceState(null, "", location.pathname);
 
 Easel.footer = function (element, trigger) {
-  const EVERY_MS = 5000, MODEL_MS = 60_000;
+  const EVERY_MS = 5000, MODEL_MS = 60_000, READ_MS = 10_000;
   const foot = element.querySelector(".easel-foot");
   const place = (name) => foot.querySelector(`.foot-${name}`);
   const word = (said) => said.split(" (")[0];
@@ -24,7 +24,10 @@ Easel.footer = function (element, trigger) {
 
   function draw(told) {
     const starts = told.device === told.attention;  // all three say what it waits for
-    Easel.started = !starts;
+    if (!starts && !Easel.started) {  // the first model is read a little later
+      Easel.started = 1;
+      setTimeout(() => { Easel.started = 2; }, READ_MS);
+    }
     put("engine", starts ? told.device : "");
     for (const name of ["device", "dtype", "attention"]) put(name, starts ? "" : word(told[name]), starts ? "" : reason(told[name]));
     if (told.model) {

@@ -64,7 +64,9 @@ Easel.tokens = function (place) {
   let timer = 0, shown = null, asked = 0;
   const text = () => document.querySelector(`#${CSS.escape(id)} textarea`)?.value ?? "";
   const model = () => document.querySelector("#easel-model input")?.value ?? "";
-  const state = () => [model(), Boolean(Easel.started), text()].join("\n");  // before the engine knows the model's own words
+  const form = place.closest(".easel-task");
+  // An engine that has not read the model yet counts in words that most models have.
+  const state = () => [model(), Easel.started ?? 0, form.dataset.running ? "running" : "", text()].join("\n");
 
   function say(tokens, chunks, limit) {
     place.textContent = tokens ? `${tokens}/${limit * chunks}` : "";
