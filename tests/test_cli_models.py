@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from tests.engine.formats.files import checkpoint
 from webui import app
@@ -96,6 +96,33 @@ def test_two_models_are_merged_into_the_models_folder(said, data):
         for name in ("deep/two", "one", "three")
     )
     assert abs(got[:, :4] - (a[:, :4] * 0.75 + b * 0.25)).max() < 1e-6
+
+
+def test_a_vae_is_baked_in_by_its_name_in_models_vae(said, data):
+    weights = load_file(data / "models" / "Stable-diffusion" / "one.safetensors")
+    key = "first_stage_model.decoder.conv_out.weight"
+    other = {name: one + 1 for name, one in weights.items() if name.startswith(key[:18])}
+    (data / "models" / "VAE").mkdir()
+    save_file(other, data / "models" / "VAE" / "soft.safetensors")
+    for number, word in enumerate(("soft", "soft.safetensors")):
+        said("merge", "one", "--vae", word, "-o", f"with{number}")
+        path = data / "models" / "Stable-diffusion" / f"with{number}.safetensors"
+        assert (load_file(path)[key] == other[key]).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "there", "absent"),
+    [(["merge"], "--alpha", "--json"), (["info"], "--json", "--alpha"), ([], "merge", "--alpha")],
+)
+def test_help_is_that_of_the_command(said, words, there, absent):
+    told = said(*words, "--help")
+    assert there in told and absent not in told
+
+
+def test_nothing_is_told_of_a_file_that_cannot_be_read(said):
+    lines = dict(line.split(": ", 1) for line in said("info", "old.ckpt").splitlines())
+    assert {"name", "path", "problem"} <= lines.keys()
+    assert not {"kind", "layout", "context_dim", "prediction"} & lines.keys()
 
 
 @pytest.mark.parametrize(

@@ -502,7 +502,7 @@ def jobs(line: CommandLine) -> int:
 def models(line: CommandLine) -> int:
     """What model files there are, or a new one made of them."""
     if line.help:
-        cli.models_parser().print_help()
+        print(cli.models_help(line.rest), end="")
         return 0
     index = index_if_free(line.settings)
     try:

@@ -7,7 +7,7 @@ It knows requests and job states; it never touches a tensor.
 from webui.cli.forms import generate_parser, read_request
 from webui.cli.jobs import generate
 from webui.cli.machine import doctor
-from webui.cli.models import models, models_parser
+from webui.cli.models import models, models_help, models_parser
 from webui.cli.queue import jobs, jobs_parser
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "jobs",
     "jobs_parser",
     "models",
+    "models_help",
     "models_parser",
     "read_request",
 ]

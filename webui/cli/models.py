@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from webui.engine.adapters.shelf import Shelf
 from webui.engine.formats.hashing import sha256_of, stamp_of
 from webui.engine.formats.merging import merge
 from webui.engine.formats.pickles import convert
@@ -20,13 +21,24 @@ from webui.settings import Settings
 from webui.store.models import ModelIndex
 from webui.types import ModelCard
 
-__all__ = ["models", "models_parser"]
+__all__ = ["models", "models_help", "models_parser"]
 
 HEADS = ("NAME", "FAMILY", "SIZE", "HASH", "PROBLEM")
 ENDING = ".safetensors"
 
 
 def models_parser() -> SentenceParser:
+    return parsers()[0]
+
+
+def models_help(words: Sequence[str]) -> str:
+    """The help of the command that `words` begin with, of all where they name none."""
+    parser, commands = parsers()
+    return commands.get(next(iter(words), ""), parser).format_help()
+
+
+def parsers() -> tuple[SentenceParser, Mapping[str, SentenceParser]]:
+    """The parser, and those of its commands."""
     parser = SentenceParser(
         prog="python launch.py models",
         description="The model files of this machine. A MODEL is a name of the list, or a file.",
@@ -60,13 +72,13 @@ def models_parser() -> SentenceParser:
         number.add_argument(
             f"--{dtype}", dest="dtype", action="store_const", const=dtype, help=f"write {dtype}"
         )
-    merged.add_argument("--vae", metavar="MODEL", help="bake this VAE in")
+    merged.add_argument("--vae", metavar="VAE", help="bake this one in: of models/VAE, or any file")
     merged.add_argument("--discard", metavar="REGEX", default="", help="leave such tensors out")
     for one, needed in ((converted, False), (merged, True)):
         one.add_argument(
             "-o", dest="output", metavar="NAME", required=needed, help="of the new file"
         )
-    return parser
+    return parser, what.choices
 
 
 def models(
@@ -112,7 +124,7 @@ def models(
         or {1: "none", 2: "weighted-sum"}.get(len(asked.models), "add-difference"),
         alpha=asked.alpha,
         dtype=asked.dtype,
-        vae=file_of(asked.vae, list_models) if asked.vae else None,
+        vae=vae_of(asked.vae, settings, list_models) if asked.vae else None,
         discard=asked.discard,
     )
     done = merge(
@@ -168,6 +180,13 @@ def file_of(word: str, list_models: Callable[[], Sequence[ModelCard]]) -> Path:
     if path.is_dir():
         raise ModelFileError(f"{path}: a folder; this works on single files")
     return path
+
+
+def vae_of(word: str, settings: Settings, list_models: Callable[[], Sequence[ModelCard]]) -> Path:
+    """The file that `word` means: a path, a VAE of models/VAE with or without its ending, or a model."""
+    vaes = Shelf(settings.models_dirs).vaes()
+    name = word if word in vaes else word + ENDING
+    return file_of(word, list_models) if Path(word).exists() or name not in vaes else vaes[name]
 
 
 def target_of(word: str, settings: Settings) -> Path:
@@ -240,13 +259,17 @@ def kind(card: ModelCard) -> str:
 
 
 def shown(card: ModelCard) -> str:
-    """All that is known of a model, a line each."""
+    """All that is known of a model, a line each; of one that cannot be read, which it is and why."""
     lines = {
-        name: value for name, value in told(card).items() if value not in ("", None, [], {}, 0)
+        name: value
+        for name, value in told(card).items()
+        if value not in ("", None, [], {}, 0)
+        and (card.problem is None or name in ("name", "path", "problem", "size", "sha256"))
     }
     if card.modified:
         lines["modified"] = time.ctime(card.modified)
-    lines["prediction"] = card.prediction or "not told; found out when it is loaded first"
+    if card.problem is None:
+        lines["prediction"] = card.prediction or "not told; found out when it is loaded first"
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
 
 

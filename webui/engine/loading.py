@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ __all__ = ["Networks", "Opened", "load", "opened", "preview_with"]
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 BESIDE, SINGLE_BESIDE = "easel.json", ".easel.json"
 PROBED = 32  # height and width of the latent that the probe looks at
+SERIALS = count(1)
 log = logging.getLogger(__name__)
 
 
@@ -50,7 +52,8 @@ class Networks:
 
     `patching` is what the U-Net's attention looks at. Without `has_vae` the VAE is a network without weights, and the
     model wears one of another file. `notes` are sentences about what had to be changed while it
-    ran. Everything here belongs to the thread that owns the device.
+    ran. No other load of a model has its `serial`: what was made for these weights is kept by it. Everything here
+    belongs to the thread that owns the device.
     """
 
     model: Model
@@ -64,6 +67,7 @@ class Networks:
     bytes: int = 0
     has_vae: bool = True
     notes: list[str] = field(default_factory=list)
+    serial: int = field(default_factory=lambda: next(SERIALS))
 
 
 @dataclass(slots=True, eq=False)

@@ -22,9 +22,8 @@ from webui.errors import ModelFileError
 __all__ = ["PIECE", "Piece", "Stretch", "pieces"]
 
 T = TypeVar("T")
-PIECE = (
-    8 << 20
-)  # bytes of one read: few enough to be in the processor's cache still when they are used
+# Bytes of one read: few enough to be in the processor's cache still when they are used.
+PIECE = 8 << 20
 READERS = 2  # threads: what takes the time is the system's copying, and its clearing of new memory
 AHEAD = 4  # pieces on their way
 

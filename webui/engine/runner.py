@@ -101,9 +101,11 @@ class Runner:
                 found = self._vae(call)
                 if found is None:
                     return ""
-                return found[0] if self.vaes.resident(call.model.name, found[1]) else None
+                networks = self.residents.of(call.model)
+                return found[0] if networks and self.vaes.resident(networks, found[1]) else None
             case LoadAdapters():
-                return self.wardrobe.resident(call)
+                networks = self.residents.of(call.model)
+                return self.wardrobe.resident(call, networks) if networks else None
         networks = self.residents.current(call.name)
         return networks.model if networks else None
 
@@ -274,8 +276,8 @@ class Runner:
     def _text(self, call: EncodeText) -> TextCondition:
         networks = self.networks(call.model)
         words = self.wardrobe.inversions(networks, (call.prompt, call.negative_prompt))
-        known = tuple(map(id, words))  # the wardrobe keeps them
-        key = (call.model, call.prompt, call.negative_prompt, call.clip_skip, call.adapted, known)
+        asked = (call.prompt, call.negative_prompt, call.clip_skip, call.adapted)
+        key = (networks.serial, *asked, *words)
         if key not in self._texts:
             worn = call.adapted.encoding(encoders(networks)) if call.adapted else nullcontext()
             with worn:

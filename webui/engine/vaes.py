@@ -23,6 +23,7 @@ from webui.engine.families.single import vae_config
 from webui.engine.formats.header import read_header
 from webui.engine.importing import IMPORTING
 from webui.engine.loading import Networks
+from webui.engine.versions import Version
 from webui.engine.weights import Weight, check, fill
 from webui.errors import ModelFileError, RequestError
 from webui.types import LoadVae, ModelCard
@@ -31,15 +32,17 @@ __all__ = ["AUTOMATIC", "NONE", "Vaes"]
 
 AUTOMATIC, NONE = "automatic", "none"
 RESIDENT = 2  # VAEs kept in memory
+Key = tuple[str, int, Path]  # the model's name, the serial of its networks, the VAE's file
 log = logging.getLogger(__name__)
 
 
 class Vaes:
-    """VAEs by model and name. `load` may be called beside the thread that owns the device."""
+    """VAEs by model and file. One whose file was replaced is read again for the next request; until then pictures that
+    are being made go on with it. `load` may be called beside the thread that owns the device."""
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._vaes: OrderedDict[tuple[str, Path], Any] = OrderedDict()
+        self._vaes: OrderedDict[Key, tuple[Version, Any]] = OrderedDict()
         self._loading = Lock()
 
     def chosen(self, call: LoadVae, card: ModelCard | None) -> tuple[str, Path] | None:
@@ -63,18 +66,23 @@ class Vaes:
                 return name, path
         return None
 
-    def resident(self, model: str, path: Path) -> bool:
-        return (model, path) in self._vaes
+    def resident(self, networks: Networks, path: Path) -> bool:
+        return self._current(_key(networks, path)) is not None
 
-    def load(self, path: Path, networks: Networks) -> None:
-        """Reads a VAE for a model. `ModelFileError` names the file where it is damaged or made for another family."""
+    def load(self, path: Path, networks: Networks) -> Any:
+        """The VAE of a file as it is now, for a model, read if it has to be. `ModelFileError` names the file where it
+        is damaged or made for another family."""
         with self._loading:
-            key = (networks.model.name, path)
-            if key not in self._vaes:
-                self._vaes[key] = _loaded(path, networks)
+            key = _key(networks, path)
+            found = self._current(key)
+            if found is None:
+                version = Version.of_file(path)
+                found = _loaded(path, networks)
+                self._vaes[key] = version, found
                 while len(self._vaes) > RESIDENT:
                     self._vaes.popitem(last=False)
             self._vaes.move_to_end(key)
+            return found
 
     def forget(self, model: str) -> None:
         """Drops what was read for a model that leaves the memory."""
@@ -84,8 +92,16 @@ class Vaes:
 
     def worn(self, networks: Networks, path: Path) -> Networks:
         """A model with this VAE for its own, which is read again if it had to make room."""
-        self.load(path, networks)
-        return replace(networks, vae=self._vaes[networks.model.name, path])
+        _, vae = self._vaes.get(_key(networks, path), (None, None))
+        return replace(networks, vae=self.load(path, networks) if vae is None else vae)
+
+    def _current(self, key: Key) -> Any:
+        version, vae = self._vaes.get(key, (None, None))
+        return vae if version is not None and version.holds() else None
+
+
+def _key(networks: Networks, path: Path) -> Key:
+    return networks.model.name, networks.serial, path
 
 
 def _config(path: Path, networks: Networks, weights: Mapping[str, Weight]) -> dict[str, Any]:

@@ -29,6 +29,11 @@ class Version:
         folder = card.layout == "folder"
         return cls(card.path, folder, _stamp(card.path, folder))
 
+    @classmethod
+    def of_file(cls, path: Path) -> Version:
+        """That of a file that is no model by itself."""
+        return cls(path, False, _stamp(path, False))
+
     def holds(self) -> bool:
         """Whether the files are still the same. Those that are gone are no reason to let go of what is in memory."""
         return _stamp(self.path, self.folder) in ("", self.stamp)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from torch import Tensor, nn
@@ -26,32 +27,44 @@ Stack = list[tuple[Change, float]]
 
 
 class Kept:
-    """Changed weights between calls: at most `limit` bytes, the adapters used longest ago go first."""
+    """Changed weights between calls: at most `limit` bytes, the adapters used longest ago go first. Any thread may
+    call."""
 
     def __init__(self, limit: int = 2 << 30) -> None:
         self.limit = limit
         self.bytes = 0
         self._kept: OrderedDict[Uses, dict[Target, Tensor]] = OrderedDict()
+        self._lock = Lock()  # a model may leave the memory while another one is at work
 
-    def of(self, uses: Uses) -> dict[Target, Tensor]:
-        """What is kept for these adapters; they count as just used."""
-        found = self._kept.setdefault(uses, {})
-        self._kept.move_to_end(uses)
-        return found
+    def find(self, uses: Uses, target: Target) -> Tensor | None:
+        """The weight that is kept for these adapters, which count as just used."""
+        with self._lock:
+            found = self._kept.get(uses)
+            if found is None:
+                return None
+            self._kept.move_to_end(uses)
+            return found.get(target)
 
     def keep(self, uses: Uses, target: Target, weight: Tensor) -> None:
         """Keeps a weight if there is room, or room can be made of other adapters'."""
-        while self.bytes + weight.nbytes > self.limit and next(iter(self._kept)) != uses:
-            _, gone = self._kept.popitem(last=False)
-            self.bytes -= sum(tensor.nbytes for tensor in gone.values())
-        if self.bytes + weight.nbytes <= self.limit:
-            self.of(uses)[target] = weight
+        with self._lock:
+            while self.bytes + weight.nbytes > self.limit:
+                oldest = next(iter(self._kept), uses)
+                if oldest == uses:
+                    return
+                self._drop(oldest)
+            self._kept.setdefault(uses, {})[target] = weight
+            self._kept.move_to_end(uses)
             self.bytes += weight.nbytes
 
-    def forget(self, model: str) -> None:
-        """Drops what belongs to a model that leaves the memory."""
-        for uses in [uses for uses in self._kept if any(one.model == model for one, _ in uses)]:
-            self.bytes -= sum(tensor.nbytes for tensor in self._kept.pop(uses).values())
+    def forget(self, gone: Callable[[LoadedAdapter], bool]) -> None:
+        """Drops what was made with adapters that are `gone`: of a model that leaves the memory, or of a former file."""
+        with self._lock:
+            for uses in [uses for uses in self._kept if any(gone(one) for one, _ in uses)]:
+                self._drop(uses)
+
+    def _drop(self, uses: Uses) -> None:
+        self.bytes -= sum(tensor.nbytes for tensor in self._kept.pop(uses).values())
 
 
 @contextmanager
@@ -110,7 +123,7 @@ def _forward(
 def _weight(
     weight: Tensor, stack: Sequence[tuple[Change, float]], target: Target, uses: Uses, kept: Kept
 ) -> Tensor:
-    known = kept.of(uses).get(target)
+    known = kept.find(uses, target)
     if known is not None:
         return known
     result = weight.float()

@@ -16,7 +16,7 @@ from typing import Any
 from webui.engine.formats.sidecars import read_json
 from webui.errors import ModelFileError
 
-__all__ = ["NOTHING", "Config", "Configs"]
+__all__ = ["NOTHING", "Config", "Configs", "beside"]
 
 METADATA = "lora_adapter_metadata"
 NETWORKS = ("unet", "text_encoder", "text_encoder_2")
@@ -38,20 +38,27 @@ class Config:
 NOTHING = Config()
 
 
+def beside(path: Path) -> Path | None:
+    """Where peft keeps the config of the file at `path`; None for files that are not peft's by their name."""
+    return path.with_name("adapter_config.json") if path.stem == PEFT else None
+
+
 class Configs:
     """The config of each layer of one file."""
 
     def __init__(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Raises `ModelFileError` for a config that cannot be read: without it the file would mean something else."""
         said: Mapping[str, Any] = {}
-        beside = path.with_name("adapter_config.json")
+        config = beside(path)
         if METADATA in metadata:
             try:
                 said = json.loads(metadata[METADATA])
             except (ValueError, RecursionError) as fault:
-                raise ModelFileError(f"{path}: its {METADATA} is not JSON ({fault})") from fault
-        elif path.stem == PEFT and beside.is_file():
-            said = read_json(beside)
+                raise ModelFileError(
+                    f"{path.name}: its {METADATA} is not JSON ({fault})"
+                ) from fault
+        elif config is not None and config.is_file():
+            said = read_json(config)
         self._path = path
         self._said = said if isinstance(said, dict) else {}
         self._known: dict[str, dict[str, Any]] = {}
@@ -82,7 +89,9 @@ class Configs:
 
     def _number(self, name: str, value: Any) -> Any:
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ModelFileError(f"{self._path}: its config's {name} is {value!r}, not a number")
+            raise ModelFileError(
+                f"{self._path.name}: its config's {name} is {value!r}, not a number"
+            )
         return value
 
 

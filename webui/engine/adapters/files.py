@@ -9,24 +9,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from webui.engine.adapters.configs import Configs
+from webui.engine.adapters.configs import Configs, beside
 from webui.engine.adapters.deltas import Change, change_of
 from webui.engine.adapters.names import BIASES, Names, Target, split
+from webui.engine.formats.hashing import stamp_of
+from webui.engine.formats.header import read_header, said
+from webui.engine.tensors import read_tensors
 from webui.errors import ModelFileError
 
-__all__ = ["LoadedAdapter", "read"]
+__all__ = ["LoadedAdapter", "read", "version_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedAdapter:
-    """An adapter as one model takes it. `hash` are the first 12 hex digits of its body's SHA-256, as kohya and A1111
-    write it; two of the same model, name and hash are the same. `note` says what of it had no place."""
+    """An adapter as the networks of one load of a model take it. `hash` are the first 12 hex digits of its body's
+    SHA-256, as kohya and A1111 write it. Two of the same file, in the same version, for the same networks are the same:
+    `serial` is that of `Networks`, `version` as of `version_of`. `note` says what of it had no place."""
 
     model: str
+    serial: int
     name: str
+    path: Path
+    version: str
     hash: str
     changes: Mapping[Target, Change] = field(compare=False, repr=False)
     note: str = field(default="", compare=False)
@@ -36,18 +42,29 @@ class LoadedAdapter:
         return sum(t.nbytes for change in self.changes.values() for t in change.tensors().values())
 
 
+def version_of(path: Path) -> str:
+    """What tells versions of an adapter file apart, and of the config beside it; "" where it is gone."""
+    config = beside(path)
+    told = [path] if config is None or not config.is_file() else [path, config]
+    try:
+        return "/".join(map(stamp_of, told))
+    except OSError:
+        return ""
+
+
 def read(
     path: Path,
     name: str,
-    model: str,
+    model: tuple[str, int],
     networks: Mapping[str, nn.Module],
     names: Names,
     device: torch.device,
 ) -> LoadedAdapter:
-    """The file at `path` for the `networks` of a model, on `device`.
+    """The file at `path` for the `networks` of a model, which is told by its name and their serial, on `device`.
 
     `ModelFileError` names the file where it is damaged, is no adapter, or was made for another kind of model.
     """
+    version = version_of(path)
     layers, configs = _layers(path)
     changes: dict[Target, Change] = {}
     homeless: list[str] = []
@@ -66,32 +83,32 @@ def read(
                 change = change_of(given, configs.of(target.network, target.module))
                 _fits(change, _tensor(networks, target))
             except ValueError as fault:
-                raise ModelFileError(f"{path}: {layer}: {fault}") from fault
+                raise ModelFileError(f"{path.name}: {layer}: {fault}") from fault
             changes[target] = change.to(device)
     if not changes:
         raise ModelFileError(
-            f"{path}: made for another kind of model than {model!r}: none of its {len(layers)} layers is there"
+            f"{path.name}: made for another kind of model than {model[0]!r}: none of its {len(layers)} layers is there"
         )
     note = ""
     if homeless:
-        note = f"{name}: {len(homeless)} of {len(layers)} layers have no place in {model}"
-    return LoadedAdapter(model, name, _hash(path), changes, note)
+        note = f"{name}: {len(homeless)} of {len(layers)} layers have no place in {model[0]}"
+    digest = _hash(path)
+    if version_of(path) != version:
+        raise ModelFileError(f"{path.name}: has changed while it was loaded; try again")
+    return LoadedAdapter(*model, name, path, version, digest, changes, note)
 
 
 def _layers(path: Path) -> tuple[dict[str, dict[str, Tensor]], Configs]:
     """The file's tensors by layer and part, on the CPU, and what it says of the layers."""
     found: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            configs = Configs(path, file.metadata() or {})
-            for key in file.keys():
-                layer, part = split(key)
-                if part:
-                    found[layer][part] = file.get_tensor(key)
-    except (OSError, SafetensorError) as fault:
-        raise ModelFileError(f"{path}: cannot be read ({fault})") from fault
+    file = read_header(path)
+    configs = Configs(path, file.metadata)
+    for key, tensor in read_tensors(file).items():
+        layer, part = split(key)
+        if part:
+            found[layer][part] = tensor
     if not found:
-        raise ModelFileError(f"{path}: holds no LoRA or anything like it")
+        raise ModelFileError(f"{path.name}: holds no LoRA or anything like it")
     return found, configs
 
 
@@ -109,20 +126,23 @@ def _fits(change: Change, weight: Tensor) -> None:
         result = change.to(meta).changed(torch.empty(weight.shape, device=meta), 1.0)
     except RuntimeError as fault:
         raise ValueError(
-            f"does not fit the model's layer of {list(weight.shape)}; "
-            f"was it made for another family of models? ({str(fault).splitlines()[0]})"
+            f"does not fit the model's layer of {list(weight.shape)}; was it made for another family of models?"
         ) from fault
     if result.shape != weight.shape:
         raise ValueError(
-            f"made for a layer of {list(result.shape)}, this one is {list(weight.shape)}"
+            f"made for a layer of {list(result.shape)}, the model's is {list(weight.shape)}; "
+            "was it made for another family of models?"
         )
 
 
 def _hash(path: Path) -> str:
     """The first 12 hex digits of the SHA-256 of what follows the header."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(8 + int.from_bytes(file.read(8), "little"))
-        while block := file.read(1 << 20):
-            digest.update(block)
+    try:
+        with path.open("rb") as file:
+            file.seek(8 + int.from_bytes(file.read(8), "little"))
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as fault:
+        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
     return digest.hexdigest()[:12]

@@ -10,84 +10,99 @@ from threading import Lock
 from typing import Any
 
 from webui.engine.adapters.applying import Kept, Uses
-from webui.engine.adapters.files import LoadedAdapter, read
+from webui.engine.adapters.files import LoadedAdapter, read, version_of
 from webui.engine.adapters.names import Names, original_names
 from webui.engine.adapters.patch import Adapted
 from webui.engine.adapters.shelf import Shelf
 from webui.engine.loading import Networks
 from webui.engine.text import inversions
 from webui.engine.text.inversions import Inversion
+from webui.engine.versions import Version
 from webui.errors import ModelFileError
 from webui.types import LoadAdapters
 
 __all__ = ["Wardrobe", "encoders"]
 
-Key = tuple[
-    str, str, int, int
-]  # model, path, size, time: another version of a file is another adapter
+Key = tuple[int, Path]  # the serial of a model's networks, the adapter's file
 RESIDENT_BYTES = 2 << 30
 log = logging.getLogger(__name__)
 
 
 class Wardrobe:
-    """What models may wear. `load` may be called beside the thread that owns the device."""
+    """What models may wear. A file that was replaced is read again when it is asked for next; pictures that are being
+    made keep what they were begun with. `load` may be called beside the thread that owns the device."""
 
     def __init__(self, shelf: Shelf) -> None:
         self.kept = Kept()
         self._shelf = shelf
         self._adapters: OrderedDict[Key, LoadedAdapter] = OrderedDict()
-        self._inversions: dict[Key, Inversion | None] = {}
+        self._inversions: dict[tuple[Path, tuple[int, ...]], tuple[Version, Inversion | None]] = {}
         self._names: dict[str, tuple[int, Names]] = {}
         self._loading = Lock()
 
-    def resident(self, call: LoadAdapters) -> Adapted | None:
+    def resident(self, call: LoadAdapters, networks: Networks) -> Adapted | None:
         """What `call` asks for, if all of it is in memory. `RequestError` for a name that is no file."""
-        keys = self._keys(call)
-        if any(key not in self._adapters for key in keys):
-            return None
-        found = [self._adapters[key] for key in keys]
-        unet: Uses = tuple((a, w[2]) for a, w in zip(found, call.wanted, strict=True))
-        text: Uses = tuple((a, w[1]) for a, w in zip(found, call.wanted, strict=True))
-        return Adapted(unet, text, self.kept)
+        found = []
+        for name, _, _ in call.wanted:
+            adapter = self._current((networks.serial, self._shelf.lora(name)))
+            if adapter is None:
+                return None
+            found.append(adapter)
+        return self._adapted(call, found)
 
     def load(self, call: LoadAdapters, networks: Networks) -> Adapted:
         """Reads what is not in memory yet; raises as `files.read` does."""
         with self._loading:
             parts = {"unet": networks.unet, **encoders(networks)}
-            for (name, _, _), key in zip(call.wanted, self._keys(call), strict=True):
-                if key not in self._adapters:
-                    path = Path(key[1])
-                    device = networks.placement.device
+            found = []
+            for name, _, _ in call.wanted:
+                key = networks.serial, self._shelf.lora(name)
+                adapter = self._current(key)
+                if adapter is None:
+                    model = call.model.name, networks.serial
                     names = self._named(networks, parts)
-                    self._adapters[key] = read(path, name, call.model.name, parts, names, device)
+                    adapter = read(key[1], name, model, parts, names, networks.placement.device)
+                    self._drop(self._adapters.get(key))
+                    self._adapters[key] = adapter
                     log.info("adapter %s is ready for %s", name, call.model.name)
                 self._adapters.move_to_end(key)
+                found.append(adapter)
             while self._bytes() > RESIDENT_BYTES and len(self._adapters) > len(call.wanted):
                 self._adapters.popitem(last=False)
-            found = self.resident(call)
-        assert found is not None
-        return found
+        return self._adapted(call, found)
 
     def forget(self, model: str) -> None:
         """Drops what was read for a model that leaves the memory."""
         with self._loading:
-            for key in [key for key in self._adapters if key[0] == model]:
+            for key in [key for key, one in self._adapters.items() if one.model == model]:
                 del self._adapters[key]
             self._names.pop(model, None)
-            self.kept.forget(model)
+            self.kept.forget(lambda adapter: adapter.model == model)
+
+    def _current(self, key: Key) -> LoadedAdapter | None:
+        """What was read of a file if that is still the same. One that is gone is no reason to let go of it."""
+        found = self._adapters.get(key)
+        return found if found and version_of(key[1]) in ("", found.version) else None
+
+    def _drop(self, former: LoadedAdapter | None) -> None:
+        if former is not None:
+            del self._adapters[former.serial, former.path]
+            self.kept.forget(lambda adapter: adapter == former)
+
+    def _adapted(self, call: LoadAdapters, found: Sequence[LoadedAdapter]) -> Adapted:
+        unet: Uses = tuple((a, w[2]) for a, w in zip(found, call.wanted, strict=True))
+        text: Uses = tuple((a, w[1]) for a, w in zip(found, call.wanted, strict=True))
+        return Adapted(unet, text, self.kept)
 
     def _bytes(self) -> int:
         return sum(adapter.bytes for adapter in self._adapters.values())
 
-    def _keys(self, call: LoadAdapters) -> list[Key]:
-        return [_key(call.model.name, self._shelf.lora(name)) for name, _, _ in call.wanted]
-
     def _named(self, networks: Networks, parts: Mapping[str, Any]) -> Names:
         """The names of a model's layers, found once for as long as the same networks are in memory."""
         known = self._names.get(networks.model.name)
-        if known is None or known[0] != id(networks.unet):
+        if known is None or known[0] != networks.serial:
             layers = int(networks.unet.config.layers_per_block)
-            known = id(networks.unet), Names(parts, original_names(networks.unet, layers))
+            known = networks.serial, Names(parts, original_names(networks.unet, layers))
             self._names[networks.model.name] = known
         return known[1]
 
@@ -101,20 +116,22 @@ class Wardrobe:
             return []
         said = inversions.pattern(list(files))
         words = {word.lower() for text in texts for word in said.findall(text)}
-        found = []
-        for name in sorted(name for name in files if name.lower() in words):
-            key = _key(networks.model.name, files[name])
-            if key not in self._inversions:
-                widths = [tower.width for tower in networks.text.towers]
-                try:
-                    self._inversions[key] = inversions.read(files[name], name, widths)
-                except ModelFileError as fault:
-                    log.warning("%s", fault)
-                    self._inversions[key] = None
-            known = self._inversions[key]
-            if known is not None:
-                found.append(known)
-        return found
+        widths = tuple(tower.width for tower in networks.text.towers)
+        wanted = sorted(name for name in files if name.lower() in words)
+        found = [self._inversion(name, files[name], widths) for name in wanted]
+        return [one for one in found if one is not None]
+
+    def _inversion(self, name: str, path: Path, widths: tuple[int, ...]) -> Inversion | None:
+        version, known = self._inversions.get((path, widths), (None, None))
+        if version is None or not version.holds():
+            version = Version.of_file(path)
+            try:
+                known = inversions.read(path, name, widths)
+            except ModelFileError as fault:
+                log.warning("%s", fault)
+                known = None
+            self._inversions[path, widths] = version, known
+        return known
 
 
 def encoders(networks: Networks) -> dict[str, Any]:
@@ -123,8 +140,3 @@ def encoders(networks: Networks) -> dict[str, Any]:
         return {"text_encoder_2": networks.text.towers[0].inner}
     names = ("text_encoder", "text_encoder_2")
     return {name: tower.inner for name, tower in zip(names, networks.text.towers, strict=False)}
-
-
-def _key(model: str, path: Path) -> Key:
-    about = path.stat()
-    return model, str(path), about.st_size, about.st_mtime_ns

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from webui.engine.formats.header import read_header, said
 from webui.engine.formats.pickles import convert
+from webui.engine.tensors import read_tensors
 from webui.engine.text.chunks import BEYOND
 from webui.engine.text.tokenizer import Tokenizer
 from webui.errors import ModelFileError
@@ -59,10 +59,10 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
     vectors = tuple(one[None] if one.dim() == 1 else one for one in found)
     sizes = [one.shape[-1] for one in vectors]
     if not vectors or len({len(one) for one in vectors}) > 1 or not 1 <= len(vectors[0]) <= MOST:
-        raise ModelFileError(f"{path}: holds no textual inversion")
+        raise ModelFileError(f"{path.name}: holds no textual inversion")
     if sizes != list(widths):
         raise ModelFileError(
-            f"{path}: a textual inversion of width {' and '.join(map(str, sizes))}; "
+            f"{path.name}: a textual inversion of width {' and '.join(map(str, sizes))}; "
             f"this model's text encoder has {' and '.join(map(str, widths))}"
         )
     return Inversion(name, tuple(one.float() for one in vectors))
@@ -71,12 +71,12 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
 def _tensors(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix.lower() == ".safetensors":
-            return dict(load_file(path))
+            return read_tensors(read_header(path))
         with tempfile.TemporaryDirectory() as folder:
             converted = convert(path, Path(folder) / "converted.safetensors")
-            return {name: one.clone() for name, one in load_file(converted.path).items()}
-    except (OSError, SafetensorError) as fault:
-        raise ModelFileError(f"{path}: cannot be read ({fault})") from fault
+            return read_tensors(read_header(converted.path))
+    except OSError as fault:  # of the temporary folder
+        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
 
 
 class Words:

@@ -1,0 +1,238 @@
+"""What a model wears follows its file: a VAE, an adapter or an inversion that is replaced is read again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from webui.engine.adapters.shelf import Shelf
+from webui.engine.checkpoints import ModelList
+from webui.engine.placement import place
+from webui.engine.runner import Runner
+from webui.errors import ModelFileError
+from webui.testing.families import FAMILIES, build, write
+from webui.types import Decode, EncodeText, LoadAdapters, LoadModel, LoadVae
+
+LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+KEY = "lora_unet_" + LAYER.replace(".", "_")
+WORN = (("mine", 1.0, 1.0),)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two models of one size, of other weights, and their VAEs."""
+    folder = tmp_path_factory.mktemp("written")
+    found = []
+    for seed in (1, 2):
+        networks = build(FAMILIES["sd1"], seed=seed)
+        found.append(write(folder / f"{seed}.safetensors", networks, "ldm"))
+        vae = {name: one.contiguous() for name, one in networks["vae"].state_dict().items()}
+        save_file(vae, folder / f"{seed}.vae")
+    return found
+
+
+@pytest.fixture
+def models(tmp_path: Path, written: list[Path]) -> Path:
+    for name in ("Stable-diffusion", "VAE", "Lora", "embeddings"):
+        (tmp_path / name).mkdir()
+    shutil.copy(written[0], tmp_path / "Stable-diffusion" / "m.safetensors")
+    return tmp_path
+
+
+@pytest.fixture
+def runner(models: Path) -> Runner:
+    placement = place("cpu", "float32", "sdpa")
+    return Runner(ModelList([models]), placement, 1 << 30, shelf=Shelf([models]))
+
+
+def replace(path: Path, by: Path) -> None:
+    """As most programs do it: written beside, then renamed."""
+    shutil.copy(by, path.with_name(".part"))
+    os.replace(path.with_name(".part"), path)
+
+
+# --- VAEs -----------------------------------------------------------------------------------------
+
+
+def decoded(runner: Runner, model: Any, latent: Tensor) -> Tensor:
+    return runner.run([Decode(model, latent, "v.safetensors")])[0].float()
+
+
+def expected(vae: Path, networks: Any, latent: Tensor) -> Tensor:
+    theirs = AutoencoderKL.from_config(networks.vae.config)
+    theirs.load_state_dict(load_file(vae))
+    with torch.inference_mode():
+        picture = theirs.eval().decode(latent[None] / theirs.config.scaling_factor).sample[0]
+    return ((picture / 2 + 0.5).clamp(0, 1) * 255).round().permute(1, 2, 0)
+
+
+def test_the_next_request_gets_the_vae_that_is_there_now(
+    runner: Runner, models: Path, written: list[Path]
+) -> None:
+    first, second = (path.with_suffix(".vae") for path in written)
+    path = models / "VAE" / "v.safetensors"
+    shutil.copy(first, path)
+    model: Any = runner.load(LoadModel("m.safetensors"))
+    latent = torch.randn(4, 4, 4, generator=torch.Generator().manual_seed(1))
+    for vae in (first, second):
+        replace(path, vae)
+        assert runner.resident(LoadVae(model, "v.safetensors")) is None
+        runner.load(LoadVae(model, "v.safetensors"))
+        assert runner.resident(LoadVae(model, "v.safetensors")) == "v.safetensors"
+        theirs = expected(vae, runner.networks(model), latent)
+        assert (decoded(runner, model, latent) - theirs).abs().max() <= 1
+    assert len(runner.vaes._vaes) == 1  # the former one is gone
+
+
+def test_a_picture_that_is_being_made_ends_with_the_vae_that_is_in_memory(
+    runner: Runner, models: Path, written: list[Path]
+) -> None:
+    path = models / "VAE" / "v.safetensors"
+    shutil.copy(written[0].with_suffix(".vae"), path)
+    model: Any = runner.load(LoadModel("m.safetensors"))
+    runner.load(LoadVae(model, "v.safetensors"))
+    latent = torch.randn(4, 4, 4, generator=torch.Generator().manual_seed(1))
+    before = decoded(runner, model, latent)
+    path.write_bytes(path.read_bytes()[:-100])  # a copy that has only begun
+    with pytest.raises(ModelFileError, match=r"v\.safetensors: is cut short"):
+        runner.load(LoadVae(model, "v.safetensors"))
+    assert torch.equal(decoded(runner, model, latent), before)
+
+
+# --- Adapters -------------------------------------------------------------------------------------
+
+
+def dora(seed: int) -> dict[str, Tensor]:
+    """What it makes of a layer depends on the layer's own weight."""
+    drawn = torch.Generator().manual_seed(seed)
+    return {
+        f"{KEY}.lora_up.weight": torch.randn(64, 2, generator=drawn) * 0.2,
+        f"{KEY}.lora_down.weight": torch.randn(2, 64, generator=drawn) * 0.2,
+        f"{KEY}.dora_scale": torch.rand(64, 1, generator=drawn) + 0.5,
+    }
+
+
+def decomposed(weight: Tensor, state: dict[str, Tensor]) -> Tensor:
+    """Liu et al. 2024, equation 5."""
+    whole = weight + state[f"{KEY}.lora_up.weight"] @ state[f"{KEY}.lora_down.weight"]
+    return state[f"{KEY}.dora_scale"] * whole / torch.linalg.vector_norm(whole, dim=1, keepdim=True)
+
+
+def seen(runner: Runner, model: Any, adapted: Any) -> Tensor:
+    """The weight that the layer computes with, told from what it makes of the unit vectors."""
+    unet = runner.networks(model).unet
+    with torch.inference_mode(), adapted.applied(unet):
+        return unet.get_submodule(LAYER)(torch.eye(64)).T
+
+
+def own(runner: Runner, model: Any) -> Tensor:
+    return runner.networks(model).unet.get_submodule(LAYER).weight
+
+
+def test_an_adapter_never_takes_weights_of_a_former_checkpoint(
+    runner: Runner, models: Path, written: list[Path]
+) -> None:
+    state = dora(3)
+    save_file(state, models / "Lora" / "mine.safetensors")
+    old: Any = runner.load(LoadModel("m.safetensors"))
+    begun: Any = runner.load(LoadAdapters(old, WORN))
+    torch.testing.assert_close(seen(runner, old, begun), decomposed(own(runner, old), state))
+    replace(models / "Stable-diffusion" / "m.safetensors", written[1])
+    new: Any = runner.load(LoadModel("m.safetensors"))
+    assert runner.resident(LoadAdapters(new, WORN)) is None
+    fresh: Any = runner.load(LoadAdapters(new, WORN))
+    assert begun != fresh and not torch.equal(own(runner, old), own(runner, new))
+    for _ in range(2):  # side by side, each with what it was begun with
+        torch.testing.assert_close(seen(runner, old, begun), decomposed(own(runner, old), state))
+        torch.testing.assert_close(seen(runner, new, fresh), decomposed(own(runner, new), state))
+
+
+def test_a_replaced_adapter_is_read_again_and_running_pictures_keep_theirs(
+    runner: Runner, models: Path, tmp_path: Path
+) -> None:
+    path = models / "Lora" / "mine.safetensors"
+    save_file(dora(3), path)
+    model: Any = runner.load(LoadModel("m.safetensors"))
+    begun: Any = runner.load(LoadAdapters(model, WORN))
+    before = seen(runner, model, begun)
+    save_file(dora(4), tmp_path / "other")
+    replace(path, tmp_path / "other")
+    assert runner.resident(LoadAdapters(model, WORN)) is None
+    fresh: Any = runner.load(LoadAdapters(model, WORN))
+    weight = own(runner, model)
+    torch.testing.assert_close(seen(runner, model, fresh), decomposed(weight, dora(4)))
+    assert torch.equal(seen(runner, model, begun), before)
+    assert len(runner.wardrobe._adapters) == 1
+    path.unlink()
+    assert torch.equal(seen(runner, model, begun), before)
+
+
+@pytest.mark.parametrize("where", ["metadata", "beside"])
+def test_the_same_tensors_with_another_config_are_another_adapter(
+    where: str, runner: Runner, models: Path
+) -> None:
+    """peft's alpha is in no tensor: the hash of the tensors does not tell."""
+    name = "mine" if where == "metadata" else "adapter_model"
+    path = models / "Lora" / f"{name}.safetensors"
+    drawn = torch.Generator().manual_seed(5)
+    down, up = torch.randn(2, 64, generator=drawn), torch.randn(64, 2, generator=drawn)
+    state = {f"unet.{LAYER}.lora_A.weight": down, f"unet.{LAYER}.lora_B.weight": up}
+    model: Any = runner.load(LoadModel("m.safetensors"))
+    for alpha in (2, 10):
+        config = f'{{"unet.lora_alpha": {alpha}}}'
+        if where == "metadata":
+            save_file(state, path, {"lora_adapter_metadata": config})
+        else:
+            if not path.exists():
+                save_file(state, path)
+            path.with_name("adapter_config.json").write_text(config, encoding="utf-8")
+        adapted: Any = runner.load(LoadAdapters(model, ((name, 1.0, 1.0),)))
+        changed = own(runner, model) + up @ down * alpha / 2
+        torch.testing.assert_close(seen(runner, model, adapted), changed, rtol=1e-4, atol=1e-4)
+
+
+# --- Textual inversions and texts -----------------------------------------------------------------
+
+
+def encoded(runner: Runner, model: Any) -> Tensor:
+    text: Any = runner.run([EncodeText(model, "a mycat", "")])[0].text
+    return text.cond
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pt"])
+def test_a_replaced_inversion_is_read_again(ending: str, runner: Runner, models: Path) -> None:
+    path = models / "embeddings" / f"mycat.{ending}"
+    model: Any = runner.load(LoadModel("m.safetensors"))
+    found = []
+    for number in (1, 2, 1):
+        vectors = torch.randn(2, 64, generator=torch.Generator().manual_seed(number))
+        if ending == "pt":
+            torch.save({"string_to_param": {"*": vectors}}, path.with_suffix(".part"))
+        else:
+            save_file({"emb_params": vectors}, path.with_suffix(".part"))
+        os.replace(path.with_suffix(".part"), path)
+        found.append(encoded(runner, model))
+    assert torch.equal(found[0], found[2]) and not torch.allclose(found[0], found[1])
+    assert len(runner.wardrobe._inversions) == 1
+
+
+def test_a_text_is_encoded_anew_by_a_replaced_text_encoder(runner: Runner, models: Path) -> None:
+    """In a folder whose U-Net, and with it the model's hash, is the same."""
+    folder = models / "Stable-diffusion" / "f"
+    networks = dict(build(FAMILIES["sd1"], seed=1))
+    write(folder, networks, "folder")
+    old: Any = runner.load(LoadModel("f"))
+    first = encoded(runner, old)
+    other = build(FAMILIES["sd1"], seed=2)["text_encoder"]
+    other.save_pretrained(models / "other")
+    replace(folder / "text_encoder" / "model.safetensors", models / "other" / "model.safetensors")
+    new: Any = runner.load(LoadModel("f"))
+    assert new == old and not torch.allclose(encoded(runner, new), first)

@@ -1,0 +1,44 @@
+"""All tensors of a small safetensors file, in memory of their own. Knows numbers' kinds; knows no tensor's meaning."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from webui.engine.formats.header import Header
+from webui.engine.reading import Stretch, pieces
+from webui.engine.weights import DTYPES
+from webui.errors import ModelFileError
+
+__all__ = ["read_tensors"]
+
+KINDS = {
+    **DTYPES,
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I16": torch.int16,
+    "I32": torch.int32,
+    "I64": torch.int64,
+}
+
+
+def read_tensors(file: Header) -> dict[str, Tensor]:
+    """The tensors of `file` by name, as they are there, on the CPU.
+
+    Nothing stays mapped: what is written into the file afterwards changes none of them (docs/decisions/0009).
+    `ModelFileError` for numbers of an unknown kind, and where the file is no longer what its header says.
+    """
+    found: dict[str, Tensor] = {}
+    wanted: list[Stretch[None]] = []
+    for name, info in sorted(file.tensors.items(), key=lambda item: item[1].start):
+        if info.dtype not in KINDS:
+            raise ModelFileError(
+                f"{file.path.name}: {name!r} holds {info.dtype} numbers; only {', '.join(KINDS)} load"
+            )
+        found[name] = place = torch.empty(info.shape, dtype=KINDS[info.dtype])
+        if place.numel():
+            wanted.append(Stretch(info.start, info.end, place.view(-1).view(torch.uint8), None))
+    for _ in pieces(file, wanted, lambda of, read: True):
+        pass
+    return found
