@@ -154,3 +154,16 @@ def test_a_form_is_sent_the_same_in_any_language(tab_of: Any, painter: Any) -> N
     tab.wait_for_function("document.querySelector('.stage-picture[src]')")
     sent = painter.submitted[-1]
     assert (sent.prompt, sent.scheduler) == ("Cancel", "automatic"), json.dumps(sent.prompt)
+
+
+def test_a_closed_menu_says_its_choice_in_the_language_and_sends_it_in_english(tab_of: Any) -> None:
+    field = tab_of.locator("#txt2img-scheduler input")
+    field.wait_for(state="attached")
+    speak(tab_of, "de")
+    shown = tab_of.locator("#txt2img-scheduler [data-said=Automatisch]")
+    shown.wait_for(state="attached")
+    assert field.get_attribute("aria-description") == "Automatisch"
+    assert field.input_value() == "Automatic"
+    speak(tab_of, "en")
+    shown.wait_for(state="detached")
+    assert field.get_attribute("aria-description") is None

@@ -113,7 +113,7 @@ Easel.words = { language: "en", list: [], studio: "" };
   // Gradio keeps what a menu shows in a text field, which is what it sends: the translation is laid over it.
   function menus() {
     if (document.hidden) return;
-    for (const field of document.querySelectorAll(".gradio-container input[role=listbox]")) {
+    for (const field of document.querySelectorAll(".gradio-container input:is([role=combobox], [role=listbox])")) {
       const place = field.parentElement;
       const said = document.activeElement === field || foreign(field) || field.closest("#easel-model") ? field.value : translated(field.value);
       if (said === field.value) {
