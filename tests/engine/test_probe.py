@@ -59,6 +59,12 @@ class Facts:
     def remember_prediction(self, card, prediction):
         self.known = prediction
 
+    def keep_sha256(self, path, stamp, sha256):
+        self.hashed = (path, sha256)
+
+    def used(self, card):
+        self.last = card.name
+
 
 def test_a_trained_network_is_told_by_a_call_of_it():
     """The starter model predicts v, and its file says so; here nobody asks the file."""
