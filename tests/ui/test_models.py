@@ -179,7 +179,7 @@ def test_a_checkpoint_is_chosen_with_its_defaults(tab: Any, shop: Shop) -> None:
     assert tab.locator("#easel-model input").input_value() == "wide"
     tab.get_by_role("tab", name="Text to image").click()
     tab.wait_for_function(
-        "document.querySelector('#txt2img-steps input[type=number]').value === '6'"
+        "document.querySelector('#txt2img-steps input[type=number]')?.value === '6'"
     )
 
 

@@ -107,7 +107,7 @@ def test_defaults_that_are_chosen_reach_the_form(prefs: Any, http: httpx.Client)
     )
     prefs.get_by_role("tab", name="Text to image").click()
     prefs.wait_for_function(
-        "document.querySelector('#txt2img-clip_skip input[type=number]').value === '2'"
+        "document.querySelector('#txt2img-clip_skip input[type=number]')?.value === '2'"
     )
 
 
