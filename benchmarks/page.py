@@ -17,19 +17,13 @@ import argparse
 import json
 import os
 import re
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
 OPENINGS = 5
 LIMIT_S, SETTLE_S = 120.0, 5.0
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
@@ -53,27 +47,6 @@ FRAMES = """() => {
     requestAnimationFrame(frame);
   })(last);
 }"""
-
-
-@contextmanager
-def served(data_dir: Path) -> Iterator[tuple[str, int]]:
-    """The real server: its address and its process."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, str(ROOT / "launch.py"), "--skip-install", "--no-browser"),
-            *("--port", "0", "--data-dir", str(data_dir)),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        address = re.search(r"http://\S+", process.stdout.readline())
-        assert address, "the server did not start"
-        yield address[0], process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
 
 
 def ready(url: str) -> None:
@@ -160,6 +133,7 @@ def main() -> None:
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
+    from studio import served
 
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -21,22 +21,15 @@ import json
 import math
 import os
 import platform
-import re
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
 POINTS = 240  # of the spiral
 
 # Counts what strokes and frames cost, and what the page sends; in the page, before anything is painted.
@@ -82,25 +75,6 @@ PROBES = """() => {
 # A job that was not there before has ended.
 ENDED = """(old) => sessionStorage.getItem("easel-job-inpaint") !== old
   && !document.querySelector(".easel-task[data-running]")"""
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    command = [sys.executable, str(ROOT / "launch.py"), "--skip-install", "--no-browser"]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--data-dir", str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        address = re.search(r"http://\S+", process.stdout.readline())
-        assert address, "the server did not start"
-        yield address[0]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
 
 
 def summary(values: list[float]) -> dict[str, float]:
@@ -174,6 +148,7 @@ def measure(browser: Any, url: str, picture: Path, large: bool, sketch: bool) ->
 
 def main() -> None:
     from playwright.sync_api import sync_playwright
+    from studio import served
 
     parser = argparse.ArgumentParser(description="Frames and bytes of painting a mask")
     parser.add_argument("--chromium", default=shutil.which("chromium"))
@@ -182,7 +157,7 @@ def main() -> None:
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     with (
         tempfile.TemporaryDirectory() as folder,
-        server(Path(folder)) as url,
+        served(Path(folder)) as (url, _),
         sync_playwright() as p,
     ):
         browser = p.chromium.launch(

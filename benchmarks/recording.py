@@ -15,20 +15,13 @@ import argparse
 import io
 import json
 import math
-import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 SIZE = (960, 540)  # pixels; the window is a third wider
 SECONDS_MAX = 1.5  # that a picture stays which nobody asked to stay longer
@@ -44,23 +37,6 @@ POINTER = """() => {
     dot.style.left = clientX + "px"; dot.style.top = clientY + "px";
   }, true);
 }"""
-
-
-@contextmanager
-def served(data_dir: Path) -> Iterator[str]:
-    """The real server's address."""
-    command = [sys.executable, str(ROOT / "launch.py"), "--skip-install", "--no-browser"]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--data-dir", str(data_dir)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        address = re.search(r"http://\S+", process.stdout.readline())
-        assert address, "the server did not start"
-        yield address[0]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
 
 
 class Reel:
@@ -150,10 +126,11 @@ def main() -> None:
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
+    from studio import served
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        served(Path(folder)) as url,
+        served(Path(folder)) as (url, _),
         sync_playwright() as p,
     ):
         browser = p.chromium.launch(executable_path=options.chromium, args=list(FLAGS))

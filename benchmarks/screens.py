@@ -26,14 +26,9 @@ import json
 import math
 import os
 import random
-import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,23 +114,6 @@ def write_pictures(outputs: Path, count: int) -> None:
         file = folder / f"{number:05}-{number}.png"
         picture.save(file, pnginfo=text)
         os.utime(file, (made, made))
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The real server's address."""
-    command = [sys.executable, str(ROOT / "launch.py"), "--skip-install", "--no-browser"]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--data-dir", str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        address = re.search(r"http://\S+", process.stdout.readline())
-        assert address, "the server did not start"
-        yield address[0]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
 
 
 class Walk:
@@ -396,6 +374,7 @@ def main() -> None:
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
+    from studio import served
 
     options.folder.mkdir(parents=True, exist_ok=True)
     only = {name for name in options.only.split(",") if name}
@@ -403,7 +382,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         write_pictures(Path(data) / "outputs", PICTURES)
         picture = min((Path(data) / "outputs").glob("*/*.png"))
-        with served(Path(data)) as url:
+        with served(Path(data)) as (url, _):
             browser = playwright.chromium.launch(executable_path=options.chromium, args=list(FLAGS))
             visits = {
                 f"{width}-{look}": visit(browser, url, picture, options.folder, width, look, only)

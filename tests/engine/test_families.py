@@ -216,7 +216,9 @@ def test_a_weight_too_large_for_the_dtype_says_so(files, tmp_path):
 @pytest.mark.parametrize("name", ["model_ema.decay", "alphas_cumprod", "cond_stage_model.logit_scale",
     "cond_stage_model.transformer.text_model.embeddings.position_ids", "v_pred"])  # fmt: skip
 def test_what_training_leaves_in_files_is_passed_over(files, tmp_path, name):
-    load(changed(files, tmp_path, lambda w: w.update({name: torch.zeros(1)})), PLACEMENT)
+    found = load(changed(files, tmp_path, lambda w: w.update({name: torch.zeros(1)})), PLACEMENT)
+    same(states(found.unet), states(networks("sd1")["unet"]))
+    same(states(found.text.model), states(networks("sd1")["text_encoder"]))
 
 
 def test_text_encoders_without_the_level_text_model_load_too(files, tmp_path):

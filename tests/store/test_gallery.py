@@ -16,19 +16,6 @@ from webui.store.gallery import UnknownPicture
 from webui.types import SavedPicture, Search
 
 
-@pytest.fixture
-def outputs(tmp_path):
-    (tmp_path / "outputs").mkdir()
-    return tmp_path / "outputs"
-
-
-@pytest.fixture
-def gallery(tmp_path, outputs):
-    made = gallery_at(tmp_path)
-    yield made
-    made.close()
-
-
 def names(gallery, owner=None, **asked) -> list[str]:
     return [one.name for one in gallery.search(Search(**asked), owner).pictures]
 

@@ -16,19 +16,6 @@ from webui.store.gallery.words import indexed, query, signs
 from webui.types import Search
 
 
-@pytest.fixture
-def outputs(tmp_path):
-    (tmp_path / "outputs").mkdir()
-    return tmp_path / "outputs"
-
-
-@pytest.fixture
-def gallery(tmp_path, outputs):
-    made = gallery_at(tmp_path)
-    yield made
-    made.close()
-
-
 def names(gallery, owner=None, **asked) -> list[str]:
     return [
         one.name.removesuffix(".png") for one in gallery.search(Search(**asked), owner).pictures

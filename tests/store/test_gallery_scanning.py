@@ -14,19 +14,6 @@ from webui.store.gallery import scanning
 from webui.types import SavedPicture, Search
 
 
-@pytest.fixture
-def outputs(tmp_path):
-    (tmp_path / "outputs").mkdir()
-    return tmp_path / "outputs"
-
-
-@pytest.fixture
-def gallery(tmp_path, outputs):
-    made = gallery_at(tmp_path)
-    yield made
-    made.close()
-
-
 def names(gallery, **asked) -> list[str]:
     return sorted(one.name for one in gallery.search(Search(**asked)).pictures)
 
