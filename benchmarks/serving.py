@@ -1,6 +1,6 @@
 """Many users at once: ours, beside a plain diffusers pipeline behind a lock, which is how others serve.
 
-    python benchmarks/serving.py [--users 1,2,4,8,16] [--seconds 20] [--dtype float32] [--model NAME] [--size N]
+    python benchmarks/serving.py [--users 1,4,8] [--seconds 20] [--dtype float32] [--model NAME] [--size N]
 
 What is measured, per number of users, both sides in one run, each in turn for `--seconds` (which one is first changes
 from row to row):
@@ -13,7 +13,8 @@ from row to row):
 - a newcomer: while 8 users keep the engine busy, how long until somebody new has a first step, in UNet call times.
 
 `--model` is a diffusers folder under models/ or models/Stable-diffusion, or "sd15": networks of Stable Diffusion
-1.5's shapes with random weights. PNG encoding and disk are in neither. The last line is JSON.
+1.5's shapes with random weights. PNG encoding and disk are in neither. Each part is printed when it is done; the last
+line is all of it as JSON.
 """
 
 from __future__ import annotations
@@ -308,7 +309,7 @@ def sd15_models(folder: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", default="1,2,4,8,16")
+    parser.add_argument("--users", default="1,4,8")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     parser.add_argument("--model", default="starter")
@@ -335,12 +336,16 @@ def main() -> None:
         rows["throughput ratio"] = round(ratio, 2)
         report["closed loop"][users] = rows
         print(users, "users:", json.dumps(rows), flush=True)
+
+    def tell(what: str, found: Any) -> None:
+        report[what] = found
+        print(f"{what}: {json.dumps(found)}", flush=True)
+
     alone = next(iter(report["closed loop"].values()))["diffusers"]["pictures a minute"] / 60
-    report["poisson, 70 % of diffusers alone"] = {
-        side: poisson(serve, 0.7 * alone, options.seconds, 7).row()
-        for side, serve in (("ours", mine), ("diffusers", plain))
-    }
-    report["newcomer"] = newcomer(mine, engine, 11)
+    for side, serve in (("ours", mine), ("diffusers", plain)):
+        row = poisson(serve, 0.7 * alone, options.seconds, 7).row()
+        tell(f"poisson, 70 % of diffusers alone, {side}", row)
+    tell("newcomer", newcomer(mine, engine, 11))
     engine.stop()
     scratch.cleanup()
     print(json.dumps(report))

@@ -186,6 +186,7 @@ def test_numbers_as_json_clients_write_them():
         ({"prompt": "\ud83d"}, "prompt: holds half a character; send valid Unicode"),
         ({"sampler_name": "Eulr"}, "sampler_name 'Eulr' is not known; did you mean 'Euler'?"),
         ({"sampler_name": 3}, "sampler_name 3 is not known"),
+        ({"sampler_name": "a " * 9_000}, "sampler_name 'a a a a"),  # once split in every way
         ({"scheduler": "carras"}, "scheduler 'carras' is not known; did you mean 'karras'?"),
         ({"model": "plan"}, "model 'plan' is not known; did you mean 'plain'?"),
         ({"stepps": 3}, "'stepps' is no parameter of txt2img; did you mean 'steps'?"),

@@ -48,6 +48,17 @@ def test_the_nearest_name_is_offered():
     assert nearest("red", []) == "; there is none"
 
 
+@pytest.mark.parametrize("typed", ["x" * 201, True, 5, ["red"]])
+def test_what_is_no_slip_of_the_finger_is_compared_with_nothing(typed):
+    assert nearest(typed, ["x" * 200, "true", "['red']"]).startswith("; use ")
+
+
+def test_a_sentence_about_a_value_of_megabytes_keeps_its_ends():
+    said = str(RequestError(f"seed {'9' * 10_000_000!r}: give a whole number", "seed"))
+    assert said.startswith("seed '999") and said.endswith("999': give a whole number")
+    assert len(said) < 2100
+
+
 def test_the_first_of_two_values_with_one_name_wins_and_names_beat_aliases():
     registry = Registry("x", [("a", "first"), ("a", "second"), ("b", "third")], lambda v: ["B", v])
     assert dict(registry) == {"a": "first", "b": "third"}

@@ -6,15 +6,22 @@ as it is; anything that is not an `EaselError` is a bug of ours and is shown as 
 
 __all__ = ["CapacityError", "EaselError", "ExtensionError", "ModelFileError", "RequestError"]
 
+SENTENCE_MAX = 2000  # characters
+
 
 class EaselError(Exception):
     """The base: catch this to catch everything that Easel says on purpose."""
 
 
 class RequestError(EaselError):
-    """The caller's: a value of the request is wrong. `field` names the parameter where there is one."""
+    """The caller's: a value of the request is wrong. `field` names the parameter where there is one.
+
+    A sentence that names a value of megabytes loses its middle: what is wrong and what to do stand at its ends.
+    """
 
     def __init__(self, message: str, field: str | None = None) -> None:
+        if len(message) > SENTENCE_MAX:
+            message = f"{message[: SENTENCE_MAX // 2]} ... {message[-SENTENCE_MAX // 2 :]}"
         super().__init__(message)
         self.field = field
 

@@ -14,6 +14,8 @@ from webui.types import ModelCard, Sampler, Schedule, Task, Upscaler
 
 T = TypeVar("T")
 
+NAME_MAX = 200  # characters; what is longer is no slip of the finger, and comparing it takes long
+
 
 def folded(name: str) -> str:
     """A name as it is looked for: in any case, "_" as good as a space."""
@@ -67,7 +69,8 @@ class Registry(Mapping[str, T], Generic[T]):
 def nearest(name: object, known: Sequence[str]) -> str:
     """What to say after an unknown name: the nearest of `known`, or a list of what there is."""
     lower = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(str(name).lower(), list(lower), n=1, cutoff=0.4)
+    typed = name.lower() if isinstance(name, str) and len(name) <= NAME_MAX else ""
+    close = difflib.get_close_matches(typed, list(lower), n=1)
     if close:
         return f"; did you mean {lower[close[0]]!r}?"
     return "; use " + ", ".join(repr(k) for k in known[:12]) if known else "; there is none"

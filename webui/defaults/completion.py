@@ -28,7 +28,7 @@ from webui.defaults.extras import (
 )
 from webui.errors import ModelFileError, RequestError
 from webui.images import open_mask, open_picture
-from webui.registry import Catalog, Registry, nearest
+from webui.registry import NAME_MAX, Catalog, Registry, folded, nearest
 from webui.settings import BUILT_IN, OwnDefaults, Settings
 from webui.types import (
     SIZE_MAX,
@@ -286,7 +286,7 @@ def sampler_and_schedule(name: object, catalog: Catalog) -> tuple[str, str | Non
     try:
         return catalog.samplers.find(name), None
     except RequestError:
-        words = name.replace("_", " ").split() if isinstance(name, str) else []
+        words = folded(name).split() if isinstance(name, str) and len(name) <= NAME_MAX else []
         for i in range(1, len(words)):
             try:
                 sampler = catalog.samplers.find(" ".join(words[:i]))

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from webui.defaults import FIELDS
 from webui.errors import EaselError, RequestError
@@ -32,11 +32,16 @@ async def parsed(request: Request) -> dict[str, Any]:
     parts, size = [], int(length) if length.isdigit() else 0
     if size <= BODY_BYTES:
         size = 0
-        async for part in request.stream():
-            size += len(part)
-            if size > BODY_BYTES:
-                break
-            parts.append(part)
+        try:
+            async for part in request.stream():
+                size += len(part)
+                if size > BODY_BYTES:
+                    break
+                parts.append(part)
+        except (
+            ClientDisconnect
+        ):  # nobody reads the answer; as a fault of ours it would fill the log
+            raise RequestError("the connection ended before the whole body had come") from None
     if size > BODY_BYTES:
         raise TooLarge(f"more than {BODY_BYTES >> 20} MB; use smaller pictures")
     try:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from webui.engine.text.emphasis import parse
+from webui.engine.text.emphasis import DEEPEST, parse
 
 
 def weights(prompt: str) -> list[tuple[str | None, float]]:
@@ -51,6 +51,12 @@ def test_the_example_that_a1111_documents() -> None:
 )
 def test_what_brackets_weigh(prompt: str, expected: list[tuple[str | None, float]]) -> None:
     assert weights(prompt) == expected
+
+
+def test_weights_stop_growing_at_a_depth_that_nobody_means() -> None:
+    """Else the work would grow with the square of a prompt's length, and weights beyond every number."""
+    assert parse("(" * DEEPEST + "x")[-1].weight == parse("(" * 20_000 + "x")[-1].weight
+    assert parse("(" * 9_000 + "x" + ")" * 9_000 + "y")[-1].weight == 1.0
 
 
 def test_any_text_can_be_parsed_and_keeps_its_words() -> None:

@@ -2,7 +2,8 @@
 
 The rules are those that AUTOMATIC1111's users know. `\\(` and the like are the characters themselves; a bracket that is
 never closed reaches to the end, one that was never opened is a character; `BREAK` begins a new chunk. Nothing that
-somebody may write is an error.
+somebody may write is an error. Brackets inside of `DEEPEST` others change no weight, so that a prompt takes a time that
+grows with its length alone.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Piece", "parse"]
+__all__ = ["DEEPEST", "Piece", "parse"]
 
 STRONGER, WEAKER = 1.1, 1 / 1.1
+DEEPEST = 64  # 1.1 to that power is 446
 MARK = re.compile(
     r"\\(?P<escaped>[()\[\]\\])"
     r"|:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)"
@@ -38,8 +40,9 @@ def parse(prompt: str) -> list[Piece]:
 
     def close(weight: float) -> None:
         _, first = opened.pop()
-        for piece in pieces[first:]:
-            piece.weight *= weight
+        if len(opened) < DEEPEST:
+            for piece in pieces[first:]:
+                piece.weight *= weight
 
     at = 0
     for mark in MARK.finditer(prompt):
