@@ -11,9 +11,10 @@ from webui.engine.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.engine.scheduler import batch_key
-from webui.errors import ExtensionError
+from webui.errors import CapacityError, ExtensionError
 from webui.types import Denoise, EncodeText, LoadModel, Patch
 
+FULL = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
@@ -74,6 +75,25 @@ class Broken(Patch):
         raise ValueError("no attention")
 
 
+@dataclass(frozen=True)
+class Greedy(Patch):
+    """Asks for more memory than there is, as torch's allocator for the CPU says it."""
+
+    entering: bool
+
+    @contextmanager
+    def applied(self, unet):
+        if self.entering:
+            raise RuntimeError(FULL)
+        yield
+
+    def touches(self, layer):
+        return True
+
+    def attention(self, layer, q, k, v, attend):
+        raise RuntimeError(FULL)
+
+
 @pytest.fixture
 def runner(models_dir):
     with torch.inference_mode():
@@ -130,6 +150,12 @@ def test_only_equal_patches_share(runner):
     keys = [batch_key(denoise(runner, patches=p)) for p in ((), (Shifted(1),), (Shifted(2),))]
     assert len(set(keys)) == 3
     assert batch_key(denoise(runner, 5, patches=(Shifted(1),))) == keys[1]
+
+
+@pytest.mark.parametrize("entering", [True, False])
+def test_memory_that_runs_out_in_a_patch_is_no_fault_of_the_patch(runner, entering):
+    with pytest.raises(CapacityError, match="not enough memory on cpu"):
+        runner.run([denoise(runner, patches=(Greedy(entering),))])
 
 
 @pytest.mark.parametrize("entering", [True, False])

@@ -17,7 +17,7 @@ from webui.engine.adapters.shelf import Shelf
 from webui.engine.checkpoints import ModelList
 from webui.engine.placement import place
 from webui.engine.runner import Runner
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, RequestError
 from webui.testing.families import FAMILIES, build, write
 from webui.types import Decode, EncodeText, LoadAdapters, LoadModel, LoadVae
 
@@ -199,7 +199,7 @@ def test_the_same_tensors_with_another_config_are_another_adapter(
         torch.testing.assert_close(seen(runner, model, adapted), changed, rtol=1e-4, atol=1e-4)
 
 
-# --- Textual inversions and texts -----------------------------------------------------------------
+# --- Textual inversions -----------------------------------------------------------------
 
 
 def encoded(runner: Runner, model: Any) -> Tensor:
@@ -224,15 +224,49 @@ def test_a_replaced_inversion_is_read_again(ending: str, runner: Runner, models:
     assert len(runner.wardrobe._inversions) == 1
 
 
-def test_a_text_is_encoded_anew_by_a_replaced_text_encoder(runner: Runner, models: Path) -> None:
-    """In a folder whose U-Net, and with it the model's hash, is the same."""
-    folder = models / "Stable-diffusion" / "f"
-    networks = dict(build(FAMILIES["sd1"], seed=1))
-    write(folder, networks, "folder")
+# --- Parts of a folder -----------------------------------------------------------------------------
+
+WEIGHTS = {"text_encoder": "model", "vae": "diffusion_pytorch_model"}
+
+
+def with_another(part: str, models: Path) -> None:
+    """Another `part` in the folder "f", whose U-Net, and with it the model's hash, stays the same."""
+    build(FAMILIES["sd1"], seed=2)[part].save_pretrained(models / "other")
+    name = f"{WEIGHTS[part]}.safetensors"
+    replace(models / "Stable-diffusion" / "f" / part / name, models / "other" / name)
+
+
+def made(runner: Runner, model: Any, part: str) -> Tensor:
+    """What a part of a model makes."""
+    if part == "text_encoder":
+        return encoded(runner, model)
+    latent = torch.randn(4, 4, 4, generator=torch.Generator().manual_seed(1))
+    return runner.run([Decode(model, latent)])[0].float()
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+def test_a_replaced_part_of_a_folder_is_the_next_requests_and_not_the_running_ones(
+    part: str, runner: Runner, models: Path
+) -> None:
+    write(models / "Stable-diffusion" / "f", dict(build(FAMILIES["sd1"], seed=1)), "folder")
     old: Any = runner.load(LoadModel("f"))
-    first = encoded(runner, old)
-    other = build(FAMILIES["sd1"], seed=2)["text_encoder"]
-    other.save_pretrained(models / "other")
-    replace(folder / "text_encoder" / "model.safetensors", models / "other" / "model.safetensors")
+    first = made(runner, old, part)
+    with_another(part, models)
     new: Any = runner.load(LoadModel("f"))
-    assert new == old and not torch.allclose(encoded(runner, new), first)
+    assert new.hash == old.hash and new != old
+    second = made(runner, new, part)
+    runner._texts.clear()
+    assert torch.equal(made(runner, old, part), first) and not torch.allclose(second, first)
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+def test_a_replaced_part_of_a_folder_is_told_where_the_former_had_to_go(
+    part: str, models: Path
+) -> None:
+    write(models / "Stable-diffusion" / "f", dict(build(FAMILIES["sd1"], seed=1)), "folder")
+    runner = Runner(ModelList([models]), place("cpu", "float32", "sdpa"), 0, shelf=Shelf([models]))
+    old: Any = runner.load(LoadModel("f"))
+    with_another(part, models)
+    runner.load(LoadModel("m.safetensors"))  # which takes the only place
+    with pytest.raises(RequestError, match="was replaced while a picture was made with it"):
+        made(runner, old, part)

@@ -1,6 +1,8 @@
 """After a stop in the middle a picture goes on from where it stood, without a network being run again for what was
 known, and comes out as if nothing had happened; what changed meanwhile makes it start over."""
 
+import errno
+import os
 import time
 from dataclasses import replace
 
@@ -12,6 +14,7 @@ from tests.engine.conftest import request
 from webui.engine.samplers import SAMPLERS
 from webui.errors import EaselError
 from webui.store.jobs import JobStore
+from webui.store.replies import ReplyLog
 from webui.types import Decode, LoadModel, Sampler, Task, Wrapper
 
 PICTURE = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
@@ -98,6 +101,18 @@ def test_a_changed_version_starts_the_picture_over(start, store):
     _, job, _ = interrupted(start, store, request(steps=10), version="one")
     bench = finished(start, store, job, version="two")
     assert bench.engine._runner.calls == 10
+
+
+def test_a_replaced_part_of_a_models_folder_starts_the_picture_over(
+    start, store, models_dir, caplog
+):
+    """The text encoder: the model's hash, which is of the U-Net, stays."""
+    _, job, _ = interrupted(start, store, request(steps=10))
+    part = models_dir / "Stable-diffusion" / "tiny" / "text_encoder" / "model.safetensors"
+    os.utime(part, (1, 1))  # as good as another file: nobody has read it since
+    bench = finished(start, store, job)
+    assert bench.engine._runner.calls == 10
+    assert "starts over: the model tiny has changed" in caplog.text
 
 
 def test_a_sampler_that_asks_something_else_starts_the_picture_over(start, store, caplog):
@@ -224,8 +239,6 @@ def test_without_a_store_a_job_with_pictures_cannot_be_repeated_when_it_has_ende
 
 def test_a_full_disk_holds_everything_up_until_there_is_space(start, monkeypatch):
     """The first two attempts to save fail as a full disk makes them fail; no picture is lost."""
-    import errno
-
     from webui.engine import loop
 
     monkeypatch.setattr(loop, "SPACE_S", 0.3)
@@ -244,6 +257,38 @@ def test_a_full_disk_holds_everything_up_until_there_is_space(start, monkeypatch
     second = bench.engine.submit(request(steps=1, seed=2))
     assert bench.end(first).state == "done" and bench.end(second).state == "done"
     assert failed == [1, 1] and sorted(f.seed for f in bench.finished) == [1, 2]
+
+
+def test_a_disk_that_fills_while_a_model_loads_costs_no_picture(start, store, monkeypatch):
+    """Which model a picture is made with is noted in its log, too; no room for that once ended the engine's loop."""
+    append = ReplyLog.append
+
+    def full(self, record):
+        if record.call["kind"] == "model":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, record)
+
+    monkeypatch.setattr(ReplyLog, "append", full)
+    bench = start(keeper=store())
+    loaded = request(model="tiny-inpainting", steps=2)
+    for asked in (loaded, loaded):  # with a model that is read, with one that is in memory
+        assert bench.end(bench.engine.submit(asked)).state == "done"
+
+
+def test_a_picture_that_starts_over_on_a_full_disk_is_made(start, store, monkeypatch):
+    """Its old log is worth nothing and there is no room for another."""
+
+    def other(x, sigmas, noise):
+        return (yield from SAMPLERS["Euler"].make(x * 1.01, sigmas, noise))
+
+    _, job, _ = interrupted(start, store, request(steps=10))
+
+    def full(self, header):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ReplyLog, "_begin", full)
+    bench = finished(start, store, job, samplers={**SAMPLERS, "Euler": Sampler("Euler", other)})
+    assert bench.engine._runner.calls == 10
 
 
 def test_a_log_without_room_costs_no_picture_and_asks_the_oldest_paused_job(start, tmp_path):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from webui.engine.formats.header import read_header
 from webui.engine.tensors import KINDS, read_tensors
+from webui.engine.weights import DTYPES
 from webui.errors import ModelFileError
 
 
@@ -54,3 +55,22 @@ def test_numbers_of_an_unknown_kind_are_told(tmp_path: Path) -> None:
     path.write_bytes(len(head).to_bytes(8, "little") + head + bytes(8))
     with pytest.raises(ModelFileError, match=r"odd\.safetensors: 'x' holds C64 numbers"):
         read_tensors(read_header(path))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("kind", sorted(DTYPES))
+def test_what_is_no_number_is_told_with_its_name(kind: str, value: float, tmp_path: Path) -> None:
+    numbers = torch.ones(4, 8)
+    numbers[2, 3] = value
+    stored = numbers.to(DTYPES[kind])
+    if stored.float().isfinite().all():
+        pytest.skip(f"{kind} has no such value")
+    path = tmp_path / "bad.safetensors"
+    save_file({"good": torch.ones(4), "bad": stored}, path)
+    with pytest.raises(ModelFileError, match=r"bad\.safetensors: 'bad' has values that are not"):
+        read_tensors(read_header(path))
+
+
+def test_whole_numbers_are_no_nan(tmp_path: Path) -> None:
+    save_file({"x": torch.full((8,), -1, dtype=torch.int16)}, tmp_path / "whole.safetensors")
+    assert read_tensors(read_header(tmp_path / "whole.safetensors"))["x"].eq(-1).all()

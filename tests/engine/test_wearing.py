@@ -141,6 +141,51 @@ def test_an_adapter_for_another_model_fails_its_own_job(
     (models_dir / "Lora" / "stranger.safetensors").unlink()
 
 
+def hypernetwork(path: Path, width: int, seed: int) -> None:
+    drawn = torch.Generator().manual_seed(seed)
+    sides = [
+        {
+            "linear.0.weight": torch.randn(2 * width, width, generator=drawn) * 0.3,
+            "linear.0.bias": torch.randn(2 * width, generator=drawn) * 0.3,
+            "linear.1.weight": torch.randn(width, 2 * width, generator=drawn) * 0.3,
+            "linear.1.bias": torch.randn(width, generator=drawn) * 0.3,
+        }
+        for _ in range(2)
+    ]
+    path.parent.mkdir(exist_ok=True)
+    torch.save({width: tuple(sides), "layer_structure": [1, 2, 1], "step": 1}, path)
+
+
+def test_requests_with_hypernetworks_and_without_share_the_engine(
+    start: Any, wardrobe: Mapping[str, Any], models_dir: Path
+) -> None:
+    folder = models_dir / "hypernetworks"
+    hypernetwork(folder / "soft.pt", 32, 1)
+    hypernetwork(folder / "for others.pt", 768, 1)
+    bench = start(shelf=Shelf([models_dir]))
+    prompts = (
+        "a cat <hypernet:soft:1>",
+        "a cat <hypernet:soft:0.5>",
+        "a cat <hypernet:soft:1><lora:two:1>",
+        "a cat <lora:two:1>",
+        "a cat ",
+    )
+    alone = [picture(bench, prompt=prompt) for prompt in prompts]
+    assert len({one.tobytes() for one in alone}) == len(prompts)
+    jobs = [bench.engine.submit(request(prompt=prompt)) for prompt in prompts]
+    for job, before in zip(jobs, alone, strict=True):
+        bench.end(job)
+        assert abs(np.frombuffer(bench.pictures(job)[0], np.uint8).astype(int) - before).max() <= 1
+    assert "Lora hashes" not in bench.finished[0].notes and "Lora hashes" in bench.finished[2].notes
+    status = bench.end(bench.engine.submit(request(prompt="a cat <hypernet:for others>")))
+    assert status.state == "failed" and "for others.pt: made for another kind" in status.error
+    with pytest.raises(RequestError, match=r"<hypernet:sofd>: there is no such file in models/hyp"):
+        bench.engine.submit(request(prompt="a cat <hypernet:sofd>"))
+    hypernetwork(folder / "soft.pt", 32, 2)  # a new version
+    assert abs(picture(bench, prompt=prompts[0]) - alone[0]).max() > 4
+    shutil.rmtree(folder)
+
+
 # --- Textual inversions ---------------------------------------------------------------------------
 
 
@@ -165,6 +210,27 @@ def test_a_word_of_an_inversion_is_encoded_as_diffusers_does(models_dir: Path) -
     torch.testing.assert_close(text.cond, expected[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(text.uncond, negative[0], rtol=1e-4, atol=1e-5)
     (models_dir / "embeddings" / "mycat.safetensors").unlink()
+
+
+def test_a_damaged_inversion_fails_its_own_job_and_no_other(start: Any, models_dir: Path) -> None:
+    vectors = torch.ones(2, 32)
+    vectors[1, 5] = float("nan")
+    (models_dir / "embeddings").mkdir(exist_ok=True)
+    save_file({"emb_params": vectors}, models_dir / "embeddings" / "mycat.safetensors")
+    torch.save({"string_to_param": {"*": vectors}}, models_dir / "embeddings" / "mydog.pt")
+    save_file({"emb_params": torch.ones(2, 99)}, models_dir / "embeddings" / "mybird.safetensors")
+    bench = start(shelf=Shelf([models_dir]))
+    for word, tensor in (
+        ("mycat", "mycat.safetensors: 'emb_params'"),
+        ("mydog", "mydog.pt: '*'"),
+    ):
+        status = bench.end(bench.engine.submit(request(prompt=f"a {word}")))
+        assert status.state == "failed", word
+        assert (status.error or "").startswith(f"{tensor} has values that are not numbers"), word
+    assert picture(bench, prompt="a mybird").size  # made for another family: a plain word
+    assert picture(bench, prompt="a cat").size
+    for path in (models_dir / "embeddings").glob("my*"):
+        path.unlink()
 
 
 # --- VAEs -----------------------------------------------------------------------------------------

@@ -112,9 +112,7 @@ def test_every_pattern_of_16_bits_is_told_as_torch_tells_it(kind):
     patterns = torch.arange(1 << 16, dtype=torch.int32).to(torch.uint16)
     finite = patterns.view(KINDS[kind]).isfinite()
     assert finite.any() and not finite.all()
-    said = [
-        weights._finite(_Kind(kind), patterns[n : n + 1].view(torch.uint8)) for n in range(1 << 16)
-    ]
+    said = [weights.finite(kind, patterns[n : n + 1].view(torch.uint8)) for n in range(1 << 16)]
     assert said == finite.tolist()
 
 
@@ -125,7 +123,7 @@ def test_one_number_among_many_is_enough(kind, odd):
     if odd is not None:
         some[617] = odd
     finite = bool(some.float().isfinite().all())
-    assert weights._finite(_Kind(kind), some.view(torch.uint8)) == finite
+    assert weights.finite(kind, some.view(torch.uint8)) == finite
 
 
 @pytest.mark.parametrize("kind", ["F32", "F64"])
@@ -133,15 +131,7 @@ def test_the_largest_numbers_are_numbers(kind):
     dtype = KINDS[kind]
     info = torch.finfo(dtype)
     some = torch.tensor([info.max, info.min, info.tiny, 0.0, -0.0, 5e-324], dtype=dtype)
-    assert weights._finite(_Kind(kind), some.view(torch.uint8))
-
-
-class _Kind:
-    """As much of a weight as is looked at."""
-
-    def __init__(self, dtype):
-        self.info = self
-        self.dtype = dtype
+    assert weights.finite(kind, some.view(torch.uint8))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)

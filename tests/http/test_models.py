@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ def test_every_kind_is_told_and_found(make, tmp_path):
     save_file(
         {"emb_params": np.zeros((2, 768), np.float32)}, models / "embeddings" / "mood.safetensors"
     )
+    (models / "hypernetworks").mkdir()
+    (models / "hypernetworks" / "soft.pt").write_bytes(b"PK")
     (models / "VAE").mkdir()
     (models / "VAE" / "old.vae.pt").write_bytes(b"PK")
     lora(models / "Stable-diffusion" / "wrong.safetensors")
@@ -127,12 +130,14 @@ def test_every_kind_is_told_and_found(make, tmp_path):
         "checkpoint": 1,
         "lora": 2,
         "embedding": 1,
+        "hypernetwork": 1,
         "vae": 1,
         "controlnet": 0,
         "upscaler": 0,
     }
     by_name = {one["name"]: one for one in told["files"]}
     assert by_name["ink"]["insert"] == "<lora:ink:1>" and by_name["mood"]["insert"] == "mood"
+    assert by_name["soft"]["insert"] == "<hypernet:soft:1>" and by_name["soft"]["problem"] is None
     assert by_name["ink"]["family"] == "Stable Diffusion 1"
     assert by_name["deep/xl"]["family"] == "Stable Diffusion XL"
     assert "models convert" in by_name["old.vae.pt"]["problem"]
@@ -188,6 +193,20 @@ def test_notes_without_a_file_beside_it_stay_with_the_content(make, tmp_path):
     assert one["name"] == "renamed"
     client.patch(f"/api/models/files/{one['id']}", json={"notes": ""})
     assert client.get(f"/api/models/files/{one['id']}").json()["notes"] == ""
+
+
+def test_what_is_said_at_once_is_all_kept(make, tmp_path):
+    """Leaving one field for the next sends both; each is read, changed and written."""
+    lora(tmp_path / "models" / "Lora" / "ink.safetensors")
+    client = make()
+    (one,) = listed(client)["files"]
+    url = f"/api/models/files/{one['id']}"
+    for number in range(8):
+        said = {name: f"{name} {number}" for name in ("description", "notes", "activation_text")}
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda item: client.patch(url, json=dict([item])), said.items()))
+        now = client.get(url).json()
+        assert {name: now[name] for name in said} == said
 
 
 @pytest.mark.parametrize(

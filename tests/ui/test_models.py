@@ -173,6 +173,33 @@ def test_words_and_weight_are_kept_and_used(tab: Any, shop: Shop) -> None:
     tab.wait_for_function("document.activeElement.value === '<lora:styles/ink:0.7> ink drawing'")
 
 
+def test_what_was_just_written_is_what_goes_into_the_prompt(tab: Any, shop: Shop) -> None:
+    """However long the server takes to keep it; and of two fields left one after the other both."""
+    tab.get_by_role("tab", name="Text to image").click()
+    prompt(tab).fill("")
+    tab.get_by_role("tab", name="Models").click()
+    card = look_for(tab, "many/one007")
+    card.get_by_role("button", name="many/one007", exact=True).click()
+    sheet = tab.get_by_role("dialog", name="many/one007")
+    sheet.get_by_label("Activation words").wait_for()
+    held: list[Any] = []
+    tab.route(
+        "**/api/models/files/*",
+        lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_(),
+    )
+    sheet.get_by_label("Activation words").fill("seven")
+    sheet.get_by_label("Preferred weight").fill("0.3")
+    tab.keyboard.press("Escape")
+    sheet.wait_for(state="detached")
+    card.get_by_role("button", name="Add to prompt").click()
+    for count in (1, 2):
+        while len(held) < count:
+            tab.wait_for_timeout(20)  # which lets the routes be heard
+        held[-1].continue_()
+    tab.unroute("**/api/models/files/*")
+    tab.wait_for_function("document.activeElement.value === '<lora:many/one007:0.3> seven'")
+
+
 def test_a_checkpoint_is_chosen_with_its_defaults(tab: Any, shop: Shop) -> None:
     look_for(tab, "wide").get_by_role("button", name="Use: wide").click()
     tab.locator(".model-card[data-chosen=yes]", has_text="wide").wait_for()

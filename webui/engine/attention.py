@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from webui.engine.importing import IMPORTING
+from webui.engine.memory import out_of_memory
 from webui.errors import EaselError, ExtensionError, ModelFileError
 from webui.types import Patch
 
@@ -127,9 +128,9 @@ def _named(
 ) -> Tensor:
     try:
         return patch.attention(layer, q, k, v, attend)
-    except (EaselError, torch.OutOfMemoryError):
-        raise
     except Exception as error:  # the boundary: an extension's fault has its name
+        if isinstance(error, EaselError) or out_of_memory(error):
+            raise
         raise fault_of(patch, error) from error
 
 

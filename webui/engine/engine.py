@@ -21,7 +21,7 @@ from webui.engine.adapters.shelf import Shelf
 from webui.engine.adapters.tags import take
 from webui.engine.job import Job
 from webui.engine.ledger import Ledger, sentence
-from webui.errors import EaselError
+from webui.errors import EaselError, RequestError
 from webui.types import (
     Event,
     Finished,
@@ -132,9 +132,11 @@ class Engine:
             if self._turns is not None:
                 self._turns.settle()
         ledger.saver.shutdown(wait=True)
-        rest = "it goes on at the next start" if ledger.keeper else "before this was finished"
+        rest = (
+            "; this job goes on at the next start" if ledger.keeper else " before this job was done"
+        )
         for job in ledger.jobs.open():
-            ledger.end(job, "cancelled", f"Easel was stopped: {rest}", taken_up=True)
+            ledger.end(job, "cancelled", f"Easel was stopped{rest}", taken_up=True)
 
     # --- what faces call, from any thread ---------------------------------------------------------
 
@@ -146,8 +148,11 @@ class Engine:
         key: str | None = None,
     ) -> str:
         request = self._change(request)
-        for tag in take(request.prompt)[1]:
-            self.shelf.lora(tag.name)  # refused here rather than when it is its turn
+        _, tags, faults = take(request.prompt)
+        if faults:  # refused here rather than when it is its turn
+            raise RequestError(faults[0], "prompt")
+        for tag in tags:
+            self.shelf.tagged(tag.kind, tag.name)
         return self._ledger.accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
 
     def repeat(self, job_id: str, owner: str = "") -> str:

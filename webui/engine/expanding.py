@@ -73,9 +73,11 @@ def _encoded(call: EncodeText, notes: dict[str, Any]) -> Generator[Call, Any, Co
     if not tags:
         plain: Condition = yield call
         return plain
-    wanted = tuple((tag.name, tag.text, tag.unet) for tag in tags)
-    adapted: Adapted = yield LoadAdapters(call.model, wanted)
-    notes["Lora hashes"] = adapted.hashes
+    loras = tuple((tag.name, tag.text, tag.unet) for tag in tags if tag.kind == "lora")
+    others = tuple((tag.name, tag.unet) for tag in tags if tag.kind == "hypernet")
+    adapted: Adapted = yield LoadAdapters(call.model, loras, others)
+    if loras:
+        notes["Lora hashes"] = adapted.hashes
     for note in adapted.notes:
         log.warning(note)
     cond: Condition = yield replace(call, adapted=adapted)

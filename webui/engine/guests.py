@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from webui.engine import attention
+from webui.engine.memory import out_of_memory
 from webui.engine.placement import Placement
 from webui.errors import EaselError, ExtensionError, ModelFileError
 from webui.types import Adapter, LoadNetwork, Network, RunNetwork
@@ -149,8 +150,8 @@ class named(AbstractContextManager[None]):
         self._network = network
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-        if isinstance(error, Exception) and not isinstance(error, EaselError) and not memory:
+        ours = isinstance(error, EaselError) or out_of_memory(error)
+        if isinstance(error, Exception) and not ours:
             raise fault(self._network.owner, f"network {self._network.key}", error) from error
 
 

@@ -22,7 +22,7 @@ from webui.engine.finishing import finished_picture
 from webui.engine.job import PictureRun
 from webui.engine.ledger import Ledger
 from webui.engine.replay import MISSING, OtherCall, Replay
-from webui.engine.runner import Runner
+from webui.engine.runner import Loading, Runner
 from webui.engine.scheduler import Pending, batch_key, choose, row_count
 from webui.engine.schedules import resolve
 from webui.engine.studio import PictureStudio
@@ -45,7 +45,6 @@ __all__ = ["Loop"]
 
 log = logging.getLogger(__name__)
 
-Loading = LoadModel | LoadNetwork | LoadVae | LoadAdapters
 WAITING = object()  # in the place of a reply: a call is in somebody's hands
 SPACE_S = 2.0  # how often a full disk is tried again
 
@@ -196,6 +195,7 @@ class Loop:
                 log.warning(
                     "job %s: its replies are not kept: %s", job.id, fault, extra={"job": job.id}
                 )
+                replies.remove()
         studio = PictureStudio(job.request, run.index, self._parts, placement.device)
         run.task = finished_picture(job.request, studio, self._parts)
         self._advance(run, None)
@@ -210,7 +210,7 @@ class Loop:
             self._ledger.fail(run.job, reply)
             return
         if call is not None:
-            self._record(run, call, reply)
+            self._keep(run, Replay.record, call, reply)
         while reply is not WAITING:
             if isinstance(call, Denoise | RunNetwork):
                 self._saw(run, call, reply)
@@ -230,7 +230,7 @@ class Loop:
             reply = MISSING if run.replay is None else run.replay.recall(call)
             if reply is not MISSING:
                 return reply
-            if isinstance(call, LoadModel | LoadNetwork | LoadVae | LoadAdapters):
+            if isinstance(call, Loading):
                 loaded = self._runner.resident(call)
                 if loaded is None:
                     self._load(run, call)
@@ -263,14 +263,14 @@ class Loop:
         """Which model a picture is made with; raises `OtherCall` where it was begun with another."""
         if isinstance(loaded, Model):
             run.model = loaded
-            if run.replay is not None:
-                run.replay.model(loaded)
+            self._keep(run, Replay.model, loaded)
 
-    def _record(self, run: PictureRun, call: Call, reply: Any) -> None:
+    def _keep(self, run: PictureRun, note: Callable[..., None], *said: Any) -> None:
+        """Adds to a picture's log, where it has one: `note` is a method of `Replay`, `said` what it is told."""
         if run.replay is None:
             return
         try:
-            run.replay.record(call, reply)
+            note(run.replay, *said)
         except OSError as fault:
             # A full disk, or all that logs may take: the picture goes on, but would start over after a crash.
             job = run.job.id
@@ -288,6 +288,7 @@ class Loop:
         assert run.replay is not None
         run.replay.remove()
         run.close()
+        run.replay = None
         run.step = 0
         self._ledger.note_job(run.job, "Starts over: something it is made with has changed")
         self._begin(run)
@@ -383,7 +384,8 @@ def name_of(call: Loading) -> str:
     """What is being loaded, as people are told."""
     match call:
         case LoadAdapters():
-            return ", ".join(name for name, _, _ in call.wanted)
+            names = [name for name, _, _ in call.wanted]
+            return ", ".join([*names, *(name for name, _ in call.hypernetworks)])
         case LoadNetwork():
             return f"model {os.path.basename(call.key)}"
         case LoadVae():

@@ -9,10 +9,9 @@ import torch
 from webui.engine.attention import Attention, choose
 from webui.errors import RequestError
 
-__all__ = ["DTYPES", "Placement", "out_of_memory", "place"]
+__all__ = ["DTYPES", "Placement", "place"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CPU_FULL = "can't allocate memory"  # how torch's CPU allocator says it
 TENSOR_CORES = (7, 0)  # compute capability from which half precision is faster
 
 
@@ -48,11 +47,6 @@ def place(device: str, dtype: str, attention: str) -> Placement:
         kind, dtype_reason = DTYPES[dtype], "as asked"
     vae = torch.float32 if there.type == "cpu" else kind
     return Placement(there, kind, vae, choose(there, kind, attention), device_reason, dtype_reason)
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch's means that the memory does not suffice."""
-    return isinstance(error, torch.OutOfMemoryError) or CPU_FULL in str(error)
 
 
 def _device(wanted: str) -> tuple[torch.device, str]:

@@ -49,6 +49,8 @@ class Replay:
     def model(self, model: Model) -> None:
         """Notes which model was loaded; raises `OtherCall` where it was another file."""
         what = {"kind": "model", "name": model.name, "hash": model.hash}
+        if model.parts:
+            what["parts"] = model.parts
         if self._waiting:
             if self._waiting.popleft().call != what:
                 raise OtherCall(f"the model {model.name} has changed")

@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,13 +26,14 @@ from webui.engine.denoiser import PREDICTIONS, input_scale, timestep
 from webui.engine.embeddings import added_conditions
 from webui.engine.guests import Guests
 from webui.engine.loading import Networks, opened, preview_with
-from webui.engine.placement import Placement, out_of_memory
+from webui.engine.memory import out_of_memory
+from webui.engine.placement import Placement
 from webui.engine.residents import Residents, free_bytes
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.tiling import VaeTile
 from webui.engine.vaes import NONE, Vaes
 from webui.engine.versions import Version, is_as_listed
-from webui.errors import CapacityError, RequestError
+from webui.errors import CapacityError, EaselError, RequestError
 from webui.types import (
     Call,
     Condition,
@@ -55,7 +57,7 @@ from webui.types import (
     TextCondition,
 )
 
-__all__ = ["Runner", "run_alone"]
+__all__ = ["Loading", "Runner", "run_alone"]
 
 Loading = LoadModel | LoadNetwork | LoadVae | LoadAdapters
 TEXTS = 64  # encoded prompts kept
@@ -150,6 +152,7 @@ class Runner:
             if name in self.residents:
                 log.info("the files of %s were replaced", name)
                 self._forget(name)
+            networks.model = replace(networks.model, parts=version.parts)
             self.residents.add(name, networks, version)
             if self._facts is not None:
                 self._facts.used(card)
@@ -359,6 +362,8 @@ def patched(networks: Networks, calls: Sequence[Denoise]) -> Iterator[None]:
             try:
                 undo.enter_context(patch.applied(networks.unet))
             except Exception as error:  # the boundary: an extension's fault has its name
+                if isinstance(error, EaselError) or out_of_memory(error):
+                    raise
                 raise fault_of(patch, error) from error
         patching.whole, patching.rows = whole, rows
         try:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from webui.engine.formats.header import Header
 from webui.engine.reading import Stretch, pieces
-from webui.engine.weights import DTYPES
+from webui.engine.weights import DTYPES, finite, not_a_number
 from webui.errors import ModelFileError
 
 __all__ = ["read_tensors"]
@@ -27,10 +27,11 @@ def read_tensors(file: Header) -> dict[str, Tensor]:
     """The tensors of `file` by name, as they are there, on the CPU.
 
     Nothing stays mapped: what is written into the file afterwards changes none of them (docs/decisions/0009).
-    `ModelFileError` for numbers of an unknown kind, and where the file is no longer what its header says.
+    `ModelFileError` for numbers of an unknown kind, for NaN and infinity, and where the file is no longer what its
+    header says.
     """
     found: dict[str, Tensor] = {}
-    wanted: list[Stretch[None]] = []
+    wanted: list[Stretch[str]] = []
     for name, info in sorted(file.tensors.items(), key=lambda item: item[1].start):
         if info.dtype not in KINDS:
             raise ModelFileError(
@@ -38,7 +39,12 @@ def read_tensors(file: Header) -> dict[str, Tensor]:
             )
         found[name] = place = torch.empty(info.shape, dtype=KINDS[info.dtype])
         if place.numel():
-            wanted.append(Stretch(info.start, info.end, place.view(-1).view(torch.uint8), None))
-    for _ in pieces(file, wanted, lambda of, read: True):
-        pass
+            wanted.append(Stretch(info.start, info.end, place.view(-1).view(torch.uint8), name))
+    for piece in pieces(file, wanted, lambda name, read: _sound(file.tensors[name].dtype, read)):
+        if not piece.sound:
+            raise not_a_number(f"{file.path.name}: {piece.of!r}")
     return found
+
+
+def _sound(kind: str, read: Tensor) -> bool:
+    return kind not in DTYPES or finite(kind, read)

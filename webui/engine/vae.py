@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from webui.engine.placement import out_of_memory
+from webui.engine.memory import out_of_memory
 from webui.engine.tiling import Tile, Tiled, run_tile, tiled
 from webui.errors import ModelFileError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ class Version:
     path: Path
     folder: bool
     stamp: str
+
+    @property
+    def parts(self) -> str:
+        """16 hex digits for the files of a folder, whose hash is of its U-Net alone; "" for a single file."""
+        return hashlib.sha256(os.fsencode(self.stamp)).hexdigest()[:16] if self.folder else ""
 
     @classmethod
     def of(cls, card: ModelCard) -> Version:

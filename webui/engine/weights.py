@@ -19,7 +19,17 @@ from webui.engine.formats.header import Header, TensorInfo
 from webui.engine.reading import Stretch, pieces
 from webui.errors import ModelFileError
 
-__all__ = ["Progress", "Weight", "byte_count", "check", "fill", "recreate_positions"]
+__all__ = [
+    "DTYPES",
+    "Progress",
+    "Weight",
+    "byte_count",
+    "check",
+    "fill",
+    "finite",
+    "not_a_number",
+    "recreate_positions",
+]
 
 DTYPES = {
     "F64": torch.float64,
@@ -154,10 +164,10 @@ def _read(
         wanted.append(Stretch(*weight.span, into, (weight, flat)))
     narrowed: list[Weight] = []
     extremes: list[Tensor] = []
-    for piece in pieces(ours[0][1].file, wanted, lambda of, read: _finite(of[0], read)):
+    for piece in pieces(ours[0][1].file, wanted, lambda of, read: finite(of[0].info.dtype, read)):
         weight, flat = piece.of
         if not piece.sound:
-            raise _not_a_number(weight)
+            raise not_a_number(_named(weight))
         theirs = DTYPES[weight.info.dtype]
         first = piece.at // theirs.itemsize
         place = flat[first : first + piece.bytes.numel() // theirs.itemsize]
@@ -180,10 +190,9 @@ def _read(
     return {name: weight.seen(filled[name]) for name, weight in ours}
 
 
-def _finite(weight: Weight, read: Tensor) -> bool:
-    """Whether bytes of `weight` are all numbers, told from their bits: in NaN and infinity every bit of the exponent is
-    set, which makes them the largest whole numbers of their sign."""
-    kind = weight.info.dtype
+def finite(kind: str, read: Tensor) -> bool:
+    """Whether bytes of numbers of a `kind` (of `DTYPES`) are all numbers, told from their bits: in NaN and infinity
+    every bit of the exponent is set, which makes them the largest whole numbers of their sign."""
     if kind not in EXPONENTS:  # 8 bits, of which some formats have one NaN and no infinity
         return bool(read.view(DTYPES[kind]).float().isfinite().all())
     signed, unsigned, exponent = EXPONENTS[kind]
@@ -202,9 +211,10 @@ EXPONENTS: Mapping[str, tuple[np.dtype[Any], np.dtype[Any], int]] = {
 }
 
 
-def _not_a_number(weight: Weight) -> ModelFileError:
+def not_a_number(what: str) -> ModelFileError:
+    """The error of a tensor that has NaN or infinite values; `what` names its file and itself."""
     return ModelFileError(
-        f"{_named(weight)} has values that are not numbers (NaN); the file is damaged, get it again"
+        f"{what} has values that are not numbers (NaN); the file is damaged, get it again"
     )
 
 

@@ -9,15 +9,16 @@ from webui.types.library import ModelDetails, ModelFile
 
 __all__ = ["FileDetail", "FileList", "FileView", "detail", "view"]
 
+TAGS = {"lora": "lora", "hypernetwork": "hypernet"}  # what prompts call them
 NOTES = ("description", "activation_text", "negative_text", "notes", "vae")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileView:
-    """A file in the models folders. `kind` is "checkpoint", "lora", "embedding", "vae", "controlnet" or "upscaler".
-    `preview` is the address of a picture, "" where there is none; `insert` and `insert_negative` what goes into the
-    prompts to use it, "" for what is used otherwise; `problem` why it cannot be used, null where it can. `size` is in
-    bytes, `modified` in seconds since 1970."""
+    """A file in the models folders. `kind` is "checkpoint", "lora", "embedding", "hypernetwork", "vae", "controlnet" or
+    "upscaler". `preview` is the address of a picture, "" where there is none; `insert` and `insert_negative` what goes
+    into the prompts to use it, "" for what is used otherwise; `problem` why it cannot be used, null where it can.
+    `size` is in bytes, `modified` in seconds since 1970."""
 
     id: str
     kind: str
@@ -84,10 +85,11 @@ def _insert(file: ModelFile) -> str:
     words = file.notes.activation_text.strip()
     if file.kind == "embedding":
         return file.name
-    if file.kind != "lora":
+    tag = TAGS.get(file.kind)
+    if tag is None:
         return ""
     weight = 1.0 if file.notes.preferred_weight is None else file.notes.preferred_weight
-    return f"<lora:{file.name}:{weight:g}>" + (f" {words}" if words else "")
+    return f"<{tag}:{file.name}:{weight:g}>" + (f" {words}" if words else "")
 
 
 def _told(file: ModelFile) -> dict[str, Any]:

@@ -62,10 +62,12 @@ class EncodeText:
 @dataclass(frozen=True, slots=True)
 class LoadAdapters:
     """Makes adapters (LoRA and its kin) ready for a model; the reply is a `Patch`. The engine yields it for the tags of
-    a prompt. `wanted` are names with their strengths in the text encoders and in the U-Net."""
+    a prompt. `wanted` are names with their strengths in the text encoders and in the U-Net, `hypernetworks` names with
+    one strength."""
 
     model: Model
     wanted: tuple[tuple[str, float, float], ...]
+    hypernetworks: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "checkpoint": "Stable-diffusion",
         "lora": "Lora",
         "embedding": "embeddings",
+        "hypernetwork": "hypernetworks",
         "vae": "VAE",
         "controlnet": "ControlNet",
         "upscaler": "ESRGAN",

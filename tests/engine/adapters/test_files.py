@@ -211,6 +211,24 @@ def test_what_peft_saves_changes_a_model_as_peft_does(
     torch.testing.assert_close(ours, merged, rtol=1e-4, atol=1e-4)
 
 
+def test_an_oft_file_without_its_config_says_what_it_is_taken_for(
+    networks: dict[str, Any], tmp_path: Path
+) -> None:
+    model = get_peft_model(copy.deepcopy(networks["unet"]), OFTConfig(target_modules=["to_q"]))
+    drawn(model, "oft_R", 0.2)
+    model.save_pretrained(tmp_path)
+    (tmp_path / "adapter_config.json").unlink()
+    file = tmp_path / "adapter_model.safetensors"
+    adapter = read(file, "mine", ("tiny", 1), networks, Names(networks), CPU)
+    assert adapter.note == (
+        "mine: OFT without its adapter_config.json, read as one with 5 Cayley-Neumann terms"
+    )
+    with applied("unet", networks["unet"], ((adapter, 1.0),), Kept()):
+        ours = predicted(networks["unet"])
+    merged = predicted(model.eval().merge_and_unload())  # peft's defaults are what was guessed
+    torch.testing.assert_close(ours, merged, rtol=1e-4, atol=1e-4)
+
+
 def test_what_peft_saves_of_a_text_encoder_finds_it(
     networks: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -306,6 +324,21 @@ def test_what_was_kept_longest_makes_room(networks: dict[str, Any], tmp_path: Pa
     assert kept.bytes == one
     kept.forget(lambda one: one.model == "tiny")
     assert kept.bytes == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_numbers_are_told_with_the_tensors_name(
+    value: float, networks: dict[str, Any], tmp_path: Path
+) -> None:
+    state = kohya(networks, 4.0)
+    key = next(key for key in state if key.endswith("lora_up.weight"))
+    state[key] = state[key].clone()
+    state[key].view(-1)[0] = value
+    with pytest.raises(ModelFileError) as caught:
+        loaded(state, networks, tmp_path)
+    assert str(caught.value).startswith(
+        f"mine.safetensors: {key!r} has values that are not numbers"
+    )
 
 
 def test_files_for_other_models_are_refused_by_name(

@@ -44,7 +44,7 @@ def beside(path: Path) -> Path | None:
 
 
 class Configs:
-    """The config of each layer of one file."""
+    """The config of each layer of one file. `told` is whether there is one."""
 
     def __init__(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Raises `ModelFileError` for a config that cannot be read: without it the file would mean something else."""
@@ -60,6 +60,7 @@ class Configs:
         elif config is not None and config.is_file():
             said = read_json(config)
         self._path = path
+        self.told = bool(said)
         self._said = said if isinstance(said, dict) else {}
         self._known: dict[str, dict[str, Any]] = {}
 

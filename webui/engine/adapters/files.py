@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from webui.engine.adapters.configs import Configs, beside
 from webui.engine.adapters.deltas import Change, change_of
 from webui.engine.adapters.names import BIASES, Names, Target, split
+from webui.engine.adapters.rotations import TurnedInputs
 from webui.engine.formats.hashing import stamp_of
 from webui.engine.formats.header import read_header, said
 from webui.engine.tensors import read_tensors
@@ -26,7 +27,8 @@ __all__ = ["LoadedAdapter", "read", "version_of"]
 class LoadedAdapter:
     """An adapter as the networks of one load of a model take it. `hash` are the first 12 hex digits of its body's
     SHA-256, as kohya and A1111 write it. Two of the same file, in the same version, for the same networks are the same:
-    `serial` is that of `Networks`, `version` as of `version_of`. `note` says what of it had no place."""
+    `serial` is that of `Networks`, `version` as of `version_of`. `note` says what of it had no place, and what had to
+    be guessed."""
 
     model: str
     serial: int
@@ -89,9 +91,13 @@ def read(
         raise ModelFileError(
             f"{path.name}: made for another kind of model than {model[0]!r}: none of its {len(layers)} layers is there"
         )
-    note = ""
+    notes = []
     if homeless:
-        note = f"{name}: {len(homeless)} of {len(layers)} layers have no place in {model[0]}"
+        notes.append(f"{len(homeless)} of {len(layers)} layers have no place in {model[0]}")
+    turned = [change for change in changes.values() if isinstance(change, TurnedInputs)]
+    if turned and not configs.told:
+        notes.append(f"OFT without its adapter_config.json, read as one {turned[0].kind}")
+    note = f"{name}: {'; '.join(notes)}" if notes else ""
     digest = _hash(path)
     if version_of(path) != version:
         raise ModelFileError(f"{path.name}: has changed while it was loaded; try again")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from webui.engine.adapters import hypernetworks
 from webui.engine.adapters.applying import Kept, Uses, applied
+from webui.engine.adapters.hypernetworks import HypernetworkUses
 from webui.types import Patch
 
 __all__ = ["Adapted"]
@@ -17,15 +19,22 @@ __all__ = ["Adapted"]
 class Adapted(Patch):
     """Adapters with their strengths in the U-Net and in the text encoders. Equal ones share a batch.
 
-    `hashes` is what the infotext says of them, `notes` what of their files had no place in the model.
+    `hashes` is what the infotext says of them, `notes` what of their files had no place in the model. Hypernetworks are
+    of the U-Net alone.
     """
 
     unet: Uses
     text: Uses
     kept: Kept = field(compare=False, repr=False)
+    hypernetworks: HypernetworkUses = ()
 
-    def applied(self, unet: Any) -> AbstractContextManager[Any]:
-        return applied("unet", unet, self.unet, self.kept)
+    @contextmanager
+    def applied(self, unet: Any) -> Iterator[None]:
+        with (
+            applied("unet", unet, self.unet, self.kept),
+            hypernetworks.applied(unet, self.hypernetworks),
+        ):
+            yield
 
     @contextmanager
     def encoding(self, encoders: Mapping[str, Any]) -> Iterator[None]:

@@ -64,6 +64,17 @@ class TurnedInputs:
     eps: float | None = None
     rescale: Tensor | None = None
 
+    @property
+    def kind(self) -> str:
+        """Which of peft's ways of making R this is, in its words."""
+        if self.blocks.dim() == 3:
+            how = "of peft before 0.16"
+        elif self.terms is None:
+            how = "with the exact inverse"
+        else:
+            how = f"with {self.terms} Cayley-Neumann terms"
+        return how if self.eps is None else f"{how}, constrained with eps {self.eps:g}"
+
     def changed(self, weight: Tensor, strength: float) -> Tensor:
         square = self.blocks.dim() == 3
         blocks = self.blocks.float() if square else _from_triangles(self.blocks.float())

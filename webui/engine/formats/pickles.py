@@ -23,10 +23,13 @@ from webui.engine.formats.layout import BITS
 from webui.engine.formats.writing import Planned, Writer, bytes_of
 from webui.errors import ModelFileError
 
-__all__ = ["Converted", "convert"]
+__all__ = ["HYPERNETWORK", "Converted", "convert"]
 
 SEALED = Path(__file__).with_name("unpickling.py")
 LONGEST_S = 120
+HYPERNETWORK = (
+    "hypernetwork"  # of the metadata: what a hypernetwork says beside its tensors, as JSON
+)
 PIECE = 8 << 20
 
 
@@ -75,6 +78,8 @@ def convert(
         if whole > 2 * size:
             raise ModelFileError(f"{path.name}: says that it holds more weights than it has bytes")
         metadata = {"format": "pt", "modelspec.title": target.stem}
+        if told[HYPERNETWORK] is not None:
+            metadata[HYPERNETWORK] = json.dumps(told[HYPERNETWORK])
         done = 0
         with Writer(target, plan, metadata) as writer:
             for planned in writer.order:

@@ -235,10 +235,15 @@ def told(path: str) -> dict[str, Any]:
         codecs.lookup("latin-1")  # which imports it: the last thing that is
         sys.addaudithook(watch)
         found = Reader(io.BytesIO(text), encoding="latin-1").load()
-    tensors, dropped = _tensors(found)
+    values: dict[str, Any] | None = None
+    if (parts := _hypernetwork(found)) is not None:
+        tensors, dropped, values = parts
+    else:
+        tensors, dropped = _tensors(found)
     return {
         "tensors": {name: _described(tensor, top, places) for name, tensor in tensors.items()},
         "dropped": dropped,
+        "hypernetwork": values,
     }
 
 
@@ -287,6 +292,45 @@ def _tensors(found: object) -> tuple[dict[str, Tensor], list[str]]:
     if not tensors:
         raise Refused("it holds no weights by name")
     return tensors, dropped + [str(k)[:100] for k in found if k not in tensors]
+
+
+def _hypernetwork(found: object) -> tuple[dict[str, Tensor], list[str], dict[str, Any]] | None:
+    """A hypernetwork's tensors by width, side and name, what is left out, and the plain values beside them; None for
+    anything else. It has widths for keys, and for each the weights of two networks."""
+    if not isinstance(found, dict):
+        return None
+    sides = {
+        width: pair
+        for width, pair in found.items()
+        if _whole(width)
+        and isinstance(pair, (list, tuple))
+        and len(pair) == 2
+        and all(isinstance(side, dict) for side in pair)
+    }
+    if not sides:
+        return None
+    tensors = {
+        f"{width}.{number}.{name}": tensor
+        for width, pair in sides.items()
+        for number, side in enumerate(pair)
+        for name, tensor in side.items()
+        if isinstance(name, str) and isinstance(tensor, Tensor)
+    }
+    values = {
+        key: value
+        for key, value in found.items()
+        if isinstance(key, str) and len(key) <= 100 and _plain(value)
+    }
+    dropped = [str(key)[:100] for key in found if key not in sides and key not in values]
+    return tensors, dropped, values
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return len(value) <= 100 and all(type(one) in (int, float) for one in value)
+    if isinstance(value, str):
+        return len(value) <= 1000
+    return value is None or type(value) in (bool, int, float)
 
 
 def _described(tensor: Tensor, top: str, places: dict[str, tuple[int, int] | None]) -> list[Any]:

@@ -60,6 +60,7 @@ class Library:
         self._memory = memory
         self._headers = Headers(memory)
         self._lock = threading.Lock()  # one look at a time
+        self._changing = threading.Lock()  # one change: each adds to what the one before kept
         self._made: dict[str, tuple[tuple[Any, ...], ModelFile]] = {}
         self._files: tuple[ModelFile, ...] = ()
         self._by_id: dict[str, ModelFile] = {}
@@ -112,6 +113,10 @@ class Library:
         )
 
     def change(self, file: str, values: Mapping[str, Any]) -> ModelFile:
+        with self._changing:
+            return self._changed(file, values)
+
+    def _changed(self, file: str, values: Mapping[str, Any]) -> ModelFile:
         found = self.get(file)
         if self._memory is None or not found.fingerprint:
             raise RequestError(f"{found.name}: {NOT_KEPT}")

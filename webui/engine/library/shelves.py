@@ -20,13 +20,14 @@ __all__ = ["SHELVES", "Headers", "Told", "found_files"]
 
 SHELVES: Mapping[str, tuple[str, ...]] = {  # kind -> folders below a models folder
     "lora": ("Lora", "LyCORIS"),
-    "embedding": ("embeddings",),
+    "embedding": ("embeddings", "../embeddings"),  # A1111 has them beside its models folder
+    "hypernetwork": ("hypernetworks",),
     "vae": ("VAE",),
     "controlnet": ("ControlNet",),
     "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "DAT", "HAT"),
 }
 WITH_ENDING = ("vae",)  # kinds whose names end as their files do
-READ_SAFELY = (".pt", ".bin")  # pickled embeddings, which are read without being run
+READ_SAFELY = {"embedding": (".pt", ".bin"), "hypernetwork": (".pt",)}  # pickles that are never run
 FORM = "shelf 1"  # of the JSON below; another one has every file read anew
 SAMPLES, SAMPLE = 16, 4096
 
@@ -66,7 +67,7 @@ def _below(folder: Path, kind: str) -> Iterator[Found]:
         if found.folder:
             continue
         ending = os.path.splitext(found.path)[1].lower()
-        if kind == "embedding" and ending in READ_SAFELY:
+        if ending in READ_SAFELY.get(kind, ()):
             found = _as_it_is(found)
         elif found.problem and ending in (".ckpt", ".pt", ".pth"):
             found = replace(found, problem=f"{found.name}: {pickled(found.path)}")

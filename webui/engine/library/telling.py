@@ -33,6 +33,7 @@ DOWN = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_b"
 PLACES = {
     "lora": "models/Lora",
     "embedding": "embeddings/",
+    "hypernetwork": "models/hypernetworks",
     "vae": "models/VAE",
     "controlnet": "models/ControlNet",
     "upscaler": "models/ESRGAN",

@@ -24,11 +24,15 @@ from webui.engine.text.chunks import BEYOND
 from webui.engine.text.tokenizer import Tokenizer
 from webui.errors import ModelFileError
 
-__all__ = ["Inversion", "Words", "embedded", "read"]
+__all__ = ["Inversion", "OtherFamily", "Words", "embedded", "read"]
 
 MOST = 1000  # vectors of one word
 # What the file of a family with two text encoders calls them.
 NAMES = {"clip_l": 0, "clip_g": 1, "text_encoders_0": 0, "text_encoders_1": 1}
+
+
+class OtherFamily(ModelFileError):
+    """A textual inversion that is whole, and made for text encoders of other widths."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +51,7 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
     """The textual inversion at `path` for text encoders of these widths.
 
     Files of A1111, diffusers and of trainers for Stable Diffusion XL. A pickled one is read without being run. One that
-    is damaged, or made for another family, raises `ModelFileError`.
+    is damaged raises `ModelFileError`, one that was made for another family `OtherFamily`.
     """
     tensors = _tensors(path)
     named = {NAMES[key]: tensor for key, tensor in tensors.items() if key in NAMES}
@@ -61,7 +65,7 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
     if not vectors or len({len(one) for one in vectors}) > 1 or not 1 <= len(vectors[0]) <= MOST:
         raise ModelFileError(f"{path.name}: holds no textual inversion")
     if sizes != list(widths):
-        raise ModelFileError(
+        raise OtherFamily(
             f"{path.name}: a textual inversion of width {' and '.join(map(str, sizes))}; "
             f"this model's text encoder has {' and '.join(map(str, widths))}"
         )
@@ -73,7 +77,7 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
         if path.suffix.lower() == ".safetensors":
             return read_tensors(read_header(path))
         with tempfile.TemporaryDirectory() as folder:
-            converted = convert(path, Path(folder) / "converted.safetensors")
+            converted = convert(path, Path(folder) / path.name)  # whose faults have the file's name
             return read_tensors(read_header(converted.path))
     except OSError as fault:  # of the temporary folder
         raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault

@@ -13,13 +13,16 @@ Object.assign(Easel.icons, {
 });
 
 Easel.models = {
-  ICONS: { checkpoint: "cube", lora: "layers", embedding: "word", vae: "lens", controlnet: "bones", upscaler: "upscale" },
+  kept: Promise.resolve(),  // when all that was written about files has arrived
+  ICONS: { checkpoint: "cube", lora: "layers", embedding: "word", hypernetwork: "layers", vae: "lens", controlnet: "bones", upscaler: "upscale" },
   kinds() {
-    return { checkpoint: Easel.t("Checkpoints"), lora: Easel.t("LoRA"), embedding: Easel.t("Embeddings"), vae: Easel.t("VAE"),
+    return { checkpoint: Easel.t("Checkpoints"), lora: Easel.t("LoRA"), embedding: Easel.t("Embeddings"),
+      hypernetwork: Easel.t("Hypernetworks"), vae: Easel.t("VAE"),
       controlnet: Easel.t("ControlNet"), upscaler: Easel.t("Upscalers") };
   },
   kind(name) {
-    return { checkpoint: Easel.t("Checkpoint"), lora: Easel.t("LoRA"), embedding: Easel.t("Embedding"), vae: Easel.t("VAE"),
+    return { checkpoint: Easel.t("Checkpoint"), lora: Easel.t("LoRA"), embedding: Easel.t("Embedding"),
+      hypernetwork: Easel.t("Hypernetwork"), vae: Easel.t("VAE"),
       controlnet: Easel.t("ControlNet"), upscaler: Easel.t("Upscaler") }[name] || name;
   },
   // JSON from a route of ours. Throws an Error whose message is a sentence for people.
@@ -80,7 +83,7 @@ Easel.models = {
     const form = await Easel.models.toTask();
     if (!form) return;
     const [prompt, negative] = form.querySelectorAll(".easel-prompt textarea");
-    const tag = file.kind === "lora" ? `<lora:${file.name}:` : file.insert;
+    const tag = file.insert.startsWith("<") ? file.insert.slice(0, file.insert.indexOf(`${file.name}:`) + file.name.length + 1) : file.insert;
     if (prompt.value.includes(tag)) Easel.toast(Easel.t("{name} is in the prompt already.", { name: file.name }), null, 4);
     else {
       const at = prompt.selectionStart === 0 && document.activeElement !== prompt ? prompt.value.length : prompt.selectionStart;

@@ -4,7 +4,7 @@ window.Easel = window.Easel || {};
 
 Easel.models.PAGE = 60;
 
-// `root` holds the cards. `open(file)` shows one, `use(file)` uses it. Gives {show(query), again(), seen(), total}.
+// `root` holds the cards. `open(file)` shows one, `use(file)` uses it. Gives {show(query), again(), put(file), seen(), find(id)}.
 Easel.models.grid = function (root, { open, use, told, wrong }) {
   const { PAGE } = Easel.models;
   const GAP = 16, FOOT = 104, LEAST = 168;
@@ -122,7 +122,16 @@ Easel.models.grid = function (root, { open, use, told, wrong }) {
     return load(0);
   }
 
+  function put(one) {  // a file that is another now, without waiting for the list
+    for (const page of pages.values()) {
+      const place = page ? page.findIndex((other) => other.id === one.id) : -1;
+      if (place >= 0) page[place] = one;
+    }
+    later();
+  }
+
   return {
+    put,
     show(wanted) { query = wanted; total = 0; return again(); },
     again, seen, mark, draw: later,
     find: (id) => [...pages.values()].flatMap((page) => page || []).find((one) => one.id === id),

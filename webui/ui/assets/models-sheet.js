@@ -2,7 +2,7 @@
 "use strict";
 window.Easel = window.Easel || {};
 
-// `use(file)` uses it; `changed()` hears that something about it was kept.
+// `use(file)` uses it; `changed(file)` hears what it is after something about it was kept.
 Easel.models.sheet = async function (file, { use, changed }) {
   const t = Easel.t;
   const dialog = Easel.node("dialog", { class: "model-sheet", "aria-labelledby": "model-sheet-name" });
@@ -22,12 +22,15 @@ Easel.models.sheet = async function (file, { use, changed }) {
   }
   const saved = Easel.node("p", { class: "sheet-saved", role: "status", "aria-live": "polite" });
 
-  async function keep(values) {
+  // One after the other, in the order they were written; what uses the file waits for it.
+  const keep = (values) => { Easel.models.kept = Easel.models.kept.then(() => send(values)); };
+
+  async function send(values) {
     try {
       told = await Easel.models.ask("api/models/files/" + file.id, "PATCH", values);
       saved.textContent = t("Saved");
       saved.dataset.wrong = "";
-      changed();
+      changed(told);
     } catch (error) {
       saved.textContent = error.message;
       saved.dataset.wrong = "yes";
@@ -74,7 +77,7 @@ Easel.models.sheet = async function (file, { use, changed }) {
         button.addEventListener("click", async () => {
           try {
             told = await Easel.models.ask(`api/models/files/${file.id}/preview`, "POST", { picture: one.id });
-            changed();
+            changed(told);
             draw();
             body.querySelector(".sheet-act:last-child")?.focus();
           } catch (error) { picker.replaceChildren(Easel.node("p", { class: "sheet-wrong", role: "alert" }, error.message)); }

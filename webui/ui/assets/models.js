@@ -13,14 +13,18 @@ Easel.modelsTab = function (element, trigger) {
   let version = -1, timer = 0, asking = false, counted = "", begun = false;
 
   const grid = models.grid($(".models-grid"), {
-    open: (file) => models.sheet(file, { use, changed: () => check(true) }),
+    open: (file) => models.sheet(file, { use, changed: (now) => { grid.put(now); check(true); } }),
     use, told, wrong: (error) => empty(error.message, true),
   });
 
   function say(text) { if (text && spoken.textContent !== text) spoken.textContent = text; }
 
-  function use(file) {
-    if (file.kind !== "checkpoint") { models.insert(file); return; }
+  async function use(file) {
+    if (file.kind !== "checkpoint") {
+      await models.kept;  // words that are still on their way
+      models.insert(grid.find(file.id) || file);
+      return;
+    }
     trigger("choose", { name: file.name });
     Easel.toast(t("{name} is the model now.", { name: file.name }), { label: t("To the prompt"), act: () => models.toTask() }, 6);
   }

@@ -1,0 +1,67 @@
+"""Adapter files are found by the names that prompts use, whatever the folders look like."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from webui.engine.adapters.shelf import Shelf
+from webui.engine.library.shelves import found_files
+from webui.errors import RequestError
+
+
+def put(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+@pytest.mark.parametrize("asked", ["sub/deep/A.v1", "a.V1", "SUB/DEEP/a.v1", "A.v1.safetensors"])
+def test_a_file_in_a_subfolder_is_found_by_whole_and_bare_names(asked: str, tmp_path: Path) -> None:
+    path = put(tmp_path / "Lora" / "sub" / "deep" / "A.v1.safetensors")
+    assert Shelf([tmp_path]).lora(asked) == path
+
+
+def test_accents_are_the_same_however_they_are_written(tmp_path: Path) -> None:
+    for name in ("\u00e9t\u00e9", "nfd e\u0301"):
+        put(tmp_path / "Lora" / f"{name}.safetensors")
+    shelf = Shelf([tmp_path])
+    for form in ("NFC", "NFD"):
+        for name in ("\u00e9t\u00e9", "nfd \u00e9"):
+            found = shelf.lora(unicodedata.normalize(form, name))
+            assert unicodedata.normalize("NFC", found.stem) == name
+
+
+def test_of_one_name_in_two_folders_each_has_its_own(tmp_path: Path) -> None:
+    one, two = (put(tmp_path / "Lora" / top / "twin.safetensors") for top in ("one", "two"))
+    shelf = Shelf([tmp_path])
+    assert [shelf.lora(name) for name in ("one/twin", "two/twin", "twin")] == [one, two, one]
+
+
+def test_links_in_circles_list_every_file_once_and_as_the_tab_does(tmp_path: Path) -> None:
+    """Three of them made 6,561 paths for each file."""
+    for name in ("a", "sub/b"):
+        put(tmp_path / "Lora" / f"{name}.safetensors")
+    for number in range(3):
+        (tmp_path / "Lora" / f"loop{number}").symlink_to(tmp_path / "Lora")
+    (tmp_path / "Lora" / "sub" / "up").symlink_to(tmp_path / "Lora")
+    assert list(Shelf([tmp_path]).loras()) == ["a", "sub/b"]
+    assert [found.name for _, found in found_files([tmp_path])] == ["a", "sub/b"]
+
+
+def test_embeddings_beside_the_models_folder_are_found_as_in_a1111(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    path = put(tmp_path / "embeddings" / "style.pt")
+    put(models / "embeddings" / "own.pt")
+    found = Shelf([models]).embeddings()
+    assert set(found) == {"style", "own"} and found["style"].samefile(path)
+    assert {one.name for _, one in found_files([models])} == {"style", "own"}
+
+
+@pytest.mark.parametrize("asked", ["style:0,8", "stile"])
+def test_a_name_that_is_none_is_refused_with_the_nearest(asked: str, tmp_path: Path) -> None:
+    put(tmp_path / "Lora" / "Style.safetensors")
+    with pytest.raises(RequestError, match="no such file in models/Lora; did you mean 'Style'"):
+        Shelf([tmp_path]).lora(asked)

@@ -1,0 +1,259 @@
+"""Hypernetworks: small networks in front of attention's keys and values, for the length of a call.
+
+A file has two for each width that attention reads: one for what keys are made of, one for what values are made of. Each
+adds to what it is given, x + strength * net(x), with a net of linear layers, an activation between them, and layer
+norms. A1111 writes them as pickles (`.pt`), which are read without being run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from webui.engine.adapters.files import version_of
+from webui.engine.formats.header import Header, read_header, said
+from webui.engine.formats.pickles import HYPERNETWORK, convert
+from webui.engine.tensors import read_tensors
+from webui.errors import ModelFileError
+
+__all__ = ["Hypernetwork", "HypernetworkUses", "applied", "read"]
+
+CONTEXTS = (768, 1024, 2048)  # widths of texts, each of one family alone
+KEY = re.compile(r"(\d{1,5})\.([01])\.linear\.?(\d{1,3})\.(weight|bias)")
+OLD = {
+    ("1", True): 0,
+    ("2", True): 1,
+}  # "linear1", "linear2": before layers had numbers of their own
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "leakyrelu": F.leaky_relu,
+    "elu": F.elu,
+    "celu": F.celu,
+    "selu": F.selu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
+    "swish": F.hardswish,  # as A1111 has it
+    "hardswish": F.hardswish,
+    "hardsigmoid": F.hardsigmoid,
+    "hardtanh": F.hardtanh,
+    "logsigmoid": F.logsigmoid,
+    "sigmoid": torch.sigmoid,
+    "softplus": F.softplus,
+    "softsign": F.softsign,
+    "tanh": torch.tanh,
+    "tanhshrink": F.tanhshrink,
+}
+PLAIN = ("linear", "identity", None)  # no activation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """One of the small networks: its layers in order, with their number, weight [O, I] of a linear layer or [D] of a
+    norm, and bias. `activation` stands behind each linear layer, behind the last one where `to_the_end`."""
+
+    layers: Sequence[tuple[Tensor, Tensor]]
+    activation: Callable[[Tensor], Tensor] | None
+    to_the_end: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """net(x), for x [..., D]."""
+        last = max(i for i, (weight, _) in enumerate(self.layers) if weight.dim() == 2)
+        for i, (weight, bias) in enumerate(self.layers):
+            if weight.dim() == 1:
+                x = F.layer_norm(x, weight.shape, weight, bias)
+                continue
+            x = F.linear(x, weight, bias)
+            if self.activation is not None and (i < last or self.to_the_end):
+                x = self.activation(x)
+        return x
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Chain:
+        layers = [(w.to(device, dtype), b.to(device, dtype)) for w, b in self.layers]
+        return Chain(layers, self.activation, self.to_the_end)
+
+
+@dataclass(frozen=True, slots=True)
+class Hypernetwork:
+    """A hypernetwork's file as one load of a model takes it: for each width the chains of keys and values. Two are the
+    same as `LoadedAdapter`s are."""
+
+    model: str
+    serial: int
+    name: str
+    path: Path
+    version: str
+    chains: Mapping[int, tuple[Chain, Chain]] = field(compare=False, repr=False)
+
+    @property
+    def bytes(self) -> int:
+        chains = [chain for pair in self.chains.values() for chain in pair]
+        return sum(t.nbytes for chain in chains for layer in chain.layers for t in layer)
+
+
+HypernetworkUses = tuple[tuple[Hypernetwork, float], ...]  # with their strengths, in order
+
+
+@contextmanager
+def applied(unet: nn.Module, uses: HypernetworkUses) -> Iterator[None]:
+    """`unet` whose attention sees what the hypernetworks make of its inputs; its weights are not touched."""
+    with ExitStack() as undo:
+        for layer, side in _layers(unet) if uses else ():
+            chains = [
+                (one.chains[layer.in_features][side], strength)
+                for one, strength in uses
+                if strength and layer.in_features in one.chains
+            ]
+            if chains:
+                undo.callback(layer.register_forward_pre_hook(_changing(chains)).remove)
+        yield
+
+
+def _layers(unet: nn.Module) -> Iterator[tuple[nn.Linear, int]]:
+    """The layers that make keys (0) and values (1)."""
+    for path, module in unet.named_modules():
+        side = {"to_k": 0, "to_v": 1}.get(path.rpartition(".")[2])
+        if side is not None and isinstance(module, nn.Linear):
+            yield module, side
+
+
+def _changing(chains: Sequence[tuple[Chain, float]]) -> Callable[[Any, Any], tuple[Tensor]]:
+    def change(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        x = inputs[0]
+        for chain, strength in chains:
+            x = x + chain(x) * strength
+        return (x,)
+
+    return change
+
+
+# --- From a file ----------------------------------------------------------------------------------
+
+
+def read(
+    path: Path,
+    name: str,
+    model: tuple[str, int],
+    unet: nn.Module,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Hypernetwork:
+    """The file at `path` for the `unet` of a model, which is told by its name and serial.
+
+    `ModelFileError` names the file where it is damaged, is no hypernetwork, or was made for another kind of model.
+    """
+    version = version_of(path)
+    tensors, values = _opened(path)
+    found = _chains(path, tensors, values)
+    widths = {layer.in_features for layer, _ in _layers(unet)}
+    text = int(unet.config.cross_attention_dim)  # type: ignore[arg-type,union-attr]
+    strange = [width for width in found if width in CONTEXTS]
+    if not widths & found.keys() or (strange and text not in found):
+        made = ", ".join(map(str, sorted(found)))
+        raise ModelFileError(
+            f"{path.name}: made for another kind of model than {model[0]!r}: it changes widths of {made}, "
+            f"this model's texts have {text}"
+        )
+    if version_of(path) != version:
+        raise ModelFileError(f"{path.name}: has changed while it was loaded; try again")
+    chains = {
+        width: (keys.to(device, dtype), values.to(device, dtype))
+        for width, (keys, values) in found.items()
+    }
+    return Hypernetwork(*model, name, path, version, chains)
+
+
+def _opened(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """The file's tensors by name, and what it says beside them."""
+    try:
+        if path.suffix.lower() == ".safetensors":
+            return _told(path, read_header(path))
+        with tempfile.TemporaryDirectory() as folder:
+            converted = convert(path, Path(folder) / path.name)  # whose faults have the file's name
+            return _told(path, read_header(converted.path))
+    except OSError as fault:  # of the temporary folder
+        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+
+
+def _told(path: Path, header: Header) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    if HYPERNETWORK not in header.metadata and not any(map(KEY.fullmatch, header.tensors)):
+        raise ModelFileError(f"{path.name}: holds no hypernetwork")
+    try:
+        values = json.loads(header.metadata.get(HYPERNETWORK, "{}"))
+    except (ValueError, RecursionError) as fault:
+        raise ModelFileError(f"{path.name}: its {HYPERNETWORK} is not JSON ({fault})") from fault
+    if not isinstance(values, dict):
+        raise ModelFileError(f"{path.name}: its {HYPERNETWORK} is no JSON object")
+    return read_tensors(header), values
+
+
+def _chains(
+    path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
+) -> dict[int, tuple[Chain, Chain]]:
+    sides: dict[tuple[int, int], dict[int, dict[str, Tensor]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
+    for key, tensor in tensors.items():
+        at = KEY.fullmatch(key)
+        if at is None:
+            raise ModelFileError(f"{path.name}: {key[:80]!r} has no place in a hypernetwork")
+        number = OLD.get((at[3], ".linear." not in key), int(at[3]))
+        sides[int(at[1]), int(at[2])][number][at[4]] = tensor.float()
+    name = values.get("activation_func")
+    activation = None
+    if name not in PLAIN:
+        activation = ACTIVATIONS.get(str(name).lower())
+        if activation is None:
+            raise ModelFileError(f"{path.name}: its activation {str(name)[:40]!r} is not known")
+    to_the_end = values.get("activate_output") is True
+    found: dict[int, tuple[Chain, Chain]] = {}
+    for width in sorted({width for width, _ in sides}):
+        pair = []
+        for side in (0, 1):
+            numbered = sides.get((width, side), {})
+            chain = _chain(path, f"{width}.{side}", numbered, activation, to_the_end)
+            _fits(path, f"{width}.{side}", chain, width)
+            pair.append(chain)
+        found[width] = (pair[0], pair[1])
+    return found
+
+
+def _chain(
+    path: Path,
+    what: str,
+    numbered: Mapping[int, Mapping[str, Tensor]],
+    activation: Callable[[Tensor], Tensor] | None,
+    to_the_end: bool,
+) -> Chain:
+    layers: list[tuple[Tensor, Tensor]] = []
+    for number in sorted(numbered):
+        parts = numbered[number]
+        if "weight" not in parts or parts["weight"].dim() not in (1, 2) or "bias" not in parts:
+            raise ModelFileError(f"{path.name}: {what}.linear.{number} is neither layer nor norm")
+        layers.append((parts["weight"], parts["bias"]))
+    if not any(weight.dim() == 2 for weight, _ in layers):
+        raise ModelFileError(f"{path.name}: {what} has no layers; it is not whole")
+    return Chain(layers, activation, to_the_end)
+
+
+def _fits(path: Path, what: str, chain: Chain, width: int) -> None:
+    """Tries a chain on shapes alone."""
+    meta = torch.device("meta")
+    try:
+        result = chain.to(meta, torch.float32)(torch.empty(1, width, device=meta))
+    except RuntimeError as fault:
+        raise ModelFileError(f"{path.name}: the layers of {what} do not fit together") from fault
+    if result.shape != (1, width):
+        raise ModelFileError(f"{path.name}: {what} makes {result.shape[1]} numbers of {width}")
