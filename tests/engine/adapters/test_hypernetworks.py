@@ -1,7 +1,7 @@
 """Hypernetworks change what keys and values are made of, as the format's own modules do, and leave no trace.
 
 The expected networks are built here from the facts of A1111's files: `layer_structure` are widths in multiples of the
-context's, behind each linear layer comes the activation (not behind the last, unless `activate_output`), then a layer
+context's, behind each linear layer comes the activation (behind the last not where `activate_output` is False), then a layer
 norm, then a dropout, and modules are numbered in that order.
 """
 
@@ -69,7 +69,7 @@ def net(width: int, values: Mapping[str, Any], seed: int) -> nn.Sequential:
     for i, (before, after) in enumerate(pairwise(structure)):
         last = i == len(structure) - 2
         made.append(nn.Linear(int(width * before), int(width * after)))
-        if name in ACTIVATIONS and (not last or values.get("activate_output")):
+        if name in ACTIVATIONS and (not last or values.get("activate_output", True)):
             made.append(ACTIVATIONS[name]())
         if values.get("is_layer_norm"):
             made.append(nn.LayerNorm(int(width * after)))

@@ -217,7 +217,7 @@ def _chains(
         activation = ACTIVATIONS.get(str(name).lower())
         if activation is None:
             raise ModelFileError(f"{path.name}: its activation {str(name)[:40]!r} is not known")
-    to_the_end = values.get("activate_output") is True
+    to_the_end = values.get("activate_output", True) is not False  # as A1111 has it for older files
     found: dict[int, tuple[Chain, Chain]] = {}
     for width in sorted({width for width, _ in sides}):
         pair = []
