@@ -29,22 +29,23 @@ def picture(
     sampler: str = "Euler a",
     more: str = "",
 ) -> Path:
-    """A file with an infotext; `at` is its time, in seconds since 1970."""
+    """A file with an infotext, there at once as a whole; `at` is its time, in seconds since 1970."""
     text = f"{prompt}\nNegative prompt: {negative}\n" if negative else f"{prompt}\n"
     text += f"Steps: 4, Sampler: {sampler}, CFG scale: 7, Seed: 12, Model: {model}{more}"
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.new("RGB", size, colour)
+    written = path.with_name(f".{path.name}")
     if path.suffix == ".png":
         chunks = PngInfo()
         chunks.add_text("parameters", text)
-        image.save(path, pnginfo=chunks)
+        image.save(written, pnginfo=chunks)
     else:
         exif = Image.Exif()
         exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
-        image.save(path, exif=exif.tobytes())
+        image.save(written, exif=exif.tobytes())
     if at is not None:
-        os.utime(path, (at, at))
-    return path
+        os.utime(written, (at, at))
+    return written.replace(path)
 
 
 def gallery_at(folder: Path, **values: Any) -> Gallery:

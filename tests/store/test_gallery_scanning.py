@@ -210,6 +210,15 @@ def test_the_thread_notices_by_itself_and_ends(tmp_path, outputs, monkeypatch):
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize(
+    ("took_s", "worked_s", "rest_s"),
+    [(0.1, 0.05, 3), (1, 0.5, 10), (10, 0.05, 10), (600, 300, 60)],
+)
+def test_rests_follow_the_work_and_not_the_clock(took_s, worked_s, rest_s):
+    """A look of ten seconds that mostly waited for others is no reason to rest for minutes."""
+    assert scanning.pause_s(took_s, worked_s) == pytest.approx(rest_s)
+
+
 def test_a_fault_of_one_look_does_not_end_the_watch(tmp_path, outputs, monkeypatch, caplog):
     monkeypatch.setattr(scanning, "PAUSE_S", 0.02)
     gallery = gallery_at(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 
 import pytest
@@ -127,6 +128,27 @@ def test_a_disk_that_refuses_is_told_in_a_sentence(gallery, outputs, monkeypatch
     with pytest.raises(EaselError, match="cannot be moved: Permission denied"):
         gallery.trash([number])
     assert names(gallery) == ["a.png"] and os.listdir(outputs / ".trash") == []
+
+
+@pytest.mark.parametrize("to_trash", [True, False])
+def test_files_go_back_where_the_index_cannot_be_written(gallery, outputs, to_trash):
+    """As on a full disk: a file is where the gallery says that it is."""
+    numbers = [put(gallery, outputs / "day" / f"{name}.png", name) for name in "ab"]
+    if not to_trash:
+        gallery.trash(numbers)
+    before = sorted(path for path in outputs.rglob("*.png"))
+    with sqlite3.connect(next(outputs.parent.rglob("gallery.db"))) as other:
+        other.execute(
+            f"CREATE TRIGGER full BEFORE UPDATE ON pictures WHEN old.id = {numbers[1]} "
+            "BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        )
+        other.commit()
+        with pytest.raises(EaselError, match="full"):
+            (gallery.trash if to_trash else gallery.restore)(numbers)
+        assert sorted(outputs.rglob("*.png")) == before
+        assert len(names(gallery, trash=not to_trash)) == 2
+        other.execute("DROP TRIGGER full")
+    assert (gallery.trash if to_trash else gallery.restore)(numbers) == numbers
 
 
 def test_the_trash_of_a_link_is_not_used(gallery, outputs, tmp_path):

@@ -57,7 +57,7 @@ def test_a_file_that_is_no_picture_is_refused_at_once(
     field.set_input_files(tmp_path / "fake.png")
     note(same_tab, "not a whole picture")
     field.set_input_files(tmp_path / "notes.txt")
-    note(same_tab, "notes.txt is not a picture")
+    assert note(same_tab, "notes.txt is not a picture").get_attribute("data-wrong") == "yes"
     field.set_input_files(tmp_path / "photo.heic")
     note(same_tab, "cannot read HEIC")
     assert same_tab.locator(".easel-task:visible .canvas-drop").first.is_visible()
@@ -69,10 +69,25 @@ def test_a_large_photo_is_scaled_before_it_travels_and_says_so(
     Image.new("RGB", (6000, 400), (90, 60, 30)).save(tmp_path / "wide.jpg")
     empty(same_tab, "Inpaint")
     same_tab.locator("#inpaint-image input[type=file]").set_input_files(tmp_path / "wide.jpg")
-    note(same_tab, "6000 × 400 is more than 4096; scaled to 4096 × 273.")
+    told = note(same_tab, "6000 × 400 is more than 4096; scaled to 4096 × 273.")
+    assert told.get_attribute("data-wrong") is None  # told, not blamed
     stroke(same_tab, (0.5, 0.5))
     request = paint(same_tab, painter)
     assert request.image is not None and request.image.size == (4096, 273)
+
+
+def test_what_only_the_browser_can_read_is_sent_as_png(
+    same_tab: Any, painter: FlatPainter, tmp_path: Path
+) -> None:
+    """An icon here; on a phone, a HEIC photo."""
+    Image.new("RGB", (64, 64), (20, 200, 90)).save(tmp_path / "mark.ico", sizes=[(64, 64)])
+    empty(same_tab, "Inpaint")
+    same_tab.locator("#inpaint-image input[type=file]").set_input_files(tmp_path / "mark.ico")
+    same_tab.locator("#inpaint-image .canvas-size", has_text="64 × 64").wait_for()
+    assert not same_tab.locator("#inpaint-image .canvas-note").inner_text()
+    act(same_tab, "Mask everything")
+    request = paint(same_tab, painter)
+    assert request.image is not None and request.image.getpixel((5, 5)) == (20, 200, 90)
 
 
 def test_a_picture_taken_sideways_is_upright_once(
@@ -133,6 +148,24 @@ def test_a_picture_is_dropped_and_pasted(
     act(same_tab, "Mask everything")
     image = paint(same_tab, painter).image
     assert image is not None and image.getpixel((5, 5)) == (200, 100, 50)
+
+
+def test_removing_takes_back_what_is_still_on_its_way(same_tab: Any, tmp_path: Path) -> None:
+    for name, width in (("first", 64), ("second", 96)):
+        Image.new("RGB", (width, 64), (10, 20, 30)).save(tmp_path / f"{name}.png")
+    give(same_tab, tmp_path / "first.png")
+    held: list[Any] = []
+    same_tab.route("**/gradio_api/upload*", lambda route: held.append(route))
+    with same_tab.expect_request("**/gradio_api/upload*"):
+        drop(same_tab, "#inpaint-image .canvas-view", tmp_path / "second.png")
+    same_tab.locator("#inpaint-image .canvas-remove").click()
+    with same_tab.expect_response("**/gradio_api/upload*") as answer:
+        held[0].continue_()
+    answer.value.finished()
+    same_tab.unroute("**/gradio_api/upload*")
+    same_tab.evaluate("fetch('api/look').then((answer) => answer.json())")  # as long again
+    assert same_tab.locator("#inpaint-image .canvas-drop").is_visible()
+    assert not same_tab.locator("#inpaint-image canvas").is_visible()
 
 
 def test_the_pages_own_picture_is_taken_by_its_address(same_tab: Any, painter: FlatPainter) -> None:

@@ -183,6 +183,40 @@ def test_a_pens_pressure_is_the_strokes_width(inpaint: Any, painter: FlatPainter
     assert firm[3] - firm[1] > 2 * (light[3] - light[1])
 
 
+def test_a_palm_that_lay_there_first_leaves_the_pen_its_stroke(
+    inpaint: Any, painter: FlatPainter
+) -> None:
+    both = inpaint.context.new_cdp_session(inpaint)
+    palm, tip = at(inpaint, 0.2, 0.8), at(inpaint, 0.7, 0.3)
+    places = [{"x": palm[0], "y": palm[1], "id": 0}]
+    both.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": places})
+    for kind, force in (("mousePressed", 1.0), ("mouseReleased", 0.0)):
+        pressed = {"button": "left", "clickCount": 1, "pointerType": "pen", "force": force}
+        both.send("Input.dispatchMouseEvent", {"type": kind, "x": tip[0], "y": tip[1], **pressed})
+    both.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    mask = submitted(inpaint, painter)
+    assert (mask.getpixel((134, 38)), mask.getpixel((38, 102))) == (255, 0)
+
+
+@pytest.mark.parametrize("key_", ["i", "Delete"])
+def test_a_key_in_the_middle_of_a_stroke_ends_it(
+    inpaint: Any, painter: FlatPainter, key_: str
+) -> None:
+    stroke(inpaint, (0.1, 0.2), (0.9, 0.2))
+    before = submitted(inpaint, painter)
+    inpaint.mouse.move(*at(inpaint, 0.1, 0.7))
+    inpaint.mouse.down()
+    inpaint.mouse.move(*at(inpaint, 0.5, 0.7), steps=4)
+    key(inpaint, key_)
+    inpaint.mouse.move(*at(inpaint, 0.9, 0.7), steps=4)
+    inpaint.mouse.up()
+    key(inpaint, "Control+z")
+    both = submitted(inpaint, painter)
+    assert [both.getpixel((x, y)) for x, y in ((96, 26), (58, 90), (134, 90))] == [255, 255, 0]
+    key(inpaint, "Control+z")
+    assert submitted(inpaint, painter).tobytes() == before.tobytes()
+
+
 def test_a_sketch_is_sent_as_the_picture_and_as_mask(inpaint: Any, painter: FlatPainter) -> None:
     act(inpaint, "Sketch with colours")
     act(inpaint, "Green")

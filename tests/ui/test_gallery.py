@@ -158,6 +158,8 @@ def test_nothing_found_says_so_and_clears(tab: Any) -> None:
     tab.keyboard.press("/")
     tab.keyboard.type("<b>nowhere")
     tab.get_by_text("Nothing found for “<b>nowhere”.").first.wait_for()
+    beside = "getComputedStyle(document.querySelector('.gallery-note'), '::after').content"
+    assert tab.evaluate(beside) == "none"  # said once
     tab.locator(".gallery-note").get_by_role("button", name="Clear all").click()
     tab.locator(".gallery-count", has_text=f"{NUMBER} pictures").wait_for()
 
@@ -298,6 +300,27 @@ def test_the_place_is_kept_while_another_tab_is_shown(tab: Any) -> None:
     tab.get_by_role("tab", name="Queue").dispatch_event("click")  # a real one would scroll there
     tab.locator(".queue-head").wait_for()
     tab.get_by_role("tab", name="Gallery").dispatch_event("click")
+    tab.wait_for_function(SETTLED)
+    tab.wait_for_function(f"(before) => String(({TOP_TILE})()) === String(before)", arg=before)
+
+
+def test_the_place_is_kept_when_another_tab_is_left_at_once(tab: Any) -> None:
+    """Before a frame is drawn, as on a busy machine; by then the window has been scrolled up."""
+    tab.evaluate("scrollTo({ top: 900, behavior: 'instant' })")
+    tab.locator(".gallery-bar[data-below=yes]").wait_for()
+    tab.wait_for_function(SETTLED)
+    before = tab.evaluate(TOP_TILE)
+    tab.evaluate(
+        """async () => {
+            const [gallery, queue] = ["Gallery", "Queue"].map((name) => [...document.querySelectorAll("[role=tab]")]
+                .find((one) => one.offsetParent && one.textContent.trim() === name));
+            queue.click();
+            const grid = document.querySelector(".gallery-grid");
+            for (let turns = 0; grid.offsetParent && turns < 10000; turns++) await null;
+            if (grid.offsetParent || scrollY) throw new Error("the gallery is still shown");
+            gallery.click();
+        }"""
+    )
     tab.wait_for_function(SETTLED)
     tab.wait_for_function(f"(before) => String(({TOP_TILE})()) === String(before)", arg=before)
 

@@ -47,6 +47,29 @@ def test_a_change_is_kept_marked_and_reset(prefs: Any, http: httpx.Client) -> No
     assert value(http, "quality") == 70
 
 
+def test_what_is_chosen_last_holds_however_slow_the_server(prefs: Any, http: httpx.Client) -> None:
+    """A switch is pressed twice before the first press is answered."""
+    asked: list[Any] = []
+
+    def slowly(route: Any) -> None:
+        if route.request.method == "PATCH":
+            asked.append(route)
+        if len(asked) != 1 or route is not asked[0]:
+            route.continue_()
+
+    prefs.route("**/api/settings", slowly)
+    switch = row(prefs, "previews").get_by_role("switch")
+    with prefs.expect_request(lambda request: request.method == "PATCH"):
+        switch.click()
+    switch.click()
+    with prefs.expect_response(lambda answer: answer.request is not asked[0].request):
+        prefs.evaluate("new Promise((then) => setTimeout(then))")
+        asked[0].continue_()
+    prefs.unroute("**/api/settings")
+    prefs.locator(".prefs-row[data-changed=yes]").wait_for(state="detached")
+    assert (switch.get_attribute("aria-checked"), value(http, "previews")) == ("true", True)
+
+
 def test_what_is_wrong_is_said_beside_it_and_not_kept(prefs: Any, http: httpx.Client) -> None:
     pattern = row(prefs, "file_pattern")
     prefs.wait_for_function("document.querySelector('.prefs-sample').textContent.endsWith('.png')")
@@ -109,6 +132,32 @@ def test_defaults_that_are_chosen_reach_the_form(prefs: Any, http: httpx.Client)
     prefs.wait_for_function(
         "document.querySelector('#txt2img-clip_skip input[type=number]')?.value === '2'"
     )
+
+
+def test_defaults_changed_again_at_once_reach_the_form_too(prefs: Any, http: httpx.Client) -> None:
+    """Before the form has heard of those before."""
+    held: list[Any] = []
+
+    def hold_one(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    prefs.route("**/gradio_api/queue/data*", hold_one)
+    editor = row(prefs, "own_defaults")
+    editor.get_by_role("button", name="Add defaults").click()
+    with prefs.expect_request("**/gradio_api/queue/data*"):
+        editor.get_by_label("Add a value").select_option("clip_skip")
+    with prefs.expect_response(lambda answer: answer.request.method == "PATCH"):
+        editor.get_by_label("Clip skip").fill("3")
+    prefs.locator(".prefs-saved", has_text="Saved").wait_for()
+    held[0].continue_()
+    prefs.get_by_role("tab", name="Text to image").click()
+    prefs.wait_for_function(
+        "document.querySelector('#txt2img-clip_skip input[type=number]')?.value === '3'"
+    )
+    prefs.unroute("**/gradio_api/queue/data*")
 
 
 def test_the_look_is_the_visitors_own_before_the_studios(prefs: Any, http: httpx.Client) -> None:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -39,8 +39,8 @@ def _move(index: Index, pictures: Sequence[int], state: int) -> list[int]:
     moved: list[int] = []
     fault: OSError | None = None
     for at in range(0, len(pictures), AT_ONCE):
-        left = []
-        with index.changing() as connection:  # short: others write in between
+        left: list[tuple[str, str]] = []
+        with _back(index.root, left), index.changing() as connection:  # short: others write too
             for number in pictures[at : at + AT_ONCE]:
                 row = connection.execute(
                     "SELECT name, home FROM pictures WHERE id = ? AND state = ?", (number, state)
@@ -48,16 +48,15 @@ def _move(index: Index, pictures: Sequence[int], state: int) -> list[int]:
                 if row is None:
                     continue
                 try:
-                    _move_one(index.root, connection, number, row, state)
+                    _move_one(index.root, connection, number, row, state, left)
                 except FileNotFoundError:
                     continue  # gone: the scanner will see
                 except OSError as error:
                     fault = error
                     continue
                 moved.append(number)
-                left.append(row["name"])
         if state == TRASHED:
-            for name in left:
+            for name, _ in left:
                 _drop_empty_folders(index.root, name)
     if fault is not None and not moved:
         raise EaselError(f"the file cannot be moved: {fault.strerror}") from fault
@@ -65,15 +64,21 @@ def _move(index: Index, pictures: Sequence[int], state: int) -> list[int]:
 
 
 def _move_one(
-    root: Path, connection: sqlite3.Connection, number: int, row: sqlite3.Row, state: int
+    root: Path,
+    connection: sqlite3.Connection,
+    number: int,
+    row: sqlite3.Row,
+    state: int,
+    left: list[tuple[str, str]],
 ) -> None:
-    """Moves one file, with its row. Raises `OSError`."""
+    """Moves one file, with its row; adds its old and its new name to `left`. Raises `OSError`."""
     if state == HERE:
         name = _rename(root, row["name"], f"{TRASH}/{row['name']}")
         home, left_s = row["name"], time.time()
     else:
         name = home = _rename(root, row["name"], row["home"])
         left_s = None
+    left.append((row["name"], name))
     connection.execute(
         "UPDATE pictures SET state = ?, name = ?, folder = ?, home = ?, left_s = ? WHERE id = ?",
         (
@@ -82,6 +87,20 @@ def _move_one(
         ),
     )
     enlist(connection, number)
+
+
+@contextmanager
+def _back(root: Path, left: list[tuple[str, str]]) -> Iterator[None]:
+    """Where the index cannot be written, as on a full disk, files go back to where it says that they are."""
+    try:
+        yield
+    except EaselError:
+        for old, new in reversed(left):
+            try:
+                _rename(root, new, old)
+            except OSError as fault:  # the scanner will find it where it is
+                log.warning("%s cannot be moved back: %s", new, fault.strerror)
+        raise
 
 
 def remove(index: Index, pictures: Sequence[int]) -> int:

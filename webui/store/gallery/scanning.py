@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 PAUSE_S = 3.0  # between two looks
 THOROUGH_S = 15 * 60.0  # between two looks at every file
 TIDY_S = 6 * 3600.0
-SHARE = 20  # pauses are as many times as long as the look before took
+PAUSE_MAX_S = 60.0
+SHARE = 20  # pauses are as many times as long as the processor was busy with the look before
 BATCH = 64
 SETTLE_NS = 2_000_000_000  # a time stamp younger than that may stand for two changes
 GROWING_NS = 60_000_000_000  # how long a broken file may be one that is still being written
@@ -38,6 +39,12 @@ class Folder:
     mtime_ns: int
     children: tuple[str, ...]
     settled: bool
+
+
+def pause_s(took_s: float, worked_s: float) -> float:
+    """How long to rest after a look that took so long by the clock, of which the processor worked so long. On a busy
+    machine most of a look is waiting for others, and a rest by the clock alone would be minutes."""
+    return min(PAUSE_MAX_S, max(PAUSE_S, took_s, SHARE * worked_s))
 
 
 class Scanner:
@@ -71,7 +78,7 @@ class Scanner:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         thorough_s = tidy_s = float("-inf")
         while not self._stop.is_set():
-            began = time.monotonic()
+            began, worked_s = time.monotonic(), time.thread_time()
             thorough = began - thorough_s >= THOROUGH_S
             try:
                 self.look(thorough)
@@ -84,7 +91,7 @@ class Scanner:
                 log.warning("the gallery is not up to date: %s", fault)
             except Exception:  # nothing restarts this thread: the next look may succeed
                 log.exception("the gallery could not look at its files")
-            self._stop.wait(max(PAUSE_S, SHARE * (time.monotonic() - began)))
+            self._stop.wait(pause_s(time.monotonic() - began, time.thread_time() - worked_s))
 
     def look(self, thorough: bool = False) -> None:
         """Brings the index up to date: from all files with `thorough`, else from the folders that have changed."""

@@ -18,11 +18,13 @@ Easel.painting.decode = async function (blob, name) {
   }
 };
 
+Easel.painting.SERVED = new Set(["png", "jpeg", "webp", "gif", "bmp", "avif"].map((kind) => "image/" + kind));  // that the server reads, too
+
 // A file as what is uploaded and shown: {file, bitmap, note}. Throws `Refused`.
 Easel.painting.prepare = async function (file) {
   const bitmap = await Easel.painting.decode(file, file.name);
-  const { width, height } = bitmap, longest = Easel.painting.LONGEST, scale = longest / Math.max(width, height);
-  if (scale >= 1) return { file, bitmap, note: "" };
+  const { width, height } = bitmap, longest = Easel.painting.LONGEST, scale = Math.min(1, longest / Math.max(width, height));
+  if (scale === 1 && (!file.type || Easel.painting.SERVED.has(file.type))) return { file, bitmap, note: "" };
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
@@ -30,13 +32,13 @@ Easel.painting.prepare = async function (file) {
   ink.imageSmoothingQuality = "high";
   ink.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
-  const kind = file.type === "image/jpeg" ? "image/jpeg" : "image/png";
+  const kind = /jpeg|hei[cf]/.test(file.type) ? "image/jpeg" : "image/png";
   const blob = await new Promise((done) => canvas.toBlob(done, kind, 0.95));
   const ending = kind === "image/jpeg" ? ".jpg" : ".png";
   return {
     file: new File([blob], file.name.replace(/\.\w+$/, "") + ending, { type: kind }),
     bitmap: canvas,
-    note: Easel.t("{width} × {height} is more than {longest}; scaled to {wide} × {high}.",
+    note: scale === 1 ? "" : Easel.t("{width} × {height} is more than {longest}; scaled to {wide} × {high}.",
       { width, height, longest, wide: canvas.width, high: canvas.height }),
   };
 };

@@ -121,6 +121,7 @@ Easel.painting.painter = function (window_, { changed, moved, say }) {
   // --- The whole mask ---
 
   function replace(mask, sketch) {
+    hand.up();  // a stroke that goes on ends here: what it has painted belongs to the layers that go
     const { layers, frame } = sheet, made = new Layers(layers.width, layers.height);
     Object.assign(made, { mask: mask || made.mask, sketch, inked: sketch ? layers.inked : made.inked });
     history.add({ kind: "sheet", sheet: { layers, frame } });
@@ -130,14 +131,15 @@ Easel.painting.painter = function (window_, { changed, moved, say }) {
   }
 
   function invert() {
+    hand.up();
     sheet.layers.invert();
     history.add({ kind: "invert" });
     view.all();
     touched("mask");
   }
 
-  const clear = () => { if (!sheet.layers.blank || sheet.layers.sketched) replace(null, null); };
-  const everything = () => replace(new Uint8Array(sheet.layers.mask.length).fill(255), sheet.layers.sketch);
+  const clear = () => { hand.up(); if (!sheet.layers.blank || sheet.layers.sketched) replace(null, null); };
+  const everything = () => { hand.up(); replace(new Uint8Array(sheet.layers.mask.length).fill(255), sheet.layers.sketch); };
   const take = (picture) => replace(Easel.painting.asMask(picture, sheet.layers.width, sheet.layers.height), sheet.layers.sketch);
 
   function maskTransparent() {  // in addition to what is masked
@@ -164,6 +166,7 @@ Easel.painting.painter = function (window_, { changed, moved, say }) {
 
   // Frames tried one after the other are one act, each made anew from what was there before the first.
   function reframe(wanted) {
+    hand.up();
     const { frame, limited } = frames.allowed(wanted, sheet.frame, sheet.picture);
     if (limited) say(Easel.t("At most {longest} and at least {least} pixels a side.", { longest: Easel.painting.LONGEST, least: 64 }));
     if (frames.same(frame, sheet.frame)) return;

@@ -19,6 +19,12 @@ Easel.painting.pointers = function (view, hand) {
 
   function down(event) {
     if (event.pointerType === "touch" && pen) return;  // a palm beside the pen
+    if (event.pointerType === "pen" && fingers.size) {  // a palm that lay there first
+      if (mode === "paint") hand.cancel();
+      fingers.clear();
+      mode = "";
+      holder = null;
+    }
     event.preventDefault();
     window_.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);

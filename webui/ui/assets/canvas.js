@@ -17,11 +17,17 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
   const value = () => props.value || NOTHING;
 
   function say(text, act, run) {
+    delete note.dataset.wrong;
     note.replaceChildren(text);
     if (!act) return;
     const button = Easel.node("button", { type: "button" }, act);
     button.addEventListener("click", () => { note.replaceChildren(); run(); });
     note.append(" ", button);
+  }
+
+  function wrong(text) {
+    say(text);
+    note.dataset.wrong = "yes";
   }
 
   // --- The picture ---
@@ -30,7 +36,7 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
     const mine = coming = work().catch((problem) => {
       if (mine !== coming) return;
       if (!given) forget();
-      say(problem instanceof painting.Refused ? problem.message : Easel.t("The picture could not be read or uploaded; it may be larger than 64 MB."));
+      wrong(problem instanceof painting.Refused ? problem.message : Easel.t("The picture could not be read or uploaded; it may be larger than 64 MB."));
     }).finally(() => {
       if (mine === coming) { coming = null; delete element.dataset.busy; }
       input.value = "";
@@ -88,8 +94,14 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
     props.value = { ...NOTHING };
   }
 
-  painting.listen(element, input, { take, adopt, say });
-  remove.addEventListener("click", () => { say(""); forget(); input.focus(); });
+  painting.listen(element, input, { take, adopt, say: wrong });
+  remove.addEventListener("click", () => {
+    coming = null;  // one that is still on its way is not wanted either
+    delete element.dataset.busy;
+    say("");
+    forget();
+    input.focus();
+  });
   watch("value", () => {  // Python hands over a picture, or takes it away
     const { image: handed, mask } = value();
     if (handed && !known.includes(handed.url)) { known = [handed.url]; adopt(handed, mask); }
@@ -154,7 +166,7 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
         paint.take(await painting.decode(file.files[0], file.files[0].name));
       } catch (problem) {
         if (!(problem instanceof painting.Refused)) throw problem;
-        say(problem.message);
+        wrong(problem.message);
       }
     });
     file.click();
@@ -189,7 +201,7 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
         if (now.picture !== sent.picture) picture = pictureFile ? await store(pictureFile, "painted.png") : given;
         if (now.mask !== sent.mask) mask = maskFile ? await store(maskFile, "mask.png") : "";
       } catch {
-        say(Easel.t("The mask could not be sent; is the server still there? Try again."));
+        wrong(Easel.t("The mask could not be sent; is the server still there? Try again."));
         return false;
       } finally {
         delete element.dataset.busy;

@@ -280,7 +280,7 @@ Easel.pictures.grid = function (root, selected) {
   window.addEventListener("scroll", () => { if (seen() && !away) grid.draw(); }, { passive: true });
   for (const kind of ["load", "error"]) root.addEventListener(kind, () => { if (nearby.length && !away) grid.draw(); }, true);
   window.addEventListener("resize", () => { if (seen()) grid.draw(); });
-  new ResizeObserver(() => {
+  function sized() {
     if (!root.clientWidth) { away = true; return; }
     const same = root.clientWidth === width;
     if (same && !away) return;
@@ -292,6 +292,10 @@ Easel.pictures.grid = function (root, selected) {
     layout();
     hold(where);
     draw();
-  }).observe(root);
+  }
+  new ResizeObserver(sized).observe(root);
+  // Of a tab that is left and opened again within a frame no size has changed, but the page's place is lost.
+  const panel = root.closest("[role=tabpanel]");
+  if (panel) new MutationObserver(sized).observe(panel, { attributeFilter: ["style", "class", "hidden"] });
   return grid;
 };

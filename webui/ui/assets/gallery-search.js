@@ -27,7 +27,7 @@ Easel.pictures.search = function (bar, tasks, changed) {
   let timer = 0, asked = "";
 
   const box = Easel.node("label", { class: "gallery-words" });
-  const words = Easel.node("input", { type: "search", placeholder: Easel.t("Search in prompts"), autocomplete: "off",
+  const words = Easel.node("input", { type: "search", maxlength: 1000, placeholder: Easel.t("Search in prompts"), autocomplete: "off",
     spellcheck: "false", "aria-label": Easel.t("Search in prompts"), "aria-keyshortcuts": "/", translate: "no" });
   box.append(Easel.icon("search"), words, Easel.node("kbd", { "aria-hidden": "true" }, "/"));
 

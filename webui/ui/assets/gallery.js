@@ -12,7 +12,7 @@ Easel.gallery = function (element, about) {
   const pictures = Easel.pictures;
   const bar = $(".gallery-bar"), root = $(".gallery-grid"), note = $(".gallery-note"), number = $(".gallery-count");
   const spoken = $("[aria-live]"), fresh = $(".gallery-fresh"), thrown = $(".gallery-thrown"), picked = $(".gallery-picks");
-  let shelf = null, facets = null, version = -1, news = 0, counted = "";
+  let shelf = null, facets = null, version = -1, news = 0, counted = "", noted = "";
   const removed = new Map();  // pictures in the trash that may come back
 
   const grid = pictures.grid(root, (id) => marks.has(id));
@@ -70,8 +70,8 @@ Easel.gallery = function (element, about) {
         : trash ? Easel.t("The trash is empty.")
           : search.isNarrow() ? Easel.t("Nothing found with these filters.") : Easel.t("Pictures you make appear here.");
     note.hidden = false;
-    if (note.dataset.said === sentence) return;
-    note.dataset.said = sentence;
+    if (noted === sentence) return;
+    noted = sentence;
     note.replaceChildren(Easel.node("p", {}, sentence));
     if (problem && !ready) note.append(Easel.iconButton("again", Easel.t("Try again"), () => { facets = null; search.again(); }));
     else if (search.isNarrow()) note.append(Easel.iconButton("close", trash && !text ? Easel.t("Back to all pictures") : Easel.t("Clear all"), () => search.clear()));

@@ -5,7 +5,7 @@ window.Easel = window.Easel || {};
 Easel.settings = Easel.settings || {};
 
 Easel.preferences = function (element, trigger) {
-  const SOON_MS = 500, SAVED_MS = 2500;
+  const SOON_MS = 500, SAVED_MS = 2500, AGAIN_MS = 3000;
   const root = element.querySelector(".easel-preferences");
   const rows = new Map();  // by the setting's name
   let told = null, onlyChanged = false;
@@ -38,7 +38,12 @@ Easel.preferences = function (element, trigger) {
     fading = setTimeout(() => saved.replaceChildren(), undo ? 10_000 : SAVED_MS);
   }
 
-  async function send(values, name) {
+  // One question at a time: an older answer must not come after a newer one, and what is asked next depends on what was answered.
+  let last = Promise.resolve();
+  const turn = (work) => last = last.then(work, work);
+  const send = (values, name) => turn(() => put(values, name));
+
+  async function put(values, name) {
     let answer, said;
     try {
       answer = await fetch("api/settings", { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) });
@@ -65,13 +70,17 @@ Easel.preferences = function (element, trigger) {
     title.append(Easel.node("span", {}, setting.label), mark);
     words.append(title, Easel.node("p", { id: `setting-${setting.name}-info`, class: "prefs-info" }, setting.info));
     const when = Easel.node("p", { class: "prefs-when" }), error = Easel.node("p", { class: "prefs-error", role: "alert", hidden: "" });
-    let timer = 0, state = setting;
+    let timer = 0, state = setting, chosen = 0;  // `chosen`: how many changes of it wait for their turn
     const control = Easel.settings.control(setting, told, (value, soon) => {
       clearTimeout(timer);
       timer = setTimeout(() => {
         timer = 0;
-        if (JSON.stringify(value) === JSON.stringify(state.value)) { wrong(""); return; }
-        send({ [setting.name]: value }, setting.name).then((done) => { if (done) say(Easel.t("Saved")); });
+        chosen += 1;
+        turn(async () => {
+          chosen -= 1;
+          if (JSON.stringify(value) === JSON.stringify(state.value)) { wrong(""); return; }
+          if (await put({ [setting.name]: value }, setting.name)) say(Easel.t("Saved"));
+        });
       }, soon ? SOON_MS : 0);
     }, (sentence) => { clearTimeout(timer); timer = 0; wrong(plainly(sentence)); });
     const reset = Easel.node("button", { type: "button", class: "prefs-quiet prefs-reset", title: Easel.t("Reset to the default") }, Easel.t("Reset"));
@@ -100,7 +109,7 @@ Easel.preferences = function (element, trigger) {
       mark.hidden = !now.changed || fixed;
       reset.hidden = !now.changed || fixed || Boolean(told.locked);
       control.disable(fixed || Boolean(told.locked));
-      if (first || !same && !control.focused() && !timer) control.set(now.value);
+      if (first || !same && !control.focused() && !timer && !chosen) control.set(now.value);
       const said = fixed ? Easel.t("Fixed by the command line: {option}", { option: now.fixed })
         : now.waiting ? Easel.t("Takes effect after a restart") : now.restart ? Easel.t("Needs a restart") : "";
       if (when.textContent !== said) when.textContent = said;
@@ -217,12 +226,13 @@ Easel.preferences = function (element, trigger) {
     say(Easel.t("All settings are back at their defaults"), async () => { if (await send(before)) { rows.forEach((one) => one.set()); say(Easel.t("Saved")); } });
   });
 
-  async function load() {
+  const load = () => turn(async () => {
     try {
       const answer = await fetch("api/settings", { cache: "no-store" });
       if (answer.ok) take(await answer.json());
-    } catch { /* asked again when the tab is seen */ }
-  }
+    } catch { /* asked again below, and when the tab is seen */ }
+    if (!told) setTimeout(load, AGAIN_MS);
+  });
   new IntersectionObserver((entries) => { if (entries.at(-1).isIntersecting) load(); }).observe(root);
   load();
 };
