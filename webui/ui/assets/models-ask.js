@@ -36,7 +36,7 @@ Easel.models = {
   bytes(size) {
     if (!size) return "";
     const [number, unit] = size >= 1e9 ? [size / 1e9, "GB"] : size >= 1e6 ? [size / 1e6, "MB"] : [size / 1e3, "kB"];
-    return `${number >= 100 || unit === "kB" ? Math.max(1, Math.round(number)) : number.toFixed(1)} ${unit}`;
+    return `${number >= 10 || unit === "kB" ? Math.max(1, Math.round(number)) : number.toFixed(1)} ${unit}`;
   },
   short: (family) => family.replace("Stable Diffusion XL", "SDXL").replace("Stable Diffusion", "SD"),
   // A problem without the file's name, which stands above it.
