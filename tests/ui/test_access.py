@@ -52,6 +52,19 @@ def test_no_tab_has_a_serious_fault(tab: Any, dark: bool, width: int) -> None:
     assert not wrong
 
 
+def test_the_gallerys_search_is_high_enough_to_touch(browser: Any, page: Any) -> None:
+    context = browser.new_context(
+        has_touch=True, is_mobile=True, viewport={"width": 820, "height": 1180}
+    )
+    tab = context.new_page()
+    tab.goto(page.url)
+    tab.get_by_role("tab", name="Gallery").tap()
+    box = tab.get_by_role("searchbox", name="Search in prompts")
+    box.wait_for()
+    assert box.bounding_box()["height"] >= 40
+    context.close()
+
+
 def test_a_planted_fault_is_found(tab: Any) -> None:
     tab.evaluate(
         "() => document.querySelector('.easel-task').append(document.createElement('input'))"

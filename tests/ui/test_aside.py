@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.ui.hands import SHOWN, line
 from tests.ui.painter import FlatPainter, until
+from tests.ui.test_stage import REQUEST
+from webui.types import JobStatus
+from webui.ui.aside import collected
 from webui.ui.follow import Newest
 
 STRIP = "() => [...document.querySelectorAll('#txt2img-stage .stage-strip > *')].map((one) => one.dataset.key)"
@@ -105,3 +111,17 @@ def test_the_higher_number_is_the_newer_stream() -> None:
     newest = Newest()
     with newest.stream("here", "", 2) as (second, _), newest.stream("here", "", 1) as (first, _):
         assert second() and not first()
+
+
+def test_jobs_that_a_stopped_server_broke_off_are_asked_for_again() -> None:
+    """The page is told of none of them, so it keeps asking when the server is back."""
+    stopped = JobStatus("j", "cancelled", 1, REQUEST, error="Easel was stopped")
+    cancelled = JobStatus("k", "cancelled", 1, REQUEST)
+    engine = SimpleNamespace(status={"j": stopped, "k": cancelled}.__getitem__)
+
+    async def told() -> list[dict[str, Any]]:
+        return [found async for found in collected(engine, None, ["j", "k"], lambda: True)]  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(1) as pool:  # the browser has a loop on this thread
+        heard = pool.submit(lambda: asyncio.run(told())).result()
+    assert [[*found] for found in heard] == [["k"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +15,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from tests.ui.conftest import opened
-from tests.ui.painter import FlatPainter
+from tests.ui.hands import paint
+from tests.ui.painter import FlatPainter, serving
 from webui.ui import Page
 from webui.ui.front import BUILT, Front
 from webui.ui.theme import scripts
@@ -42,6 +44,14 @@ def test_the_page_is_packed_and_names_no_other_host(http: httpx.Client) -> None:
     assert answer.headers["content-encoding"] == "gzip"
     head = answer.text[: answer.text.index("<script>window.gradio_config")]
     assert "<title>Easel</title>" in head and "https://" not in head and "og:" not in head
+
+
+def test_a_machine_too_busy_to_answer_within_seconds_serves_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradio.networking.url_ok", lambda url: False)  # as after its 3 s
+    with serving(tmp_path) as (_, page):
+        assert httpx.get(page.url, timeout=30).status_code == 200
 
 
 def test_our_scripts_have_an_address_of_their_own_and_are_kept(http: httpx.Client) -> None:
@@ -150,6 +160,43 @@ def test_what_stands_in_a_folded_group_is_there_soon_and_at_once_for_who_unfolds
     assert not inside.is_visible()
     folded.locator("button").first.click()
     inside.wait_for()
+
+
+AT_ONCE = """() => new Promise((done) => {
+  const find = () => document.querySelector("#txt2img-steps input[type=number]");
+  [...document.querySelectorAll(".easel-group > button")].find((one) => /Sampling/.test(one.textContent)).click();
+  const write = () => {
+    if (!find()?.checkVisibility({ visibilityProperty: true })) return requestAnimationFrame(write);
+    find().value = "9";
+    find().dispatchEvent(new Event("input", { bubbles: true }));
+    setTimeout(() => done(find().value), 500);
+  };
+  write();
+})"""
+
+
+def test_what_is_written_as_soon_as_a_group_unfolds_stays(tab: Any, painter: FlatPainter) -> None:
+    assert tab.evaluate(AT_ONCE) == "9"
+    assert paint(tab, painter).steps == 9
+
+
+IN_A_NEW_TAB = """() => new Promise((done) => {
+  const at = (name) => document.querySelector(`#img2img-${name} :is(textarea, input[type=number])`);
+  [...document.querySelectorAll("[role=tab]")].find((one) => /Image to image/.test(one.textContent)).click();
+  const write = () => {
+    if (!at("seed")?.checkVisibility({ visibilityProperty: true })) return requestAnimationFrame(write);
+    for (const [name, value] of [["prompt", "a cat"], ["seed", "7"]]) {
+      at(name).value = value;
+      at(name).dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    setTimeout(() => done([at("prompt").value, at("seed").value]), 500);
+  };
+  write();
+})"""
+
+
+def test_what_is_written_as_soon_as_a_tab_opens_stays(tab: Any) -> None:
+    assert tab.evaluate(IN_A_NEW_TAB) == ["a cat", "7"]
 
 
 def test_defaults_chosen_since_the_page_was_drawn_are_there_when_it_opens(

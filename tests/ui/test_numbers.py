@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.ui.hands import choose, number, paint
+from tests.ui.hands import choose, generate, line, number, paint
 from tests.ui.painter import FlatPainter, until
 
 pytestmark = pytest.mark.browser
@@ -138,3 +140,61 @@ def test_a_new_models_defaults_spare_what_was_changed(tab: Any, painter: FlatPai
     )
     assert value(tab, "txt2img-height") == "64" and value(tab, "txt2img-steps") == "9"
     tab.get_by_role("button", name="Sampling").click()
+
+
+@contextmanager
+def asking(tab: Any, model: str) -> Iterator[None]:
+    """Chooses a model whose defaults come only when the block has ended."""
+    held: list[Any] = []
+    tab.route("**/queue/join*", lambda route: held.append(route))
+    with tab.expect_request("**/queue/join*"):
+        choose_model(tab, model)
+    yield
+    for one in held:
+        one.continue_()
+    tab.unroute("**/queue/join*")  # a route would need this thread, which waits for the painter
+
+
+def choose_model(tab: Any, name: str) -> None:
+    tab.locator("#easel-model input").click()
+    tab.get_by_role("option", name=name).click()
+
+
+def test_what_is_written_while_a_models_defaults_are_on_their_way_stays(
+    tab: Any, painter: FlatPainter
+) -> None:
+    with asking(tab, "wide"):
+        number(tab, "txt2img-height", 64)
+        number(tab, "txt2img-width", 256)
+    tab.get_by_role("button", name="3:2, 192 × 128").wait_for()  # they are there
+    request = paint(tab, painter)
+    assert (request.model, request.width, request.height, request.steps) == ("wide", 256, 64, 6)
+
+
+def test_of_models_chosen_one_after_the_other_the_last_ones_defaults_hold(
+    tab: Any, painter: FlatPainter
+) -> None:
+    def of_flat(request: Any) -> bool:
+        return '["flat"]' in (request.post_data or "")
+
+    with tab.expect_request(of_flat), asking(tab, "wide"):
+        choose_model(tab, "flat")
+    tab.get_by_role("button", name="3:2, 160 × 104").wait_for()
+    request = paint(tab, painter)
+    assert (request.model, request.width, request.steps) == ("flat", 128, 4)
+
+
+def test_a_press_while_a_models_defaults_are_on_their_way_paints_with_them(
+    tab: Any, painter: FlatPainter
+) -> None:
+    with asking(tab, "wide"):
+        number(tab, "txt2img-height", 64)
+        generate(tab)
+        generate(tab)  # of an impatient person
+    tab.get_by_role("button", name="3:2, 192 × 128").wait_for()
+    line(tab, "1 picture in").wait_for()
+    request = paint(tab, painter)  # the next press is another job
+    assert len(painter.submitted) == 2
+    first = painter.submitted[0]
+    for one in (first, request):
+        assert (one.model, one.width, one.height, one.steps) == ("wide", 192, 64, 6)

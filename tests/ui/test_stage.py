@@ -39,6 +39,7 @@ PICTURE = SavedPicture(Path("a.png"), 1, 64, 64, "")
         ({"state": "paused"}, "Paused"),
         ({"state": "cancelled"}, "Cancelled"),
         ({"state": "cancelled", "pictures": (PICTURE,)}, "Cancelled; finished pictures are kept"),
+        ({"state": "cancelled", "error": "Easel was stopped"}, "Easel was stopped"),
         ({"state": "failed", "error": "x"}, "Failed"),
     ],
 )

@@ -13,7 +13,7 @@ from anyio import to_thread
 from webui.errors import RequestError
 from webui.types import EngineFace
 from webui.ui.pictures import OwnPictures
-from webui.ui.stage import job_value, link_new
+from webui.ui.stage import job_value, link_new, stopped
 from webui.ui.visitors import Visitors
 
 __all__ = ["Added", "asked_for", "collected"]
@@ -67,6 +67,9 @@ async def collected(
                 waiting.remove(job)
                 continue
             if not status.ended:
+                continue
+            if stopped(status):  # the page asks again when the server is back
+                waiting.remove(job)
                 continue
             linked: dict[str, Mapping[str, Any]] = {}
             await to_thread.run_sync(link_new, status, own, linked)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from webui.registry import Catalog
 from webui.settings import BUILT_IN, Settings
-from webui.types import ModelCard
+from webui.types import ModelCard, Picture
 from webui.ui.groups import usual_values
 from webui.ui.sizes import shapes
-from webui.ui.tab import Tab, best_card, card_of, examples, known_defaults, menu
+from webui.ui.tab import PRIVATE, Tab, best_card, card_of, examples, known_defaults, menu
 
 __all__ = ["form_state", "model_updates", "usual_of"]
 
@@ -35,50 +37,52 @@ def form_state(tabs: Sequence[Tab], catalog: Catalog, settings: Settings) -> Any
 
 def model_updates(
     tabs: Sequence[Tab], usual: Any, catalog: Catalog, settings: Settings
-) -> tuple[list[Any], list[Any], Any]:
-    """What choosing a model does: the components whose values it asks for after the model's, those that it
-    updates, and the function.
+) -> tuple[list[Any], Any]:
+    """What choosing a model does: the components that it updates, and the function of the model's name. And what a
+    reload of the page does: what was changed is put back by the page alone (assets/forms.js).
 
     A value that is still the usual one of the model before gives way to the new model's; what somebody has changed
-    stays. `usual` knows which model's those are: the one whose defaults the page shows.
+    stays. Which those are is seen in the page when the answer is there (assets/groups.js), so that what is changed
+    while the server is asked stays too.
     """
-    values = [name for name in BUILT_IN if name != "prompt"]
-    fields = [
-        (tab, name, tab.form.components[name])
+    fields = {
+        f"{tab.task.name}-{name}": component
         for tab in tabs
-        for name in values
-        if name in tab.form.components
-    ]
-    inputs = [usual, *(component for _, _, component in fields)]
-    outputs = [component for _, _, component in fields]
+        for name, component in tab.form.components.items()
+        if name in BUILT_IN and name != "prompt"
+    }
+    kept = {  # what a reload keeps
+        f"{tab.task.name}-{control.name}": tab.form.components[control.name]
+        for tab in tabs
+        for control in tab.task.flat_controls()
+        if control.name in tab.form.components
+        and control.name not in ("model", "prompt")
+        and not isinstance(control, Picture)
+    }
+    outputs: list[Any] = []
     for tab in tabs:
         outputs += [tab.stage, *([tab.shapes] if tab.shapes is not None else [])]
     outputs.append(usual)
+    numbers = itertools.count(1)
 
-    def update(model: Any, before: Any, *current: Any) -> list[Any]:
+    def update(model: Any) -> list[Any]:
         card = card_of(model, catalog)
-        now = {tab.task.name: known_defaults(tab.task, card, catalog, settings) for tab in tabs}
-        former = before if isinstance(before, Mapping) else {}
         updates: list[Any] = []
-        for (tab, name, component), value in zip(fields, current, strict=True):
-            new = now[tab.task.name][name]
-            old = former.get(f"{tab.task.name}-{name}", [None])[-1]
-            untouched = plain(value) == plain(old)
-            if isinstance(component, gr.Textbox):  # may be an empty number
-                new = "" if new is None else str(new)
-            updates.append(new if untouched and plain(new) != plain(value) else gr.skip())
         for tab in tabs:
             updates.append(gr.HTML(suggested=examples(tab.task, card)))
             if tab.shapes is not None:
-                own = now[tab.task.name]
+                own = known_defaults(tab.task, card, catalog, settings)
                 updates.append({"shapes": shapes(int(own["width"]), int(own["height"]))})
-        updates.append(usual_of(tabs, card, catalog, settings))
+        values = usual_of(tabs, card, catalog, settings)
+        # the number, because the page hears of changes alone
+        updates.append(gr.HTML(fresh={"of": model, "usual": values, "number": next(numbers)}))
         return updates
 
-    return inputs, outputs, update
-
-
-def plain(value: Any) -> str:
-    """A control's value in a form in which the browser's and ours can be compared: 7 is 7.0, nothing is ""."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return repr(float(value)) if number else "" if value is None else str(value)
+    both = [usual, *fields.values()]
+    replace = f"(...now) => Easel.groups.replaced({json.dumps([*fields])}, now)"
+    usual.replace(None, both, both, js=replace, trigger_mode="multiple", **PRIVATE)
+    chosen = next(tab.form.components["model"] for tab in tabs if "model" in tab.form.components)
+    all_kept = [usual, chosen, *kept.values()]
+    restore = f"(...now) => Easel.forms.restored({json.dumps([*kept])}, now)"
+    usual.restore(None, all_kept, all_kept, js=restore, trigger_mode="multiple", **PRIVATE)
+    return outputs, update

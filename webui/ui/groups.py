@@ -17,11 +17,12 @@ __all__ = ["draw_usual", "usual_values"]
 
 def draw_usual(value: Mapping[str, Any]) -> Any:
     """A component that shows nothing and keeps the titles. Its event `renew` asks for what the forms show now, where
-    they have changed since the page was drawn."""
+    they have changed since the page was drawn; `replace` comes when `fresh` values are to take the place of its own,
+    `restore` when the page was loaded anew and what was changed before is put back (assets/forms.js)."""
     return gr.HTML(
         dict(value),
         html_template="<i hidden></i>",
-        js_on_load="Easel.groups(element, trigger, props, watch) // 'renew'",
+        js_on_load="Easel.groups(element, trigger, props, watch) // 'renew' 'replace' 'restore'",
         elem_classes="easel-unseen",
         apply_default_css=False,
     )

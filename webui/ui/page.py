@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+import httpx
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
@@ -114,6 +116,7 @@ def launch_page(
             enable_monitoring=False,
             run_history=False,
             footer_links=["api"],
+            _frontend=False,  # no look whether the page answers within three seconds: a busy machine needs longer
             theme=theme(),
             css=css(),
             js="() => window.Easel && Easel.start()",
@@ -129,7 +132,10 @@ def launch_page(
             "or 0 for any free one",
             "port",
         ) from error
-    return Page(blocks)
+    page = Page(blocks)
+    with suppress(httpx.HTTPError):  # so that nobody waits until it is packed for the first time
+        httpx.head(page.url, timeout=None, trust_env=False)
+    return page
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +203,30 @@ def draw_page(
         wire_handing(draw_handing(), tabs, bar, catalog)
         usual = draw_usual(usual_of(tabs, card, catalog, settings))
         draw_limits(catalog.tasks.values())
-        inputs, outputs, update = model_updates(tabs, usual, catalog, settings)
-        model.input(update, [model, *inputs], outputs, preprocess=False, **PRIVATE)
+        outputs, update = model_updates(tabs, usual, catalog, settings)
+        # "once" would drop the model that is chosen while another's values are asked for
+        model.input(
+            update,
+            [model],
+            outputs,
+            js="(model) => Easel.groups.asking(model)",  # a press of Generate waits for it
+            trigger_mode="always_last",
+            preprocess=False,
+            **PRIVATE,
+        )
         if shelf is not None:
-            wire_models(shelf, model, catalog, update, inputs, outputs)
+            wire_models(shelf, model, catalog, update, [], outputs)
 
-        def renewed(chosen: Any, *values: Any) -> list[Any]:
+        def renewed(chosen: Any) -> list[Any]:
             card = card_of(chosen, catalog)
             shown = card.name if card is not None else None
-            return [gr.Dropdown(choices=menu(catalog, shown), value=shown), *update(shown, *values)]
+            given = {} if shown == chosen else {"value": shown}  # another may be chosen meanwhile
+            return [gr.Dropdown(choices=menu(catalog, shown), **given), *update(shown)]
 
-        chosen.refresh(update, [model, *inputs], outputs, preprocess=False, **PRIVATE)
-        usual.renew(renewed, [model, *inputs], [model, *outputs], preprocess=False, **PRIVATE)
+        chosen.refresh(
+            update, [model], outputs, trigger_mode="always_last", preprocess=False, **PRIVATE
+        )
+        usual.renew(renewed, [model], [model, *outputs], preprocess=False, **PRIVATE)
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
 

@@ -28,6 +28,7 @@ __all__ = [
     "stage",
     "status_line",
     "status_words",
+    "stopped",
 ]
 
 PREVIEW_S = 0.3  # a new preview this often at most
@@ -98,6 +99,11 @@ def script(value: Any) -> str:
 # --- A job in words ------------------------------------------------------------------------------
 
 
+def stopped(status: JobStatus) -> bool:
+    """Whether a job was broken off by the engine's end, which its error tells, and by nobody's wish."""
+    return status.state == "cancelled" and status.error is not None
+
+
 def status_words(status: JobStatus) -> tuple[str, dict[str, str | int]]:
     """Where a job stands: a sentence with {names}, which is its own key for a translation, and their values."""
     step: dict[str, str | int] = {"step": status.step, "steps": status.steps}
@@ -124,6 +130,8 @@ def status_words(status: JobStatus) -> tuple[str, dict[str, str | int]]:
                 return "1 picture in {time}", {**took}
             return "{number} pictures in {time}", {"number": number, **took}
         case "cancelled":
+            if stopped(status):
+                return status.error or "", {}
             return "Cancelled; finished pictures are kept" if status.pictures else "Cancelled", {}
         case "failed":
             return "Failed", {}
@@ -170,7 +178,7 @@ def job_value(
         text, values = text + "; {gone} no longer on disk", {**values, "gone": gone}
     return {
         "job": status.id,
-        "state": status.state,
+        "state": "stopped" if stopped(status) else status.state,
         "line": filled(text, values),
         "said": [text, values],
         "progress": round(status.progress, 4),

@@ -7,8 +7,12 @@ window.Easel = window.Easel || {};
 Easel.explains = new URLSearchParams(location.search).get("view") === "api";
 if (Easel.explains) history.replaceState(null, "", location.pathname);
 
+// Asks whether the server is known to be away; `Easel.gone` is what was answered last.
+Easel.gone = false;
+Easel.away = async () => false;  // until the foot is drawn
+
 Easel.footer = function (element, trigger) {
-  const EVERY_MS = 5000, MODEL_MS = 60_000, READ_MS = 10_000;
+  const EVERY_MS = 5000, MODEL_MS = 60_000, READ_MS = 10_000, PATIENCE_MS = 10_000;
   const foot = element.querySelector(".easel-foot");
   const place = (name) => foot.querySelector(`.foot-${name}`);
   const word = (said) => said.split(" (")[0];
@@ -40,28 +44,45 @@ Easel.footer = function (element, trigger) {
       : waiting ? Easel.t("{running} running, {waiting} waiting", { running, waiting }) : Easel.t("{running} running", { running }));
     const versions = Object.entries(told.versions).map(([name, version]) => `${name} ${version}`);
     put("version", versions[0], versions.join("\n"));
+  }
+
+  function away() {
+    foot.dataset.away = "yes";
+    put("engine", Easel.t("The server does not answer"));
+    put("queue", "");  // nobody knows it
+  }
+
+  function back() {
+    if (!foot.dataset.away) return;
     foot.dataset.away = "";
+    put("engine", "");
+    document.dispatchEvent(new CustomEvent("easel-back"));
   }
 
   async function ask() {
     const model = document.querySelector("#easel-model input")?.value || "";
     const fresh = model && (model !== asked || performance.now() - askedAt > MODEL_MS);
     try {
-      const answer = await fetch("api/state" + (fresh ? `?model=${encodeURIComponent(model)}` : ""), { cache: "no-store" });
-      if (!answer.ok) return;
+      const query = fresh ? `?model=${encodeURIComponent(model)}` : "";
+      const answer = await fetch("api/state" + query, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+      const proxy = answer.status >= 502;  // it says so in the server's place
+      if (proxy) away(); else back();
+      if (!answer.ok) return proxy;
       if (fresh) { asked = model; askedAt = performance.now(); }
       draw(await answer.json());
-    } catch {
-      foot.dataset.away = "yes";
-      put("engine", Easel.t("The server does not answer"));
+      return false;
+    } catch (fault) {
+      away();
+      return fault.name !== "TimeoutError";  // it may only be slow
     }
   }
+  Easel.away = async () => (Easel.gone = await ask());
 
   function again() {
     clearTimeout(timer);
     timer = setTimeout(async () => {
       if (!element.isConnected) return;
-      if (!document.hidden && (seen || !asked)) await ask();
+      if (!document.hidden && (seen || !asked || foot.dataset.away)) await Easel.away();
       again();
     }, place("engine").textContent || !asked && early-- > 0 ? 1000 : EVERY_MS);
   }
@@ -69,10 +90,10 @@ Easel.footer = function (element, trigger) {
   new IntersectionObserver((entries) => {
     const before = seen;
     seen = entries.at(-1).isIntersecting;
-    if (seen && !before) ask();
+    if (seen && !before) Easel.away();
   }).observe(foot);
-  document.addEventListener("easel-language", ask);
-  document.addEventListener("change", (event) => { if (event.target.closest?.("#easel-model")) setTimeout(ask, 200); });
+  document.addEventListener("easel-language", Easel.away);
+  document.addEventListener("change", (event) => { if (event.target.closest?.("#easel-model")) setTimeout(Easel.away, 200); });
   if (Easel.explains) {
     const wait = setInterval(() => {
       const own = document.querySelector("footer .show-api");  // Gradio's own button, out of sight
@@ -81,5 +102,5 @@ Easel.footer = function (element, trigger) {
   }
   place("queue").addEventListener("click", () => trigger("queue", {}));
   Easel.looks.apply();
-  ask().then(again);
+  Easel.away().then(again);
 };

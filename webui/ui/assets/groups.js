@@ -1,18 +1,9 @@
-// Groups of controls: folded and unfolded here, so that what is folded stays in the page; and titles of folded ones
-// that say which of their values are not the usual ones. Those come from Python (webui/ui/groups.py) as [kind, label,
-// value as it is shown] by the control's id; the rest is read off the page.
+// Titles of folded groups, which say which of their values are not the usual ones. Those come from Python
+// (webui/ui/groups.py) as [kind, label, value as it is shown] by the control's id; the rest is read off the page.
 "use strict";
 window.Easel = window.Easel || {};
 
 Easel.groups = function (element, trigger, props, watch) {
-  const readers = {
-    number: (at) => { const box = at("input[type=number]"); return box.value === "" ? null : Number(box.value); },
-    optional: (at) => at("textarea, input").value.trim(),
-    choice: (at) => at("input").value,
-    switch: (at) => at("input[type=checkbox]").checked,
-    text: (at) => at("textarea, input").value,
-    picture: (at) => at(".canvas-drop").hidden,
-  };
   const clip = (text) => text.length > 24 ? text.slice(0, 23) + "…" : text;
   const without = (label) => Easel.t("no {label}", { label: Easel.t(label) });
   const words = {
@@ -25,11 +16,8 @@ Easel.groups = function (element, trigger, props, watch) {
   };
 
   function said(id, [kind, label, usual]) {
-    const control = document.getElementById(id);
-    const at = (selector) => control.matches(selector) ? control : control.querySelector(selector);
-    let value;
-    try { value = readers[kind](at); } catch { return ""; }  // Gradio is still drawing it
-    return value === usual ? "" : words[kind](label, value);
+    const value = Easel.groups.shown(id, kind);
+    return value === undefined || value === usual ? "" : words[kind](label, value);
   }
 
   function retitle(task) {  // every group of it; one inside another is told of in both
@@ -45,7 +33,7 @@ Easel.groups = function (element, trigger, props, watch) {
     told.forEach((parts, group) => {
       const button = group.querySelector(":scope > button");
       if (!button) return;
-      fold(group, button);
+      Easel.folds.mark(group, button);
       let title = button.querySelector(".group-values");
       if (!title) {
         title = Easel.node("span", { class: "group-values", translate: "no" });
@@ -57,53 +45,9 @@ Easel.groups = function (element, trigger, props, watch) {
     });
   }
 
-  function key(group) {  // the same group of another task is another one
-    const task = group.closest(".easel-task");
-    const name = task.querySelector(".easel-stage")?.id || "";
-    return `group-${name}-${[...task.querySelectorAll(".easel-group")].indexOf(group)}`;
-  }
-
-  function fold(group, button) {  // once for each group, as it comes
-    if (!group.dataset.fold) {
-      const open = group.classList.contains("easel-open");
-      group.dataset.fold = Easel.recall(key(group), open) ? "open" : "shut";
-    }
-    button.setAttribute("aria-expanded", group.dataset.fold === "open");
-  }
-
-  // For Gradio a folded group is closed until the page can be used: less to draw before that. Then one after the other
-  // is opened, and stays open.
-  const SETTLE_MS = 300;
-  let opening = false, busy = false;
-  function openFor(button) {
-    opening = button.parentElement.dataset.drawn = "yes";
-    button.click();
-    opening = false;
-  }
-  const idle = (act) => window.requestIdleCallback ? requestIdleCallback(act, { timeout: 1000 }) : setTimeout(act, 50);
-  function openRest() {
-    const closed = [...document.querySelectorAll(".easel-group:not([data-drawn]) > button:not(.open)")];
-    const button = closed.find((one) => one.closest(".easel-task").offsetParent);
-    busy = Boolean(button);
-    if (!busy) return;
-    openFor(button);
-    idle(openRest);
-  }
-
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest?.(".easel-group > button");
-    if (!button || opening) return;
-    if (!button.classList.contains("open") && !button.parentElement.dataset.drawn) openFor(button);
-    event.stopPropagation();  // for Gradio it stays open
-    const group = button.parentElement;
-    group.dataset.fold = group.dataset.fold === "open" ? "shut" : "open";
-    Easel.remember(key(group), group.dataset.fold === "open");
-    retitle(group.closest(".easel-task"));
-  }, true);
-
   function all() {
     document.querySelectorAll(".easel-task").forEach((task) => { if (task.offsetParent) retitle(task); });
-    if (!busy) { busy = true; setTimeout(idle, SETTLE_MS, openRest); }
+    Easel.folds.drawRest();
   }
   const later = (event) => {
     const task = event.target.closest?.(".easel-task");
@@ -111,10 +55,71 @@ Easel.groups = function (element, trigger, props, watch) {
   };
   for (const kind of ["input", "change", "click", "keyup", "drop"]) document.addEventListener(kind, later, true);
   watch("value", () => setTimeout(all, 80));
+  watch("fresh", () => {
+    const { asked } = Easel.groups;
+    if (asked !== null && props.fresh.of !== asked) return;  // another model has been chosen since
+    Easel.groups.fresh = props.fresh;
+    trigger("replace", {});
+  });
   // Values that Python sets, and tabs that are opened for the first time, come without an event.
   setInterval(() => { if (!document.hidden) all(); }, 500);
   all();
 
   const stale = document.querySelector("meta[name=easel-form]");  // drawn before the settings or models of now
-  if (stale) idle(() => { stale.remove(); trigger("renew", {}); });
+  Easel.forms(trigger, props, (other) => {
+    if (stale || other) Easel.idle(() => { stale?.remove(); trigger("renew", {}); });
+  });
 };
+
+// What a control shows; undefined while Gradio has not drawn it.
+Easel.groups.shown = function (id, kind) {
+  const control = document.getElementById(id);
+  const at = (selector) => control.matches(selector) ? control : control.querySelector(selector);
+  try { return Easel.groups.readers[kind](at); } catch { return undefined; }
+};
+Easel.groups.readers = {
+  number: (at) => { const box = at("input[type=number]"); return box.value === "" ? null : Number(box.value); },
+  optional: (at) => at("textarea, input").value.trim(),
+  choice: (at) => at("input").value,
+  switch: (at) => at("input[type=checkbox]").checked,
+  text: (at) => at("textarea, input").value,
+  picture: (at) => at(".canvas-drop").hidden,
+};
+
+// What the fields `ids` become when the `fresh` usual values replace the ones before, which Gradio gives with what the
+// fields hold at this moment: what is not as usual is somebody's own, and stays.
+Easel.groups.replaced = function (ids, [usual, ...now]) {
+  const { of, usual: fresh } = Easel.groups.fresh;
+  setTimeout(() => { if (Easel.groups.asked === of) Easel.groups.asked = null; }, 100);  // when Gradio has put them in place
+  const plain = (value) => String(value ?? "");
+  return [fresh, ...ids.map((id, at) => {
+    const before = usual[id]?.[3], value = fresh[id][3];
+    if (plain(now[at]) !== plain(before) || plain(value) === plain(now[at])) return { __type__: "update" };
+    return typeof now[at] === "string" ? plain(value) : value;  // a number that may be left out is text
+  })];
+};
+
+// A model is chosen, and its usual values are asked for: what is to be painted waits for them.
+Easel.groups.asked = null;
+Easel.groups.asking = function (model) {
+  Easel.groups.asked = model;
+  return model;
+};
+Easel.groups.held = new Set();
+document.addEventListener("click", (event) => {
+  const WAIT_MS = 10000, { held } = Easel.groups;  // for a server that does not answer
+  const button = event.target.closest?.(".easel-generate, .easel-add");
+  if (!button || Easel.groups.asked === null) return;
+  event.stopImmediatePropagation();
+  if (held.has(button)) return;
+  held.add(button);
+  const pressed = performance.now();
+  const press = () => {
+    const late = performance.now() - pressed > WAIT_MS;
+    if (Easel.groups.asked !== null && !late) { setTimeout(press, 20); return; }
+    if (late) Easel.groups.asked = null;
+    held.delete(button);
+    button.click();
+  };
+  press();
+}, true);

@@ -17,17 +17,28 @@ Easel.recall = function (key, otherwise) {
   try { return JSON.parse(sessionStorage.getItem("easel-" + key)) ?? otherwise; } catch { return otherwise; }
 };
 
-// Why a request was refused: the sentence, and a mark at the control that it is about.
+// Why a request was refused: the sentence, and a mark at the control that it is about. A press that nobody answers is
+// not kept, so that is said here, too, until the server is back.
 Easel.problem = function (element, props, watch) {
   const line = element.querySelector(".easel-problem-line");
+  let lost = false;
   const show = () => {
-    const { message = "", control = "" } = props.value || {};
+    const { message = "", control = "" } = lost ? { message: Easel.t("The server does not answer: press again when it is back.") } : props.value || {};
     line.textContent = message;
     line.hidden = !message;
     document.querySelectorAll(".easel-wrong").forEach((wrong) => wrong.classList.remove("easel-wrong"));
     if (message && control) document.getElementById(control)?.classList.add("easel-wrong");
   };
-  watch("value", show);
+  const hear = (now) => { lost = now; show(); };
+  watch("value", () => hear(false));
+  element.closest(".easel-task").addEventListener("click", async (event) => {
+    const button = event.target.closest(".easel-go button, .stage-examples button");
+    if (!button) return;
+    const known = Easel.gone;  // Gradio would load the page anew, which empties the form
+    if (known) event.stopImmediatePropagation();
+    if (await Easel.away()) hear(true); else if (known) button.click();
+  }, true);
+  document.addEventListener("easel-back", () => { if (lost) hear(false); });
   show();
 };
 

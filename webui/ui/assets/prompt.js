@@ -29,8 +29,8 @@ Easel.prompts = function (element, task, pair) {
   new MutationObserver(() => { if (form.dataset.running) keep(); }).observe(form, { attributeFilter: ["data-running"] });
   const kept = Easel.recall(keptKey, []);
   setTimeout(() => {  // once Gradio has put its own values in place
-    if (!kept.some(Boolean) || words.read().some(Boolean)) return;
-    kept.forEach((text, at) => { if (text && box(pair[at])) Easel.fill(box(pair[at]), text); });
+    addEventListener("pagehide", keep);  // what Python puts into a box comes without an event
+    kept.forEach((text, at) => { if (text && box(pair[at])?.value === "") Easel.fill(box(pair[at]), text); });
   });
   form.addEventListener("keydown", (event) => {
     const one = event.target;

@@ -13,11 +13,14 @@ Easel.stage = function (element, trigger, props, watch, about) {
   let shown = null, several = [], state = "";
   let next = Easel.recall(nextKey, []);  // jobs to show after this one
   const heard = new Set();  // jobs that "Add another" has added
+  const ASK_MS = 1000;
+  let awaited = "";  // the job that waits for the server
   let passed = "";  // the job after whose end the next one was asked for
   let begun = { job: "", of: null };  // the picture that the form had when the job on show began
 
   const use = () => { element.dataset.used = "yes"; };  // there is something to keep room for, for good
   const running = () => Boolean(task.dataset.running);
+  if (Object.keys(Easel.stages).length) Easel.folds.settle(task);  // a tab that is opened for the first time
 
   // --- one picture, or all of a job ---
   function place(width, height) {  // the picture's shape is there before the picture
@@ -140,6 +143,14 @@ Easel.stage = function (element, trigger, props, watch, about) {
     trigger("follow", { job });
   }
 
+  async function comeBack(job) {  // when the server does
+    awaited = job;
+    do await new Promise((resolve) => setTimeout(resolve, ASK_MS)); while (awaited === job && await Easel.away());
+    if (awaited !== job || !element.isConnected) return;
+    awaited = "";  // it may be told once more that the server stops
+    trigger("follow", { job });
+  }
+
   function buttons(how) {  // how the job goes: "" when there is none to wait for
     const before = document.activeElement;
     if (how) task.dataset.running = how; else delete task.dataset.running;
@@ -167,21 +178,27 @@ Easel.stage = function (element, trigger, props, watch, about) {
   function draw() {
     const value = props.value || {};
     const going = ["queued", "running", "paused"].includes(value.state);
+    const stopped = value.state === "stopped";  // with the server: it goes on with it, and so do those after it
     if (passed !== value.job) passed = "";
-    const between = !going && Boolean(value.job) && (next.length > 0 || Boolean(passed));
+    const between = !going && !stopped && Boolean(value.job) && (next.length > 0 || Boolean(passed));
     if (between && !passed) { passed = value.job; goOn(); }
     const busy = going || between;
     if (value.job) aside.ask(value.overtaken || []);
     buttons(going ? value.state : between ? "queued" : "");
     const was = state;
     const part = tell(value, going);
-    element.dataset.state = busy ? value.state === "paused" ? "paused" : "running" : "ended";
+    element.dataset.state = stopped || value.state === "paused" ? "paused" : busy ? "running" : "ended";
     progress.dataset.waiting = busy && !value.progress && value.state !== "paused" ? "yes" : "";
     Easel.titled(about.task, busy ? part : null);
     if (value.job && !passed) Easel.remember("job-" + about.task, value.job);
 
     const made = value.pictures || [];
     const fresh = strip.add(made, { prompt: value.prompt, of: value.job ? origin(value.job) : null });
+    if (stopped) {  // the rest stays as it is
+      if (value.job !== awaited) comeBack(value.job);
+      return;
+    }
+    awaited = "";
     if (busy && value.width) {
       use();
       place(value.width, value.height);
