@@ -1,8 +1,8 @@
 """Hypernetworks change what keys and values are made of, as the format's own modules do, and leave no trace.
 
 The expected networks are built here from the facts of A1111's files: `layer_structure` are widths in multiples of the
-context's, behind each linear layer comes the activation (behind the last one not where `activate_output` is False), then
-a layer norm, then a dropout, and modules are numbered in that order.
+context's, behind each linear layer comes the activation (behind the last one, too, unless `activate_output` is False),
+then a layer norm, then a dropout, and modules are numbered in that order.
 """
 
 from __future__ import annotations
