@@ -28,7 +28,7 @@ PICTURE = SavedPicture(Path("a.png"), 1, 64, 64, "")
     ("changes", "line"),
     [
         ({"position": 2}, "Position 2 in the queue"),
-        ({"note": "Loading PyTorch…"}, "Loading PyTorch…"),
+        ({"note": "Loading PyTorch"}, "Loading PyTorch"),
         ({"state": "running"}, "Starting"),
         ({"state": "running", "step": 7, "steps": 20, "eta_s": 3.0}, "Step 7 of 20, 3.0 s left"),
         ({"state": "running", "step": 7, "steps": 20}, "Step 7 of 20"),

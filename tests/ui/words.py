@@ -5,6 +5,7 @@ Run as `python -m tests.ui.words` it says what each language lacks, and what nob
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -31,7 +32,7 @@ SENTENCES = json.loads((Path(__file__).parent / "sentences.json").read_text(enco
 
 def every_string() -> set[str]:
     """All of them, in English."""
-    found = {*in_scripts(), *in_schema(), *SENTENCES}
+    found = {*in_scripts(), *in_schema(), *in_notes(), *SENTENCES}
     with tempfile.TemporaryDirectory() as folder:
         found |= drawn(Path(folder))
     return {text for text in map(str.strip, found) if says_something(text)}
@@ -89,6 +90,18 @@ def in_schema() -> Iterator[str]:
         yield from (setting.control.label, setting.control.info, setting.empty)
         if isinstance(setting.control, Choice):
             yield from (label for label, _ in setting.control.choices)
+
+
+def in_notes() -> Iterator[str]:
+    """What the engine says beside a job, with the {names} of its values."""
+    for path in sorted((ROOT / "webui/engine").glob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+                continue
+            if call.func.attr in ("note_all", "note_job") and not isinstance(
+                call.args[-1], ast.Name
+            ):
+                yield ast.unparse(call.args[-1]).removeprefix("f")[1:-1]
 
 
 def drawn(folder: Path) -> set[str]:

@@ -252,9 +252,10 @@ class Loop:
         def progress(part: float) -> None:
             """On the loading thread."""
             nonlocal told
-            if int(part * 10) > told:
-                told = int(part * 10)
-                self._ledger.note_job(run.job, f"Loading {what}, {told}0 %")
+            percent = int(part * 10) * 10
+            if percent > told:
+                told = percent
+                self._ledger.note_job(run.job, f"Loading {what}, {percent} %")
 
         future = self._loader.submit(self._runner.load, call, progress)
         future.add_done_callback(lambda done: self._arrive(run, done.result))

@@ -14,6 +14,7 @@ Object.assign(Easel.icons, {
 
 Easel.models = {
   kept: Promise.resolve(),  // when all that was written about files has arrived
+  edited: new Set(),  // their ids: a card may show what was before
   ICONS: { checkpoint: "cube", lora: "layers", embedding: "word", hypernetwork: "layers", vae: "lens", controlnet: "bones", upscaler: "upscale" },
   kinds() {
     return { checkpoint: Easel.t("Checkpoints"), lora: Easel.t("LoRA"), embedding: Easel.t("Embeddings"),

@@ -4,7 +4,7 @@ window.Easel = window.Easel || {};
 
 Easel.models.PAGE = 60;
 
-// `root` holds the cards. `open(file)` shows one, `use(file)` uses it. Gives {show(query), again(), put(file), seen(), find(id)}.
+// `root` holds the cards. `open(file)` shows one, `use(file)` uses it. Gives {show(query), again(), put(file), seen()}.
 Easel.models.grid = function (root, { open, use, told, wrong }) {
   const { PAGE } = Easel.models;
   const GAP = 16, FOOT = 104, LEAST = 168;
@@ -134,6 +134,5 @@ Easel.models.grid = function (root, { open, use, told, wrong }) {
     put,
     show(wanted) { query = wanted; total = 0; return again(); },
     again, seen, mark, draw: later,
-    find: (id) => [...pages.values()].flatMap((page) => page || []).find((one) => one.id === id),
   };
 };

@@ -23,7 +23,10 @@ Easel.models.sheet = async function (file, { use, changed }) {
   const saved = Easel.node("p", { class: "sheet-saved", role: "status", "aria-live": "polite" });
 
   // One after the other, in the order they were written; what uses the file waits for it.
-  const keep = (values) => { Easel.models.kept = Easel.models.kept.then(() => send(values)); };
+  function keep(values) {
+    Easel.models.edited.add(file.id);
+    Easel.models.kept = Easel.models.kept.then(() => send(values));
+  }
 
   async function send(values) {
     try {

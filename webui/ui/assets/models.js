@@ -22,7 +22,7 @@ Easel.modelsTab = function (element, trigger) {
   async function use(file) {
     if (file.kind !== "checkpoint") {
       await models.kept;  // words that are still on their way
-      models.insert(grid.find(file.id) || file);
+      models.insert(models.edited.has(file.id) ? await models.ask("api/models/files/" + file.id).catch(() => file) : file);
       return;
     }
     trigger("choose", { name: file.name });
