@@ -57,14 +57,20 @@ def test_numbers_of_an_unknown_kind_are_told(tmp_path: Path) -> None:
         read_tensors(read_header(path))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("kind", sorted(DTYPES))
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (kind, value)
+        for kind in sorted(DTYPES)
+        for value in (float("nan"), float("inf"), -float("inf"))
+        if kind != "F8_E4M3" or value != value  # which has no infinity
+    ],
+)
 def test_what_is_no_number_is_told_with_its_name(kind: str, value: float, tmp_path: Path) -> None:
     numbers = torch.ones(4, 8)
     numbers[2, 3] = value
     stored = numbers.to(DTYPES[kind])
-    if stored.float().isfinite().all():
-        pytest.skip(f"{kind} has no such value")
+    assert not stored.float().isfinite().all()
     path = tmp_path / "bad.safetensors"
     save_file({"good": torch.ones(4), "bad": stored}, path)
     with pytest.raises(ModelFileError, match=r"bad\.safetensors: 'bad' has values that are not"):
