@@ -154,6 +154,28 @@ def test_what_no_longer_exists_is_forgotten(own: Any, painter: FlatPainter) -> N
     kept(own, "txt2img-seed")
 
 
+def test_a_model_chosen_while_the_kept_one_is_asked_about_stays(
+    own: Any, painter: FlatPainter
+) -> None:
+    pick(own, "easel-model", "wide")
+    shows(own, "txt2img-width", "192")
+    own.wait_for_function("JSON.parse(sessionStorage.getItem('easel-forms'))?.model === 'wide'")
+    held: list[Any] = []
+    own.route("**/queue/join*", lambda route: held.append(route))
+    with own.expect_request("**/queue/join*"):
+        again(own)
+    shows(own, "easel-model", "wide")
+    with own.expect_request("**/queue/join*"):
+        pick(own, "easel-model", "flat")
+    for one in held:
+        one.continue_()
+    own.unroute("**/queue/join*")
+    shows(own, "txt2img-width", "128")
+    own.get_by_role("button", name="3:2, 160 × 104").wait_for()
+    request = paint(own, painter)
+    assert (request.model, request.width, request.steps) == ("flat", 128, 4)
+
+
 def test_settings_sent_from_a_picture_are_kept(own: Any, painter: FlatPainter) -> None:
     sent = "a cat\nSteps: 3, Sampler: DDIM, CFG scale: 2.5, Seed: 7, Size: 64x96, Model: wide"
     own.evaluate("(text) => Easel.handOver({ to: 'txt2img', parameters: text })", sent)

@@ -10,7 +10,7 @@ import gradio as gr
 
 from webui.registry import Catalog
 from webui.ui.handing import said
-from webui.ui.tab import PRIVATE, menu
+from webui.ui.tab import IN_TURN, PRIVATE, menu
 
 __all__ = ["draw_models", "wire_models"]
 
@@ -61,4 +61,4 @@ def wire_models(
         return gr.Dropdown(choices=menu(catalog, name), value=name) if known else gr.skip()
 
     chosen = shelf.choose(choose, None, model, **PRIVATE)
-    chosen.then(update, [model, *inputs], list(outputs), preprocess=False, **PRIVATE)
+    chosen.then(update, [model, *inputs], list(outputs), preprocess=False, **IN_TURN)

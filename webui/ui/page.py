@@ -34,7 +34,7 @@ from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.reception import Reception
-from webui.ui.tab import PRIVATE, best_card, card_of, draw_tab, menu
+from webui.ui.tab import IN_TURN, best_card, card_of, draw_tab, menu
 from webui.ui.theme import MARK, css, theme
 from webui.ui.visitors import Visitors
 from webui.ui.wiring import wire
@@ -212,7 +212,7 @@ def draw_page(
             js="(model) => Easel.groups.asking(model)",  # a press of Generate waits for it
             trigger_mode="always_last",
             preprocess=False,
-            **PRIVATE,
+            **IN_TURN,
         )
         if shelf is not None:
             wire_models(shelf, model, catalog, update, [], outputs)
@@ -224,9 +224,9 @@ def draw_page(
             return [gr.Dropdown(choices=menu(catalog, shown), **given), *update(shown)]
 
         chosen.refresh(
-            update, [model], outputs, trigger_mode="always_last", preprocess=False, **PRIVATE
+            update, [model], outputs, trigger_mode="always_last", preprocess=False, **IN_TURN
         )
-        usual.renew(renewed, [model], [model, *outputs], preprocess=False, **PRIVATE)
+        usual.renew(renewed, [model], [model, *outputs], preprocess=False, **IN_TURN)
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
 

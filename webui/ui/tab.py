@@ -34,6 +34,7 @@ from webui.ui.stage import stage
 from webui.ui.words import PROMPT, draw_tools
 
 __all__ = [
+    "IN_TURN",
     "PRIVATE",
     "Tab",
     "best_card",
@@ -49,6 +50,8 @@ PROBLEM = '<p class="easel-problem-line" role="alert" hidden></p>'
 EXAMPLES = 6
 MENU = 300  # names; Gradio writes each of them five times into the page
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
+# Of events that change the same part of a page: one after the other, so that an older answer never comes last.
+IN_TURN = {**PRIVATE, "concurrency_id": "defaults", "concurrency_limit": 1}
 
 
 @dataclass(frozen=True, slots=True)
