@@ -82,7 +82,7 @@ def made_text(request: GenerationRequest, task: Task) -> str:
         next(steps)
         raise AssertionError("nothing is asked of the device")
     except StopIteration as stop:
-        picture, notes = stop.value
+        picture, notes, _ = stop.value
     model = Model(request.model, 4, False, (0.1, 10.0))
     return infotext(
         Finished("j", request, 0, request.seed, picture, model, request.scheduler, 1.0, notes=notes)
@@ -94,6 +94,12 @@ def requested(task: Task, values: dict[str, Any]) -> GenerationRequest:
     fields = {name: value for name, value in values.items() if name not in names}
     extras = {name: value for name, value in values.items() if name in names}
     return complete(task.name, {**fields, "extras": extras}, CATALOG, SETTINGS)
+
+
+def test_what_is_told_on_a_picture_is_no_setting() -> None:
+    text = 'a cat\nSteps: 4, Sampler: Euler, Seed: 7, Notes: "one: a\\ntwo"'
+    plain = from_infotext(text.split(", Notes")[0], TASKS["txt2img"], CATALOG)
+    assert from_infotext(text, TASKS["txt2img"], CATALOG) == plain
 
 
 # A picture is one of its job's; the engine tells which VAE it used.

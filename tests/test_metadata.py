@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from webui import __version__
 from webui.engine.schedules import SCHEDULES
-from webui.metadata import SCHEDULE_LABELS, infotext, parse, read
+from webui.metadata import SCHEDULE_LABELS, infotext, notes_in, parse, read
 from webui.types import Finished, GenerationRequest, Model
 
 PICTURE = Image.new("RGB", (64, 64), "teal")
@@ -164,6 +164,7 @@ def test_notes_stand_before_the_version_in_their_order():
 
 
 LABELS = [
+    "Notes",
     *("Film grain", "Strength (%)", "a, b", "a: b", "«Größe»", "-dash", "2x / 4x", " spaces "),
     *("", "(!)", "two\nlines", '"', "猫", "Steps", "Prompt", "Negative prompt", "Version", "Eta"),
 ]
@@ -192,6 +193,28 @@ def test_a_picture_that_no_sampler_made_has_no_steps(prompt):
         **{"Prompt": prompt, "Negative prompt": "", "Task": "enlarge", "Size": "512x384"},
         "Version": f"Easel {__version__}",
     }
+
+
+# --- Warnings: what is told on a picture ----------------------------------------------------------
+
+SENTENCES = ["LoRA “a, b” is not here: left out", 'the "grain" failed; as it was', "Steps: 1, a\\n"]
+
+
+def test_sentences_come_back_each_once_and_in_a_line():
+    made = replace(finished(), warnings=(*SENTENCES, " two\nlines ", "", SENTENCES[0]))
+    text = infotext(made)
+    assert notes_in(text) == (*SENTENCES, "two lines")
+    assert {k: v for k, v in parse(text).items() if k != "Notes"} == parse(infotext(finished()))
+    assert notes_in(infotext(finished())) == notes_in("a cat") == notes_in("") == ()
+
+
+def test_a_picture_made_of_another_keeps_what_is_told_on_that():
+    source = PICTURE.copy()
+    source.info["parameters"] = infotext(replace(finished(), warnings=("first", "both")))
+    made = finished(prompt="", task="upscale", image=source)
+    again = replace(made, model=None, sampled=False, warnings=("both", "second"))
+    assert notes_in(infotext(again)) == ("first", "both", "second")
+    assert notes_in(infotext(replace(again, warnings=()))) == ("first", "both")
 
 
 # --- Carriers -----------------------------------------------------------------------------------

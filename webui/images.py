@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError, RequestError
-from webui.metadata import EXIF_IFD, USER_COMMENT, infotext
+from webui.metadata import EXIF_IFD, USER_COMMENT, infotext, notes_in
 from webui.naming import Facts, Pattern, Saving
 from webui.reserving import FLAGS, part_of, taken
 from webui.types import Animation, Finished, SavedPicture
@@ -208,7 +208,8 @@ def save(
     except OSError as error:
         reason = error.strerror or str(error)
         raise EaselError(f"the picture cannot be saved in {folder}: {reason}") from error
-    return SavedPicture(path, finished.seed, facts.width, facts.height, text, finished.index)
+    size, notes = (facts.width, facts.height), notes_in(text)
+    return SavedPicture(path, finished.seed, *size, text, finished.index, notes)
 
 
 def _facts(finished: Finished) -> Facts:

@@ -18,9 +18,10 @@ from webui.types import FILLS, Finished, GenerationRequest
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["infotext", "keys_of", "parse", "read"]
+__all__ = ["NOTES", "infotext", "keys_of", "notes_in", "parse", "read"]
 
 NEGATIVE = "Negative prompt:"
+NOTES = "Notes"  # the key of the sentences that are told on a picture, one a line
 KEY = re.compile(r"\s*(\w[\w \-/]*):\s*")
 VALUE = re.compile(r'("(?:\\.|[^\\"])*")\s*(?:,|$)|([^,]*)(?:,|$)')
 PAIRS_MIN = 3  # fewer on the last line, and it belongs to the prompt
@@ -31,7 +32,7 @@ OWN_KEYS = frozenset(
         *("Prompt", "Negative prompt", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed"),
         *("Size", "Task", "Model hash", "Model", "Denoising strength", "RNG", "Mask mode"),
         *("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Eta", "Version"),
-        *("Variation seed", "Variation seed strength", "Clip skip"),
+        *("Variation seed", "Variation seed strength", "Clip skip", NOTES),
     )
 )
 
@@ -65,7 +66,10 @@ def infotext(finished: Finished) -> str:
         old_prompt, old_negative = source.pop("Prompt"), source.pop("Negative prompt")
         prompt, negative = prompt or old_prompt, negative or old_negative
         told = ("Task", "Size", "Version")
+        older = source.get(NOTES, "").split("\n")
         pairs = {**source, **{key: value for key, value in pairs.items() if key not in told}}
+        if notes := _lines((*older, *finished.warnings)):
+            pairs[NOTES] = "\n".join(notes)
     text = _compose(prompt, negative, pairs)
     found = parse(text)
     if (found["Prompt"], found["Negative prompt"]) != (prompt, negative):
@@ -97,6 +101,7 @@ def _pairs(finished: Finished) -> dict[str, Any]:
         pairs |= _start(finished.request, finished.index)
     notes = {label: value for label, value in finished.notes.items() if value is not None}
     pairs.update(zip(keys_of(notes), notes.values(), strict=True))
+    pairs[NOTES] = "\n".join(_lines(finished.warnings)) or None
     pairs["Version"] = f"Easel {__version__}"
     return {key: value for key, value in pairs.items() if value is not None}
 
@@ -134,6 +139,12 @@ def _start(request: GenerationRequest, index: int) -> dict[str, Any]:
             pairs["Masked area padding"] = request.inpaint_full_res_padding
     pairs["Eta"] = request.eta
     return pairs
+
+
+def _lines(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Sentences of one line each, every one once."""
+    lines = (" ".join(sentence.split()) for sentence in sentences)
+    return tuple(dict.fromkeys(line for line in lines if line))
 
 
 def keys_of(labels: Iterable[str]) -> list[str]:
@@ -179,6 +190,11 @@ def parse(text: str) -> dict[str, str]:
     border = starts[0] if starts else len(lines)
     negative = "\n".join(lines[border:])[len(NEGATIVE) :].removeprefix(" ")
     return {"Prompt": "\n".join(lines[:border]), "Negative prompt": negative, **pairs}
+
+
+def notes_in(text: str) -> tuple[str, ...]:
+    """The sentences that an infotext tells on its picture, as `Finished.warnings` had them."""
+    return _lines(parse(text).get(NOTES, "").split("\n"))
 
 
 def _pairs_of(line: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -25,6 +26,12 @@ def test_a_pictures_number_is_its_place_whichever_is_finished_first():
         assert (image.number, image.url) == (2, "/api/jobs/j/images/2")
     assert picture_at(early, 0) is None and picture_at(later, 0) == saved(10)
     assert picture_at(later, 1) is None and picture_at(later, -1) is None
+
+
+def test_what_is_told_on_a_picture_stands_at_it():
+    told = replace(saved(11), notes=("one thing", "another"))
+    status = JobStatus("j", "done", 1, request(seed=10), pictures=(saved(10), told))
+    assert [image.notes for image in detail(status).images] == [[], ["one thing", "another"]]
 
 
 def test_a_request_is_told_without_its_pictures():

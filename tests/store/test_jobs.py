@@ -100,6 +100,17 @@ def test_a_reserved_name_is_a_picture_only_where_the_file_is_whole(store, tmp_pa
     assert store.reserved("one", 0) == missing
 
 
+def test_what_is_told_on_a_picture_is_known_after_a_restart(store, tmp_path):
+    store.accept(job("one"), None)
+    text = 'a cat\nSteps: 4, Seed: 7, Size: 8x4, Notes: "left out: x\\nleft out: y"'
+    for index in range(2):
+        store.reserve("one", index, picture(tmp_path / f"{index}.png", text), 7)
+    store.saved("one", 0, SavedPicture(tmp_path / "0.png", 7, 8, 4, text))
+    (tmp_path / "0.png").unlink()
+    told = [one.notes for one in store.unfinished()[0].pictures.values()]
+    assert told == [("left out: x", "left out: y")] * 2
+
+
 def test_a_request_that_can_no_longer_be_read_fails_alone(store):
     store.accept(job("one"), None)
     store.accept(job("two"), None)

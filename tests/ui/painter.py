@@ -257,7 +257,12 @@ class FlatPainter:
             )
             made = Animation(tuple(frames), frame_ms=200)
         notes = {"Border": request.extras["border"]} if "border" in request.extras else {}
-        finished = Finished(job, request, index, seed, made, model, "karras", seconds, notes=notes)
+        warned = ("Told: once, and", "no more") if "warn" in request.prompt.split() else ()
+        finished = Finished(
+            *(job, request, index, seed, made, model, "karras", seconds),
+            notes=notes,
+            warnings=warned,
+        )
         saved = images.save(finished, self.outputs_dir)
         if self.gallery is not None:
             self.gallery.add(saved, request.task, self._jobs[job].owner, job)

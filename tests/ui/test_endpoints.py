@@ -137,7 +137,12 @@ def test_the_stream_ends_with_files_and_info(http: httpx.Client) -> None:
     served = http.get(files[0]["url"])
     assert served.headers["content-type"] == "image/png"
     assert served.content == Path(files[0]["path"]).read_bytes()
-    assert info["seed"] == 9
+    assert info["seed"] == 9 and info["notes"] == []
+
+
+def test_what_is_told_on_pictures_is_in_the_info_once(client: Client) -> None:
+    _, info = client.predict("please warn", batch_size=2, steps=1, api_name="/txt2img")
+    assert info["notes"] == ["Told: once, and", "no more"]
 
 
 def test_lists(client: Client) -> None:

@@ -34,6 +34,8 @@ def generate(
         paths = [copied(path, target) for path, target in zip(paths, targets, strict=True)]
     for path in paths:
         print(path, flush=True)
+    for note in dict.fromkeys(note for picture in status.pictures for note in picture.notes):
+        print(f"Easel: {note}", file=sys.stderr, flush=True)
     if status.error:
         print(f"Easel: {status.error}", file=sys.stderr, flush=True)
     return {"done": 0, "cancelled": CANCELLED}.get(status.state, 1)

@@ -152,7 +152,9 @@ def span(seconds: float) -> str:
 def shown(job: Mapping[str, Any]) -> str:
     """All that is told of a job, a line each."""
     lines = [f"{name}: {value}" for name, value in told(job).items() if value not in (None, "")]
-    lines += [f"image {i['number']}: {i['url']} (seed {i['seed']})" for i in job["images"]]
+    for image in job["images"]:
+        lines.append(f"image {image['number']}: {image['url']} (seed {image['seed']})")
+        lines += [f"    {note}" for note in image.get("notes", ())]
     return "\n".join(lines)
 
 

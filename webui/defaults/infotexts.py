@@ -14,7 +14,7 @@ from typing import Any
 from webui.defaults.completion import sampler_and_schedule
 from webui.defaults.extras import default_of, extra_controls, registry_of
 from webui.errors import RequestError
-from webui.metadata import keys_of, parse
+from webui.metadata import NOTES, keys_of, parse
 from webui.registry import Catalog
 from webui.types import (
     SIZE_MAX,
@@ -65,7 +65,16 @@ USUAL_OF_MASKS: Mapping[str, Any] = {
 OTHERS = frozenset(  # of further keys, those that are read below or that nobody sets in a form
     (
         *("Prompt", "Negative prompt", "Sampler", "Schedule type", "Size", "Model", "Model hash"),
-        *("Task", "Version", "RNG", "Mask mode", "Post-processing", "Denoise wrappers", "User"),
+        *(
+            "Task",
+            "Version",
+            "RNG",
+            "Mask mode",
+            NOTES,
+            "Post-processing",
+            "Denoise wrappers",
+            "User",
+        ),
         *("Lora hashes", "TI hashes", "Init image hash", "VAE hash"),
     )
 )

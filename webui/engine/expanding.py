@@ -35,9 +35,10 @@ log = logging.getLogger(__name__)
 
 
 def expanded(
-    run: Generator[Call, Any, Any], vae: str, notes: dict[str, Any]
+    run: Generator[Call, Any, Any], vae: str, notes: dict[str, Any], warnings: list[str]
 ) -> Generator[Call, Any, Any]:
-    """Forwards the calls of a picture's task. `vae` is the request's; `notes` gets what the infotext is to say."""
+    """Forwards the calls of a picture's task. `vae` is the request's; `notes` gets what the infotext is to say,
+    `warnings` the sentences that are told on the picture."""
     chosen = ""  # the VAE's name; the model's own has none
     reply: Any = None
     try:

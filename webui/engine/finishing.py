@@ -28,12 +28,14 @@ FIELDS = frozenset(field.name for field in fields(GenerationRequest))
 
 def finished_picture(
     request: GenerationRequest, studio: PictureStudio, parts: Parts
-) -> Generator[Call, Any, tuple[Image | Animation, Mapping[str, Any]]]:
-    """The picture of a request's task after the post-processors, and what its infotext tells of extensions:
-    controls that are not at their default by label, denoise wrappers and post-processors in their order."""
+) -> Generator[Call, Any, tuple[Image | Animation, Mapping[str, Any], tuple[str, ...]]]:
+    """The picture of a request's task after the post-processors; what its infotext tells of extensions: controls
+    that are not at their default by label, denoise wrappers and post-processors in their order; and the sentences
+    that are told on it."""
     task = parts.tasks[request.task]
     made: dict[str, Any] = {}
-    run = expanded(as_task(task.make(request, studio)), request.vae, made)
+    warnings: list[str] = []
+    run = expanded(as_task(task.make(request, studio)), request.vae, made, warnings)
     picture = as_picture((yield from run))
     notes = made | {
         control.label: request.extras[control.name]
@@ -54,7 +56,7 @@ def finished_picture(
         notes["Denoise wrappers"] = ", ".join(wrapped)
     if passed:
         notes["Post-processing"] = ", ".join(passed)
-    return picture, notes
+    return picture, notes, tuple(warnings)
 
 
 def processed(

@@ -330,7 +330,7 @@ class Loop:
         """A picture is finished: off to be saved."""
         job, request = run.job, run.job.request
         run.task = None
-        picture, notes = result
+        picture, notes, warnings = result
         sampler = self._parts.samplers[request.sampler_name]
         finished = Finished(
             job=job.id,
@@ -343,6 +343,7 @@ class Loop:
             seconds=job.seconds(),
             sampled=run.sampled,
             notes=notes,
+            warnings=warnings,
         )
         run.made = True
         future = self._ledger.saver.submit(self._save, finished)

@@ -40,7 +40,8 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A finished picture. `number` is its place in the job, from 0; `parameters` its settings as text."""
+    """A finished picture. `number` is its place in the job, from 0; `parameters` its settings as text; `notes` the
+    sentences that say what was not done as it was asked for."""
 
     number: int
     url: str
@@ -48,6 +49,7 @@ class Image:
     width: int
     height: int
     parameters: str
+    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +137,8 @@ def _told(status: JobStatus) -> Mapping[str, Any]:
 
 def _image(status: JobStatus, picture: SavedPicture) -> Image:
     url = f"/api/jobs/{status.id}/images/{picture.index}"
-    return Image(
-        picture.index, url, picture.seed, picture.width, picture.height, picture.parameters
-    )
+    size, notes = (picture.width, picture.height), list(picture.notes)
+    return Image(picture.index, url, picture.seed, *size, picture.parameters, notes)
 
 
 def _request(request: GenerationRequest) -> dict[str, Any]:

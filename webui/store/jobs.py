@@ -273,12 +273,13 @@ def _as_saved(row: Row) -> SavedPicture | None:
     been moved or deleted since counts as made."""
     path = Path(row["path"])
     if row["hash"] is not None:
-        return SavedPicture(
-            path, row["seed"], row["width"], row["height"], row["infotext"], row["place"]
-        )
+        size, text = (row["width"], row["height"]), row["infotext"]
+        notes = metadata.notes_in(text)
+        return SavedPicture(path, row["seed"], *size, text, row["place"], notes)
     try:
         with Image.open(path) as picture:
             text = metadata.read(picture) or ""
-            return SavedPicture(path, row["seed"], *picture.size, text, row["place"])
+            notes = metadata.notes_in(text)
+            return SavedPicture(path, row["seed"], *picture.size, text, row["place"], notes)
     except OSError:
         return None

@@ -30,7 +30,8 @@ JobState: TypeAlias = Literal["queued", "running", "paused", "done", "failed", "
 
 @dataclass(frozen=True, slots=True)
 class SavedPicture:
-    """A finished picture on disk. `parameters` is its infotext, `index` its place in its job, from 0."""
+    """A finished picture on disk. `parameters` is its infotext, `index` its place in its job, from 0, `notes` the
+    sentences that are told on it: what was not done as it was asked for."""
 
     path: Path
     seed: int
@@ -38,6 +39,7 @@ class SavedPicture:
     height: int
     parameters: str
     index: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +48,7 @@ class Finished:
 
     `scheduler` is the schedule that `automatic` resolved to. `model` is None where the task loaded none, and
     `sampled` False where it ran no sampler. `notes` are further keys of the infotext: what extensions did.
-    `seconds` counts the job so far.
+    `warnings` are sentences that are told on the picture. `seconds` counts the job so far.
     """
 
     job: str
@@ -59,6 +61,7 @@ class Finished:
     seconds: float
     sampled: bool = True
     notes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[str, ...] = ()
 
 
 EventKind: TypeAlias = Literal[

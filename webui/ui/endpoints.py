@@ -130,6 +130,7 @@ def _add_task(
             "seeds": [p.seed for p in status.pictures],
             "parameters": first.parameters,
             "all_parameters": [p.parameters for p in status.pictures],
+            "notes": list(dict.fromkeys(note for p in status.pictures for note in p.notes)),
             "model": request.model,
             "width": first.width,
             "height": first.height,

@@ -53,6 +53,7 @@ HTML = """<div class="stage-frame">
   <div class="stage-bar"><div class="stage-progress" role="progressbar" aria-label="Progress"
     aria-valuemin="0" aria-valuemax="100"><i></i></div><span class="stage-line"></span></div>
   <p class="easel-unseen" aria-live="polite"></p>
+  <ul class="stage-notes" role="note" aria-label="Told of this picture" hidden></ul>
   <div class="stage-acts" role="group" aria-label="What to do with the picture"></div>
   <details class="stage-details"><summary><span class="stage-facts" translate="no"></span></summary>
     <pre translate="no" tabindex="0"></pre></details>
@@ -197,6 +198,7 @@ def job_value(
                 "height": p.height,
                 "facts": facts_of(p.parameters),
                 "parameters": p.parameters,
+                "notes": list(p.notes),
             }
             for p in status.pictures
             if str(p.path) in linked

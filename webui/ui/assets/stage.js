@@ -7,7 +7,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
   const $ = (selector) => element.querySelector(selector);
   const frame = $(".stage-frame"), full = $(".stage-full"), picture = $(".stage-picture"), grid = $(".stage-grid");
   const progress = $(".stage-progress"), line = $(".stage-line"), spoken = $("[aria-live]");
-  const acts = $(".stage-acts"), details = $(".stage-details");
+  const acts = $(".stage-acts"), details = $(".stage-details"), notes = $(".stage-notes");
   const task = element.closest(".easel-task");
   const nextKey = "next-" + about.task;
   let shown = null, several = [], state = "";
@@ -35,12 +35,20 @@ Easel.stage = function (element, trigger, props, watch, about) {
     grid.hidden = which !== "grid";
   }
 
-  function describe(one, text) {
+  function describe(one, text, all = [one]) {
+    const told = [...new Set(all.flatMap((each) => each.notes || []))];
+    notes.replaceChildren(...told.map((note) => Easel.node("li", {}, note)));
+    notes.hidden = !told.length;
     $(".stage-facts").textContent = text;
     details.querySelector("pre").textContent = one.parameters;
     element.dataset.told = "yes";
     Easel.last = { task: about.task, ...one, seed: Number(one.facts.seed ?? one.seed) };
     strip.mark();
+  }
+
+  function untold() {
+    delete element.dataset.told;
+    notes.hidden = true;
   }
 
   function show(one) {
@@ -75,7 +83,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
     }));
     shown = several[0];
     view("grid");
-    describe(shown, Easel.stage.facts(shown, several.map((one) => one.seed)));
+    describe(shown, Easel.stage.facts(shown, several.map((one) => one.seed)), several);
     Easel.stageActsOfAll(acts, several, { about, trigger, view: enlarge });
   }
 
@@ -109,7 +117,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
   function nothing() {
     shown = null;
     acts.replaceChildren();
-    delete element.dataset.told;
+    untold();
     view("empty");
   }
 
@@ -203,7 +211,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
       use();
       place(value.width, value.height);
       acts.replaceChildren();
-      delete element.dataset.told;
+      untold();
       view("one");
       full.disabled = true;
       full.dataset.blank = value.preview ? "" : "yes";
