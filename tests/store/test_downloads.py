@@ -298,6 +298,27 @@ def test_a_diffusers_folder_comes_as_one(make, hub, tmp_path):
     }
 
 
+def test_of_a_folder_only_the_wrong_file_is_thrown_away(make, hub, tmp_path):
+    hub.files = dict(FOLDER)
+    good = FOLDER["vae/diffusion_pytorch_model.safetensors"]
+    hub.hold.clear()
+    downloads = make()
+    one = downloads.add("owner/name", "checkpoint", "")
+    hub.files["vae/diffusion_pytorch_model.safetensors"] = bytes(len(good))
+    hub.hold.set()
+    assert "checksum" in until(downloads, one.id, "done", "failed").problem
+    (work,) = hidden(tmp_path / "models")
+    there = {path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file()}
+    assert there == {one.path for one in one.files} - {"vae/diffusion_pytorch_model.safetensors"}
+    hub.files["vae/diffusion_pytorch_model.safetensors"] = good
+    hub.asked.clear()
+    downloads.resume(one.id)
+    assert until(downloads, one.id, "done", "failed").state == "done"
+    assert {path.rpartition("/")[2] for path, _ in hub.asked} == {
+        "diffusion_pytorch_model.safetensors"
+    }
+
+
 def test_offline_nothing_is_asked(make, hub):
     downloads = make(offline=True)
     assert "--offline" in downloads.locked

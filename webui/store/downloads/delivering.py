@@ -108,12 +108,14 @@ def _verify(wanted: Download, work: Path, turn: Turn, check: Callable[[Path], No
             turn.go_on()
             turn.told(before + done, 0.0)
 
-        verify(file, work / file.path, checked)
-        if file.path.endswith(".safetensors"):
-            try:
-                check(work / file.path)
-            except EaselError as fault:
-                raise Wrong(str(fault)) from fault
+        part = work / file.path
+        try:
+            verify(file, part, checked)
+            if file.path.endswith(".safetensors"):
+                check(part)
+        except EaselError as fault:
+            part.unlink(missing_ok=True)  # this one alone: the others came whole
+            raise Wrong(str(fault)) from fault
         before += file.size
 
 

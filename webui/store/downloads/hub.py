@@ -66,7 +66,7 @@ class Hub:
         try:
             with self.client() as client:
                 answer = client.get(address, params={"blobs": "true"})
-        except httpx.HTTPError as fault:
+        except (httpx.HTTPError, httpx.InvalidURL) as fault:
             raise HubError(f"{self.endpoint} does not answer: {_said(fault)}", True) from fault
         if answer.status_code != 200:
             raise refusal(answer, repo, self.endpoint)

@@ -39,6 +39,11 @@ class Place:
         """Deletes what is not whole."""
         shutil.rmtree(self.work(download), ignore_errors=True)
 
+    def tidy(self, download: Download) -> None:
+        """Deletes the hidden folder where nothing that came is left in it."""
+        if not any((self.work(download) / file.path).is_file() for file in download.files):
+            self.clear(download)
+
     def demand_room(self, download: Download) -> None:
         """Raises `EaselError` where the disk has no room for what is still to come."""
         missing = download.size - self.there(download)

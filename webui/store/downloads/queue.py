@@ -183,14 +183,12 @@ class Downloads:
                     self._place.clear(found)
                 continue
             except (EaselError, OSError) as fault:
-                said = (
-                    str(fault)
-                    if isinstance(fault, EaselError)
-                    else f"{fault.filename}: {fault.strerror}"
-                )
+                said = str(fault)
+                if isinstance(fault, OSError):
+                    said = f"{fault.filename or found.target}: {fault.strerror or fault}"
                 if isinstance(fault, Wrong):
-                    self._place.clear(found)
-                    turn.told(0, 0.0)
+                    self._place.tidy(found)
+                    turn.told(self._place.there(found), 0.0)
                 turn.end(state="failed", problem=said, speed=0.0)
                 log.warning("%s: %s", found.target, said)
                 continue
