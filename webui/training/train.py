@@ -42,6 +42,7 @@ from webui.training.diffusion import (
 )
 from webui.training.export import Defaults, export_model, fit_preview
 from webui.training.fidelity import held_out_prompts, load_model, measure
+from webui.training.precision import prefers_bf16
 from webui.training.scenes import Renderer, find_font, picture_batch, sample_scene
 from webui.training.sheets import save_sheet, to_tensor
 from webui.training.tokenizer import load_tokenizer, write_tokenizer
@@ -73,7 +74,7 @@ class Trainer:
     ) -> None:
         self.preset, self.out, self.work = preset, out, work
         self.device, self.minutes = device, minutes
-        self.bf16 = device != "mps"
+        self.bf16 = prefers_bf16(device)
         self.renderer = Renderer(find_font(font))
 
     def scenes(self) -> None:
