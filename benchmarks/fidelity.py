@@ -7,6 +7,7 @@ accuracy on fresh renders is printed beside the figure, because it bounds it.
 
     python benchmarks/fidelity.py [--model models/starter] [--steps 20] [--cfg 4]
     python benchmarks/fidelity.py --steps 10 20 30 --cfg 2 3 4 6
+    python benchmarks/fidelity.py --steps 4 6 8 --scheduler sgm_uniform
 
 The last line is one JSON document.
 """
@@ -21,6 +22,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from webui.engine.samplers import SAMPLERS
+from webui.engine.schedules import AUTOMATIC, SCHEDULES, resolve
 from webui.training.classifier import ClassifierPreset, accuracy, train_classifier
 from webui.training.fidelity import load_model, measure
 from webui.training.scenes import Renderer, find_font
@@ -34,6 +37,7 @@ def main() -> int:
     parser.add_argument("--work-dir", type=Path, default=ROOT / "outputs" / "training")
     parser.add_argument("--steps", type=int, nargs="+")
     parser.add_argument("--cfg", type=float, nargs="+")
+    parser.add_argument("--scheduler", choices=[name for name in SCHEDULES if name != AUTOMATIC])
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
@@ -44,6 +48,7 @@ def main() -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     own = json.loads((args.model / "easel.json").read_text())["defaults"]
+    scheduler = args.scheduler or resolve(own["scheduler"], SAMPLERS[own["sampler_name"]]).name
     renderer = Renderer(find_font(args.font))
     classifier = train_classifier(ClassifierPreset(), renderer, args.work_dir, device=args.device)
     model, vae, tokenizer = load_model(args.model, args.device)
@@ -58,6 +63,7 @@ def main() -> int:
                 count=args.prompts,
                 steps=steps,
                 cfg_scale=cfg_scale,
+                scheduler=scheduler,
                 device=args.device,
                 bf16=args.dtype == "bfloat16",
                 sheet=args.sheet,

@@ -73,3 +73,18 @@ def test_a_picture_does_not_depend_on_its_neighbours(tokenizer):
     both = generate(model, tokenizer, ["a cat", "a dog"], [1, 2], steps=3, bf16=False)
     alone = generate(model, tokenizer, ["a dog"], [2], steps=3, bf16=False)
     assert torch.allclose(both[1:], alone, atol=1e-4)
+
+
+def test_another_schedule_visits_other_noise_levels(tokenizer):
+    model = tiny_model(tokenizer).eval()
+    seen = {}
+    for scheduler in ("uniform", "sgm_uniform"):
+        times = []
+        hook = model.unet.register_forward_pre_hook(
+            lambda m, args, t=times: t.append(float(args[1][0]))
+        )
+        generate(model, tokenizer, ["a cat"], [1], steps=3, bf16=False, scheduler=scheduler)
+        hook.remove()
+        seen[scheduler] = times
+    assert seen["uniform"] == pytest.approx([999, 499.5, 0], abs=0.1)
+    assert seen["sgm_uniform"] == pytest.approx([999, 666, 333], abs=0.1)

@@ -18,6 +18,8 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from webui.engine.denoiser import timestep
+from webui.engine.schedules import SCHEDULES
 from webui.training import checkpoint
 from webui.training.captions import caption
 from webui.training.muon import Muon
@@ -316,26 +318,30 @@ def generate(
     device: str = "cpu",
     bf16: bool = True,
     negative: str = "",
+    scheduler: str = "uniform",
 ) -> torch.Tensor:
-    """Latents for prompts by DDIM (eta 0, which is Euler), [B, C, h, w]. One noise generator per picture."""
+    """Latents for prompts by DDIM (eta 0, which is Euler), [B, C, h, w]. One noise generator per picture.
+
+    `scheduler` is one of the engine's schedules, with the timesteps that the engine gives to its noise levels.
+    """
     shape = (model.unet.config.in_channels, *[model.unet.config.sample_size] * 2)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
-    x = torch.stack(noise).to(device).contiguous(memory_format=torch.channels_last)
-    acp = alphas_cumprod()
-    grid = np.linspace(999, 0, steps).round().astype(int).tolist()
-    x = x * float((1 - acp[grid[0]]) ** 0.5)
+    x: torch.Tensor = torch.stack(noise).to(device).contiguous(memory_format=torch.channels_last)
+    levels = ((1 - alphas_cumprod()) / alphas_cumprod()).sqrt().tolist()
+    sigmas = SCHEDULES[scheduler].make(steps, levels[0], levels[-1], levels)
+    signal = [(1 + sigma * sigma) ** -0.5 for sigma in sigmas]  # sqrt of alpha bar; 1 at the end
+    noisy = [sigma * a for sigma, a in zip(sigmas, signal, strict=True)]
+    x = x * noisy[0]
     with torch.autocast(device, torch.bfloat16, enabled=bf16):
         tokens = encode(tokenizer, [negative] * len(prompts) + prompts).to(device)
         context = model.text(input_ids=tokens).last_hidden_state
-        for i, t in enumerate(grid):
-            rows = torch.full((2 * len(prompts),), t, device=device)
+        for i in range(steps):
+            rows = torch.full((2 * len(prompts),), timestep(sigmas[i], levels), device=device)
             v = model.unet(torch.cat([x, x]), rows, context).sample.float()
             free, asked = v.chunk(2)
             v = free + cfg_scale * (asked - free)
-            a, b = float(acp[t] ** 0.5), float((1 - acp[t]) ** 0.5)
-            x0, eps = a * x - b * v, b * x + a * v
-            after = float(acp[grid[i + 1]]) if i + 1 < steps else 1.0
-            x = after**0.5 * x0 + (1 - after) ** 0.5 * eps
+            x0, eps = signal[i] * x - noisy[i] * v, noisy[i] * x + signal[i] * v
+            x = signal[i + 1] * x0 + noisy[i + 1] * eps
     return x
 
 

@@ -55,6 +55,7 @@ def measure(
     count: int = 200,
     steps: int = 20,
     cfg_scale: float = 4.0,
+    scheduler: str = "uniform",
     device: str = "cpu",
     bf16: bool = True,
     sheet: Path | None = None,
@@ -74,6 +75,7 @@ def measure(
             seeds,
             steps=steps,
             cfg_scale=cfg_scale,
+            scheduler=scheduler,
             device=device,
             bf16=bf16,
         )
@@ -94,6 +96,7 @@ def measure(
     figures = {
         "prompts": count,
         "steps": steps,
+        "scheduler": scheduler,
         "cfg_scale": cfg_scale,
         "noun": float(noun_right.float().mean()),
         "background": float(background_right.float().mean()),
