@@ -43,6 +43,7 @@ TO = Text(
     lines=3,
     default="",
     info="What the last frame shows; the prompt says what the first one shows",
+    prompt=True,
 )
 WALK = Group(
     "Morph",

@@ -252,14 +252,17 @@ def register_controls(places: Places) -> Sequence[Group]:
 
 
 @hookspec
-def change_request(request: GenerationRequest, places: Places) -> GenerationRequest | None:
+def change_request(
+    request: GenerationRequest, places: Places, prompts: Sequence[str]
+) -> GenerationRequest | None:
     """Changes a request once, when it is accepted, before anything is made of it.
 
     Called with the complete request (its seed is drawn); return a changed one (`dataclasses.replace`), or None to
-    leave it. The result is validated again, and is what the job keeps and the infotext tells: a job that is
-    repeated is not changed again. Runs in the order (`priority`, extension's name), each seeing what the one before
-    returned. A `RequestError` refuses the request with its sentence; with any other error the request goes on
-    as if this extension had left it.
+    leave it. `prompts` are the names of the texts that are prompts: "prompt", "negative_prompt", then keys of
+    `request.extras` (since 1.1). The result is validated again, and is what the job keeps and the infotext tells: a
+    job that is repeated is not changed again. Runs in the order (`priority`, extension's name), each seeing what the
+    one before returned. A `RequestError` refuses the request with its sentence; with any other error the request goes
+    on as if this extension had left it.
 
         from dataclasses import replace
 

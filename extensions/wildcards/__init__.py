@@ -7,6 +7,7 @@ share it, and the infotext tells both the prompt that was used and the template 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -15,14 +16,16 @@ from webui.api import GenerationRequest, Group, Places, RequestError, Text, hook
 from .lists import Lists
 from .template import Drawing, TemplateError
 
-__version__ = "1.0"
-NEEDS_API = ">=1.0,<2"
+__version__ = "1.1"
+NEEDS_API = ">=1.1,<2"
 
 # Set here, never by hand; for the infotext.
 TEMPLATE = Text(name="wildcards_template", label="Template", default="", hidden=True)
 NEGATIVE = Text(
     name="wildcards_negative_template", label="Negative template", default="", hidden=True
 )
+TEMPLATES = {"prompt": TEMPLATE.name, "negative_prompt": NEGATIVE.name}
+EMBEDDINGS = ("embeddings", "../embeddings")  # whose names may hold underscores
 
 
 @hookimpl
@@ -31,19 +34,39 @@ def register_controls() -> list[Group]:
 
 
 @hookimpl
-def change_request(request: GenerationRequest, places: Places) -> GenerationRequest | None:
+def change_request(
+    request: GenerationRequest, places: Places, prompts: Sequence[str]
+) -> GenerationRequest | None:
+    """The request with every text of `prompts` resolved."""
+    fields = {name: getattr(request, name) for name in prompts if name in TEMPLATES}
+    extras = {name: request.extras[name] for name in prompts if name not in TEMPLATES}
+    texts = {name: text for name, text in {**fields, **extras}.items() if text}
+    if not any("{" in text or "__" in text for text in texts.values()):
+        return None
     folders = [places.data_dir, *places.models_dirs]
     lists = Lists(tuple(folder / "wildcards" for folder in folders))
-    drawing = Drawing(random.Random(request.seed), lists.options)
-    changed, extras = request, dict(request.extras)
-    for field, control in (("prompt", TEMPLATE), ("negative_prompt", NEGATIVE)):
-        template = getattr(request, field)
+    drawing = Drawing(random.Random(request.seed), lists.options, names(places))
+    changed: dict[str, str] = {}
+    templates: dict[str, str] = {}
+    for name, template in texts.items():
         try:
             prompt = drawing.resolved(template)
         except TemplateError as error:
-            raise RequestError(f"{field}: {error}", field) from None
+            raise RequestError(f"{name}: {error}", name) from None
         if prompt != template:
-            changed = replace(changed, **{field: prompt})
-            if control.name in extras:  # a task that samples nothing has no such control
-                extras[control.name] = template
-    return None if changed is request else replace(changed, extras=MappingProxyType(extras))
+            changed[name] = prompt
+            if TEMPLATES.get(name) in request.extras:  # a task that samples nothing has none
+                templates[TEMPLATES[name]] = template
+    if not changed:
+        return None
+    own = {name: text for name, text in changed.items() if name in fields}
+    others = {name: text for name, text in changed.items() if name not in fields}
+    return replace(
+        request, **own, extras=MappingProxyType({**request.extras, **others, **templates})
+    )
+
+
+def names(places: Places) -> frozenset[str]:
+    """The names of textual inversions, which may look like wildcards, in lower case."""
+    found = [places.files(folder, ".safetensors", ".pt", ".bin") for folder in EMBEDDINGS]
+    return frozenset(path.stem.lower() for files in found for path in files)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
 from extensions import wildcards
+from extensions.wildcards import lists
 from extensions.wildcards.template import Drawing
 from tests.engine.conftest import request
 from webui.errors import RequestError
 from webui.types import Places
 
 EXTRAS = {"wildcards_template": "", "wildcards_negative_template": ""}
+PROMPTS = ("prompt", "negative_prompt")
 FILES = {
     "colour.txt": "red\n# a comment\n\ngreen\nblue\n",
     "animals/dog.txt": "poodle\nterrier\n",
@@ -45,7 +49,7 @@ def places(tmp_path):
 
 def resolved(places, prompt, seed=1, negative=""):
     asked = request(prompt=prompt, negative_prompt=negative, seed=seed, extras=EXTRAS)
-    return wildcards.change_request(asked, places) or asked
+    return wildcards.change_request(asked, places, PROMPTS) or asked
 
 
 def prompts(places, prompt, seeds=300):
@@ -62,7 +66,6 @@ def prompts(places, prompt, seeds=300):
         ("a {red|blue} cat", {"a red cat", "a blue cat"}),
         ("{|very }good", {"good", "very good"}),
         ("{a|{b|c}}{x|}", {"a", "b", "c", "ax", "bx", "cx"}),
-        ("{masterpiece}", {"masterpiece"}),
         ("__colour__", {"red", "green", "blue"}),
         ("__Animals/Dog__", {"poodle", "terrier"}),
         ("__animals/*__", {"poodle", "terrier", "siamese"}),
@@ -75,21 +78,47 @@ def prompts(places, prompt, seeds=300):
         ("{0-1$$a|b}", {"", "a", "b"}),
         ("{2$$__animals/dog__}", {"poodle, terrier", "terrier, poodle"}),
         ("{2$$__animals/dog__|x}", {"poodle, x", "terrier, x", "x, poodle", "x, terrier"}),
-        (r"\{a|b\} \__colour__ {\||\}}", {"{a|b} __colour__ |", "{a|b} __colour__ }"}),
+        (r"\{a|b\} \__colour__ {\||\}}", {r"\{a|b\} \__colour__ \|", r"\{a|b\} \__colour__ \}"}),
         ("{0::a|b}", {"b"}),
+        ("{0.::a|.5::b}", {"b"}),
+        ("{-2$$a|b|c}", {"a", "b", "c", *(f"{a}, {b}" for a, b in permutations("abc", 2))}),
+        ("{-2$$ / $$a|b}", {"a", "b", "a / b", "b / a"}),
+        ("{2-$$a|b}", {"a, b", "b, a"}),
+        ("{ 1-2 $$a|b}", {"a", "b", "a, b", "b, a"}),
+        ("{0-$$__animals/dog__}", {"", "poodle", "terrier", "poodle, terrier", "terrier, poodle"}),
+        ("__animals\\dog__", {"poodle", "terrier"}),
+        ("__shared____only1__", {"mineother"}),
+        ("{__shared__}", {"{mine}"}),
+        ("{a {b|b} c}", {"{a b c}"}),
+        ("{{a|b}", {"{a", "{b"}),
+        ("(__shared__:1.2), [{x|x}]", {"(mine:1.2), [x]"}),
+        ("<lora:{x|x}:1>{<lora:a:1>|<lora:a:1>}", {"<lora:x:1><lora:a:1>"}),
+        ("__shared__s 猫__shared__猫", {"mines 猫mine猫"}),
     ],
 )
 def test_every_result_comes_and_no_other(places, template, results):
     assert set(prompts(places, template)) == results
 
 
+PLAIN = """
+a cat	a | b }	__	a__b	$$ 2::x	1$$a	[day|night] (dog:1.2)	a \\(b\\)
+<lora:my__colour__style:1> cat	<hypernet:my__h__x:1>	<lyco:__colour__>	bad__colour__v5
+a__colour__	\u00e9__colour__	<lora:a|b:1> {<lora:a|b:1>}	__nope__v2
+{masterpiece}	{{{masterpiece}}}	:{	:}	}{	{	}	|{|	{}	a {b|c	{$$a}	{2$a}	{:3}
+\\{a|b\\} cat	\\__colour__	\\{a\\|b\\} \\\\{c|d}
+"""
+
+
 @pytest.mark.parametrize(
     "prompt",
-    ["", "a cat", "[day|night] (dog:1.2)", r"a \(b\)", "a | b }", "__", "a__b", "$$ 2::x", "1$$a"],
+    [
+        *("", *PLAIN.strip().replace("\n", "\t").split("\t")),
+        *("{" * 20_000, "{" * 9_999 + "}" * 9_999, "{a|" * 5_000),
+    ],
 )
 def test_what_is_no_template_is_left_alone(places, prompt):
     asked = request(prompt=prompt, extras=EXTRAS)
-    assert wildcards.change_request(asked, places) is None
+    assert wildcards.change_request(asked, places, PROMPTS) is None
 
 
 @pytest.mark.parametrize(
@@ -130,18 +159,94 @@ def test_the_templates_are_kept_where_something_was_replaced(places):
     changed = resolved(places, "a {cat|cat}", negative="ugly")
     assert changed.prompt == "a cat"
     assert dict(changed.extras) == {**EXTRAS, "wildcards_template": "a {cat|cat}"}
-    changed = resolved(places, "a cat", negative="{ugly}")
-    assert dict(changed.extras) == {**EXTRAS, "wildcards_negative_template": "{ugly}"}
+    changed = resolved(places, "a cat", negative="{ugly|ugly}")
+    assert dict(changed.extras) == {**EXTRAS, "wildcards_negative_template": "{ugly|ugly}"}
 
 
 def test_a_resolved_request_is_not_resolved_again(places):
     changed = resolved(places, r"{a|b} \{c|d\}")
-    assert changed.prompt in ("a {c|d}", "b {c|d}")
+    assert changed.prompt in (r"a \{c|d\}", r"b \{c|d\}")
     assert changed.extras["wildcards_template"] == r"{a|b} \{c|d\}"
 
 
+@pytest.mark.parametrize(
+    ("template", "prompt"),
+    [
+        (r"{\{a\|b\}|\{a\|b\}} cat", r"\{a\|b\} cat"),
+        ("{__barred__}", r"\{a\|b\}"),  # what a list holds is a choice beside braces
+        ("_{_colour|_colour}__", r"\__colour__"),
+        ("{{1$|1$}$b}", r"\{1$$b\}"),
+    ],
+)
+def test_the_prompt_of_a_picture_gives_the_same_prompt_again(places, template, prompt):
+    """Whatever it is made of: a text that would be a template is written with backslashes, which mean themselves."""
+    (places.data_dir / "wildcards" / "barred.txt").write_text("a|b\n")
+    changed = resolved(places, template)
+    assert changed.prompt == prompt
+    assert wildcards.change_request(changed, places, PROMPTS) is None
+
+
+def test_any_text_comes_to_one_that_comes_to_itself(places):
+    """Nor is anything an error but what a list or a number says."""
+    random.seed(3)
+    parts = [
+        "{",
+        "}",
+        "|",
+        "\\",
+        "__",
+        "_",
+        "a",
+        " ",
+        "colour",
+        "$$",
+        "1-2$$",
+        "2::",
+        "<lora:",
+        ">",
+        ":",
+        "\n",
+        "猫",
+    ]
+    for _ in range(3000):
+        template = "".join(random.choices(parts, k=random.randint(1, 14)))
+        try:
+            changed = resolved(places, template, seed=5)
+        except RequestError as refused:
+            said = ("is not known", "draws from", "no option has a weight", "no line to draw")
+            assert any(words in str(refused) for words in said), template
+            continue
+        assert resolved(places, changed.prompt, seed=5).prompt == changed.prompt, template
+
+
+def test_prompts_of_other_controls_are_resolved_behind_the_two(places):
+    asked = request(prompt="{a|b}", extras={**EXTRAS, "to": "__colour__ {a|b}", "words": "{a|b}"})
+    changed = wildcards.change_request(asked, places, (*PROMPTS, "to"))
+    assert changed.prompt == resolved(places, "{a|b}").prompt
+    assert changed.extras["to"].split()[0] in ("red", "green", "blue")
+    assert changed.extras["words"] == "{a|b}"
+    again = wildcards.change_request(changed, places, (*PROMPTS, "to"))
+    assert again is None
+    with pytest.raises(RequestError, match=r"^to: wildcard 'nope' is not known"):
+        extras = {**EXTRAS, "to": "__nope__"}
+        wildcards.change_request(replace(asked, extras=extras), places, (*PROMPTS, "to"))
+
+
+@pytest.mark.parametrize("folder", ["models0/embeddings", "embeddings"])
+def test_the_name_of_an_embedding_is_a_word(places, tmp_path, folder):
+    for name in ("bad-__colour__-v5", "__Nope__", "hands", "__colour__"):
+        path = tmp_path / folder / f"{name}.pt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    prompt = "Bad-__colour__-v5, __nope__, __hands__, (__NOPE__:1.2)"
+    for field in PROMPTS:
+        asked = request(**{field: prompt}, extras=EXTRAS)
+        assert wildcards.change_request(asked, places, PROMPTS) is None
+    assert resolved(places, "__colour__").prompt in ("red", "green", "blue")  # a list comes first
+
+
 def test_a_task_without_the_hidden_control_has_its_prompt_resolved_too(places):
-    changed = wildcards.change_request(request(prompt="{a}", extras={}), places)
+    changed = wildcards.change_request(request(prompt="{a|a}", extras={}), places, PROMPTS)
     assert (changed.prompt, dict(changed.extras)) == ("a", {})
 
 
@@ -160,13 +265,10 @@ def test_the_controls_are_hidden_and_empty():
         ("__color__", r"wildcard 'color' is not known; did you mean 'colour'\?"),
         ("__zzzz__", "'zzzz' is not known; there are 'animals/cat', "),
         ("__empty__", "has no line to draw"),
-        ("a {b|c", r"'\{b\|c' is never closed"),
-        ("{{a|b}", "never closed"),
         ("{4$$a|b|c}", r"draws from 3 options"),
         ("{3-2$$a|b|c}", r"draws from 3 options"),
         ("{0::a|0::b}", "no option has a weight above 0"),
-        ("__loop__", "more than 10 choices and wildcards inside each other.*name itself"),
-        ("{" * 12 + "}" * 12, "more than 10"),
+        ("__loop__", "more than 10 wildcards inside each other.*name itself"),
         ("__many__ __many__ __many__", "more than 1000 choices"),
         ("__../secret__", "not known"),
         ("__../../secret__", "not known"),
@@ -177,7 +279,7 @@ def test_what_cannot_be_resolved_is_refused_with_a_sentence(places, template, se
     for field in ("prompt", "negative_prompt"):
         asked = request(**{"prompt": "a cat", field: template}, extras=EXTRAS)
         with pytest.raises(RequestError, match=f"^{field}: .*{sentence}") as refused:
-            wildcards.change_request(asked, places)
+            wildcards.change_request(asked, places, PROMPTS)
         assert refused.value.field == field
 
 
@@ -192,20 +294,31 @@ def test_without_any_list_the_sentence_says_where_they_go(tmp_path):
         resolved(bare, "__colour__")
 
 
-def test_a_list_that_is_no_text_is_refused(places):
-    (places.data_dir / "wildcards" / "binary.txt").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(RequestError, match=r"binary\.txt cannot be read"):
-        resolved(places, "__binary__")
+def test_a_list_that_cannot_be_used_is_refused_and_no_other_with_it(places, tmp_path, monkeypatch):
+    folder = places.data_dir / "wildcards"
+    (folder / "bad-binary.txt").write_bytes(b"\xff\xfe\x00\xd8")
+    (folder / "bad-latin.txt").write_bytes("grün\n".encode("latin-1"))
+    (folder / "bad-folder.txt").mkdir()
+    (folder / "bad-gone.txt").symlink_to(tmp_path / "nowhere")
+    (folder / "bad-large.txt").write_text("x\n" * 5000)
+    monkeypatch.setattr(lists, "BYTES_MAX", 4000)
+    for name, says in (
+        ("binary", "save it as UTF-8"),
+        ("latin", "save it as UTF-8"),
+        ("large", "is larger than"),
+    ):
+        with pytest.raises(RequestError, match=rf"bad-{name}\.txt cannot be read: .*{says}"):
+            resolved(places, f"__bad-{name}__")
+    for name in ("folder", "gone"):
+        with pytest.raises(RequestError, match="is not known"):
+            resolved(places, f"__bad-{name}__")
+    with pytest.raises(RequestError, match="cannot be read"):
+        resolved(places, "__bad-*__")
+    (folder / "bad-not.txt").write_text("good\n")
+    assert resolved(places, "__bad-*__").prompt == "good"
 
 
 def test_what_would_come_to_too_much_text_is_refused():
     drawing = Drawing(random.Random(0), lambda name: ["x" * 15_000])
     with pytest.raises(ValueError, match="more than 20000 characters"):
         drawing.resolved("__a__ __a__")
-
-
-def test_a_prompt_of_nothing_but_braces_is_refused_at_once():
-    drawing = Drawing(random.Random(0), lambda name: [])
-    for template in ("{" * 20_000, "{" * 9_999 + "}" * 9_999):
-        with pytest.raises(ValueError, match=r"never closed|more than 10"):
-            drawing.resolved(template)

@@ -94,9 +94,14 @@ class Extensions:
         """
         for one in self._changing:
             if one.extension.active:
+                prompts = tuple(self.parts.tasks[request.task].prompts(request))
                 try:
                     changed = one.limited(
-                        self._limits.change_s, answers=True, request=request, places=self._places
+                        self._limits.change_s,
+                        answers=True,
+                        request=request,
+                        places=self._places,
+                        prompts=prompts,
                     )
                     request = request if changed is None else checked(one, request, changed, check)
                 except Fault:

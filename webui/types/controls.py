@@ -56,9 +56,11 @@ class Control:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(Control):
-    """Words; `lines` is the height of the box."""
+    """Words; `lines` is the height of the box. `prompt`: they are read as prompts are: extensions that change prompts
+    change them, their tags and their length are checked when the request is accepted."""
 
     lines: int = 1
+    prompt: bool = False
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):

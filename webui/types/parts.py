@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from webui.types.calls import Call, Condition, Denoise
-from webui.types.controls import Control, Group
+from webui.types.controls import Control, Group, Text
 from webui.types.models import Model
 from webui.types.requests import GenerationRequest
 
@@ -96,6 +96,15 @@ class Task:
         for item in self.controls:
             found.extend(item.controls if isinstance(item, Group) else (item,))
         return tuple(found)
+
+    def prompts(self, request: GenerationRequest) -> dict[str, str]:
+        """The texts of `request` that are read as prompts, by the names of their controls: prompt and negative prompt,
+        then those of extensions."""
+        found = {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
+        for control in self.flat_controls():
+            if isinstance(control, Text) and control.prompt and control.name in request.extras:
+                found[control.name] = request.extras[control.name] or ""
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,13 +17,21 @@ from webui.types.requests import (
 __all__ = ["COMMON", "IMAGE", "INPAINTING", "MASK", "PROMPTS", "STRENGTH"]
 
 PROMPTS = (
-    Text(name="prompt", label="Prompt", lines=3, default="", info="What the picture shows"),
+    Text(
+        name="prompt",
+        label="Prompt",
+        lines=3,
+        default="",
+        info="What the picture shows",
+        prompt=True,
+    ),
     Text(
         name="negative_prompt",
         label="Negative prompt",
         lines=2,
         default="",
         info="What it should not show",
+        prompt=True,
     ),
 )
 
