@@ -67,19 +67,19 @@ def cut(tokens: Sequence[int], size: int, comma: int | None = None) -> list[list
     moves to the next piece whole, and so does the word of a textual inversion, where it fits into one.
     """
     pieces: list[list[int]] = []
-    rest = list(tokens)
-    while len(rest) > size:
-        end = size
-        if comma is not None and rest[size] != comma:
-            near = range(size - 1, max(0, size - BACKTRACK) - 1, -1)
-            end = next((i + 1 for i in near if rest[i] == comma), size)
+    at = 0
+    while len(tokens) - at > size:
+        end = at + size
+        if comma is not None and tokens[end] != comma:
+            near = range(end - 1, max(at, end - BACKTRACK) - 1, -1)
+            end = next((i + 1 for i in near if tokens[i] == comma), end)
         first = end
-        while first > 0 and rest[first] == rest[first - 1] + 1 > BEYOND:
+        while first > at and tokens[first] == tokens[first - 1] + 1 > BEYOND:
             first -= 1
-        end = first or end
-        pieces.append(rest[:end])
-        rest = rest[end:]
-    return [*pieces, rest] if rest or not pieces else pieces
+        end = first if first > at else end
+        pieces.append(list(tokens[at:end]))
+        at = end
+    return [*pieces, list(tokens[at:])] if at < len(tokens) or not pieces else pieces
 
 
 def framed(piece: Sequence[int], size: int, start: int, end: int, pad: int) -> list[int]:

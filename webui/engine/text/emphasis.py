@@ -1,26 +1,29 @@
 """A prompt's brackets to weights: `(x)` counts 1.1 times, `[x]` 1/1.1, `(x:1.3)` 1.3 times, nested ones multiply.
 
-The rules are those that AUTOMATIC1111's users know. `\\(` and the like are the characters themselves; a bracket that is
-never closed reaches to the end, one that was never opened is a character; `BREAK` begins a new chunk. Nothing that
-somebody may write is an error. Brackets inside of `DEEPEST` others change no weight, so that a prompt takes a time that
-grows with its length alone.
+The rules are those that AUTOMATIC1111's users know. `\\(` and the like are the characters themselves, and so are `\\{`,
+`\\|` and `\\__`, which extensions would read otherwise; a bracket that is never closed reaches to the end, one that was
+never opened is a character; `BREAK` begins a new chunk. Nothing that somebody may write is an error. Brackets inside of
+`DEEPEST` others change no weight, and no pattern looks at a sign more than a few times, so that a prompt takes a time
+that grows with its length alone.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import groupby
 
 __all__ = ["DEEPEST", "Piece", "parse"]
 
 STRONGER, WEAKER = 1.1, 1 / 1.1
 DEEPEST = 64  # 1.1 to that power is 446
 MARK = re.compile(
-    r"\\(?P<escaped>[()\[\]\\])"
-    r"|:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)"
+    r"\\(?P<escaped>[()\[\]{}|\\]|__)"
+    r"|:\s*(?P<weight>[+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*\)"
     r"|(?P<bracket>[()\[\]])"
-    r"|\s*\b(?P<break>BREAK)\b\s*"
+    r"|\b(?P<break>BREAK)\b"
 )
+BLANKS = re.compile(r"\s*")
 
 
 @dataclass(slots=True)
@@ -47,13 +50,16 @@ def parse(prompt: str) -> list[Piece]:
     at = 0
     for mark in MARK.finditer(prompt):
         pieces.append(Piece(prompt[at : mark.start()]))
-        at = mark.end()
+        before, at = at, mark.end()
         inner = opened[-1][0] if opened else ""
         match mark.lastgroup:
             case "escaped":
                 pieces.append(Piece(mark["escaped"]))
             case "break":
+                pieces[-1].text = prompt[before : mark.start()].rstrip()
                 pieces.append(Piece(None))
+                if blanks := BLANKS.match(prompt, at):
+                    at = blanks.end()
             case "weight" if inner == "(":
                 close(float(mark["weight"]))
             case "bracket" if mark[0] in "([":
@@ -71,17 +77,10 @@ def parse(prompt: str) -> list[Piece]:
 def _merged(pieces: list[Piece]) -> list[Piece]:
     """Neighbours of equal weight as one piece, empty ones left out."""
     merged: list[Piece] = []
-    for piece in pieces:
-        last = merged[-1] if merged else None
-        if piece.text == "":
-            continue
-        if (
-            last
-            and last.text is not None
-            and piece.text is not None
-            and last.weight == piece.weight
-        ):
-            last.text += piece.text
+    said = [piece for piece in pieces if piece.text != ""]
+    for (words, weight), same in groupby(said, lambda one: (one.text is not None, one.weight)):
+        if words:
+            merged.append(Piece("".join(piece.text or "" for piece in same), weight))
         else:
-            merged.append(piece)
+            merged += same
     return merged or [Piece("")]
