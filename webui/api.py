@@ -60,7 +60,7 @@ from webui.types import (
     Upscaler,
 )
 
-VERSION = "1.1"
+VERSION = "1.0"
 
 __all__ = [
     "COMMON",

@@ -259,7 +259,7 @@ def change_request(
 
     Called with the complete request (its seed is drawn); return a changed one (`dataclasses.replace`), or None to
     leave it. `prompts` are the names of the texts that are prompts: "prompt", "negative_prompt", then keys of
-    `request.extras` (since 1.1). The result is validated again, and is what the job keeps and the infotext tells: a
+    `request.extras`. The result is validated again, and is what the job keeps and the infotext tells: a
     job that is repeated is not changed again. Runs in the order (`priority`, extension's name), each seeing what the
     one before returned. A `RequestError` refuses the request with its sentence; with any other error the request goes
     on as if this extension had left it.

@@ -17,7 +17,7 @@ from .lists import Lists
 from .template import Drawing, TemplateError
 
 __version__ = "1.1"
-NEEDS_API = ">=1.1,<2"
+NEEDS_API = ">=1.0,<2"
 
 # Set here, never by hand; for the infotext.
 TEMPLATE = Text(name="wildcards_template", label="Template", default="", hidden=True)
