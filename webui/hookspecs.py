@@ -155,7 +155,8 @@ def register_postprocessors(places: Places) -> Sequence[PostProcessor]:
 
     Called once. Return `PostProcessor` values; `process(picture, request, studio)` is a task, or a plain function,
     from an RGB picture to an RGB picture, or None when it has nothing to do. Several run in the order (`priority`,
-    extension's name), which the infotext tells. An error fails the picture, with the extension's name.
+    extension's name), which the infotext tells. An error leaves the picture as it was before the step: it is saved so,
+    and told on it with the extension's name.
 
         from PIL import ImageOps
 

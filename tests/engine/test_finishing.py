@@ -1,5 +1,6 @@
 """After the task: post-processors in order, on every frame; what the infotext tells of extensions."""
 
+import pytest
 from PIL import Image, ImageOps
 
 from tests.engine.conftest import request
@@ -62,6 +63,123 @@ def test_every_frame_of_an_animation_is_processed(start):
     picture = bench.finished[0].picture
     assert isinstance(picture, Animation) and picture.frame_ms == 50
     assert [frame.getpixel((0, 0))[2] for frame in picture.frames] == [245, 235, 225]
+
+
+def calls_in_vain(picture, asked, studio):
+    """A step one of whose calls fails."""
+    import torch
+
+    def broken(*inputs):
+        raise ValueError("out of paint")
+
+    network = torch.nn.Identity()
+    network.forward = broken
+    network = yield LoadNetwork("test", "broken", lambda: network)
+    return (yield RunNetwork(network, (studio.pixels(picture),)))
+
+
+def loads_in_vain(picture, asked, studio):
+    def load():
+        raise ValueError("out of paint")
+
+    yield LoadNetwork("test", "nowhere", load)
+
+
+def spoils_and_fails(picture, asked, studio):
+    picture.paste("black", (0, 0, *picture.size))
+    raise ValueError("out of paint")
+
+
+def will_not_end(picture, asked, studio):
+    try:
+        yield from calls_in_vain(picture, asked, studio)
+    finally:
+        yield LoadNetwork("test", "nowhere", lambda: None)
+
+
+FAILURES = [
+    (lambda picture, asked, studio: 1 / 0, "ZeroDivisionError: division by zero"),
+    (lambda picture, asked, studio: "red", "a value of type str, which is no picture"),
+    (lambda picture, asked, studio: Image.new("RGB", (0, 4)), "a picture of 0 x 4 pixels"),
+    (lambda picture, asked, studio: Image.new("RGB", (2, 2)).resize((-1, 2)), "ValueError"),
+    (lambda picture, asked: picture, "TypeError"),
+    (spoils_and_fails, "ValueError: out of paint"),
+    (calls_in_vain, "out of paint"),
+    (loads_in_vain, "out of paint"),
+    (will_not_end, "out of paint"),
+]
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+@pytest.mark.parametrize(("fails", "why"), FAILURES, ids=range(len(FAILURES)))
+def test_a_step_that_fails_leaves_the_picture_as_it_was(start, fails, why, frames):
+    """As the step before it left it; the steps after it go on. So it is with the frames of an animation."""
+    made = Animation((RED,) * frames, 50) if frames else RED
+    bench = bench_of(
+        start,
+        tasks={"made": Task("made", "Made", lambda asked, studio: made, samples=False)},
+        postprocessors=[
+            PostProcessor("invert", lambda picture, asked, studio: ImageOps.invert(picture)),
+            PostProcessor("fails", fails),
+            PostProcessor("mirror", lambda picture, asked, studio: ImageOps.mirror(picture)),
+        ],
+    )
+    status = bench.end(bench.engine.submit(request(task="made")))
+    assert (status.state, status.error) == ("done", None)
+    (finished,) = bench.finished
+    pictures = finished.picture.frames if frames else (finished.picture,)
+    assert [one.tobytes() for one in pictures] == [ImageOps.invert(RED).tobytes()] * max(frames, 1)
+    assert dict(finished.notes) == {"Post-processing": "invert, mirror"}
+    (told,) = finished.warnings
+    assert told.startswith("Post-processor 'fails' failed, the picture is as it was before it: ")
+    assert why in told and "internal error" not in told
+
+
+def test_frames_of_other_sizes_are_a_step_that_failed(start):
+    frames = iter((RED, RED.resize((8, 16))))
+    bench = bench_of(
+        start,
+        tasks={"made": Task("made", "Made", lambda *given: Animation((RED, RED), 50))},
+        postprocessors=[PostProcessor("odd", lambda *given: next(frames))],
+    )
+    assert bench.end(bench.engine.submit(request(task="made"))).state == "done"
+    assert bench.finished[0].picture.frames == (RED, RED)
+    assert "8 x 8 and 8 x 16 pixels" in bench.finished[0].warnings[0]
+
+
+def test_a_picture_that_was_only_handed_on_fails_with_its_step(start):
+    """The one that was given is not lost, and to save it once more would say that something was done."""
+    bench = bench_of(
+        start,
+        tasks={"given": Task("given", "Given", lambda asked, studio: asked.image)},
+        postprocessors=[PostProcessor("fails", lambda picture, asked, studio: 1 / 0)],
+    )
+    status = bench.end(bench.engine.submit(request(task="given", image=RED)))
+    assert status.state == "failed" and not bench.finished
+
+
+def test_a_job_is_cancelled_within_a_step_that_will_not_end(start):
+    import threading
+
+    inside, go = threading.Event(), threading.Event()
+
+    def load():
+        inside.set()
+        assert go.wait(30)
+
+    def waits(picture, asked, studio):
+        try:
+            yield LoadNetwork("test", "slow", load)
+        finally:
+            yield LoadNetwork("test", "slow", load)
+
+    bench = bench_of(start, postprocessors=[PostProcessor("waits", waits)])
+    job = bench.engine.submit(request(task="red"))
+    assert inside.wait(30)
+    bench.engine.cancel(job)
+    status = bench.end(job)
+    go.set()
+    assert (status.state, bench.finished) == ("cancelled", [])
 
 
 def test_the_notes_tell_controls_that_differ_by_label_and_wrappers_in_their_order(start):
@@ -133,8 +251,6 @@ def test_change_and_saved_run_once_each_and_saved_sees_no_pictures(start):
 
 
 def test_a_refused_request_is_no_job(start):
-    import pytest
-
     from webui.errors import RequestError
 
     def refuse(asked):

@@ -70,6 +70,8 @@ def test_what_a_job_fails_of_is_told(easel_engine, stamp, tmp_path):
     bench = easel_engine(stamp, broken)
     with pytest.raises(AssertionError, match="extension 'broken', post-processor 'wrong'"):
         bench.picture()
+    status = bench.run(bench.request())  # whose picture is not lost
+    assert status.state == "done" and "ZeroDivisionError" in status.pictures[0].notes[0]
     with pytest.raises(RequestError, match="mirror 'perhaps': give true or false"):
         bench.request(extras={"mirror": "perhaps"})
     with pytest.raises(RequestError, match="say something"):

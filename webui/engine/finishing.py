@@ -1,13 +1,22 @@
-"""From a task to its finished picture: the task itself, then every post-processor in order."""
+"""From a task to its finished picture: the task itself, then every post-processor in order.
+
+A picture that was made is worth more than what was to be done with it: a post-processor that fails leaves it as it was,
+which is told on it.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from PIL import Image
 
 from webui.engine.expanding import expanded
 from webui.engine.studio import PictureStudio, as_picture, as_task
+from webui.errors import EaselError, ExtensionError
 from webui.types import (
     Animation,
     Call,
@@ -18,25 +27,27 @@ from webui.types import (
     PostProcessor,
 )
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+__all__ = ["FAILED", "finished_picture"]
 
-__all__ = ["finished_picture"]
+log = logging.getLogger(__name__)
 
+FAILED = "Post-processor"  # how it begins what is told of one that failed
+REASON_MAX = 500  # characters of why a post-processor failed
 FIELDS = frozenset(field.name for field in fields(GenerationRequest))
 
 
 def finished_picture(
-    request: GenerationRequest, studio: PictureStudio, parts: Parts
-) -> Generator[Call, Any, tuple[Image | Animation, Mapping[str, Any], tuple[str, ...]]]:
+    request: GenerationRequest, studio: PictureStudio, parts: Parts, strict: bool = False
+) -> Generator[Call, Any, tuple[Image.Image | Animation, Mapping[str, Any], tuple[str, ...]]]:
     """The picture of a request's task after the post-processors; what its infotext tells of extensions: controls
     that are not at their default by label, denoise wrappers and post-processors in their order; and the sentences
-    that are told on it."""
+    that are told on it. `strict` raises what a post-processor raises."""
     task = parts.tasks[request.task]
     made: dict[str, Any] = {}
     warnings: list[str] = []
     run = expanded(as_task(task.make(request, studio)), request.vae, made, warnings)
-    picture = as_picture((yield from run))
+    result = yield from run
+    picture, made_here = as_picture(result), result is not request.image
     notes = made | {
         control.label: request.extras[control.name]
         for control in task.flat_controls()
@@ -47,9 +58,15 @@ def finished_picture(
     passed = []
     for step in parts.postprocessors:
         if request.task in step.tasks or not step.tasks:
-            changed = yield from processed(step, picture, request, studio)
+            try:
+                changed = yield from processed(step, picture, request, studio)
+            except Exception as error:  # the boundary: whatever a step raises, the picture is there
+                if strict or not made_here:  # nothing is lost of a picture that was only handed on
+                    raise
+                warnings.append(failure(step, error))
+                continue
             if changed is not None:
-                picture = changed
+                picture, made_here = changed, True
                 passed.append(step.name)
     wrapped = [wrapper.name for wrapper in parts.wrappers if wrapper.name in studio.wrapped]
     if wrapped:
@@ -59,20 +76,61 @@ def finished_picture(
     return picture, notes, tuple(warnings)
 
 
+def failure(step: PostProcessor, error: Exception) -> str:
+    """What is told on a picture that a step failed on; an extension's fault is in the log already."""
+    if not isinstance(error, ExtensionError):
+        log.error("post-processor %r failed", step.name, exc_info=error)
+    reason = str(error) if isinstance(error, EaselError) else f"{type(error).__name__}: {error}"
+    reason = reason if len(reason) <= REASON_MAX else reason[: REASON_MAX - 1] + "…"
+    return f"{FAILED} {step.name!r} failed, the picture is as it was before it: {reason}"
+
+
 def processed(
     step: PostProcessor,
-    picture: Image | Animation,
+    picture: Image.Image | Animation,
     request: GenerationRequest,
     studio: PictureStudio,
-) -> Generator[Call, Any, Image | Animation | None]:
-    """The picture after one step, an animation frame by frame; None where the step leaves it."""
+) -> Generator[Call, Any, Image.Image | Animation | None]:
+    """The picture after one step, an animation frame by frame; None where the step leaves it. The step gets a
+    copy, so that it spoils nothing where it fails half way."""
     if not isinstance(picture, Animation):
-        changed = yield from as_task(step.process(picture, request, studio))
-        return None if changed is None else changed.convert("RGB")
-    frames = []
+        changed = yield from driven(step.process(picture.copy(), request, studio))
+        return None if changed is None else whole(changed)
+    frames: list[Image.Image] = []
     for frame in picture.frames:
-        changed = yield from as_task(step.process(frame, request, studio))
+        changed = yield from driven(step.process(frame.copy(), request, studio))
         if changed is None:
             return None
-        frames.append(changed.convert("RGB"))
+        frames.append(whole(changed))
+        if frames[-1].size != frames[0].size:
+            sizes = [f"{one.width} x {one.height}" for one in (frames[0], frames[-1])]
+            raise EaselError(f"it made frames of different sizes: {sizes[0]} and {sizes[1]} pixels")
     return replace(picture, frames=tuple(frames))
+
+
+def whole(changed: Any) -> Image.Image:
+    """What a step gave, as RGB. Raises for what is no picture."""
+    if not isinstance(changed, Image.Image):
+        raise EaselError(f"it gave a value of type {type(changed).__name__}, which is no picture")
+    rgb = changed.convert("RGB")
+    if not rgb.width or not rgb.height:
+        raise EaselError(f"it made a picture of {rgb.width} x {rgb.height} pixels")
+    return rgb
+
+
+def driven(run: Any) -> Generator[Call, Any, Any]:
+    """A step's calls, and its result. One that fails ends the step, which hears of it by being closed."""
+    if not isinstance(run, Generator):
+        return run
+    reply: Any = None
+    try:
+        while True:
+            reply = yield run.send(reply)
+    except StopIteration as stop:
+        return stop.value
+    except (
+        BaseException
+    ):  # a call of it failed, or the picture is broken off: no step holds that up
+        with suppress(Exception):
+            run.close()
+        raise

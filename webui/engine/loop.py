@@ -201,28 +201,29 @@ class Loop:
         self._advance(run, None)
 
     def _advance(self, run: PictureRun, reply: Any) -> None:
-        """Hands a reply to a picture's generator and puts its next call where it will be answered; what is
-        known already (a resident model, a recorded reply) is answered at once."""
+        """Hands a reply, or why there is none, to a picture's generator and puts its next call where it will be
+        answered; what is known already (a resident model, a recorded reply) is answered at once."""
         call, run.call = run.call, None
         if run.task is None:  # ended meanwhile
             return
-        if isinstance(reply, Exception):
-            self._ledger.fail(run.job, reply)
-            return
-        if call is not None:
+        if call is not None and not isinstance(reply, Exception):
             self._keep(run, Replay.record, call, reply)
         while reply is not WAITING:
-            if isinstance(call, Denoise | RunNetwork):
+            failed = isinstance(reply, Exception)
+            if isinstance(call, Denoise | RunNetwork) and not failed:
                 self._saw(run, call, reply)
             try:
-                call = run.task.send(reply)
-                reply = self._known(run, call)
+                call = run.task.throw(reply) if failed else run.task.send(reply)
             except StopIteration as stop:
                 self._finish(run, stop.value)
                 return
             except Exception as error:  # the boundary: a task's fault is its job's
                 self._ledger.fail(run.job, error)
                 return
+            try:
+                reply = self._known(run, call)
+            except Exception as error:  # as of a call that fails when it is made
+                reply = error
 
     def _known(self, run: PictureRun, call: Call) -> Any:
         """The reply to a call if it need not be made, else `WAITING`: the call is then in somebody's hands."""
@@ -313,7 +314,11 @@ class Loop:
         try:
             brought = bring()
         except Exception as error:  # the boundary: loading and saving fail their own job
-            self._ledger.fail(run.job, error)
+            if run.made:
+                self._ledger.fail(run.job, error)
+            else:
+                self._ledger.note_job(run.job, "")
+                self._advance(run, error)
             return
         if isinstance(brought, SavedPicture):
             self._saved(run, brought)

@@ -46,15 +46,21 @@ class Bench:
         return complete(task, {**small, **values}, self.catalog, self.settings)
 
     def picture(self, task: str = "txt2img", **values: Any) -> Image.Image:
-        """The picture of a request (of an animation the first frame). A job that fails is an `AssertionError`."""
+        """The picture of a request (of an animation the first frame). A job that fails is an `AssertionError`,
+        and so is a post-processor that does."""
         return self.frames(task, **values)[0]
 
     def frames(self, task: str = "txt2img", **values: Any) -> Sequence[Image.Image]:
         """The frames of an animation, or the one picture."""
+        from webui.engine.finishing import FAILED
+
         status = self.run(self.request(task, **values))
         if status.state != "done":
             raise AssertionError(f"the job {status.state}: {status.error}")
-        made = next(one for one in self.finished if one.job == status.id).picture
+        finished = next(one for one in self.finished if one.job == status.id)
+        if any(told.startswith(FAILED) for told in finished.warnings):
+            raise AssertionError("; ".join(finished.warnings))
+        made = finished.picture
         return made.frames if isinstance(made, Animation) else (made,)
 
     def run(self, request: GenerationRequest) -> JobStatus:

@@ -61,7 +61,7 @@ def making(what: str, parts: Parts, request: GenerationRequest) -> Case:
     from webui.engine.finishing import finished_picture
 
     def begin(request: GenerationRequest) -> TaskRun:
-        return finished_picture(request, studio_of(parts, request), parts)
+        return finished_picture(request, studio_of(parts, request), parts, strict=True)
 
     return Case(what, begin, request, tiny_runner())
 
