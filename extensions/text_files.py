@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webui.api import GenerationRequest, Group, SavedPicture, Switch, hookimpl
+from webui.api import EaselError, GenerationRequest, Group, SavedPicture, Switch, hookimpl
 
 __version__ = "1.0"
 NEEDS_API = ">=1.0,<2"
@@ -23,5 +23,10 @@ def register_controls() -> list[Group]:
 @hookimpl
 def image_saved(picture: SavedPicture, request: GenerationRequest) -> None:
     if request.extras.get(SWITCH.name):
-        beside = picture.path.with_suffix(".txt")
-        beside.write_text(picture.parameters + "\n", encoding="utf-8")
+        beside, text = picture.path.with_suffix(".txt"), picture.parameters + "\n"
+        try:
+            with open(beside, "x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:  # ours, where a picture is told of once more; else somebody's
+            if beside.read_bytes().replace(b"\r\n", b"\n") != text.encode("utf-8"):
+                raise EaselError(f"{beside} was there already: it stays as it is") from None

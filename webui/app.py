@@ -149,9 +149,15 @@ def compose(
             picture = images.save(finished, outputs, saving=settings.now.saving)
             extensions.saved(picture, told)
             return picture
-        reserve = partial(store.reserve, job, index, seed=finished.seed)
         before = store.reserved(job, index)
-        picture = images.save(finished, outputs, before, reserve, settings.now.saving)
+
+        def reserve(path: Path, digest: str = "") -> None:
+            store.reserve(job, index, path, finished.seed, digest)
+
+        how = settings.now.saving
+        picture = images.save(
+            finished, outputs, before, reserve, how, store.names_in, sealed=reserve
+        )
         store.saved(job, index, picture)
         if gallery is not None:
             _, owner = store.whose(picture.path) or (job, "")

@@ -6,10 +6,12 @@ Knows Pillow, the infotext and folders; it knows no tensors.
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from webui.errors import EaselError, RequestError
 from webui.metadata import EXIF_IFD, USER_COMMENT, infotext, notes_in
 from webui.naming import Facts, Pattern, Saving
-from webui.reserving import FLAGS, part_of, taken
+from webui.reserving import FLAGS, part_of, publish, taken
 from webui.types import Animation, Finished, SavedPicture
 
 __all__ = [
@@ -36,6 +38,7 @@ PIXELS_MAX = 64_000_000
 TOO_LARGE = f"use a picture of at most {PIXELS_MAX // 1_000_000} megapixels"
 WEBP_QUALITY = 90  # of an animation's frames
 WEBP_SIDE_MAX = 16383  # pixels; more the format cannot hold
+NAMES_TRIED = 100  # of a picture, where others' files appear under each
 SAVING = Saving()  # what is chosen where nobody has
 # Kinds that people send; the rest of what Pillow reads (EPS runs Ghostscript) is refused unopened.
 FORMATS_OUT = ("png", "jpeg", "webp")  # what a saved picture can be had as
@@ -170,13 +173,16 @@ def save(
     reserved: Path | None = None,
     reserve: Callable[[Path], None] = lambda path: None,
     saving: Saving = SAVING,
+    earlier: Callable[[Path], Iterable[str]] = lambda folder: (),
+    sealed: Callable[[Path, str], None] = lambda path, digest: None,
 ) -> SavedPicture:
     """Writes a picture with its infotext below `outputs_dir`, as `saving` says: its name by the pattern, and its
-    format (an animation has its own). The file appears whole or not at all, and no name is used
-    twice, by however many threads and processes.
+    format (an animation has its own). The file appears whole or not at all, no name is used twice, by
+    however many threads and processes, and no file that is there is replaced.
 
-    `reserve` hears of the name before it is written; `reserved` is the name that this picture got earlier.
-    Raises `EaselError` where the folder cannot be written.
+    `reserve` hears of the name before it is written; `reserved` is the name that this picture got earlier, which it
+    has again unless another file has it by now. `earlier` gives names that files of a folder had once; `sealed` hears
+    of the SHA-256 of what is about to appear under a name. Raises `EaselError` where the folder cannot be written.
     """
     text, picture, pattern = infotext(finished), finished.picture, Pattern(saving.pattern)
     facts = _facts(finished)
@@ -184,7 +190,7 @@ def save(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if reserved is None:
-            stem, part, descriptor = taken(folder, pattern, facts)
+            stem, part, descriptor = taken(folder, pattern, facts, earlier(folder))
             path = folder / f"{stem}.{_suffix(picture, text, saving)}"
         else:
             path, part = reserved, part_of(reserved, pattern)
@@ -199,7 +205,20 @@ def save(
                     _write(picture, text, file, path.suffix, saving)
                 file.flush()
                 os.fsync(file.fileno())
-            part.rename(path)
+            digest = hashlib.sha256(part.read_bytes()).hexdigest()
+            for _ in range(NAMES_TRIED):
+                sealed(path, digest)
+                with contextlib.suppress(FileExistsError):
+                    publish(part, path)
+                    break
+                # Somebody put a file there who asks nobody: it stays, and ours gets the next name.
+                stem, other, descriptor = taken(folder, pattern, facts, earlier(folder))
+                os.close(descriptor)
+                os.replace(part, other)
+                part, path = other, folder / f"{stem}{path.suffix}"
+                reserve(path)
+            else:
+                raise FileExistsError(errno.EEXIST, "every name was taken meanwhile")
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 part.unlink()

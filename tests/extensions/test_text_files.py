@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from extensions import text_files
 from tests.engine.conftest import request
+from webui.errors import EaselError
 from webui.types import SavedPicture
 
 
@@ -17,6 +20,15 @@ def test_the_infotext_is_written_beside_the_picture(tmp_path):
     (path,) = saved(tmp_path, text_files=True)
     assert path.name == "00001-7.txt"
     assert path.read_text(encoding="utf-8") == "a löwe\nSteps: 4\n"
+
+
+def test_a_text_that_is_there_stays(tmp_path):
+    (path,) = saved(tmp_path, text_files=True)
+    assert saved(tmp_path, text_files=True) == [path]  # told of it once more
+    path.write_text("my own words")
+    with pytest.raises(EaselError, match="was there already"):
+        saved(tmp_path, text_files=True)
+    assert path.read_text() == "my own words"
 
 
 def test_nothing_is_written_unasked(tmp_path):

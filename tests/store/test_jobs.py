@@ -1,5 +1,6 @@
 """The job store: what it was told is there after a kill, and a picture is neither lost nor made twice."""
 
+import hashlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ from PIL import Image, PngImagePlugin
 
 from tests.engine.conftest import request
 from webui.errors import EaselError
+from webui.store import requests
+from webui.store.database import MIGRATIONS, Database
 from webui.store.jobs import JobStore
 from webui.types import SavedPicture
 from webui.types.kept import KeptJob
@@ -111,6 +114,75 @@ def test_what_is_told_on_a_picture_is_known_after_a_restart(store, tmp_path):
     assert told == [("left out: x", "left out: y")] * 2
 
 
+def test_another_file_at_a_reserved_name_is_not_the_picture(store, tmp_path):
+    """What is about to lie there was sealed; before that nothing at the name is ours."""
+    store.accept(job("one", state="running"), None)
+    for index in range(3):
+        picture(tmp_path / f"{index}.png", "theirs")
+    ours = picture(tmp_path / "ours.png", "ours")
+    sealed = hashlib.sha256(ours.read_bytes()).hexdigest()
+    store.reserve("one", 0, tmp_path / "0.png", 1, "")
+    store.reserve("one", 1, tmp_path / "1.png", 1, sealed)
+    store.reserve("one", 2, tmp_path / "ours.png", 1, "")
+    store.reserve("one", 2, tmp_path / "ours.png", 1, sealed)
+    (tmp_path / ".00000.part").hardlink_to(ours)  # killed between its two names
+    (tmp_path / ".00007.part").touch()
+    assert list(store.unfinished()[0].pictures) == [2]
+    assert store.reserved("one", 0) == tmp_path / "0.png"
+    assert {path.name for path in tmp_path.glob(".*.part")} == {".00007.part"}
+    assert (tmp_path / "0.png").read_bytes() == (tmp_path / "1.png").read_bytes()
+
+
+def test_any_file_at_a_reserved_name_leaves_the_start_alone(store, tmp_path):
+    store.accept(job("one", state="running"), None)
+    for index, content in enumerate((b"", b"words", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(90))):
+        (tmp_path / f"{index}.png").write_bytes(content)
+        store.reserve("one", index, tmp_path / f"{index}.png", 1)
+    (tmp_path / "folder.png").mkdir()
+    store.reserve("one", 4, tmp_path / "folder.png", 1, "00")
+    assert store.unfinished()[0].pictures == {}
+
+
+def test_the_names_of_a_folder_are_known_when_its_files_are_gone(store, tmp_path):
+    store.accept(job("one"), None)
+    for index, name in enumerate(("a/1.png", "a/2 ü.png", "a/b/3.png", "a b/4.png", "5.png")):
+        store.reserve("one", index, tmp_path / name, 1)
+    assert sorted(store.names_in(tmp_path / "a")) == ["1.png", "2 ü.png"]
+    assert store.names_in(tmp_path) == ["5.png"] and store.names_in(tmp_path / "x") == []
+
+
+def test_pictures_of_an_older_database_are_what_they_were(tmp_path):
+    """Reserved names of before, of which nobody knows what was to lie there, count where a picture lies."""
+    path = tmp_path / "easel.db"
+    older = Database(path, MIGRATIONS[:2])
+    with older.changing() as connection:
+        text = requests.dump(request(), tmp_path / "pictures")
+        connection.execute(
+            "INSERT INTO jobs (id, number, request, state, created_s) VALUES ('one', 1, ?, 'running', 1)",
+            (text,),
+        )
+        for index in range(3):
+            connection.execute(
+                "INSERT INTO pictures (job, place, path, seed) VALUES ('one', ?, ?, 5)",
+                (index, str(tmp_path / f"{index}.png")),
+            )
+        told = "a cat\nSteps: 4, Seed: 5, Size: 8x4, Notes: left out"
+        connection.execute(
+            "UPDATE pictures SET width = 8, height = 4, hash = 'x', infotext = ? WHERE place = 0",
+            (told,),
+        )
+    older.close()
+    picture(tmp_path / "1.png", told)
+    store = JobStore(tmp_path)
+    found = store.unfinished()[0].pictures
+    assert {index: one.notes for index, one in found.items()} == {
+        0: ("left out",),
+        1: ("left out",),
+    }
+    assert store.reserved("one", 2) == tmp_path / "2.png"
+    store.close()
+
+
 def test_a_request_that_can_no_longer_be_read_fails_alone(store):
     store.accept(job("one"), None)
     store.accept(job("two"), None)
@@ -209,3 +281,18 @@ def test_what_is_old_goes_and_favourites_stay(store, tmp_path):
     store.tidy(jobs_days=1, outputs_days=1, favourite=lambda path: path.stem == "favourite")
     assert [one.id for one in store.ended(9)] == ["favourite", "new"]
     assert {path.stem for path in tmp_path.glob("*.png")} == {"favourite", "new"}
+
+
+def test_of_what_is_old_only_the_picture_itself_goes(store, tmp_path):
+    """Not another file that has its name by now."""
+    for name in ("ours", "theirs"):
+        store.accept(job(name), None)
+        path = picture(tmp_path / f"{name}.png")
+        store.reserve(name, 0, path, 1)
+        store.saved(name, 0, SavedPicture(path, 1, 8, 4, ""))
+        store.changed(name, "done")
+    with store._database.changing() as connection:
+        connection.execute("UPDATE jobs SET ended_s = 5")
+    picture(tmp_path / "theirs.png", "another")
+    store.tidy(outputs_days=1)
+    assert [path.name for path in tmp_path.glob("*.png")] == ["theirs.png"]

@@ -53,6 +53,8 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     """,
     "ALTER TABLE pictures DROP COLUMN favourite",  # the gallery's to know
+    # SHA-256 of what is about to lie at the path, "" while that is being written; NULL in rows of before.
+    "ALTER TABLE pictures ADD COLUMN sealed TEXT",
 )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,7 @@ __all__ = ["JobStore"]
 log = logging.getLogger(__name__)
 DAY_S = 24 * 3600
 ENDED = ("done", "failed", "cancelled")
+KINDS = ("PNG", "JPEG", "WEBP", "GIF")  # what pictures are saved as
 PICTURE = re.compile(r"[0-9a-f]{64}\.png")
 
 
@@ -146,22 +148,40 @@ class JobStore:
         )
         return Path(rows[0]["path"]) if rows else None
 
-    def reserve(self, job_id: str, index: int, path: Path, seed: int) -> None:
-        """Writes down where a picture will lie, before it is written there."""
+    def reserve(
+        self, job_id: str, index: int, path: Path, seed: int, sealed: str | None = None
+    ) -> None:
+        """Writes down where a picture will lie, before it is written there. `sealed` is the SHA-256 of the file that
+        is about to appear there, "" while there is none: another file at the path is not this picture. Without it
+        any picture at the path counts as this one."""
         with self._told(), self._database.changing() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO pictures (job, place, path, seed) VALUES (?, ?, ?, ?)",
-                (job_id, index, str(path), seed),
+                "INSERT OR REPLACE INTO pictures (job, place, path, seed, sealed) VALUES (?, ?, ?, ?, ?)",
+                (job_id, index, str(path), seed, sealed),
             )
+
+    def names_in(self, folder: Path) -> list[str]:
+        """The names that pictures of a folder were given, whether they still lie there or not."""
+        start = f"{folder}{os.sep}"
+        rows = self._database.rows(
+            "SELECT path FROM pictures WHERE path >= ? AND path < ?",
+            *(start, start[:-1] + chr(ord(os.sep) + 1)),
+        )
+        names = [row["path"][len(start) :] for row in rows]
+        return [name for name in names if os.sep not in name]
 
     def saved(self, job_id: str, index: int, picture: SavedPicture) -> None:
         """Writes down a picture that is on disk."""
-        digest = hashlib.sha256(picture.path.read_bytes()).hexdigest()
-        with self._told(), self._database.changing() as connection:
-            connection.execute(
-                "UPDATE pictures SET width = ?, height = ?, hash = ?, infotext = ? WHERE job = ? AND place = ?",
-                (picture.width, picture.height, digest, picture.parameters, job_id, index),
+        with self._told():
+            rows = self._database.rows(
+                "SELECT sealed FROM pictures WHERE job = ? AND place = ?", job_id, index
             )
+            digest = (rows and rows[0]["sealed"]) or digest_of(picture.path)
+            with self._database.changing() as connection:
+                connection.execute(
+                    "UPDATE pictures SET width = ?, height = ?, hash = ?, infotext = ? WHERE job = ? AND place = ?",
+                    (picture.width, picture.height, digest, picture.parameters, job_id, index),
+                )
 
     def heard(self, job_id: str, index: int) -> None:
         """Extensions were told of a picture."""
@@ -237,10 +257,16 @@ class JobStore:
 
     def _remove_outputs(self, before_s: float, favourite: Callable[[Path], bool]) -> None:
         rows = self._database.rows(
-            "SELECT path FROM pictures JOIN jobs ON jobs.id = job WHERE ended_s < ? AND hash IS NOT NULL",
+            "SELECT path, hash FROM pictures JOIN jobs ON jobs.id = job WHERE ended_s < ? AND hash IS NOT NULL",
             before_s,
         )
-        old = [path for row in rows if not favourite(path := Path(row["path"])) and path.is_file()]
+        old = []
+        for path, digest in ((Path(row["path"]), row["hash"]) for row in rows):
+            with suppress(
+                OSError
+            ):  # another file may have the name by now: only the picture itself goes
+                if path.is_file() and not favourite(path) and digest_of(path) == digest:
+                    old.append(path)
         for path in old:
             path.unlink(missing_ok=True)
         if old:
@@ -277,9 +303,24 @@ def _as_saved(row: Row) -> SavedPicture | None:
         notes = metadata.notes_in(text)
         return SavedPicture(path, row["seed"], *size, text, row["place"], notes)
     try:
-        with Image.open(path) as picture:
+        if row["sealed"] is not None and row["sealed"] != digest_of(path):
+            return None  # another file has the name
+        _let_go(path)
+        with Image.open(path, formats=KINDS) as picture:
             text = metadata.read(picture) or ""
             notes = metadata.notes_in(text)
             return SavedPicture(path, row["seed"], *picture.size, text, row["place"], notes)
-    except OSError:
+    except Exception:  # what Pillow raises of a stranger's file is nowhere said
         return None
+
+
+def _let_go(path: Path) -> None:
+    """Removes the hidden file that a killed process wrote a picture to, where it is the picture itself."""
+    for part in path.parent.glob(".*.part"):
+        if part.samefile(path):
+            part.unlink(missing_ok=True)
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file. Raises `OSError`."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
