@@ -78,13 +78,13 @@ def test_a_picture_does_not_depend_on_its_neighbours(tokenizer):
 def test_another_schedule_visits_other_noise_levels(tokenizer):
     model = tiny_model(tokenizer).eval()
     seen = {}
-    for scheduler in ("uniform", "sgm_uniform"):
+    for name in ("uniform", "sgm_uniform"):
         times = []
         hook = model.unet.register_forward_pre_hook(
             lambda m, args, t=times: t.append(float(args[1][0]))
         )
-        generate(model, tokenizer, ["a cat"], [1], steps=3, bf16=False, scheduler=scheduler)
+        generate(model, tokenizer, ["a cat"], [1], steps=3, bf16=False, scheduler=name)
         hook.remove()
-        seen[scheduler] = times
+        seen[name] = times
     assert seen["uniform"] == pytest.approx([999, 499.5, 0], abs=0.1)
     assert seen["sgm_uniform"] == pytest.approx([999, 666, 333], abs=0.1)
