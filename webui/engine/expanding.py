@@ -47,6 +47,7 @@ def expanded(
             match call:
                 case LoadModel():
                     reply = yield call
+                    warnings.extend(one for one in reply.remarks if one not in warnings)
                     chosen = yield LoadVae(reply, vae)
                     if chosen:
                         notes["VAE"] = chosen

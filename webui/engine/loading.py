@@ -242,7 +242,10 @@ def _assembled(opened: Opened, digest: str, facts: ModelFacts | None) -> Network
         context_dim=int(unet.config.cross_attention_dim),
         kind=card.kind,
         pooled_dim=text.pooled_width if card.kind != "sd" else 0,
+        remarks=opened.plan.remarks,
     )
+    for remark in model.remarks:
+        log.warning(remark)
     scaling = float(autoencoder.config.scaling_factor)
     blank = PreviewMap(((0.0, 0.0, 0.0),) * model.latent_channels, (0.5, 0.5, 0.5))
     found = Networks(

@@ -139,7 +139,8 @@ class Model:
     UNet gives ("epsilon", "v_prediction" or "sample"), `context_dim` the width D of the texts that it sees.
     `hash` is the first 10 hex digits of the UNet file's SHA-256, "" while unknown. `kind` as on `ModelCard`;
     `pooled_dim` is the width P of what stands for a whole text, 0 for models that do not ask for it. `parts` tells
-    versions of a folder's files apart, "" for a single file.
+    versions of a folder's files apart, "" for a single file. `remarks` are sentences about what is not used of its
+    files; they are told on its pictures.
     """
 
     name: str
@@ -153,6 +154,7 @@ class Model:
     kind: str = "sd"
     pooled_dim: int = 0
     parts: str = ""
+    remarks: tuple[str, ...] = ()
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """The shape (C, h, w) of the latent of a picture of `width` x `height` pixels."""

@@ -54,12 +54,21 @@ def test_hostile_files_are_told_the_same_beside_good_ones(tmp_path, what):
         assert HOSTILE[what][1] in str(caught.value)
 
 
+def test_no_metadata_may_be_said_as_null():
+    for text in (
+        b'{"__metadata__":null}',
+        b'{"__metadata__":null,"w":' + json.dumps(F32).encode() + b"}",
+    ):
+        metadata, layout = read_layout(text)
+        assert metadata == {} and set(layout.tensors) <= {"w"}
+
+
 @pytest.mark.parametrize(("text", "said"), [
     (b'{"__metadata__":{"a":"b"},"w":{},"__metadata__":{}}', "'__metadata__' twice"),
     (b'{"__metadata__":{"a":"b"},}', "is not JSON"),
     (b'{"__metadata__":{"a":"b"} "w":{}}', "is not JSON"),
     (b'{"__metadata__":{"a":"b","a":"c"}}', "'a' twice"),
-    (b'{"__metadata__":null}', "not texts by name"),
+    (b'{"__metadata__":3}', "not texts by name"),
     (b'{"__metadata__":{}', "is not JSON"),
     (b'{"w":{"dtype":"F32","dtype":"F16"}}', "'dtype' twice"),
     (b'{' + b'"w":{},' * (MOST + 1) + b'"v":1}', "more than 50000 entries"),

@@ -39,13 +39,25 @@ def written(path: Path, kind: str) -> Path:
                 },
                 path,
             )
+        case "original.pt":  # as the embedding manager of the paper's code keeps it
+            words = torch.nn.ParameterDict({"*": torch.nn.Parameter(VECTORS)})
+            kept = {"string_to_token": {"*": torch.tensor(265)}, "string_to_param": words}
+            torch.save(kept, path)
+        case "older.pt":  # a ParameterDict as PyTorch 1.12 pickled it
+            words = torch.nn.ParameterDict()
+            words.__dict__.update(_keys={"*": None}, **{"*": torch.nn.Parameter(VECTORS)})
+            torch.save({"string_to_param": words}, path)
         case "diffusers.bin":
             torch.save({"<it>": VECTORS}, path)
     return path
 
 
 @pytest.mark.parametrize(
-    "kind", ["a1111.safetensors", "diffusers.safetensors", "a1111.pt", "diffusers.bin"]
+    "kind",
+    [
+        *("a1111.safetensors", "diffusers.safetensors", "a1111.pt", "diffusers.bin"),
+        *("original.pt", "older.pt"),
+    ],
 )
 def test_every_kind_of_file_is_read(kind: str, tmp_path: Path) -> None:
     found = read(written(tmp_path / kind, kind), "it", [8])

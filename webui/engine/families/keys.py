@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from webui.engine.formats.header import Header
 from webui.engine.weights import Weight
 
 __all__ = [
+    "OPENCLIP",
+    "TEXTS",
     "diffusers_parts",
     "ldm_parts",
     "text_name",
+    "unused",
     "vae_name",
     "vae_weights",
     "without_buffers",
@@ -51,8 +55,11 @@ VAE_RULES: Rules = (
     (r"\.mid\.block_1\.", ".mid_block.resnets.0."),
     (r"\.mid\.block_2\.", ".mid_block.resnets.1."),
     (r"\.mid\.attn_1\.norm\.", ".mid_block.attentions.0.group_norm."),
-    (r"\.mid\.attn_1\.([qkv])\.", r".mid_block.attentions.0.to_\1."),
-    (r"\.mid\.attn_1\.proj_out\.", ".mid_block.attentions.0.to_out.0."),
+    (r"\.mid\.attn_1\.(?:to_)?([qkv])\.", r".mid_block.attentions.0.to_\1."),
+    (r"\.mid\.attn_1\.query\.", ".mid_block.attentions.0.to_q."),
+    (r"\.mid\.attn_1\.key\.", ".mid_block.attentions.0.to_k."),
+    (r"\.mid\.attn_1\.value\.", ".mid_block.attentions.0.to_v."),
+    (r"\.mid\.attn_1\.(?:proj_out|proj_attn|to_out\.0)\.", ".mid_block.attentions.0.to_out.0."),
     (r"\.nin_shortcut\.", ".conv_shortcut."),
     (r"^encoder\.down\.(\d+)\.block\.", r"encoder.down_blocks.\1.resnets."),
     (r"^encoder\.down\.(\d+)\.downsample\.", r"encoder.down_blocks.\1.downsamplers.0."),
@@ -78,6 +85,34 @@ OLD_ATTENTION: Rules = (  # of VAEs saved before diffusers 0.18
 IGNORED = re.compile(
     r"(^|\.)(position_ids|attn_mask|logit_scale|num_batches_tracked)$|^(loss|model_ema|betas|alphas)\b"
 )
+# What stands beside the parts and changes no picture: averages that training kept, its schedules and states, and the
+# halves of networks that nobody asks (CLIP's eyes, a classifier of unsafe pictures).
+HARMLESS = re.compile(
+    r"^(model_ema|loss|optimizer\w*|lr_schedulers?|callbacks|ema|safety_checker|feature_extractor)\."
+    r"|^(betas|(sqrt_)?(one_minus_|log_one_minus_|recip_|recipm1_)?alphas(_cumprod(_prev)?)?|posterior_\w+|logvar"
+    r"|lvlb_weights|global_step|epoch|num_updates|decay|v_pred|ztsnr|sigmas|log_sigmas|denoiser\.(log_)?sigmas)$"
+    r"|^first_stage_model\.(loss|model_ema)\b|\.visual\.|^(cond_stage_model|conditioner)\..*text_projection(\.weight)?$"
+    r"|(^|\.)(position_ids|attn_mask|logit_scale|num_batches_tracked)$"
+)
+# Where the text encoders of single files lie: those with the names of transformers, and those of OpenCLIP.
+TEXTS: Mapping[str, str] = MappingProxyType(
+    {
+        "cond_stage_model.transformer.": "text_encoder",
+        "cond_stage_model.clip_l.transformer.": "text_encoder",
+        "cond_stage_model.clip_h.transformer.": "text_encoder",
+        "cond_stage_model.clip_g.transformer.": "text_encoder_2",
+        "conditioner.embedders.0.transformer.": "text_encoder",
+        "conditioner.embedders.1.transformer.": "text_encoder_2",
+    }
+)
+OPENCLIP: Mapping[str, str] = MappingProxyType(
+    {
+        "cond_stage_model.model.": "text_encoder",
+        "cond_stage_model.clip_g.model.": "text_encoder_2",
+        "conditioner.embedders.0.model.": "text_encoder_2",
+        "conditioner.embedders.1.model.": "text_encoder_2",
+    }
+)
 
 
 def ldm_parts(file: Header, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, Weight]]:
@@ -94,25 +129,24 @@ def ldm_parts(file: Header, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
             name(key): Weight(file, f"{start}{key}", flat=".mid.attn_1." in key)
             for key in without_buffers(_below(start, shapes))
         }
-    for start, part in (
-        ("cond_stage_model.transformer.", "text_encoder"),
-        ("conditioner.embedders.0.transformer.", "text_encoder"),
-    ):
+    for start, part in TEXTS.items():
         found = {
             text_name(key): Weight(file, f"{start}{key}")
             for key in without_buffers(_below(start, shapes))
         }
         if found:
-            parts[part] = found
-    for start, part in (
-        ("cond_stage_model.model.", "text_encoder"),
-        ("conditioner.embedders.0.model.", "text_encoder_2"),
-        ("conditioner.embedders.1.model.", "text_encoder_2"),
-    ):
+            parts.setdefault(part, found)
+    for start, part in OPENCLIP.items():
         found = dict(_openclip(file, start, shapes))
         if found:
-            parts[part] = found
+            parts.setdefault(part, found)
     return parts
+
+
+def unused(file: Header, parts: Mapping[str, Mapping[str, Weight]]) -> list[str]:
+    """The tensors of a file that are in none of `parts`, and that nobody knows to be harmless."""
+    used = {weight.key for weights in parts.values() for weight in weights.values()}
+    return [key for key in file.tensors if key not in used and not HARMLESS.search(key)]
 
 
 def diffusers_parts(file: Header) -> dict[str, dict[str, Weight]]:
@@ -221,6 +255,8 @@ def _openclip(
     file: Header, start: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> Iterator[tuple[str, Weight]]:
     for key in without_buffers(_below(start, shapes)):
+        if key.startswith("visual."):  # CLIP's eyes
+            continue
         name = _renamed(key, OPENCLIP_RULES)
         fused = re.fullmatch(r"(.*)\.in_proj_(weight|bias)", name)
         if fused:

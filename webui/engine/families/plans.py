@@ -39,7 +39,7 @@ class Plan:
     """`parts` are "unet", "vae" and those of `texts`, whose hidden states stand side by side in that order.
 
     `scheduler` is the noise schedule, as a `scheduler_config.json` has it, and `schedule_source` what is blamed for
-    it. `zeros`: an empty negative prompt counts as zeros.
+    it. `zeros`: an empty negative prompt counts as zeros. `remarks` are sentences about what is not used of the files.
     """
 
     parts: Mapping[str, PartPlan]
@@ -47,3 +47,4 @@ class Plan:
     scheduler: Mapping[str, Any]
     schedule_source: str
     zeros: bool = False
+    remarks: tuple[str, ...] = ()

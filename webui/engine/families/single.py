@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from webui.engine.families.keys import diffusers_parts, ldm_parts
+from webui.engine.families.keys import diffusers_parts, ldm_parts, unused
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
 from webui.engine.formats.header import Header
 from webui.engine.text.tokenizer import shipped
@@ -21,6 +21,7 @@ __all__ = ["family", "single_plan", "vae_config"]
 
 Weights = Mapping[str, Weight]
 TEXTS = ("text_encoder", "text_encoder_2")
+SHOWN = 3  # names of unused tensors
 USUAL_WIDTHS = [128, 256, 512, 512]  # of the VAEs of all these families
 
 
@@ -57,7 +58,27 @@ def single_plan(card: ModelCard, header: Header) -> Plan:
         part: _text_plan(card, known[part], parts[part].config) for part in TEXTS if part in parts
     }
     zeros = known.get("empty_negative") == "zeros"
-    return Plan(parts, texts, known["scheduler"], file, zeros)
+    return Plan(
+        parts,
+        texts,
+        known["scheduler"],
+        file,
+        zeros,
+        _remarks(header, {part: found.get(part, {}) for part in parts}),
+    )
+
+
+def _remarks(header: Header, parts: Mapping[str, Weights]) -> tuple[str, ...]:
+    """What is told of tensors that nobody uses."""
+    rest = unused(header, parts)
+    if not rest:
+        return ()
+    shown = ", ".join(repr(name[:80]) for name in rest[:SHOWN])
+    more = f" and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
+    one = len(rest) == 1
+    return (
+        f"{header.path.name}: {len(rest)} of its tensors {'is' if one else 'are'} not used: {shown}{more}",
+    )
 
 
 def _text_plan(card: ModelCard, known: Mapping[str, Any], config: Mapping[str, Any]) -> TextPlan:
@@ -76,12 +97,18 @@ def _text_plan(card: ModelCard, known: Mapping[str, Any], config: Mapping[str, A
 def _family(card: ModelCard, header: Header, parts: Mapping[str, Weights]) -> str:
     if card.kind != "sd":
         return card.kind
-    if card.layout == "ldm":
-        openclip = any(name.startswith("cond_stage_model.model.") for name in header.tensors)
-    else:  # its projections are linear layers since Stable Diffusion 2
-        name = next(n for n in parts["unet"] if n.endswith(".proj_in.weight"))
-        openclip = len(parts["unet"][name].shape) == 2
-    return "sd2" if openclip else "sd1"
+    if any(
+        name.startswith("cond_stage_model.model.transformer.") for name in header.tensors
+    ):  # OpenCLIP's
+        return "sd2"
+    # Its projections are linear layers since Stable Diffusion 2; its encoder's names may be those of any.
+    name = next(n for n in parts["unet"] if n.endswith(".proj_in.weight"))
+    linear = len(parts["unet"][name].shape) == 2
+    if "text_encoder" not in parts:
+        raise ModelFileError(f"{card.path.name}: has no text_encoder; the file is not whole")
+    width = parts["text_encoder"]["embeddings.token_embedding.weight"].shape[-1]
+    second = width == 1024 if card.layout == "ldm" else width != 768
+    return "sd2" if linear and second else "sd1"
 
 
 def _used(name: str, config: Mapping[str, Any]) -> bool:
@@ -100,13 +127,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 def _unet(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
     levels = _count(shapes, r"down_blocks\.(\d+)\.")
     widths = [shapes[f"down_blocks.{i}.resnets.0.conv2.weight"][0] for i in range(levels)]
-    depths = [
-        _count(shapes, rf"down_blocks\.{i}\.attentions\.0\.transformer_blocks\.(\d+)\.")
-        for i in range(levels)
-    ]
+    depths = [_depths(shapes, f"down_blocks.{i}") for i in range(levels)]
+    back = [_depths(shapes, f"up_blocks.{i}") for i in range(levels)]
     config = {key: value for key, value in known.items() if key not in ("heads", "head_width")}
     heads = [known["heads"] if "heads" in known else w // known["head_width"] for w in widths]
-    middle = _count(shapes, r"mid_block\.attentions\.0\.transformer_blocks\.(\d+)\.")
+    middle = _depths(shapes, "mid_block")
     attention = next(name for name in shapes if name.endswith(".attn2.to_k.weight"))
     config |= {
         "in_channels": shapes["conv_in.weight"][1],
@@ -114,15 +139,36 @@ def _unet(known: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
         "block_out_channels": widths,
         "layers_per_block": _count(shapes, r"down_blocks\.0\.resnets\.(\d+)\."),
         "down_block_types": ["CrossAttnDownBlock2D" if d else "DownBlock2D" for d in depths],
-        "up_block_types": ["CrossAttnUpBlock2D" if d else "UpBlock2D" for d in depths[::-1]],
+        "up_block_types": ["CrossAttnUpBlock2D" if d else "UpBlock2D" for d in back],
+        "mid_block_type": _middle(shapes),
         # diffusers gives the middle the last level's depth, which without attention there means nothing else
         "transformer_layers_per_block": [d or 1 for d in depths[:-1]] + [depths[-1] or middle or 1],
         "attention_head_dim": heads,  # diffusers' name for the number of heads
         "cross_attention_dim": shapes[attention][1],
     }
+    if back != depths[::-1] or not all(isinstance(d, int) for d in depths):  # distilled ones
+        config["reverse_transformer_layers_per_block"] = [d or 1 for d in back]
     if "add_embedding.linear_1.weight" in shapes:
         config["projection_class_embeddings_input_dim"] = shapes["add_embedding.linear_1.weight"][1]
     return config
+
+
+def _depths(shapes: Shapes, block: str) -> int | list[int]:
+    """How many transformer layers the attentions of a block have: one number where all have the same, 0 for none."""
+    count = _count(shapes, rf"{block}\.attentions\.(\d+)\.")
+    found = [
+        _count(shapes, rf"{block}\.attentions\.{i}\.transformer_blocks\.(\d+)\.")
+        for i in range(count)
+    ]
+    return (found[0] if found else 0) if len(set(found)) < 2 else found
+
+
+def _middle(shapes: Shapes) -> str | None:
+    """The kind of the middle block, which distilled models have without attention, or not at all."""
+    if "mid_block.attentions.0.norm.weight" in shapes:
+        return "UNetMidBlock2DCrossAttn"
+    found = any(name.startswith("mid_block.") for name in shapes)
+    return "UNetMidBlock2D" if found else None
 
 
 def _usual_vae(known: Mapping[str, Any], unet: Weights) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from webui.types import ModelMemory
 
 __all__ = ["Facts", "FactsCache"]
 
-FORM = 2  # of the JSON below and of what `recognise` finds: a higher one has every file read anew
+FORM = 3  # of the JSON below and of what `recognise` finds: a higher one has every file read anew
 
 
 @dataclass(frozen=True, slots=True)

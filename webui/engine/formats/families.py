@@ -29,11 +29,27 @@ STARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # of the names of each 
     "ldm": {
         "unet": (UNET,),
         "vae": (VAE,),
-        "text_encoder": (OLD_TEXT, f"{NEW_TEXT}0.transformer."),
-        "text_encoder_2": (f"{NEW_TEXT}0.model.", f"{NEW_TEXT}1.model."),
+        "text_encoder": (
+            f"{OLD_TEXT}transformer.",
+            f"{OLD_TEXT}model.",
+            f"{OLD_TEXT}clip_l.transformer.",
+            f"{OLD_TEXT}clip_h.transformer.",
+            f"{NEW_TEXT}0.transformer.",
+        ),
+        "text_encoder_2": (
+            f"{NEW_TEXT}0.model.",
+            f"{NEW_TEXT}1.model.",
+            f"{NEW_TEXT}1.transformer.",
+            f"{OLD_TEXT}clip_g.transformer.",
+            f"{OLD_TEXT}clip_g.model.",
+        ),
     },
     "diffusers": {part: (f"{part}.",) for part in PARTS},
 }
+LAYERS = {768: 12, 1024: 23, 1280: 32}  # of the text encoders of these widths, at least
+UNCLIP = 1024  # width of the texts of unCLIP models, which have labels as XL has
+SIZES = {"sdxl": 6, "sdxl-refiner": 5}  # numbers about the picture beside the text, each
+TIMES = 256  # wide
 NEEDED = {
     "sd": ("unet", "text_encoder"),
     "sdxl": ("unet", "text_encoder", "text_encoder_2"),
@@ -45,6 +61,15 @@ OTHER_INPUTS = {  # input channels of U-Nets that are trained for something else
     7: "an upscaling model",
     8: "an InstructPix2Pix model",
 }
+OTHER_PREDICTIONS = (
+    "flow",
+    "flow_prediction",
+    "rectified_flow",
+    "rf",
+    "edm",
+    "edm_vpred",
+    "x_flow",
+)
 V_PREDICTION = ("v", "v_prediction", "v-prediction", "vprediction", "velocity")
 EPSILON = ("eps", "epsilon", "noise")
 
@@ -100,6 +125,7 @@ def recognise(header: Header, without_vae: bool = False) -> Recognised:
         raise ModelFileError(
             f"{header.path.name}: has no VAE; bake one in: python launch.py models merge FILE --vae VAE -o NAME"
         )
+    _must_fit(header, layout, kind, found)
     prediction, zero_snr = predicted(header)
     second = found.context == 1024 or names.begin(f"{OLD_TEXT}model.")
     if prediction is None and not (kind == "sd" and second):
@@ -132,9 +158,14 @@ def predicted(header: Header) -> tuple[str | None, bool]:
     """What the U-Net predicts as far as the header says, and whether its schedule ends in pure noise.
 
     Asked are `modelspec.prediction_type` and the names `v_pred` and `ztsnr`, which are metadata or empty tensors.
+    `ModelFileError` for what no sampler here can use.
     """
     told = {key.lower(): value.strip().lower() for key, value in header.metadata.items()}
     said = told.get("modelspec.prediction_type", told.get("prediction_type", ""))
+    if said in OTHER_PREDICTIONS:
+        raise ModelFileError(
+            f"{header.path.name}: its U-Net predicts {said!r}; only models that predict noise, v or the picture load"
+        )
     flags = {name for name in ("v_pred", "ztsnr") if name in header.tensors or _true(told, name)}
     prediction = None
     if "v_pred" in flags or said in V_PREDICTION:
@@ -198,6 +229,67 @@ def _kind(file: str, parts: frozenset[str], names: Names, unet: _Unet) -> str:
         return "sdxl" if "text_encoder" in parts else "sdxl-refiner"
     if unet.labels is None:
         return "sd"
-    if names.begin(OLD_TEXT):
+    if names.begin(f"{OLD_TEXT}model.") and unet.context == UNCLIP:
         raise ModelFileError(f"{file}: an unCLIP model; those cannot be loaded")
     return "sdxl-refiner" if unet.context == 1280 else "sdxl"
+
+
+def _must_fit(header: Header, layout: str, kind: str, unet: _Unet) -> None:
+    """Raises `ModelFileError` where the parts of a file are not made for each other, as far as shapes tell."""
+    file = header.path.name
+    if kind != "sd" and unet.labels is None:
+        raise ModelFileError(
+            f"{file}: the text encoders of an XL model around the U-Net of another"
+        )
+    texts = [part for part in NEEDED[kind] if part != "unet"]
+    found = [_encoder(header, STARTS[layout][part]) for part in texts]
+    widths = [one.width for one in found]
+    if all(widths) and sum(widths) != unet.context:
+        raise ModelFileError(
+            f"{file}: its U-Net is made for a text encoder of width {unet.context}, but the file's has width "
+            f"{' + '.join(map(str, widths))}; the file is not whole"
+        )
+    for part, one in zip(texts, found, strict=True):
+        wanted = LAYERS.get(one.width, 0)
+        if wanted and not header.names.begin(*(start.format(wanted - 1) for start in one.layers)):
+            raise ModelFileError(
+                f"{file}: its {SAID[part]} has fewer than {wanted} layers; the file is not whole"
+            )
+    pooled = found[-1].pooled
+    if kind != "sd" and pooled and unet.labels != pooled + SIZES[kind] * TIMES:
+        raise ModelFileError(
+            f"{file}: its U-Net is told {unet.labels} numbers beside the text, its text encoder and the picture's "
+            f"sizes are {pooled + SIZES[kind] * TIMES}; the parts are of different models"
+        )
+    latent = header.shape(f"{STARTS[layout]['vae'][0]}decoder.conv_in.weight")
+    if latent is not None and len(latent) == 4 and latent[1] != unet.outputs:
+        raise ModelFileError(
+            f"{file}: its VAE has {latent[1]} latent channels, its U-Net {unet.outputs}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    """Widths of a text encoder and of what it gives for a whole text, 0 where no shape tells. `layers` are how the
+    names of a layer may begin, with a place for its number."""
+
+    width: int = 0
+    pooled: int = 0
+    layers: tuple[str, ...] = ()
+
+
+def _encoder(header: Header, starts: tuple[str, ...]) -> _Encoder:
+    for start in starts:
+        for inner, layers in (
+            ("text_model.embeddings.", "text_model.encoder.layers.{}."),
+            ("embeddings.", "encoder.layers.{}."),
+            ("", "transformer.resblocks.{}."),
+        ):
+            shape = header.shape(f"{start}{inner}token_embedding.weight")
+            if shape is None or len(shape) != 2:
+                continue
+            plain = header.shape(f"{start}text_projection.weight")
+            turned = header.shape(f"{start}text_projection")
+            pooled = plain[:1] if plain else (turned[1:] if turned else ())
+            return _Encoder(shape[1], pooled[0] if pooled else 0, (f"{start}{layers}",))
+    return _Encoder()

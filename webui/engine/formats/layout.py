@@ -92,7 +92,7 @@ def read_layout(text: bytes, known: Layouts | None = None) -> tuple[Mapping[str,
     if metadata is not None and METADATA in header:
         raise ValueError(f"the header has {METADATA!r} twice")
     shared = METADATA not in header
-    said = _metadata(header.pop(METADATA, {}) if metadata is None else metadata)
+    said = _metadata(header.pop(METADATA, None) if metadata is None else metadata)
     layout = _layout(header)
     if known is not None and shared:
         known.keep(rest, layout)
@@ -163,6 +163,8 @@ def _split(text: str) -> tuple[Any, str]:
 
 
 def _metadata(found: Any) -> dict[str, str]:
+    if found is None:  # which safetensors takes for none
+        return {}
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise ValueError(f"the header's {METADATA} is not texts by name")
     return found

@@ -121,6 +121,18 @@ def _parameter(data: object, *_: object) -> object:
     return data
 
 
+class ParameterDict(dict[object, object]):
+    """torch's `nn.ParameterDict`, which old textual inversions are in. Its state has the tensors in `_parameters`, or
+    since PyTorch 1.12 as attributes beside the names in `_keys`."""
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, dict):
+            raise Refused("a ParameterDict in it is malformed")
+        inner = state.get("_parameters")
+        found = {**state, **inner} if isinstance(inner, dict) else state
+        self.update({k: v for k, v in found.items() if isinstance(v, Tensor)})
+
+
 def _size(*values: object) -> tuple[object, ...]:
     return tuple(values[0]) if len(values) == 1 and isinstance(values[0], (list, tuple)) else ()
 
@@ -131,6 +143,10 @@ def _scalar(*_: object) -> None:
 
 KNOWN: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
+    ("torch.nn.modules.container", "ParameterDict"): ParameterDict,
+    ("__builtin__", "set"): Make(_scalar),  # inside of a ParameterDict, always empty
+    ("builtins", "set"): Make(_scalar),
+    ("torch.nn.parameter", "Parameter"): Make(_parameter),
     ("torch._utils", "_rebuild_tensor"): Make(_tensor),
     ("torch._utils", "_rebuild_tensor_v2"): Make(_tensor),
     ("torch._utils", "_rebuild_parameter"): Make(_parameter),
@@ -280,7 +296,12 @@ def _tensors(found: object) -> tuple[dict[str, Tensor], list[str]]:
             and any(isinstance(v, (Tensor, dict)) for v in value.values())
         ]
         key = next(
-            (k for k in ("state_dict", "model", "params_ema", "params") if k in inside), None
+            (
+                k
+                for k in ("state_dict", "model", "params_ema", "params", "string_to_param")
+                if k in inside
+            ),
+            None,
         )
         if key is None and len(inside) != 1:
             raise Refused("it holds no weights by name")
