@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.engine.formats.folders import WEIGHTS
+from webui.engine.formats.folders import TOKENIZERS, WEIGHTS
 from webui.engine.formats.hashing import stamp_of
 from webui.types import ModelCard
 
@@ -64,7 +64,7 @@ def _stamp(path: Path, folder: bool) -> str:
         if not folder:
             return stamp_of(path)
         marks = []
-        for part in ("scheduler", *WEIGHTS):
+        for part in ("scheduler", *WEIGHTS, *TOKENIZERS.values()):
             place = path / part
             if place.is_dir():
                 with os.scandir(place) as entries:

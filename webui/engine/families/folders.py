@@ -8,7 +8,8 @@ from typing import Any
 
 from webui.engine.families.keys import text_name, vae_name, without_buffers
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
-from webui.engine.formats.folders import weight_files
+from webui.engine.formats.configs import schedule
+from webui.engine.formats.folders import TOKENIZERS, configs_checked, weight_files
 from webui.engine.formats.header import read_header
 from webui.engine.formats.sidecars import read_json
 from webui.engine.text.tokenizer import read as read_tokenizer
@@ -23,7 +24,6 @@ TEXTS = {
     "sdxl": ("text_encoder", "text_encoder_2"),
     "sdxl-refiner": ("text_encoder_2",),
 }
-TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 
 
 def folder_plan(card: ModelCard) -> Plan:
@@ -33,13 +33,14 @@ def folder_plan(card: ModelCard) -> Plan:
     parts = {part: _part(folder, part) for part in ("unet", "vae", *texts)}
     index = folder / "model_index.json"
     asked = read_json(index).get("force_zeros_for_empty_prompt", True) if index.is_file() else True
-    schedule = folder / "scheduler" / "scheduler_config.json"
+    noise = folder / "scheduler" / "scheduler_config.json"
     return Plan(
         parts,
         {part: _text(card, part, parts[part]) for part in texts},
-        read_json(schedule),
-        str(schedule),
+        schedule(read_json(noise)),
+        str(noise),
         zeros=card.kind != "sd" and bool(asked),
+        remarks=tuple(configs_checked(folder, card.kind)),
     )
 
 
@@ -53,6 +54,8 @@ def _part(folder: Path, part: str) -> PartPlan:
         except ModelFileError as fault:  # many parts have files of one name
             raise ModelFileError(f"{part}/{fault}") from fault
         for key in without_buffers(header.tensors):
+            if part == "text_encoder" and key == "text_projection.weight":
+                continue  # of a CLIP that was saved whole: nobody asks the first encoder for it
             weights[_name(part, key)] = Weight(
                 header, key, flat=part == "vae" and ".attentions." in key
             )

@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.engine.formats.families import PARTS, Recognised, family_name
+from webui.engine.formats.configs import checked, index_checked, schedule
+from webui.engine.formats.families import PARTS, SIZES, Recognised, family_name
 from webui.engine.formats.sidecars import read_json
+from webui.engine.schedules import model_sigmas
 from webui.errors import ModelFileError
 
-__all__ = ["Folder", "is_model", "read_folder", "weight_files"]
+__all__ = [
+    "TOKENIZERS",
+    "WEIGHTS",
+    "Folder",
+    "configs_checked",
+    "is_model",
+    "read_folder",
+    "weight_files",
+]
 
 WEIGHTS = {
     "unet": "diffusion_pytorch_model",
@@ -24,10 +34,10 @@ NEEDED = {
     "sdxl": ("vae", "text_encoder", "text_encoder_2"),
     "sdxl-refiner": ("vae", "text_encoder_2"),
 }
-INDEXES = {  # of weights in several files, as diffusers and transformers call it now and called it before
-    "": (".safetensors.index.json",),
-    ".fp16": (".safetensors.index.fp16.json", ".fp16.safetensors.index.json"),
-}
+# Of the same weights, the first that is there: whole numbers before halves, averages before what they are of. Other
+# variants are taken where there is nothing else.
+VARIANTS = ("", ".fp32", ".fp16", ".bf16", ".ema_only", ".ema", ".non_ema")
+TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 SHOWN = 3  # missing files that are named
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 CONVERT = (
@@ -52,7 +62,8 @@ def is_model(folder: Path) -> bool:
 def read_folder(folder: Path) -> Folder:
     """What the configs say; `ModelFileError` for anything that cannot be loaded."""
     index = folder / "model_index.json"
-    pipeline = str(read_json(index).get("_class_name", "")) if index.is_file() else ""
+    told = read_json(index) if index.is_file() else {}
+    pipeline = str(told.get("_class_name", ""))
     unet_config = folder / "unet" / "config.json"
     if not unet_config.is_file():
         what = f" ({pipeline})" if pipeline else ""
@@ -60,11 +71,8 @@ def read_folder(folder: Path) -> Folder:
             f"{folder}: no unet/config.json{what}; only Stable Diffusion 1, 2 and XL load"
         )
     unet = read_json(unet_config)
-    if unet.get("_class_name", "UNet2DConditionModel") != "UNet2DConditionModel":
-        raise ModelFileError(
-            f"{unet_config}: a {unet['_class_name']}; only UNet2DConditionModel loads"
-        )
     kind = _kind(folder, unet, unet_config)
+    configs_checked(folder, kind)
     if kind == "sd" and ("XL" in pipeline or (folder / "text_encoder_2").exists()):
         raise ModelFileError(f"{folder}: the parts of an XL model around the U-Net of another")
     vae = read_json(folder / "vae" / "config.json")
@@ -74,10 +82,14 @@ def read_folder(folder: Path) -> Folder:
         if part != "vae" and (path := folder / part / "config.json")
     ]
     scheduler = folder / "scheduler" / "scheduler_config.json"
-    schedule = read_json(scheduler)
-    prediction = schedule.get("prediction_type", "epsilon")
+    noise = schedule(read_json(scheduler))
+    prediction = noise.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:
         raise ModelFileError(f"{scheduler}: prediction_type {prediction!r} is not known")
+    try:
+        model_sigmas(noise)
+    except ModelFileError as fault:
+        raise ModelFileError(f"{scheduler}: {fault}") from fault
     files = [file for part in ("unet", *NEEDED[kind]) for file in weight_files(folder, part)]
 
     channels = _whole(vae, "latent_channels", folder / "vae" / "config.json", 4)
@@ -93,18 +105,49 @@ def read_folder(folder: Path) -> Folder:
         raise ModelFileError(
             f"{unet_config}: made for a text encoder of width {context}, but the folder's has width {both}"
         )
+    if kind != "sd":
+        _must_be_told(folder, kind, unet, unet_config)
     recognised = Recognised(
         layout="folder",
         kind=kind,
         family=family_name(kind, context),
         inpainting=inputs != channels,
         prediction=prediction,
-        zero_snr=schedule.get("rescale_betas_zero_snr") is True,
+        zero_snr=noise.get("rescale_betas_zero_snr") is True,
         context_dim=context,
         parts=frozenset(part for part in PARTS if part in ("unet", *NEEDED[kind])),
         latent_channels=channels,
     )
     return Folder(recognised, files[0], sum(file.stat().st_size for file in files))
+
+
+def configs_checked(folder: Path, kind: str) -> list[str]:
+    """Sentences about what is not used of the configs of a folder. `ModelFileError` for what cannot be computed."""
+    index = folder / "model_index.json"
+    remarks = index_checked(read_json(index), index) if index.is_file() else []
+    texts = [part for part in NEEDED[kind] if part != "vae"]
+    files = {part: folder / part / "config.json" for part in ("unet", "vae", *texts)}
+    files["scheduler"] = folder / "scheduler" / "scheduler_config.json"
+    for part in texts:
+        place = folder / TOKENIZERS[part] / "tokenizer_config.json"
+        if place.is_file():
+            files[TOKENIZERS[part]] = place
+    for part, path in files.items():
+        remarks += checked(part, read_json(path), path)
+    return [remark.replace(str(folder), folder.name) for remark in remarks]
+
+
+def _must_be_told(folder: Path, kind: str, unet: Mapping[str, Any], path: Path) -> None:
+    """Raises `ModelFileError` where the U-Net is told more or fewer numbers beside the text than there are."""
+    encoder = folder / "text_encoder_2" / "config.json"
+    pooled = _whole(read_json(encoder), "projection_dim", encoder, 512)
+    each = _whole(unet, "addition_time_embed_dim", path, 256)
+    told, there = unet.get("projection_class_embeddings_input_dim"), pooled + SIZES[kind] * each
+    if told != there:
+        raise ModelFileError(
+            f"{path}: told {told} numbers beside the text, but the folder's second text encoder and the picture's "
+            f"sizes are {there}"
+        )
 
 
 def _kind(folder: Path, unet: Mapping[str, Any], path: Path) -> str:
@@ -121,14 +164,17 @@ def _kind(folder: Path, unet: Mapping[str, Any], path: Path) -> str:
 def weight_files(folder: Path, part: str) -> list[Path]:
     """The safetensors files of `part` (a key of `WEIGHTS`): one, or the shards of its index.
 
-    A full-precision file is taken before an fp16 one. `ModelFileError` where there is none.
+    The first of `VARIANTS` that is there is taken. `ModelFileError` where there is none.
     """
     base, place = WEIGHTS[part], folder / part
-    for variant, indexes in INDEXES.items():
+    for variant in (*VARIANTS, *_others(place, base)):
         one = place / f"{base}{variant}.safetensors"
         if one.is_file():
             return [one]
-        for ending in indexes:
+        for ending in (
+            f".safetensors.index{variant}.json",
+            f"{variant}.safetensors.index.json",
+        ):
             index = place / f"{base}{ending}"
             if index.is_file():
                 return sorted({place / file for file in shards(index).values()})
@@ -138,6 +184,13 @@ def weight_files(folder: Path, part: str) -> list[Path]:
             f"{pickles[0]}: pickled weights can run code and are refused; {CONVERT}"
         )
     raise ModelFileError(f"{place / base}.safetensors: is missing")
+
+
+def _others(place: Path, base: str) -> list[str]:
+    """Variants of other names, as long as they are whole files: shards have numbers for names."""
+    found = sorted(place.glob(f"{base}.*.safetensors")) if place.is_dir() else []
+    names = [path.name.removeprefix(base).removesuffix(".safetensors") for path in found]
+    return [name for name in names if "-of-" not in name]
 
 
 def shards(index: Path) -> dict[str, str]:

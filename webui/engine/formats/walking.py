@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.engine.formats.folders import WEIGHTS, is_model
+from webui.engine.formats.folders import TOKENIZERS, WEIGHTS, is_model
 from webui.engine.formats.header import said
 from webui.engine.formats.sidecars import CONFIGURATION, JSON_NOTES, PREVIEWS
 from webui.engine.formats.strangers import pickled
@@ -57,7 +57,7 @@ def walk(top: Path) -> Iterator[Found]:
 def found_folder(path: Path, name: str) -> Found:
     """The candidate for a folder that is a model: stamped by all the files that decide what it is."""
     marks = []
-    for place in (path, path / "scheduler", *(path / part for part in WEIGHTS)):
+    for place in (path, *(path / part for part in ("scheduler", *WEIGHTS, *TOKENIZERS.values()))):
         try:
             with os.scandir(place) as entries:
                 marks += [f"{e.name}-{_stamp(e.stat())}" for e in entries if e.is_file()]
