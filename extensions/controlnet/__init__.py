@@ -21,6 +21,7 @@ from webui.api import (
     Choice,
     Conditioner,
     LoadNetwork,
+    ModelFileError,
     Number,
     Picture,
     RequestError,
@@ -53,12 +54,24 @@ def change_request(request: GenerationRequest, places: Places) -> GenerationRequ
         return None
     if extras["controlnet_start"] >= extras["controlnet_end"]:
         raise RequestError("controlnet_start: use less than controlnet_end", "controlnet_start")
+    files = found(places)
     if extras["controlnet_model"]:
+        if (path := files.get(extras["controlnet_model"])) is not None:
+            _must_work(path)
         return None
-    first = next(iter(found(places)), None)
-    if first is None:
+    if not files:
         raise RequestError("controlnet_model: put one into models/ControlNet", "controlnet_model")
-    return replace(request, extras={**extras, "controlnet_model": first})
+    name, path = next(iter(files.items()))
+    _must_work(path)
+    return replace(request, extras={**extras, "controlnet_model": name})
+
+
+def _must_work(path: Path) -> None:
+    """Raises `RequestError` for a file that is no ControlNet, or none that works here."""
+    try:
+        widths(path)
+    except ModelFileError as fault:
+        raise RequestError(f"controlnet_model: {fault}", "controlnet_model") from fault
 
 
 def controls(names: list[str]) -> tuple[Control, ...]:

@@ -42,12 +42,65 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise ModelFileError(f"{path}: cannot be read, get it again ({fault})") from fault
 
 
+# What lies in these folders and is no ControlNet that works here: a part of a tensor's name, and what the file is.
+OTHERS = (
+    ("lora_controlnet", "a control-LoRA; only whole ControlNets work"),
+    ("lllite_", "a ControlNet-LLLite; only whole ControlNets work"),
+    ("adapter.body.", "a T2I adapter; only ControlNets work"),
+    ("body.0.resnets.", "a T2I adapter; only ControlNets work"),
+    ("image_proj.", "an IP-Adapter; only ControlNets work"),
+    ("ip_adapter.", "an IP-Adapter; only ControlNets work"),
+    ("task_embedding", "a ControlNet union for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"),
+    ("control_add_embedding.", "a ControlNet union for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"),
+    ("add_embedding.", "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"),
+    ("label_emb.", "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"),
+    ("controlnet_x_embedder.", "a ControlNet for another family; those for Stable Diffusion 1 and 2 work"),
+    ("transformer_blocks.0.attn.add_", "a ControlNet for another family; those for Stable Diffusion 1 and 2 work"),
+)  # fmt: skip
+DIFFERENCE = "a 'difference' ControlNet, to which its base model must be added; get the whole one"
+POOLED = "a 'shuffle' ControlNet, whose condition is pooled; those are not computed here"
+XL_TEXTS = 2048
+
+
+def refusal(path: Path, known: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Why the file at `path` with weights of these shapes is not used, None where nothing speaks against it."""
+    name = path.parent.name if path.name.startswith(WHOLE) else path.stem
+    if any(key == "difference" or key.endswith(".difference") for key in known):
+        return DIFFERENCE
+    for part, what in OTHERS:
+        if any(part in key for key in known):
+            return what
+    if re.search(r"(^|[^a-z])diff(erence)?([^a-z]|$)", name.lower()) and "control" in name.lower():
+        return DIFFERENCE
+    if "shuffle" in name.lower() and _beside(path) is None:
+        return POOLED
+    if any(len(shape) == 2 and shape[1] == XL_TEXTS for shape in _texts(known)):
+        return "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"
+    hints = [shape for key, shape in known.items() if HINT.fullmatch(key) and len(shape) == 4]
+    if hints and hints[0][1] != 3:
+        return (
+            f"is shown {hints[0][1]} channels; only ControlNets that are shown a picture (3) work"
+        )
+    return None
+
+
+HINT = re.compile(
+    r"(control_model\.)?(controlnet_cond_embedding\.conv_in|input_hint_block\.0)\.weight"
+)
+
+
+def _texts(known: Mapping[str, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    return [shape for name, shape in known.items() if name.endswith("attn2.to_k.weight")]
+
+
 def widths(path: Path) -> tuple[int, int]:
     """The latent channels and the width of the texts that a ControlNet is for."""
     known = shapes(path)
+    if why := refusal(path, known):
+        raise ModelFileError(f"{path}: {why}")
     first = re.compile(r"(control_model\.)?(conv_in|input_blocks\.0\.0)\.weight")
-    channels = [shape[1] for name, shape in known.items() if first.fullmatch(name)]
-    texts = [shape[1] for name, shape in known.items() if name.endswith("attn2.to_k.weight")]
+    channels = [s[1] for name, s in known.items() if first.fullmatch(name) and len(s) == 4]
+    texts = [shape[1] for shape in _texts(known) if len(shape) == 2]
     ours = any("controlnet_down_blocks" in name or "zero_convs" in name for name in known)
     if not (channels and texts and ours):
         raise ModelFileError(f"{path}: these are not the weights of a ControlNet")
@@ -65,12 +118,18 @@ def build(path: Path) -> nn.Module:
         weights = load_file(path)
     except (SafetensorError, OSError, ValueError) as fault:
         raise ModelFileError(f"{path}: cannot be read, get it again ({fault})") from fault
-    weights = _named_as_in_diffusers(weights)
+    if why := refusal(path, {name: tuple(w.shape) for name, w in weights.items()}):
+        raise ModelFileError(f"{path}: {why}")
     try:
+        weights = _named_as_in_diffusers(weights)
         config = _beside(path) or config_of({name: w.shape for name, w in weights.items()})
+        _must_be_known(path, config)
+        _must_be_whole(path, weights)
         with torch.device("meta"):  # no time for random weights
             network = ControlNetModel.from_config(config)
         network.load_state_dict(weights, assign=True)
+    except ModelFileError:
+        raise
     except Exception as fault:  # whatever diffusers and torch raise for what does not fit
         why = str(fault).strip().splitlines()[-1].strip() if str(fault) else repr(fault)
         raise ModelFileError(f"{path}: no ControlNet can be built from it ({why})") from fault
@@ -89,20 +148,93 @@ def build(path: Path) -> nn.Module:
 
 
 def _named_as_in_diffusers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by diffusers' names. The original layout always has two layers a block."""
+    """The weights by diffusers' names. The original layout always has two layers a block. `ValueError` names a tensor
+    that is no ControlNet's; a file may hold the whole model beside one."""
     if "conv_in.weight" in weights:
         return weights
     from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 
-    return convert_controlnet_checkpoint(weights, {"layers_per_block": 2})
+    converted: dict[str, Tensor] = convert_controlnet_checkpoint(
+        dict(weights), {"layers_per_block": 2}
+    )
+    used = {id(tensor) for tensor in converted.values()}
+    prefixed = any(name.startswith("control_model.") for name in weights)
+    for name, tensor in weights.items():
+        ours = name.startswith("control_model.") or not prefixed
+        if ours and id(tensor) not in used:
+            raise ValueError(f"it has no {name!r}")
+    return converted
+
+
+USED = frozenset(
+    "in_channels conditioning_channels flip_sin_to_cos freq_shift down_block_types mid_block_type only_cross_attention"
+    " block_out_channels layers_per_block downsample_padding mid_block_scale_factor act_fn norm_num_groups norm_eps"
+    " cross_attention_dim transformer_layers_per_block attention_head_dim use_linear_projection resnet_time_scale_shift"
+    " controlnet_conditioning_channel_order conditioning_embedding_out_channels".split()
+)
+HARMLESS = frozenset("upcast_attention addition_embed_type_num_heads".split())
+ONLY: Mapping[str, tuple[Any, ...]] = {  # what an Adapter's call does not give is not there
+    "conditioning_channels": (3,),
+    "global_pool_conditions": (None, False),
+    **dict.fromkeys(
+        (
+            *("class_embed_type", "num_class_embeds", "addition_embed_type", "addition_time_embed_dim"),
+            *("encoder_hid_dim", "encoder_hid_dim_type", "projection_class_embeddings_input_dim"),
+            *("num_attention_heads", "quantization_config"),
+        ),
+        (None,),
+    ),
+}  # fmt: skip
+CLASSES = (None, "ControlNetModel", "FlaxControlNetModel")
+
+
+def _must_be_known(path: Path, config: Mapping[str, Any]) -> None:
+    """Raises `ModelFileError` for a config that says what cannot be computed here, or what nobody knows."""
+    if (name := config.get("_class_name")) not in CLASSES:
+        raise ModelFileError(f"{path}: a {name}; only ControlNetModel loads")
+    for key, value in config.items():
+        if key in ONLY and value not in ONLY[key]:
+            raise ModelFileError(f"{path}: its config's {key} {value!r} cannot be computed here")
+        known = key in USED or key in HARMLESS or key in ONLY or key.startswith("_")
+        if not known and value not in (None, False, ""):
+            raise ModelFileError(f"{path}: its config's {key!r} is not known")
+
+
+def _must_be_whole(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raises `ModelFileError` for weights that are no numbers, and for those of a difference: the gains of norms, which
+    are near 1 in any network, are near 0 in the difference of two."""
+    import torch
+
+    gains = []
+    for name, tensor in weights.items():
+        if not tensor.is_floating_point():
+            raise ModelFileError(f"{path}: {name!r} holds no fractions, but {tensor.dtype}")
+        if not (numbers := tensor.float()).isfinite().all():
+            raise ModelFileError(
+                f"{path}: {name!r} has values that are not numbers (NaN); the file is damaged, get it again"
+            )
+        if re.search(r"\.norm\d?\.weight$", name):
+            gains.append(numbers.abs().mean())
+    if gains and float(torch.stack(gains).median()) < SMALL:
+        raise ModelFileError(f"{path}: {DIFFERENCE}")
+
+
+SMALL = 0.05  # of a norm's gain
 
 
 def _beside(path: Path) -> dict[str, Any] | None:
-    """The config that lies beside the weights, if one does."""
+    """The config that lies beside the weights, if one does: a file of that name may also be somebody's notes."""
     own = (
         path.with_name("config.json") if path.name.startswith(WHOLE) else path.with_suffix(".json")
     )
-    return json.loads(own.read_text(encoding="utf-8")) if own.is_file() else None
+    if not own.is_file():
+        return None
+    try:
+        told = json.loads(own.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as fault:
+        raise ModelFileError(f"{own}: cannot be read ({fault})") from fault
+    says = isinstance(told, dict) and {"_class_name", "block_out_channels"} & told.keys()
+    return told if says else None
 
 
 def config_of(known: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
@@ -138,5 +270,5 @@ def config_of(known: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
             "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"
         ][1],
         "use_linear_projection": linear,
-        "attention_head_dim": tuple(channels // 64 for channels in blocks) if linear else 8,
+        "attention_head_dim": tuple(max(1, channels // 64) for channels in blocks) if linear else 8,
     }

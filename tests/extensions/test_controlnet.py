@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from functools import partial
 
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from scipy import ndimage
 
 from extensions import controlnet
+from extensions.controlnet import networks
 from extensions.controlnet.networks import build, config_of, found, shapes, widths
 from extensions.controlnet.preprocessors import blur, canny, tile
 from tests.engine.conftest import request
@@ -252,7 +254,7 @@ def test_weights_of_something_else_are_named(models_dir):
     unet = next((models_dir / "Stable-diffusion" / "tiny" / "unet").glob("*.safetensors"))
     with pytest.raises(ModelFileError, match="not the weights of a ControlNet"):
         widths(unet)
-    with pytest.raises(ModelFileError, match=r"unet.*no ControlNet can be built"):
+    with pytest.raises(ModelFileError, match=r"unet.*only ControlNetModel loads"):
         build(unet)
 
 
@@ -355,6 +357,130 @@ def test_a_config_beside_the_file_counts(places, tmp_path):
     network = build(tmp_path / "single.safetensors").network
     assert network.config.attention_head_dim == config["attention_head_dim"] != 8
     assert shapes(tmp_path / "single.safetensors").keys() == network.state_dict().keys()
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """A network with filled zero convolutions, and the U-Net that it was made beside."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        unet = UNet2DConditionModel(
+            block_out_channels=(32, 64),
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=32,
+        )
+    weights = tiny_controlnet(unet).state_dict()
+    return {key: value.clone() for key, value in weights.items()}, unet.state_dict()
+
+
+def difference(whole):
+    weights, base = whole
+    return {key: value - base[key] if key in base else value for key, value in weights.items()}
+
+
+OTHERS = {
+    "a difference by its mark": (lambda w: difference(w) | {"difference": torch.zeros(())}, "'difference'"),
+    "a difference without one": (difference, "'difference'"),
+    "a difference by its original names": (
+        lambda w: {original(k): v for k, v in difference(w).items()} | {"difference": torch.zeros(())}, "'difference'"
+    ),
+    "a difference in half": (lambda w: {k: v.half() for k, v in difference(w).items()}, "'difference'"),
+    "XL by what it is told": (lambda w: w[0] | {"add_embedding.linear_1.weight": torch.zeros(8, 8)}, "Diffusion XL"),
+    "XL by its texts": (
+        lambda w: w[0] | {"down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight": torch.zeros(8, 2048)},
+        "Diffusion XL",
+    ),
+    "a union": (lambda w: w[0] | {"task_embedding": torch.zeros(6, 8)}, "union"),
+    "a control-LoRA": (lambda w: {"lora_controlnet": torch.zeros(0)}, "control-LoRA"),
+    "LLLite": (lambda w: {"lllite_unet_x.down.0.weight": torch.zeros(3, 3)}, "LLLite"),
+    "a T2I adapter": (lambda w: {"adapter.body.0.in_conv.weight": torch.zeros(3, 3, 1, 1)}, "T2I"),
+    "another hint": (
+        lambda w: w[0] | {"controlnet_cond_embedding.conv_in.weight": torch.zeros(8, 4, 3, 3)}, "shown 4 channels"
+    ),
+    "a number that is none": (
+        lambda w: w[0] | {"conv_in.bias": torch.full_like(w[0]["conv_in.bias"], float("nan"))}, "NaN"
+    ),
+    "a weight too many": (lambda w: w[0] | {"conv_in.third": torch.zeros(3)}, "conv_in.third"),
+    "an original weight too many": (
+        lambda w: {original(k): v for k, v in w[0].items()} | {"control_model.third.weight": torch.zeros(3)},
+        "control_model.third",
+    ),
+    "whole numbers": (lambda w: w[0] | {"conv_in.bias": torch.zeros(32, dtype=torch.int64)}, "no fractions"),
+    "a weight too few": (lambda w: {k: v for k, v in w[0].items() if k != "conv_in.bias"}, "conv_in.bias"),
+    "a number alone": (lambda w: w[0] | {"conv_in.weight": torch.zeros(())}, "alien"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_whole_controlnet_is_refused_by_a_sentence(tmp_path, whole, name):
+    make, words = OTHERS[name]
+    path = tmp_path / "alien.safetensors"
+    save_file({key: value.contiguous() for key, value in make(whole).items()}, path)
+    with pytest.raises(ModelFileError, match=words):
+        widths(path)
+        build(path)
+    with pytest.raises(ModelFileError, match=r"alien\.safetensors"):
+        build(path)
+
+
+def test_what_a_header_tells_is_refused_before_it_is_queued(conditioner, whole, tmp_path):
+    (tmp_path / "ControlNet").mkdir()
+    path = tmp_path / "ControlNet" / "mine.safetensors"
+    save_file(whole[0] | {"add_embedding.linear_1.weight": torch.zeros(8, 8)}, path)
+    places = Places(tmp_path, (tmp_path,), tmp_path)
+    for model in ("mine", ""):
+        made = request(extras=values(conditioner, image=picture(), model=model))
+        with pytest.raises(RequestError, match="Diffusion XL"):
+            controlnet.change_request(made, places)
+
+
+@pytest.mark.parametrize("name", ["diff_control_sd15_canny", "control_v11e_sd15_shuffle"])
+def test_some_are_told_by_their_names(tmp_path, whole, name):
+    save_file(whole[0], tmp_path / f"{name}.safetensors")
+    with pytest.raises(ModelFileError, match=r"difference|pooled"):
+        widths(tmp_path / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        *(({key: True}, key) for key in ("global_pool_conditions", "class_embed_type", "encoder_hid_dim")),
+        ({"_class_name": "ControlNetUnionModel"}, "ControlNetUnionModel"),
+        ({"conditioning_channels": 1}, "conditioning_channels"),
+        ({"a_new_field": 3}, "a_new_field"),
+        ({"layers_per_block": "two"}, "mine"),
+        (b"{", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_config_that_cannot_be_computed_is_refused(tmp_path, whole, config, words):
+    save_file(whole[0], tmp_path / "mine.safetensors")
+    usual = {"_class_name": "ControlNetModel", "block_out_channels": [32, 64]}
+    told = config if isinstance(config, bytes) else json.dumps({**usual, **config}).encode()
+    (tmp_path / "mine.json").write_bytes(told)
+    with pytest.raises(ModelFileError, match=words):
+        build(tmp_path / "mine.safetensors")
+
+
+def test_the_order_of_colours_is_the_config_s_and_notes_beside_a_file_are_none(tmp_path, whole):
+    save_file(whole[0], tmp_path / "mine.safetensors")
+    (tmp_path / "mine.json").write_text('{"description": "mine", "notes": ""}')
+    plain = build(tmp_path / "mine.safetensors")
+    config = {k: v for k, v in plain.network.config.items() if not k.startswith("_")}
+    config |= {"_class_name": "ControlNetModel", "controlnet_conditioning_channel_order": "bgr"}
+    (tmp_path / "mine.json").write_text(json.dumps(config))
+    turned = build(tmp_path / "mine.safetensors")
+    x, times, texts = torch.randn(1, 4, 8, 8), torch.tensor([10.0]), torch.randn(1, 7, 32)
+    hint = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            turned(x, times, texts, hint=hint)[1], plain(x, times, texts, hint=hint.flip(1))[1]
+        )
+
+
+def test_every_field_of_a_config_is_classified():
+    fields = set(inspect.signature(ControlNetModel.__init__).parameters) - {"self"}
+    assert fields - networks.USED - networks.HARMLESS - networks.ONLY.keys() == set()
 
 
 # --- What the network is shown --------------------------------------------------------------------

@@ -188,7 +188,10 @@ _TEXT = Fields(
 )
 _TOKENIZER = Fields(
     frozenset(("CLIPTokenizer", "CLIPTokenizerFast")),
-    used=_frozen("tokenizer_class bos_token eos_token pad_token unk_token added_tokens_decoder additional_special_tokens"),
+    used=_frozen(
+        "tokenizer_class bos_token eos_token pad_token unk_token added_tokens_decoder"
+        " additional_special_tokens"
+    ),
     harmless=_frozen(  # the length is the text encoder's, and the vocabulary is small letters' anyway
         "model_max_length backend add_prefix_space clean_up_tokenization_spaces do_lower_case errors name_or_path"
         " special_tokens_map_file use_fast truncation_side split_special_tokens extra_special_tokens trust_remote_code"
