@@ -103,7 +103,8 @@ def test_what_is_told_on_a_picture_is_no_setting() -> None:
 
 
 # A picture is one of its job's; the engine tells which VAE it used.
-UNTOLD = ("batch_size", "image", "mask", "pattern", "stencil", "vae")
+UNTOLD = ("batch_size", "image", "mask", "missing", "pattern", "stencil", "vae")
+TAKEN = {"missing": "warn"}  # of every text: other people have other files
 
 
 @pytest.mark.parametrize("task", [*TASKS.values(), CATALOG.tasks["poster"]], ids=lambda t: t.name)
@@ -113,7 +114,7 @@ def test_every_control_comes_back(task: Task) -> None:
     taken = from_infotext(made_text(request, task), task, CATALOG)
     assert taken.notes == ()
     told = {name: value for name, value in values.items() if name not in UNTOLD}
-    assert {name: value for name, value in taken.values.items() if name != "vae"} == told
+    assert {name: value for name, value in taken.values.items() if name != "vae"} == told | TAKEN
 
 
 @pytest.mark.parametrize("task", [*TASKS.values(), CATALOG.tasks["poster"]], ids=lambda t: t.name)
@@ -128,6 +129,7 @@ def test_what_is_taken_makes_the_same_picture(task: Task) -> None:
     extras = {**request.extras, **({"grain": again.extras["grain"]} if "grain" in odd else {})}
     assert again == replace(
         request,
+        missing=again.missing,
         subseed=again.subseed,
         scheduler=again.scheduler,
         extras=again.extras,
@@ -170,6 +172,7 @@ def test_a_text_of_automatic1111() -> None:
         "subseed": -1,
         "subseed_strength": 0.0,
         "eta": None,
+        **TAKEN,
     }
     assert taken.notes == (
         "The model “v1-5-pruned-emaonly” is not here; the one that is chosen stays.",
@@ -198,7 +201,8 @@ def test_what_is_not_said_is_left() -> None:
     assert {"sampler_name", "cfg_scale", "model", "mask_blur", "denoising_strength"}.isdisjoint(
         values
     )
-    assert from_infotext("only words", TASKS["txt2img"], CATALOG).values == {"prompt": "only words"}
+    words = from_infotext("only words", TASKS["txt2img"], CATALOG).values
+    assert words == {"prompt": "only words", **TAKEN}
     assert from_infotext("", TASKS["txt2img"], CATALOG).values == {}
 
 

@@ -185,6 +185,7 @@ def compose(
         called=called,
         facts=index,
         shelf=shelf,
+        max_chunks=lambda: settings.now.max_chunks,
     )
     hasher = None
     if index is not None:

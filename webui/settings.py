@@ -62,6 +62,7 @@ BUILT_IN: Mapping[str, Any] = MappingProxyType(
         "subseed_strength": 0.0,
         "clip_skip": 1,
         "vae": "automatic",
+        "missing": "refuse",
         "denoising_strength": 0.75,
         "mask_blur": 4,
         "inpainting_fill": 1,
@@ -94,7 +95,7 @@ class Settings:
     remembered of an ended job goes after `keep_jobs` days, a saved picture after `keep_outputs` days, one in
     the gallery's trash after `trash_days` (0: never); logs of replies take at most `replies_gb`. Loaded
     models take at most `models_gb` of memory (None: a share of what is free at the start), but one always stays.
-    `log_format` is that of the log, see `webui.logs`.
+    A prompt has at most `max_chunks` chunks of 75 tokens. `log_format` is that of the log, see `webui.logs`.
     `file_pattern`, `picture_format`, `png_level`, `quality` and `webp_lossless` are how pictures are saved
     (`webui.naming.Saving`); `own_defaults` is what the user has chosen besides a model's own. `look` and
     `language` ("" is the browser's) are for visitors who chose none.
@@ -123,6 +124,7 @@ class Settings:
     trash_days: float = 30
     replies_gb: float = 4
     models_gb: float | None = None
+    max_chunks: int = 32
     log_format: str = "text"
     file_pattern: str = PATTERN
     picture_format: str = "png"
@@ -152,6 +154,8 @@ class Settings:
                 raise RequestError(f"{name}: use 0 or more", name)
         if self.models_gb is not None and not self.models_gb >= 0:
             raise RequestError("models_gb: use 0 or more", "models_gb")
+        if not self.max_chunks >= 1:
+            raise RequestError("max_chunks: use 1 or more", "max_chunks")
         if isinstance(self.port, bool) or not 0 <= self.port <= 65535:
             raise RequestError(f"port {self.port}: use 0 to 65535 (0 takes a free one)", "port")
         Pattern(self.file_pattern)

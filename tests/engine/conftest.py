@@ -61,11 +61,11 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
     """Starts engines, in fp32 unless told otherwise, and stops them after the test.
 
     Keywords are fields of `Parts` (`samplers=`, `conditioners=` ...), of `EngineOptions`, or the engine's own
-    (`change`, `saved`, `keeper`, `version`).
+    (`change`, `saved`, `keeper`, `version`). With `begun=False` the test starts it.
     """
     benches: list[Bench] = []
 
-    def make(**given) -> Bench:
+    def make(begun: bool = True, **given) -> Bench:
         known = {f.name for f in fields(Parts)}
         built_in = {
             "tasks": TASKS,
@@ -76,7 +76,7 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
         parts = Parts(**{**built_in, **{k: given.pop(k) for k in known & given.keys()}})
         hooks = {
             k: given.pop(k)
-            for k in ("change", "saved", "keeper", "version", "hung", "shelf")
+            for k in ("change", "saved", "keeper", "version", "hung", "shelf", "max_chunks")
             if k in given
         }
 
@@ -94,7 +94,8 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
         )
         bench = Bench(engine)
         benches.append(bench)
-        engine.start()
+        if begun:
+            engine.start()
         return bench
 
     yield make

@@ -126,6 +126,65 @@ def test_an_adapter_that_is_not_there_is_refused_before_it_is_queued(
     assert not bench.engine.jobs()
 
 
+def test_a_picture_may_be_made_without_what_is_missing_and_tells(
+    start: Any, wardrobe: Mapping[str, Any]
+) -> None:
+    bench = start(shelf=wardrobe["shelf"])
+    prompt = "a cat <lora:two:0.5><lora:twoo:1><hypernet:none><lora::1>"
+    both = picture(bench, prompt=prompt, missing="warn", negative_prompt="<lora:one:1>")
+    assert (both == picture(bench, prompt="a cat <lora:two:0.5>")).all()
+    assert (
+        picture(bench, prompt="a cat <lora:no>", missing="warn") == picture(bench, prompt="a cat ")
+    ).all()
+    warnings = bench.finished[0].warnings
+    for words in (
+        "<lora:twoo>: there is no such file in models/Lora; the picture was made without it.",
+        "<hypernet:none>: there is no such file in models/hypernetworks; the picture",
+        "<lora::1> is not understood",
+        "<lora:one> in the negative prompt does nothing",
+    ):
+        assert len([one for one in warnings if one.startswith(words)]) == 1, words
+    assert len(warnings) == 4 and bench.finished[1].warnings == ()
+    assert "Lora hashes" not in bench.finished[2].notes
+
+
+def test_options_of_other_programs_are_told_on_the_picture(
+    start: Any, wardrobe: Mapping[str, Any]
+) -> None:
+    bench = start(shelf=wardrobe["shelf"])
+    told = picture(bench, prompt="a cat <lora:two:0.5:lbw=1,0><lora:Two:3>")
+    assert (told == picture(bench, prompt="a cat <lora:two:0.5>")).all()  # a file counts once
+    assert bench.finished[0].warnings == (
+        "<lora:two:0.5:lbw=1,0>: “lbw=1,0” is not known here and does nothing",
+    )
+    told = picture(bench, prompt="a cat <lora:two:high>")
+    assert (told == picture(bench, prompt="a cat <lora:two>")).all()
+    assert bench.finished[2].warnings == (
+        "<lora:two:high>: “high” is not known here and does nothing",
+    )
+
+
+@pytest.mark.parametrize("missing", ["refuse", "warn"])
+def test_a_file_that_goes_before_its_turn_is_missed_or_told(
+    start: Any, wardrobe: Mapping[str, Any], models_dir: Path, missing: str
+) -> None:
+    shelf = Shelf([models_dir])
+    there = shutil.copy(
+        models_dir / "Lora" / "two.safetensors", models_dir / "Lora" / "going.safetensors"
+    )
+    bench = start(shelf=shelf, begun=False)
+    job = bench.engine.submit(request(prompt="a cat <lora:going:1>", missing=missing))
+    Path(there).unlink()
+    bench.engine.start()
+    status = bench.end(job)
+    if missing == "refuse":
+        assert status.state == "failed" and "<lora:going>: " in (status.error or "")
+    else:
+        assert status.state == "done", status.error
+        (told,) = bench.finished[0].warnings
+        assert told.startswith("<lora:going>: ") and told.endswith("was made without it.")
+
+
 def test_an_adapter_for_another_model_fails_its_own_job(
     start: Any, wardrobe: Mapping[str, Any], models_dir: Path
 ) -> None:

@@ -54,7 +54,7 @@ SWITCHES = ("inpaint_full_res", "inpainting_mask_invert")
 COMMON = (
     *("prompt", "negative_prompt", "model", "sampler_name", "scheduler", "steps", "cfg_scale"),
     *("width", "height", "seed", "batch_size", "eta", "subseed", "subseed_strength"),
-    *("clip_skip", "vae", "extras"),
+    *("clip_skip", "vae", "missing", "extras"),
 )
 
 

@@ -127,6 +127,8 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
     for key, name in KEYS.items():
         if key in pairs:
             take(name, pairs[key], key)
+    if "missing" in controls and (pairs["Prompt"] or "Steps" in pairs):
+        values["missing"] = "warn"  # others have other files; the picture tells
     if "Steps" in pairs:
         values |= {n: v for n, v in USUAL.items() if n in controls and n not in values}
     if any(key in pairs for key in MASKED):

@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from webui.engine.accepting import CHUNK, accept_prompts, counter
 from webui.engine.adapters.shelf import Shelf
 from webui.engine.adapters.tags import take
 from webui.engine.job import Job
 from webui.engine.ledger import Ledger, sentence
-from webui.errors import EaselError, RequestError
+from webui.engine.text.chunks import count
+from webui.engine.text.tokenizer import Tokenizer, beside, shipped
+from webui.errors import EaselError
 from webui.types import (
     Event,
     Finished,
@@ -48,7 +51,7 @@ log = logging.getLogger(__name__)
 WATCH_S = 0.5
 HANG_S = 60.0  # a call that takes longer is told
 ROWS = 16  # of one UNet call: eight pictures with guidance
-CHUNK = 75  # tokens that CLIP takes at once
+MAX_CHUNKS = 32  # of one prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Engine:
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
     call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
     the seconds that it took. `facts` is what is remembered of models that their files do not say, `shelf` the files
-    that models may wear: adapters, textual inversions, VAEs.
+    that models may wear: adapters, textual inversions, VAEs. `max_chunks` says how long a prompt may be.
     """
 
     def __init__(
@@ -94,8 +97,10 @@ class Engine:
         called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
         facts: ModelFacts | None = None,
         shelf: Shelf | None = None,
+        max_chunks: Callable[[], int] = lambda: MAX_CHUNKS,
     ) -> None:
         self.models = list_models
+        self._max_chunks = max_chunks
         self.shelf = shelf or Shelf(())
         self._parts = parts
         self._write = save
@@ -148,11 +153,15 @@ class Engine:
         key: str | None = None,
     ) -> str:
         request = self._change(request)
-        _, tags, faults = take(request.prompt)
-        if faults:  # refused here rather than when it is its turn
-            raise RequestError(faults[0], "prompt")
-        for tag in tags:
-            self.shelf.tagged(tag.kind, tag.name)
+        prompts = self._parts.tasks[request.task].prompts(request)
+        # Refused here rather than when it is its turn.
+        accept_prompts(
+            prompts,
+            request.missing,
+            self.shelf,
+            self._max_chunks(),
+            lambda: self._tokenizer(request.model),
+        )
         return self._ledger.accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
 
     def repeat(self, job_id: str, owner: str = "") -> str:
@@ -211,12 +220,17 @@ class Engine:
         return picture
 
     def count_tokens(self, model: str, text: str) -> int:
-        from webui.engine.text.chunks import count
-        from webui.engine.text.tokenizer import shipped
+        words = take(text)[0]
+        return count(counter(self._tokenizer(model), words, self.shelf), words, CHUNK)
 
+    def _tokenizer(self, model: str) -> Tokenizer:
+        """A model's tokenizer, which need not be in memory."""
         runner = self._runner
         own = None if runner is None else runner.tokenizer(model)
-        return count(own or shipped(), take(text)[0], CHUNK)
+        if own is None:
+            card = next((card for card in self.models() if card.name == model), None)
+            own = beside(card.path) if card and card.path.is_dir() else shipped()
+        return own
 
     def describe(self) -> Mapping[str, str]:
         runner = self._runner

@@ -35,10 +35,14 @@ log = logging.getLogger(__name__)
 
 
 def expanded(
-    run: Generator[Call, Any, Any], vae: str, notes: dict[str, Any], warnings: list[str]
+    run: Generator[Call, Any, Any],
+    vae: str,
+    notes: dict[str, Any],
+    warnings: list[str],
+    missing: str = "refuse",
 ) -> Generator[Call, Any, Any]:
-    """Forwards the calls of a picture's task. `vae` is the request's; `notes` gets what the infotext is to say,
-    `warnings` the sentences that are told on the picture."""
+    """Forwards the calls of a picture's task. `vae` and `missing` are the request's; `notes` gets what the infotext is
+    to say, `warnings` the sentences that are told on the picture."""
     chosen = ""  # the VAE's name; the model's own has none
     reply: Any = None
     try:
@@ -52,7 +56,7 @@ def expanded(
                     if chosen:
                         notes["VAE"] = chosen
                 case EncodeText():
-                    reply = yield from _encoded(call, notes)
+                    reply = yield from _encoded(call, notes, warnings, missing)
                 case Decode():
                     reply = yield from _decoded(replace(call, vae=chosen))
                 case Encode():
@@ -65,23 +69,33 @@ def expanded(
         run.close()
 
 
-def _encoded(call: EncodeText, notes: dict[str, Any]) -> Generator[Call, Any, Condition]:
+def _encoded(
+    call: EncodeText, notes: dict[str, Any], warnings: list[str], missing: str
+) -> Generator[Call, Any, Condition]:
     """The texts without tags, encoded with the adapters that the prompt's tags name."""
     prompt, tags, faults = take(call.prompt)
-    negative, _, more = take(call.negative_prompt)
-    for fault in (*faults, *more):
-        log.warning(fault)
+    negative, idle, more = take(call.negative_prompt)
+    told = [*faults, *more, *(note for tag in tags for note in tag.notes)]
+    told += [
+        f"<{tag.kind}:{tag.name}> in the negative prompt does nothing; write it into the prompt."
+        for tag in idle
+    ]
     call = replace(call, prompt=prompt, negative_prompt=negative)
-    if not tags:
+    adapted: Adapted | None = None
+    if tags:
+        loras = tuple((tag.name, tag.text, tag.unet) for tag in tags if tag.kind == "lora")
+        others = tuple((tag.name, tag.unet) for tag in tags if tag.kind == "hypernet")
+        adapted = yield LoadAdapters(call.model, loras, others, missing)
+        told += adapted.notes
+        if adapted.unet:
+            notes["Lora hashes"] = adapted.hashes
+    for sentence in told:
+        if sentence not in warnings:
+            log.warning(sentence)
+            warnings.append(sentence)
+    if not adapted:
         plain: Condition = yield call
         return plain
-    loras = tuple((tag.name, tag.text, tag.unet) for tag in tags if tag.kind == "lora")
-    others = tuple((tag.name, tag.unet) for tag in tags if tag.kind == "hypernet")
-    adapted: Adapted = yield LoadAdapters(call.model, loras, others)
-    if loras:
-        notes["Lora hashes"] = adapted.hashes
-    for note in adapted.notes:
-        log.warning(note)
     cond: Condition = yield replace(call, adapted=adapted)
     return replace(cond, patches=(*cond.patches, adapted))
 

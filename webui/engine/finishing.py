@@ -45,7 +45,9 @@ def finished_picture(
     task = parts.tasks[request.task]
     made: dict[str, Any] = {}
     warnings: list[str] = []
-    run = expanded(as_task(task.make(request, studio)), request.vae, made, warnings)
+    run = expanded(
+        as_task(task.make(request, studio)), request.vae, made, warnings, request.missing
+    )
     result = yield from run
     picture, made_here = as_picture(result), result is not request.image
     notes = made | {

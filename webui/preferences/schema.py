@@ -191,6 +191,17 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        group=MAKING,
+        control=Number(
+            name="max_chunks",
+            label="Longest prompt, in chunks",
+            info="A chunk is 75 tokens, or what BREAK ends. Longer prompts are refused.",
+            minimum=1,
+            maximum=1000,
+            whole=True,
+        ),
+    ),
+    Setting(
         group=DEFAULTS,
         kind="defaults",
         control=Control(

@@ -63,11 +63,12 @@ class EncodeText:
 class LoadAdapters:
     """Makes adapters (LoRA and its kin) ready for a model; the reply is a `Patch`. The engine yields it for the tags of
     a prompt. `wanted` are names with their strengths in the text encoders and in the U-Net, `hypernetworks` names with
-    one strength."""
+    one strength. `missing` is the request's: what a name that is no file means."""
 
     model: Model
     wanted: tuple[tuple[str, float, float], ...]
     hypernetworks: tuple[tuple[str, float], ...] = ()
+    missing: str = "refuse"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ __all__ = [
     "CFG_MAX",
     "CLIP_SKIP_MAX",
     "FILLS",
+    "MISSING",
     "PICTURES_MAX",
     "SIZE_MAX",
     "SIZE_MIN",
@@ -29,6 +30,7 @@ __all__ = [
 CLIP_SKIP_MAX = 12
 SIZE_MIN, SIZE_MAX, SIZE_STEP = 64, 2048, 8
 STEPS_MAX, CFG_MAX, PICTURES_MAX = 150, 30.0, 16
+MISSING = ("refuse", "warn")  # what a tag without a file does
 FILLS = ("fill", "original", "latent noise", "latent nothing")  # A1111's numbers 0 to 3
 
 
@@ -64,7 +66,9 @@ class GenerationRequest:
     Picture `i` of `batch_size` has seed `seed + i`; with a `subseed_strength` above 0 all have `seed`, and picture `i`
     has that much of the noise of `subseed + i` in it. `clip_skip` is how many layers from the text encoder's end are
     read, as A1111 counts: 1 is the last. `vae` is "automatic" (the one that goes with the model), "none" (the one
-    inside it) or a file's name in models/VAE. `image` is RGB, `mask` is L (white = repaint) and of the image's size.
+    inside it) or a file's name in models/VAE. `missing` is what a LoRA's or hypernetwork's tag does whose file is not
+    here: "refuse" the request, or "warn": the picture is made without it and says so. `image` is RGB, `mask` is L
+    (white = repaint) and of the image's size.
     Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling.
     `extras` are the values of extensions' controls by name. A value out of range raises `RequestError` with
     its field; `dataclasses.replace` checks again.
@@ -87,6 +91,7 @@ class GenerationRequest:
     subseed_strength: float = 0.0
     clip_skip: int = 1
     vae: str = "automatic"
+    missing: str = "refuse"
     image: Image | None = None
     mask: Image | None = None
     denoising_strength: float = 0.75
@@ -124,6 +129,8 @@ class GenerationRequest:
         _whole("subseed", self.subseed, 0, SEED_MAX - PICTURES_MAX, " (-1 draws one)")
         _number("subseed_strength", self.subseed_strength, 0, 1)
         _whole("clip_skip", self.clip_skip, 1, CLIP_SKIP_MAX)
+        if self.missing not in MISSING:
+            raise RequestError(f"missing {self.missing!r}: use {' or '.join(MISSING)}", "missing")
         if self.eta is not None:
             _number("eta", self.eta, 0, 1)
         _whole("mask_blur", self.mask_blur, 0, 64)

@@ -112,6 +112,13 @@ COMMON = (
                 default=1,
                 info="Read the text encoder this many layers from its end; 1 is its last",
             ),
+            Choice(
+                name="missing",
+                label="Missing LoRAs",
+                choices=(("Refuse", "refuse"), ("Go without", "warn")),
+                default="refuse",
+                info="When a prompt names a LoRA or hypernetwork that is not here",
+            ),
         ),
     ),
     Group(

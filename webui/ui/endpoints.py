@@ -55,6 +55,7 @@ FIRST = (
     "seed",
     "batch_size",
 )
+LAST = ("missing",)  # so that a parameter that came later moves no other
 
 
 def parameters_of(task: Task) -> list[Control]:
@@ -64,7 +65,7 @@ def parameters_of(task: Task) -> list[Control]:
     pictures = [c for c in controls if isinstance(c, Picture | Mask)]
     place = {name: i for i, name in enumerate(FIRST)}
     rest = [c for c in controls if c not in pictures]
-    return pictures + sorted(rest, key=lambda c: place.get(c.name, len(FIRST)))
+    return pictures + sorted(rest, key=lambda c: place.get(c.name, len(FIRST) + (c.name in LAST)))
 
 
 def required(control: Control) -> bool:

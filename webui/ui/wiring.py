@@ -152,6 +152,7 @@ def wire(
     def again(event: gr.EventData) -> list[Any]:
         """The form as a picture was made, with a new seed; or, to vary it, with its own and some of another."""
         values = dict(from_infotext(said(event, "parameters"), task, catalog).values)
+        values.pop("missing", None)  # it was made here
         if getattr(event, "vary", False) is True:
             values |= {"subseed": -1, "subseed_strength": VARIED}
         else:

@@ -6,8 +6,10 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from webui.engine.adapters.shelf import Shelf
+from webui.engine.adapters.shelf import Meant, Shelf
 from webui.engine.library.shelves import found_files
 from webui.errors import RequestError
 
@@ -60,8 +62,69 @@ def test_embeddings_beside_the_models_folder_are_found_as_in_a1111(tmp_path: Pat
     assert {one.name for _, one in found_files([models])} == {"style", "own"}
 
 
-@pytest.mark.parametrize("asked", ["style:0,8", "stile"])
-def test_a_name_that_is_none_is_refused_with_the_nearest(asked: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("stile", r"models/Lora; did you mean 'Style'\?$"),
+        ("stile:high", r"models/Lora; did you mean 'Style'\?$"),
+        ("zzz", r"models/Lora; the nearest is 'Style'$"),
+        (
+            "x" * 20_000,
+            r"<lora:x{80}…>: there is no such file in models/Lora; the nearest is 'Style'$",
+        ),
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_the_nearest(
+    asked: str, says: str, tmp_path: Path
+) -> None:
     put(tmp_path / "Lora" / "Style.safetensors")
-    with pytest.raises(RequestError, match="no such file in models/Lora; did you mean 'Style'"):
+    with pytest.raises(RequestError, match=says):
         Shelf([tmp_path]).lora(asked)
+    with pytest.raises(RequestError, match="models/hypernetworks; that folder is empty"):
+        Shelf([tmp_path]).hypernetwork(asked)
+
+
+@pytest.mark.parametrize(
+    ("file", "asked", "left"),
+    [
+        ("test2 ", "test2", ""),
+        ("test2 ", "test2 ", ""),
+        ("sub/one", "sub\\One", ""),
+        ("sub /one", "sub/one.safetensors", ""),
+        ("v1.5, final", "V1.5, Final", ""),
+        ("my: style", "my: style", ""),
+        ("style", "style:high:more", "high:more"),
+        ("my: style", "my: style:x", "x"),
+    ],
+)
+def test_names_are_found_as_people_write_them(
+    file: str, asked: str, left: str, tmp_path: Path
+) -> None:
+    path = put(tmp_path / "Lora" / f"{file}.safetensors")
+    assert Shelf([tmp_path]).meant("lora", asked) == Meant(path, left)
+
+
+def named(path: Path, output: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {"x": torch.ones(1)}, path, {"ss_tag": '{"ss_output_name": "no"}', "ss_output_name": output}
+    )
+    return path
+
+
+def test_the_name_that_a_trainer_wrote_is_a_second_name(tmp_path: Path) -> None:
+    style = named(tmp_path / "Lora" / "a.safetensors", "Mein “Stil”")
+    twins = [named(tmp_path / "Lora" / f"{name}.safetensors", "twin") for name in ("b", "c")]
+    own = named(tmp_path / "Lora" / "d.safetensors", "a")
+    put(tmp_path / "Lora" / "cut.safetensors")
+    shelf = Shelf([tmp_path])
+    assert shelf.lora("mein “stil”") == style and shelf.meant("lora", "Mein “Stil”:x").left == "x"
+    assert shelf.lora("a") == style and shelf.lora("d") == own  # a file's own name comes first
+    for none in ("no", "", "cutt"):
+        with pytest.raises(RequestError, match="no such file"):
+            shelf.lora(none)
+    with pytest.raises(RequestError, match=r"2 files call themselves so \('b', 'c'\); write"):
+        shelf.lora("Twin")
+    named(twins[0], "another")
+    assert Shelf([tmp_path]).lora("another") == twins[0]
+    assert Shelf([tmp_path]).lora("twin") == twins[1]

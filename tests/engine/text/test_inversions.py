@@ -15,8 +15,9 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from webui.engine.text.chunks import BEYOND, cut
-from webui.engine.text.inversions import Inversion, Words, embedded, read
+from webui.engine.text.inversions import Inversion, embedded, read
 from webui.engine.text.tokenizer import Tokenizer
+from webui.engine.text.words import Words
 from webui.errors import ModelFileError
 from webui.testing.models import tiny_tokenizer
 

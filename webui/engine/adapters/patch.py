@@ -19,14 +19,19 @@ __all__ = ["Adapted"]
 class Adapted(Patch):
     """Adapters with their strengths in the U-Net and in the text encoders. Equal ones share a batch.
 
-    `hashes` is what the infotext says of them, `notes` what of their files had no place in the model. Hypernetworks are
-    of the U-Net alone.
+    `hashes` is what the infotext says of them, `notes` what of their files had no place in the model, and what is
+    `told` of the tags. Hypernetworks are of the U-Net alone.
     """
 
     unet: Uses
     text: Uses
     kept: Kept = field(compare=False, repr=False)
     hypernetworks: HypernetworkUses = ()
+    told: tuple[str, ...] = field(default=(), compare=False)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything that it changes."""
+        return bool(self.unet or self.text or self.hypernetworks)
 
     @contextmanager
     def applied(self, unet: Any) -> Iterator[None]:
@@ -50,4 +55,4 @@ class Adapted(Patch):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(adapter.note for adapter, _ in self.unet if adapter.note)
+        return *self.told, *(adapter.note for adapter, _ in self.unet if adapter.note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,7 +20,9 @@ from webui.engine.adapters.shelf import Shelf
 from webui.engine.loading import Networks
 from webui.engine.text import inversions
 from webui.engine.text.inversions import Inversion
+from webui.engine.text.words import said
 from webui.engine.versions import Version
+from webui.errors import ModelFileError, RequestError
 from webui.types import LoadAdapters
 
 __all__ = ["Wardrobe", "encoders"]
@@ -27,7 +30,19 @@ __all__ = ["Wardrobe", "encoders"]
 Loaded = LoadedAdapter | Hypernetwork
 Key = tuple[int, Path]  # the serial of a model's networks, the adapter's file
 RESIDENT_BYTES = 2 << 30
+WITHOUT = "{}; the picture was made without it."
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An adapter that a call asks for by a tag's name, with its strengths; `path` is its file, once that is known."""
+
+    kind: str
+    name: str
+    text: float
+    unet: float
+    path: Path = Path()
 
 
 class Wardrobe:
@@ -44,35 +59,64 @@ class Wardrobe:
 
     def resident(self, call: LoadAdapters, networks: Networks) -> Adapted | None:
         """What `call` asks for, if all of it is in memory. `RequestError` for a name that is no file."""
-        found = []
-        for kind, name in _asked(call):
-            adapter = self._current((networks.serial, self._shelf.tagged(kind, name)))
-            if adapter is None:
-                return None
-            found.append(adapter)
-        return self._adapted(call, found)
+        asked, told = self._asked(call)
+        found = [(self._current((networks.serial, one.path)), one) for one in asked]
+        worn = [(adapter, one) for adapter, one in found if adapter is not None]
+        return self._adapted(worn, told) if len(worn) == len(found) else None
 
     def load(self, call: LoadAdapters, networks: Networks) -> Adapted:
         """Reads what is not in memory yet; raises as `files.read` does."""
         with self._loading:
-            found = []
-            for kind, name in _asked(call):
-                key = networks.serial, self._shelf.tagged(kind, name)
+            found: list[tuple[Loaded, Asked]] = []
+            asked, told = self._asked(call)
+            for one in asked:
+                key = networks.serial, one.path
                 adapter = self._current(key)
                 if adapter is None:
-                    adapter = self._read(kind, name, key[1], call.model.name, networks)
+                    try:
+                        adapter = self._read(one, call.model.name, networks)
+                    except ModelFileError:
+                        if call.missing != "warn" or one.path.exists():
+                            raise
+                        told.append(WITHOUT.format(f"<{one.kind}:{one.name}>: its file is gone"))
+                        continue
                     self._drop(self._adapters.get(key))
                     self._adapters[key] = adapter
-                    log.info("adapter %s is ready for %s", name, call.model.name)
+                    log.info("adapter %s is ready for %s", one.name, call.model.name)
                 self._adapters.move_to_end(key)
-                found.append(adapter)
+                found.append((adapter, one))
             while self._bytes() > RESIDENT_BYTES and len(self._adapters) > len(found):
                 self._adapters.popitem(last=False)
-        return self._adapted(call, found)
+        return self._adapted(found, told)
 
-    def _read(self, kind: str, name: str, path: Path, model: str, networks: Networks) -> Loaded:
+    def _asked(self, call: LoadAdapters) -> tuple[list[Asked], list[str]]:
+        """What a call asks for, each file once with its first strengths, and sentences about what is left out."""
+        names = [
+            *(Asked("lora", *one) for one in call.wanted),
+            *(Asked("hypernet", name, weight, weight) for name, weight in call.hypernetworks),
+        ]
+        found: dict[Path, Asked] = {}
+        told: list[str] = []
+        warns = call.missing == "warn"
+        for one in names:
+            try:
+                meant = self._shelf.meant(one.kind, one.name, hint=not warns)
+            except RequestError as fault:
+                if not warns:
+                    raise
+                told.append(WITHOUT.format(fault))
+                continue
+            if meant.left:
+                told.append(
+                    f"<{one.kind}:{one.name}>: “{meant.left}” is not known here and does nothing"
+                )
+            found.setdefault(meant.path, replace(one, path=meant.path))
+        return list(found.values()), told
+
+    def _read(self, one: Asked, model: str, networks: Networks) -> Loaded:
         of, place = (model, networks.serial), networks.placement
-        if kind == "hypernet":
+        path, name = one.path, one.name
+        if one.kind == "hypernet":
             return hypernetworks.read(path, name, of, networks.unet, place.device, place.dtype)
         parts = {"unet": networks.unet, **encoders(networks)}
         return read(path, name, of, parts, self._named(networks, parts), place.device)
@@ -95,13 +139,12 @@ class Wardrobe:
             del self._adapters[former.serial, former.path]
             self.kept.forget(lambda adapter: adapter == former)
 
-    def _adapted(self, call: LoadAdapters, found: Sequence[Loaded]) -> Adapted:
-        loras = [one for one in found if isinstance(one, LoadedAdapter)]
-        others = [one for one in found if isinstance(one, Hypernetwork)]
-        unet: Uses = tuple((a, w[2]) for a, w in zip(loras, call.wanted, strict=True))
-        text: Uses = tuple((a, w[1]) for a, w in zip(loras, call.wanted, strict=True))
-        before = tuple((h, w[1]) for h, w in zip(others, call.hypernetworks, strict=True))
-        return Adapted(unet, text, self.kept, before)
+    def _adapted(self, found: Sequence[tuple[Loaded, Asked]], told: Sequence[str]) -> Adapted:
+        loras = [(a, one) for a, one in found if isinstance(a, LoadedAdapter)]
+        unet: Uses = tuple((adapter, one.unet) for adapter, one in loras)
+        text: Uses = tuple((adapter, one.text) for adapter, one in loras)
+        before = tuple((a, one.unet) for a, one in found if isinstance(a, Hypernetwork))
+        return Adapted(unet, text, self.kept, before, tuple(told))
 
     def _bytes(self) -> int:
         return sum(adapter.bytes for adapter in self._adapters.values())
@@ -124,11 +167,8 @@ class Wardrobe:
         files = self._shelf.embeddings()
         if not files:
             return []
-        said = inversions.pattern(list(files))
-        words = {word.lower() for text in texts for word in said.findall(text)}
         widths = tuple(tower.width for tower in networks.text.towers)
-        wanted = sorted(name for name in files if name.lower() in words)
-        found = [self._inversion(name, files[name], widths) for name in wanted]
+        found = [self._inversion(name, files[name], widths) for name in said(files, texts)]
         return [one for one in found if one is not None]
 
     def _inversion(self, name: str, path: Path, widths: tuple[int, ...]) -> Inversion | None:
@@ -142,14 +182,6 @@ class Wardrobe:
                 known = None
             self._inversions[path, widths] = version, known
         return known
-
-
-def _asked(call: LoadAdapters) -> list[tuple[str, str]]:
-    """Kind and name of all that a call asks for."""
-    return [
-        *(("lora", name) for name, _, _ in call.wanted),
-        *(("hypernet", name) for name, _ in call.hypernetworks),
-    ]
 
 
 def encoders(networks: Networks) -> dict[str, Any]:

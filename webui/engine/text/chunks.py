@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from webui.engine.text.emphasis import parse
 
 if TYPE_CHECKING:
-    from webui.engine.text.inversions import Words
     from webui.engine.text.tokenizer import Tokenizer
+    from webui.engine.text.words import Words
 
 __all__ = ["BACKTRACK", "BEYOND", "Chunk", "count", "cut", "framed", "weighted"]
 

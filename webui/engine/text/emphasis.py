@@ -13,10 +13,11 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
-__all__ = ["DEEPEST", "Piece", "parse"]
+__all__ = ["DEEPEST", "WEIGHT_MAX", "Piece", "parse"]
 
 STRONGER, WEAKER = 1.1, 1 / 1.1
 DEEPEST = 64  # 1.1 to that power is 446
+WEIGHT_MAX = 1000  # either side of 0, of a piece as a whole; what is beyond it has no meaning, and no picture
 MARK = re.compile(
     r"\\(?P<escaped>[()\[\]{}|\\]|__)"
     r"|:\s*(?P<weight>[+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*\)"

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from webui.engine.text.chunks import Chunk, count, framed, weighted
-from webui.engine.text.inversions import Inversion, Words, embedded
+from webui.engine.text.inversions import Inversion, embedded
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.tower import Tower
+from webui.engine.text.words import Words
 from webui.types import TextCondition
 
 __all__ = ["TextEncoder"]

@@ -6,7 +6,6 @@ encoder's embedding layer answers those with the vectors, for the length of a ca
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,10 +20,9 @@ from webui.engine.formats.header import read_header, said
 from webui.engine.formats.pickles import convert
 from webui.engine.tensors import read_tensors
 from webui.engine.text.chunks import BEYOND
-from webui.engine.text.tokenizer import Tokenizer
 from webui.errors import ModelFileError
 
-__all__ = ["Inversion", "OtherFamily", "Words", "embedded", "read"]
+__all__ = ["Inversion", "OtherFamily", "embedded", "read"]
 
 MOST = 1000  # vectors of one word
 # What the file of a family with two text encoders calls them.
@@ -81,37 +79,6 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
             return read_tensors(read_header(converted.path))
     except OSError as fault:  # of the temporary folder
         raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
-
-
-class Words:
-    """A tokenizer that knows inversions: it gives their numbers in the place of their words."""
-
-    def __init__(self, tokenizer: Tokenizer, inversions: Sequence[Inversion]) -> None:
-        self._theirs = tokenizer
-        self.comma = tokenizer.comma
-        self.start, self.end, self.pad = tokenizer.start, tokenizer.end, tokenizer.pad
-        self._first: dict[str, tuple[int, int]] = {}
-        first = BEYOND
-        for inversion in inversions:
-            self._first[inversion.name.lower()] = first, inversion.count
-            first += inversion.count
-        self._pattern = pattern([inversion.name for inversion in inversions])
-
-    def tokens(self, text: str) -> list[int]:
-        found: list[int] = []
-        for i, part in enumerate(self._pattern.split(text)):
-            if i % 2:
-                first, count = self._first[part.lower()]
-                found += range(first, first + count)
-            elif part.strip():
-                found += self._theirs.tokens(part)
-        return found
-
-
-def pattern(names: Sequence[str]) -> re.Pattern[str]:
-    """Finds whole words that are one of `names`, the longest first, in any case."""
-    longest = sorted(names, key=len, reverse=True)
-    return re.compile(rf"(?<!\w)({'|'.join(map(re.escape, longest))})(?!\w)", re.IGNORECASE)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from webui.errors import ModelFileError
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
-__all__ = ["SHIPPED_SIZE", "Tokenizer", "clip_tokenizer", "read", "shipped"]
+__all__ = ["SHIPPED_SIZE", "Tokenizer", "beside", "clip_tokenizer", "read", "shipped"]
 
 MERGES = Path(__file__).with_name("clip_merges.txt.gz")
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -57,6 +57,15 @@ def read(folder: Path) -> Tokenizer:
         return Tokenizer(CLIPTokenizer.from_pretrained(folder, local_files_only=True))
     except Exception as fault:  # tokenizers raises bare Exception for damaged files
         raise ModelFileError(f"{folder}: the tokenizer's files are damaged ({fault})") from fault
+
+
+@lru_cache(maxsize=8)
+def beside(folder: Path) -> Tokenizer:
+    """The tokenizer of the diffusers folder of a model, for counting: the shipped one where its own is no good."""
+    try:
+        return read(folder / "tokenizer")
+    except ModelFileError:  # told when the model is loaded
+        return shipped()
 
 
 @cache

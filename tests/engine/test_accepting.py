@@ -1,0 +1,122 @@
+"""What is refused before it is queued: texts that are too long, weights and tags that nobody can mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from webui.engine.accepting import accept_prompts
+from webui.engine.adapters.shelf import Shelf
+from webui.engine.text.tokenizer import Tokenizer
+from webui.errors import RequestError
+from webui.testing.models import tiny_tokenizer
+
+Accept = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def accept(tmp_path_factory: pytest.TempPathFactory) -> Accept:
+    """Checks texts as prompts of at most four chunks; `far` is an embedding of 75 vectors."""
+    models = tmp_path_factory.mktemp("models")
+    (models / "embeddings").mkdir()
+    save_file({"emb_params": torch.zeros(75, 4)}, models / "embeddings" / "Far.safetensors")
+    (models / "Lora").mkdir()
+    save_file({"x": torch.zeros(1)}, models / "Lora" / "style.safetensors")
+    tokenizer = Tokenizer(tiny_tokenizer())
+
+    def check(prompt: str, name: str = "prompt", missing: str = "refuse", most: int = 4) -> None:
+        accept_prompts({name: prompt}, missing, Shelf([models]), most, lambda: tokenizer)
+
+    return check
+
+
+@pytest.mark.parametrize("name", ["prompt", "negative_prompt", "morph_to"])
+@pytest.mark.parametrize(
+    ("prompt", "chunks"),
+    [
+        (" BREAK ".join(["cat"] * 5), 5),
+        ("BREAK" + " BREAK" * 2_489, 2_491),
+        (" ".join(["cat"] * 301), 5),
+        ("(" + "red, " * 400 + ":1.2)", 11),
+        ("cat far, FAR (far:1.1) far", 6),
+    ],
+)
+def test_a_text_of_too_many_chunks_is_refused_with_their_number(
+    accept: Accept, name: str, prompt: str, chunks: int
+) -> None:
+    says = rf"^{name}: {chunks} chunks of 75 tokens; use at most 4 \(the setting max_chunks\)$"
+    with pytest.raises(RequestError, match=says) as refused:
+        accept(prompt, name)
+    assert refused.value.field == name
+    accept(prompt, name, most=chunks)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "",
+        " ".join(["cat"] * 300),
+        "a BREAK b BREAK c BREAK d",
+        "farther far far far",
+        "(" * 900,
+    ],
+)
+def test_a_text_of_as_many_as_may_be_is_not(accept: Accept, prompt: str) -> None:
+    accept(prompt)
+
+
+def test_where_the_length_tells_no_tokenizer_is_asked(tmp_path: Path) -> None:
+    """It may have to be loaded."""
+
+    def tokenizer() -> Tokenizer:
+        raise AssertionError("asked for")
+
+    accept_prompts({"prompt": "a cat, " * 200}, "refuse", Shelf([tmp_path]), 32, tokenizer)
+
+
+@pytest.mark.parametrize("name", ["prompt", "negative_prompt"])
+@pytest.mark.parametrize(
+    "prompt", [f"(cat:{'9' * 47})", f"(cat:{'9' * 400})", "((cat:900):-2)", "[(cat:1e9)](cat:1001)"]
+)
+def test_a_weight_that_is_too_large_is_told_as_such(accept: Accept, prompt: str, name: str) -> None:
+    with pytest.raises(
+        RequestError, match=rf"^{name}: the weight of “cat” is too large; use -1000 to"
+    ):
+        accept(prompt, name)
+
+
+def test_weights_that_people_mean_are_taken(accept: Accept) -> None:
+    for prompt in ("(cat:1000) (dog:-1000)", "(" * 64 + "cat", "(cat:1e9)", "[" * 70 + "cat"):
+        accept(prompt)
+
+
+@pytest.mark.parametrize("name", ["prompt", "morph_to"])
+def test_tags_of_files_that_are_not_here_are_refused_unless_that_is_wanted(
+    accept: Accept, name: str
+) -> None:
+    for prompt, says in (
+        (
+            "<lora:stile:1>",
+            "<lora:stile>: there is no such file in models/Lora; did you mean 'style'",
+        ),
+        ("<hypernet:x>", "<hypernet:x>: there is no such file in models/hypernetworks"),
+        ("<lora::1>", "<lora::1> is not understood"),
+        ("<lora:style:1e9>", "the strength 1e9 is too large"),
+    ):
+        with pytest.raises(RequestError, match=says) as refused:
+            accept(prompt, name)
+        assert refused.value.field == name
+        accept(prompt, name, missing="warn")
+        accept(prompt, "negative_prompt")  # where no tag does anything
+    accept("<lora:style:1:lbw=1,0>", name)
+
+
+def test_a_prompt_is_no_list_of_files(accept: Accept) -> None:
+    many = "".join(f"<lora:{number}>" for number in range(101))
+    for missing in ("refuse", "warn"):
+        with pytest.raises(RequestError, match=r"^prompt: 101 tags; use at most 100"):
+            accept(many, missing=missing)
