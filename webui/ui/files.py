@@ -23,7 +23,7 @@ from webui.errors import RequestError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["UPLOAD_BYTES", "data_url", "given_file", "publish"]
+__all__ = ["UPLOAD_BYTES", "data_url", "given_file", "publish", "uploaded"]
 
 UPLOAD_BYTES = 64 * 2**20
 KINDS = {
@@ -49,14 +49,15 @@ def given_file(value: object, field: str) -> Path | bytes | None:
     if isinstance(value, Mapping):
         path, url = value.get("path"), value.get("url")
         if isinstance(path, str) and path and not path.startswith("data:"):
-            return _uploaded(path, field)
+            return uploaded(path, field)
         value = url if isinstance(url, str) else path
     if isinstance(value, str) and value.startswith("data:"):
         return _inline(value, field)
     raise RequestError(f"{field}: that is no picture; {HOW}", field)
 
 
-def _uploaded(path: str, field: str) -> Path:
+def uploaded(path: str, field: str) -> Path:
+    """The file at a path that a client sent; a `RequestError` of `field` unless it lies where uploads do."""
     folder = Path(get_upload_folder()).resolve()
     try:
         file = Path(path).resolve()

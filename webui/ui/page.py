@@ -34,6 +34,7 @@ from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.reception import Reception
+from webui.ui.resting import SESSIONS, RestingQueue, rested
 from webui.ui.tab import IN_TURN, best_card, card_of, draw_tab, menu
 from webui.ui.theme import MARK, css, theme
 from webui.ui.visitors import Visitors
@@ -55,9 +56,11 @@ class Page:
     def __init__(self, blocks: gr.Blocks) -> None:
         self._blocks = blocks
         self.url: str = blocks.local_url
+        self._woken = rested(blocks.server)
 
     def close(self) -> None:
         """Stops answering and frees the port. Jobs are the engine's and go on."""
+        self._woken()
         self._blocks.close(verbose=False)
 
 
@@ -85,7 +88,7 @@ def launch_page(
     blocks = drawn.blocks
     middleware = [
         Middleware(Front, stale=drawn.stale),
-        Middleware(Reception, endpoints=drawn.endpoints, functions=blocks.fns),
+        Middleware(Reception, endpoints=drawn.endpoints, functions=blocks.fns, asked=blocks._queue),
     ]
 
     def login(cookies: Mapping[str, str]) -> str | None:
@@ -112,7 +115,7 @@ def launch_page(
             show_error=False,
             max_threads=WAITERS,
             max_file_size=UPLOAD_BYTES,
-            state_session_capacity=256,
+            state_session_capacity=SESSIONS,
             enable_monitoring=False,
             run_history=False,
             footer_links=["api"],
@@ -229,6 +232,7 @@ def draw_page(
         usual.renew(renewed, [model], [model, *outputs], preprocess=False, **IN_TURN)
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
+    blocks._queue = RestingQueue(blocks._queue)
 
     before = form_state(tabs, catalog, settings)
     return Drawn(blocks, endpoints, lambda: form_state(tabs, catalog, settings) != before)

@@ -3,6 +3,9 @@
 It knows the public endpoints and their parameters' names, never what a value means (that is
 `webui.defaults`, asked by each endpoint's validator). It also takes Gradio's marks off incoming file
 objects, so that Gradio neither fetches a URL nor opens a path: `webui.ui.files` decides on those.
+
+Every event of the page is an HTTP endpoint, so what an event carries has its shape here: handlers may count on an
+object of event data and on as many values as they have components, of any kind.
 """
 
 from __future__ import annotations
@@ -11,20 +14,32 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webui.errors import RequestError
 from webui.registry import nearest
-from webui.ui.files import UPLOAD_BYTES
+from webui.ui.files import UPLOAD_BYTES, uploaded
 
-__all__ = ["Parameters", "Reception"]
+__all__ = ["Asked", "Parameters", "Reception"]
 
 BODY_BYTES = 2 * (UPLOAD_BYTES * 4 // 3) + 2**20  # a picture and a mask as data URLs, and words
 DEPTH = 32
 CALL = re.compile(r"/gradio_api/(call/v2|call|run|api)/([^/]+)/?$")
 JOIN = re.compile(r"/gradio_api/queue/join/?$")
+ANSWER = re.compile(r"/gradio_api/call/(?:v2/)?[^/]+/([^/]+)/?$")
+STREAM = re.compile(r"/gradio_api/queue/data/?$")
+JOINING = (
+    "fn_index",
+    "data",
+    "event_data",
+    "session_hash",
+    "trigger_id",
+)  # what a client says of an event
+NAME_MAX = 200  # characters of a session's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,14 @@ class Parameters:
 
     names: tuple[str, ...]
     required: int = 0
+
+
+class Asked(Protocol):
+    """What has been asked of Gradio, and is not answered yet."""
+
+    def has_event(self, event: str) -> bool: ...
+
+    def has_session(self, session: str) -> bool: ...
 
 
 class Refusal(Exception):
@@ -48,13 +71,21 @@ class Reception:
     of every event, both filled in when the page is drawn."""
 
     def __init__(
-        self, app: ASGIApp, endpoints: Mapping[str, Parameters], functions: Mapping[int, Any]
+        self,
+        app: ASGIApp,
+        endpoints: Mapping[str, Parameters],
+        functions: Mapping[int, Any],
+        asked: Asked,
     ) -> None:
         self.app = app
         self.endpoints = endpoints
         self.functions = functions
+        self.asked = asked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "GET":
+            await self._answering(scope, receive, send)
+            return
         path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
         call, join = CALL.search(path), JOIN.search(path)
         if call is None and join is None:
@@ -67,7 +98,7 @@ class Reception:
             if call is not None:
                 self._complete(body, self.endpoints[call[2]], named=call[1] == "call/v2")
             else:
-                self._event(body)
+                body = self._event(body)
             content = _text(_unmarked(body))
         except Refusal as refusal:
             refused = JSONResponse({"detail": str(refusal)}, status_code=refusal.status)
@@ -79,6 +110,24 @@ class Reception:
         ]
         answer = send if join is not None else _plainly(send)
         await self.app({**scope, "headers": [*headers, length]}, _again(content, receive), answer)
+
+    async def _answering(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Streams of answers, of what was asked; Gradio would break the others off, with a traceback."""
+        answer, stream = ANSWER.search(scope["path"]), STREAM.search(scope["path"])
+        refusal = None
+        if answer is not None and not self.asked.has_event(answer[1]):
+            refusal = Refusal(404, f"event {answer[1]!r} is not known: call its endpoint again")
+        if stream is not None:
+            session = QueryParams(scope["query_string"]).get("session_hash")
+            if not session:
+                refusal = Refusal(422, "session_hash: say whose answers you wait for")
+            elif not self.asked.has_session(session):
+                refusal = Refusal(404, f"session {session!r} is not known: nothing was asked in it")
+        if refusal is None:
+            await self.app(scope, receive, send)
+            return
+        refused = JSONResponse({"detail": str(refusal)}, status_code=refusal.status)
+        await refused(scope, receive, send)
 
     def _known(self, way: str, name: str) -> None:
         if name not in self.endpoints:
@@ -107,18 +156,52 @@ class Reception:
             raise Refusal(422, f"argument {names[len(data)]!r} is missing")
         data.extend([None] * (len(names) - len(data)))
 
-    def _event(self, body: dict[str, Any]) -> None:
-        """An event of the page, or a call of gradio_client, which names a function by its index."""
+    def _event(self, body: dict[str, Any]) -> dict[str, Any]:
+        """An event of the page, or a call of gradio_client, which names a function by its index. Gives what Gradio
+        is told of it."""
         index = body.get("fn_index")
         if isinstance(index, bool) or not isinstance(index, int) or index not in self.functions:
             raise Refusal(404, f"fn_index {index!r} is not known; reload the page")
         function, data = self.functions[index], body.get("data")
+        if function.fn is None:
+            raise Refusal(404, f"fn_index {index!r} is done in the browser")
         if not isinstance(data, list):
             raise Refusal(422, "give the arguments in order as a list named 'data'")
-        if function.api_visibility == "public" and function.api_name in self.endpoints:
+        session, trigger = body.get("session_hash"), body.get("trigger_id")
+        if not isinstance(session, str) or not 0 < len(session) <= NAME_MAX:
+            raise Refusal(422, f"session_hash: give a text of 1 to {NAME_MAX} characters")
+        if trigger is not None and (isinstance(trigger, bool) or not isinstance(trigger, int)):
+            raise Refusal(422, "trigger_id: give the number of a component, or leave it out")
+        public = function.api_visibility == "public" and function.api_name in self.endpoints
+        if public:
             self._complete(body, self.endpoints[function.api_name], named=False)
-        elif len(data) < len(function.inputs) and not function.cancels:
+        elif len(data) != len(function.inputs) and not function.cancels:
             raise Refusal(422, f"{len(data)} values where {len(function.inputs)} belong")
+        event_data = body.get("event_data")
+        if event_data is not None and not isinstance(event_data, dict):
+            raise Refusal(422, "event_data: give a JSON object")
+        _uploads_of(event_data)
+        told = {key: body[key] for key in JOINING if key in body}
+        return {**told, "event_data": event_data or {}}
+
+
+def _uploads_of(value: Any, depth: int = 0) -> None:
+    """Refuses event data with the path of a file that is no upload, at any depth; Gradio would say so with a
+    traceback."""
+    if depth > DEPTH:
+        raise Refusal(422, f"values are nested more than {DEPTH} deep")
+    if isinstance(value, dict):
+        path = value.get("path")
+        if isinstance(path, str) and path:
+            try:
+                uploaded(path, "path")
+            except RequestError as error:
+                raise Refusal(422, str(error)) from None
+        for inner in value.values():
+            _uploads_of(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _uploads_of(inner, depth + 1)
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes:
