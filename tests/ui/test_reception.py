@@ -159,6 +159,7 @@ def joined(http: httpx.Client, event: Mapping[str, Any], **changed: Any) -> http
         ({"trigger_id": "x"}, "trigger_id: give the number of a component"),
         ({"trigger_id": [1]}, "trigger_id: give the number of a component"),
         ({"data": [None] * 200}, "200 values where"),
+        ({"event_data": {"number": [10**30]}}, "a number has more than 64 bits"),
     ],
 )
 def test_an_event_of_another_shape_is_turned_away(

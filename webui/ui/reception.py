@@ -181,6 +181,8 @@ class Reception:
         if event_data is not None and not isinstance(event_data, dict):
             raise Refusal(422, "event_data: give a JSON object")
         _uploads_of(event_data)
+        if not public:
+            _countable([data, event_data])
         told = {key: body[key] for key in JOINING if key in body}
         return {**told, "event_data": event_data or {}}
 
@@ -202,6 +204,17 @@ def _uploads_of(value: Any, depth: int = 0) -> None:
     elif isinstance(value, list):
         for inner in value:
             _uploads_of(inner, depth + 1)
+
+
+def _countable(value: Any, depth: int = 0) -> None:
+    """Refuses whole numbers that Gradio could not send back: handlers may answer with what they were told."""
+    if depth > DEPTH:
+        raise Refusal(422, f"values are nested more than {DEPTH} deep")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise Refusal(422, "a number has more than 64 bits")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        _countable(one, depth + 1)
 
 
 async def _read(scope: Scope, receive: Receive) -> bytes:
