@@ -22,6 +22,7 @@ from webui.engine.families.keys import vae_weights
 from webui.engine.families.single import vae_config
 from webui.engine.formats.header import read_header
 from webui.engine.importing import IMPORTING
+from webui.engine.library.telling import wrong_place
 from webui.engine.loading import Networks
 from webui.engine.versions import Version
 from webui.engine.weights import Weight, check, fill
@@ -121,7 +122,10 @@ def _loaded(path: Path, networks: Networks) -> Any:
         from diffusers import AutoencoderKL
 
     placement = networks.placement
-    weights = vae_weights(read_header(path))
+    header = read_header(path)
+    if what := wrong_place("vae", header):
+        raise ModelFileError(f"{path.name}: {what}")
+    weights = vae_weights(header)
     config = networks.vae.config if networks.has_vae else _config(path, networks, weights)
     with torch.device("meta"):
         vae = AutoencoderKL.from_config(config)

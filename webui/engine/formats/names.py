@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 __all__ = ["Names"]
 
@@ -18,6 +18,9 @@ class Names:
 
     def __bool__(self) -> bool:
         return bool(self._sorted)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sorted)
 
     def begin(self, *starts: str) -> bool:
         """Whether any name begins with any of `starts`."""

@@ -20,6 +20,7 @@ import numpy as np
 
 from webui.engine.formats.header import open_regular, said
 from webui.engine.formats.layout import BITS
+from webui.engine.formats.strangers import stranger
 from webui.engine.formats.writing import Planned, Writer, bytes_of
 from webui.errors import ModelFileError
 
@@ -64,8 +65,10 @@ def convert(
     """
     descriptor, size = open_regular(path)
     with open(descriptor, "rb") as file:
-        begin = file.read(4)
-        if begin != b"PK\x03\x04":
+        begin = file.read(512)
+        if not begin.startswith(b"PK\x03\x04"):
+            if (what := stranger(begin, path.suffix)) and not what.startswith("is of PyTorch"):
+                raise ModelFileError(f"{path.name}: {what}")
             raise ModelFileError(
                 f"{path.name}: not a checkpoint of PyTorch 1.6 or later; only those can be converted"
             )

@@ -6,12 +6,13 @@ import os
 import re
 import shlex
 
-__all__ = ["pickled", "stranger"]
+__all__ = ["ZIP", "pickled", "stranger"]
 
 ZIP = b"PK\x03\x04"  # what PyTorch writes since 1.6, and what can be converted
 POINTER = b"version https://git-lfs.github.com/spec/"
 PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE)
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 WEB_ERROR = re.compile(rb"\s*\{\s*\"")
 
 
@@ -34,6 +35,8 @@ def stranger(begin: bytes, ending: str = ".safetensors") -> str | None:
             "which can be converted"
         )
     if PICKLE.match(begin) or begin[257:262] == b"ustar":
+        if ending.lower() in PICKLES:
+            return "is of PyTorch before 1.6, which is not read; get a .safetensors file of it"
         return (
             f"a pickle named {ending}, as PyTorch before 1.6 wrote them; pickles can run code when opened; "
             "get a .safetensors file of it"

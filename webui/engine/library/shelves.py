@@ -13,7 +13,7 @@ from typing import Protocol
 from webui.engine.formats.header import open_regular, read_header
 from webui.engine.formats.strangers import pickled
 from webui.engine.formats.walking import Found, walk
-from webui.engine.library.telling import family_of, wrong_place
+from webui.engine.library.telling import family_of, wrong_pickle, wrong_place
 from webui.errors import ModelFileError
 
 __all__ = ["SHELVES", "Headers", "Told", "found_files"]
@@ -28,7 +28,7 @@ SHELVES: Mapping[str, tuple[str, ...]] = {  # kind -> folders below a models fol
 }
 WITH_ENDING = ("vae",)  # kinds whose names end as their files do
 READ_SAFELY = {"embedding": (".pt", ".bin"), "hypernetwork": (".pt",)}  # pickles that are never run
-FORM = "shelf 1"  # of the JSON below; another one has every file read anew
+FORM = "shelf 2"  # of the JSON below; another one has every file read anew
 SAMPLES, SAMPLE = 16, 4096
 
 
@@ -132,11 +132,12 @@ class Headers:
 
 def _told(kind: str, path: Path) -> Told:
     if path.suffix.lower() != ".safetensors":
-        return Told(fingerprint=_fingerprint(path))
+        problem = wrong_pickle(kind, path)
+        return Told("", _fingerprint(path), problem and f"{path.name}: {problem}")
     header = read_header(path)
-    if problem := wrong_place(kind, header):
-        return Told(fingerprint=header.fingerprint, problem=f"{path.name}: {problem}")
-    return Told(family_of(kind, header), header.fingerprint)
+    problem = wrong_place(kind, header)
+    told = problem and f"{path.name}: {problem}"
+    return Told(family_of(kind, header), header.fingerprint, told)
 
 
 def _fingerprint(path: Path) -> str:

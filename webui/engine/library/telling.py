@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 from webui.engine.formats.families import family_name
-from webui.engine.formats.header import Header
-from webui.engine.formats.misplaced import WHOLE, misplaced
+from webui.engine.formats.header import Header, open_regular
+from webui.engine.formats.misplaced import WHOLE, misplaced, told_by
+from webui.engine.formats.names import Names
+from webui.engine.formats.strangers import ZIP, stranger
 
-__all__ = ["family_of", "tags_of", "wrong_place"]
+__all__ = ["family_of", "tags_of", "wrong_pickle", "wrong_place"]
 
 BASES = (  # beginnings of kohya's ss_base_model_version and of modelspec.architecture
     ("sdxl", "Stable Diffusion XL"),
@@ -87,18 +91,102 @@ def _text_width(header: Header) -> int:
 
 
 def wrong_place(kind: str, header: Header) -> str | None:
-    """What a file is instead of what its folder is for, None where nothing speaks against it."""
-    if kind != "lora" and header.names.begin(*WHOLE):
+    """Why a file is not used in the folder of its kind: what it is instead, or what about it does not fit here. None
+    where nothing speaks against it."""
+    names = header.names
+    adapter = kind == "lora" and names.hold(*ADAPTER)
+    if names.begin(*WHOLE) and not adapter and not names.begin("control_model."):
         return "a checkpoint: put it into models/Stable-diffusion"
     what = misplaced(header)
-    if what and what.endswith(tuple(PLACES.values())) and not what.endswith(PLACES[kind]):
+    if what and not what.endswith(PLACES[kind]) and not adapter and not _may_be(kind, header):
         return what
+    return _unfit(kind, header)
+
+
+def _may_be(kind: str, header: Header) -> bool:
+    """Whether a file that looks like something else is of this kind after all: an embedding is any tensor."""
+    return kind == "embedding" and bool(set(NAMED_EMBEDDINGS) & set(header.tensors))
+
+
+def _unfit(kind: str, header: Header) -> str | None:
+    """Why a file of the right kind, or of none that is known, does not work here."""
+    names = header.names
+    if kind == "lora":
+        if not names.hold(*ADAPTER):
+            return "no LoRA that is known here"
+        family = family_of(kind, header)
+        if family in {name for _, name in OTHERS}:
+            return f"a LoRA for {family}; those for Stable Diffusion 1, 2 and XL are used"
     if kind == "vae":
-        shape = header.shape("decoder.conv_in.weight") or header.shape(
-            "first_stage_model.decoder.conv_in.weight"
+        shape = next(
+            (one for top in VAES if (one := header.shape(f"{top}decoder.conv_in.weight"))), None
         )
-        if shape and len(shape) == 4 and shape[1] != VAE_CHANNELS:
+        if shape is None:
+            return "no VAE that is known here"
+        if len(shape) == 4 and shape[1] != VAE_CHANNELS:
             return f"a VAE of {shape[1]} latent channels; only those of {VAE_CHANNELS} fit here"
+    if kind == "controlnet":
+        return _other_controlnet(header)
+    if kind == "embedding":
+        return None if _is_embedding(header) else "holds no textual inversion"
+    if (
+        kind == "hypernetwork"
+        and misplaced(header) is None
+        and "hypernetwork" not in header.metadata
+    ):
+        return "no hypernetwork that is known here"
+    return None
+
+
+VAES = ("", "first_stage_model.", "vae.")
+NAMED_EMBEDDINGS = ("clip_l", "clip_g", "text_encoders_0", "text_encoders_1", "emb_params")
+ADAPTER = (  # parts of the names of adapters' tensors
+    *("lora", "lycoris", "hada_", "lokr_", "oft_", "boft", "dora_", ".diff_b", "ia3", "on_input", ".alpha", ".a1."),
+    *("w_norm", "b_norm", "bundle_emb"),
+)  # fmt: skip
+
+
+def _is_embedding(header: Header) -> bool:
+    """Whether the tensors are vectors: a few of one or two dimensions."""
+    shapes = [one.shape for one in header.tensors.values()]
+    return len(shapes) <= FEW and any(len(shape) in (1, 2) and all(shape) for shape in shapes)
+
+
+FEW = 8  # tensors of an embedding, and what is kept beside them
+
+
+def wrong_pickle(kind: str, path: Path) -> str | None:
+    """`wrong_place` for a pickled file, as far as its first bytes tell: they are searched for names, and never run."""
+    descriptor, size = open_regular(path)
+    with open(descriptor, "rb", buffering=0) as file:
+        begin = file.read(SEEN) or b""
+    if not size:
+        return "the file is empty; get it again"
+    if not begin.startswith(ZIP):
+        if begin[4:9] == b"\0\0\0\0{":
+            return f"a safetensors file named {path.suffix}; rename it to .safetensors"
+        return stranger(begin[:512], path.suffix) or "is no file that PyTorch wrote"
+    names = Names({one.decode() for one in NAME.findall(begin)})
+    if names.begin(*WHOLE):
+        return "a checkpoint: put it into models/Stable-diffusion"
+    what = told_by(names)
+    return what if what and not what.endswith(PLACES[kind]) else None
+
+
+SEEN = 1 << 18  # bytes
+NAME = re.compile(rb"[A-Za-z0-9_<>*-]+(?:\.[A-Za-z0-9_<>*-]+)+|string_to_param|emb_params")
+
+
+def _other_controlnet(header: Header) -> str | None:
+    names = header.names
+    if "difference" in header.tensors or any(name.endswith(".difference") for name in names):
+        return "a 'difference' ControlNet, to which its base model must be added; get the whole one"
+    begins = ("", "control_model.")
+    xl = ("add_embedding.", "label_emb.", "task_embedding", "control_add_embedding.")
+    if names.begin(*(front + one for front in begins for one in xl)) or _text_width(header) == 2048:
+        return "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"
+    if not names.hold("controlnet_down_blocks.", "zero_convs."):
+        return "no ControlNet that is known here"
     return None
 
 

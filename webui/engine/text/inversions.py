@@ -18,6 +18,7 @@ from torch import Tensor
 
 from webui.engine.formats.header import read_header, said
 from webui.engine.formats.pickles import convert
+from webui.engine.library.telling import wrong_pickle, wrong_place
 from webui.engine.tensors import read_tensors
 from webui.engine.text.chunks import BEYOND
 from webui.errors import ModelFileError
@@ -73,7 +74,12 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
 def _tensors(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix.lower() == ".safetensors":
-            return read_tensors(read_header(path))
+            header = read_header(path)
+            if what := wrong_place("embedding", header):
+                raise ModelFileError(f"{path.name}: {what}")
+            return read_tensors(header)
+        if what := wrong_pickle("embedding", path):
+            raise ModelFileError(f"{path.name}: {what}")
         with tempfile.TemporaryDirectory() as folder:
             converted = convert(path, Path(folder) / path.name)  # whose faults have the file's name
             return read_tensors(read_header(converted.path))
