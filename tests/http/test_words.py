@@ -85,6 +85,22 @@ def test_damaged_lines_are_listed(client: TestClient, tmp_path: Path) -> None:
     assert damaged == {"line": 2, "text": "ink,caf\ufffd,", "reason": "it is not UTF-8"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Name,Prompt,Negative_Prompt\nInk,ink,bad\n", "name;prompt\nInk;ink\n", "Ink,ink\n", "\0", "",
+     "name,prompt\nInk,ink\nlong," + "x" * 140_000],
+)  # fmt: skip
+def test_styles_are_listed_and_saved_whatever_the_file_is(
+    client: TestClient, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "styles.csv").write_text(text)
+    known = [style["name"] for style in client.get("/api/styles").json()["styles"]]
+    assert client.put("/api/styles", json={"name": "Pen", "prompt": "pen"}).status_code == 200
+    kept = client.get("/api/styles").json()
+    assert [style["name"] for style in kept["styles"]] == [*known, "Pen"]
+    assert not kept["damaged"]
+
+
 def test_the_picture_of_an_example_is_kept_by_browsers(client: TestClient, tmp_path: Path) -> None:
     answer = client.get("/api/examples/1", params={"model": "my models/flat", "v": 1})
     assert answer.content == (tmp_path / "circle.webp").read_bytes()

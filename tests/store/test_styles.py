@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
+import random
 from pathlib import Path
 
 import pytest
 
 from webui.errors import EaselError, RequestError
-from webui.store.styles import DAMAGED, FILE, Style, StyleBook
+from webui.store.style_tables import BLANKS, compose, parse
+from webui.store.styles import DAMAGED, FILE, Style, StyleBook, Styles
 
 QUOTED = (
     "name,prompt,negative_prompt\r\n"
@@ -131,6 +134,139 @@ def test_what_cannot_be_kept_is_refused(book: StyleBook, style: Style, field: st
         book.put(style.name, style)
     assert refused.value.field == field
     assert book.read().found == ()
+
+
+# --- Files of other programs and hands ------------------------------------------------------------
+
+INK = Style("Ink", "{prompt}, ink", "bad")
+
+
+@pytest.mark.parametrize(
+    ("text", "others"),
+    [
+        ('Name,Prompt,Negative_Prompt\nInk,"{prompt}, ink",bad\n', ()),
+        ('name,prompt,negative prompt\nInk,"{prompt}, ink",bad\n', ()),
+        ('NEGATIVE-PROMPT,NAME,Text\nbad,Ink,"{prompt}, ink"\n', ()),
+        ('"Prompt","Negative Prompt","Name"\n"{prompt}, ink","bad","Ink"\n', ()),
+        ("name;prompt;negative_prompt\nInk;{prompt}, ink;bad\n", ()),
+        ('"name";"prompt";"negative_prompt"\n"Ink";"{prompt}, ink";"bad"\n', ()),
+        ("name\tprompt\tnegative_prompt\r\nInk\t{prompt}, ink\tbad\r\n", ()),
+        ('sep=,\nname,prompt,negative_prompt\nInk,"{prompt}, ink",bad\n', ()),
+        ("SEP=;\r\nname;prompt;negative_prompt\r\nInk;{prompt}, ink;bad\r\n", ()),
+        ('# mine, all mine\n\n#\nname,prompt,negative_prompt\nInk,"{prompt}, ink",bad', ()),
+        ('name,prompt,negative_prompt\rInk,"{prompt}, ink",bad\r', ()),
+        ('name,prompt,negative_prompt,,\nInk,"{prompt}, ink",bad,,,,\n', ("", "")),
+        ('extra, name ,wildcards,prompt,negative_prompt\n1,Ink,2,"{prompt}, ink",bad', ("extra", "wildcards")),
+        ('name, prompt, negative_prompt\nInk, "{prompt}, ink",bad\n', ()),
+        ('\ufeff"name",prompt,negative_prompt\nInk,"{prompt}, ink",bad\n', ()),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_any_header_is_understood(
+    book: StyleBook, tmp_path: Path, text: str, others: tuple[str, ...], encoding: str
+) -> None:
+    write(tmp_path, text.encode(encoding))
+    styles = book.read()
+    assert styles.damaged == () and styles.others == others
+    assert [(s.name, s.prompt, s.negative_prompt) for s in styles.found] == [
+        ("Ink", "{prompt}, ink", "bad")
+    ]
+    book.put("Pen", Style("Pen", "pen; sharp, black"))
+    again = book.read()
+    assert again.found == (
+        *styles.found,
+        Style("Pen", "pen; sharp, black", "", ("",) * len(others)),
+    )
+    assert (again.separator, again.before) == (styles.separator, styles.before)
+    assert not (tmp_path / DAMAGED).exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Ink,black ink,photo\nOil,thick,\n", "colour,words\nred,x\n", '{"name": "Ink"}', "a\n\0\xff"],
+)
+def test_a_file_that_names_no_columns_is_told_and_put_aside_whole(
+    book: StyleBook, tmp_path: Path, text: str
+) -> None:
+    content = text.encode("latin-1")
+    write(tmp_path, content)
+    styles = book.read()
+    assert styles.found == ()
+    assert [(d.line, d.reason.partition(":")[0]) for d in styles.damaged] == [
+        (1, "no column is called name")
+    ]
+    book.put("Ink", INK)
+    assert (tmp_path / DAMAGED).read_bytes().strip() == content.strip()
+    assert book.read() == Styles((INK,))
+
+
+def test_a_cell_that_is_too_long_is_a_damaged_line(book: StyleBook, tmp_path: Path) -> None:
+    rows = ["name,prompt,negative_prompt", "a,ink,", "b," + "x" * 140_000 + ",", "c,oil,"]
+    write(tmp_path, "\n".join(rows).encode())
+    styles = book.read()
+    assert [one.name for one in styles.found] == ["a", "c"]
+    assert [(d.line, d.reason) for d in styles.damaged] == [
+        (3, "a cell has more than 131,072 characters")
+    ]
+    assert book.delete("a")
+    assert (tmp_path / DAMAGED).read_text() == rows[2] + "\n"
+
+
+def test_every_style_is_read_back_as_it_was_saved() -> None:
+    random_ = random.Random(7)
+    letters = "ab \",;\t\n\r|'#={}\\\u2028\u2029\x85\x0b\x0c\ufeff\u200bü猫"
+
+    def words(most: int) -> str:
+        return "".join(random_.choices(letters, k=random_.randrange(most)))
+
+    for _ in range(500):
+        others = tuple(f"{words(5)}x".strip(BLANKS) for _ in range(random_.randrange(3)))
+        made = [
+            Style(f"{i}{words(9)}x", words(12), words(12), tuple(words(6) for _ in others))
+            for i in range(3)
+        ]
+        before, separator = random_.choice(["", "# one\n", "\r\n"]), random_.choice(",;\t|")
+        styles = Styles(tuple(made), (), others, separator, before)
+        assert parse(compose(styles)) == styles
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\r", "\n", "\r\n"])
+def test_no_sign_inside_of_words_ends_a_style(book: StyleBook, sign: str) -> None:
+    style = Style("a", f"ink{sign}b, c{sign}", f"{sign}x")
+    book.put("a", style)
+    assert book.read() == Styles((style,))
+
+
+def test_what_another_program_writes_meanwhile_is_kept(
+    book: StyleBook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.put("a", Style("a", "ink"))
+    wrote = []
+
+    def fsync(file: int) -> None:
+        if not wrote:
+            wrote.append(file)
+            write(tmp_path, b"name,prompt,negative_prompt\na,ink,\nb,oil,\n")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    book.put("c", Style("c", "chalk"))
+    assert [one.name for one in book.read().found] == ["a", "b", "c"]
+
+
+def test_a_link_to_another_studios_file_stays_one(book: StyleBook, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs" / FILE
+    theirs.parent.mkdir()
+    theirs.write_text("name,prompt,negative_prompt\n")
+    (tmp_path / FILE).symlink_to(theirs)
+    book.put("Ink", INK)
+    assert (tmp_path / FILE).is_symlink() and parse(theirs.read_text()).found == (INK,)
+
+
+def test_reading_takes_time_as_the_file_is_long() -> None:
+    """Counted in what is looked at: each line once, whatever its quotation marks."""
+    for unit in ('a"b,"c\n', '"', 'a,"b\n', ',  "'):
+        for text in ("name,prompt\n" + unit * 5000, unit * 5000):
+            parse(text)  # with a look at all lines for each line, minutes
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(book: StyleBook, tmp_path: Path) -> None:

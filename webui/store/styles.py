@@ -1,148 +1,30 @@
-"""Styles: words to merge into a prompt, in `styles.csv` of the data folder, in A1111's format.
+"""Styles: words to merge into a prompt, in `styles.csv` of the data folder, in A1111's format (`style_tables`).
 
-The columns are `name,prompt,negative_prompt`; others that a file has are kept. A line that cannot be read is told
-of (`Damaged`) and, when the file is next written, moved to `styles.damaged.csv`: nothing is lost.
+A line that cannot be read is told of (`Damaged`) and, when the file is next written, moved to `styles.damaged.csv`:
+nothing is lost.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import os
+import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from webui.errors import EaselError, RequestError
+from webui.store.style_tables import COLUMNS, Damaged, Style, Styles, bare, compose, parse
 
 __all__ = ["DAMAGED", "FILE", "Damaged", "Style", "StyleBook", "Styles"]
 
 FILE = "styles.csv"
 DAMAGED = "styles.damaged.csv"
-COLUMNS = ("name", "prompt", "negative_prompt")
-FORMER = {"text": "prompt"}  # a column's name in A1111's oldest files
 NAME_MAX, WORDS_MAX, STYLES_MAX = 200, 20_000, 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """Words under a name. `others` are the file's further columns, in its order."""
-
-    name: str
-    prompt: str = ""
-    negative_prompt: str = ""
-    others: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """What could not be read: where it begins (the first line is 1), as it stands there, and why."""
-
-    line: int
-    text: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Styles:
-    """What a file holds; `others` are the names of its further columns."""
-
-    found: tuple[Style, ...] = ()
-    damaged: tuple[Damaged, ...] = ()
-    others: tuple[str, ...] = ()
-
-
-# --- Reading --------------------------------------------------------------------------------------
-
-
-def parse(text: str) -> Styles:
-    """The styles in the text of a CSV file. Raises nothing: what is damaged is in `Styles.damaged`."""
-    records = list(_records(text))
-    header: tuple[str, ...] = COLUMNS
-    if records and records[0][2] and records[0][2][0].strip().lower() == "name":
-        header = tuple(FORMER.get(c.strip().lower(), c.strip()) for c in records.pop(0)[2] or ())
-    others = tuple(column for column in header if column not in COLUMNS)
-    found: dict[str, Style] = {}
-    damaged: list[Damaged] = []
-    for line, raw, cells in records:
-        reason = _fault(cells, header, raw, found)
-        if reason:
-            damaged.append(Damaged(line, raw, reason))
-        elif cells:
-            given = dict(zip(header, [*cells, *[""] * len(header)], strict=False))
-            style = Style(
-                given["name"].strip(),
-                given.get("prompt", ""),
-                given.get("negative_prompt", ""),
-                tuple(given[column] for column in others),
-            )
-            found[style.name] = style
-    return Styles(tuple(found.values()), tuple(damaged), others)
-
-
-def _fault(
-    cells: Sequence[str] | None, header: Sequence[str], raw: str, known: dict[str, Style]
-) -> str:
-    """Why a record is no style, or ""."""
-    if any("\udc80" <= c <= "\udcff" for c in raw):
-        return "it is not UTF-8"
-    if "\0" in raw:
-        return "it holds a NUL"
-    if cells is None:
-        return "a quotation mark is not closed"
-    if not cells:
-        return ""
-    if len(cells) > len(header):
-        return f"{len(cells)} columns instead of {len(header)}"
-    if not cells[0].strip():
-        return "it has no name"
-    if cells[0].strip() in known:
-        return f"the name {cells[0].strip()!r} is used above"
-    return ""
-
-
-def _records(text: str) -> Iterator[tuple[int, str, list[str] | None]]:
-    """(line, text, cells) of each record; None for the cells of a line whose quotation mark is never closed.
-    Reading goes on in the line after it."""
-    lines = text.splitlines(keepends=True)
-    at = 0
-    while at < len(lines):
-        end, cells = _record(lines, at)
-        raw = "".join(lines[at:end])
-        if raw.strip():
-            yield at + 1, raw.rstrip("\r\n"), cells
-        at = end
-
-
-def _record(lines: Sequence[str], at: int) -> tuple[int, list[str] | None]:
-    """The record that begins in line `at`: the line after it, and its cells."""
-    inside = False
-    for end in range(at + 1, len(lines) + 1):
-        inside = _inside_quotes(lines[end - 1], inside)
-        if not inside:
-            cells = next(csv.reader(io.StringIO("".join(lines[at:end]), newline="")), [])
-            return end, cells
-    return at + 1, None
-
-
-def _inside_quotes(line: str, inside: bool) -> bool:
-    """Whether a quoted cell goes on after `line`, when one did before it. A quotation mark opens a cell at its start
-    only: in `5" wide` it is a letter like others."""
-    begins = not inside
-    for char in line:
-        if inside:
-            inside = char != '"'  # of a doubled one, the second opens again
-            begins = not inside
-        elif char == '"':
-            inside = begins
-        else:
-            begins = char == ","
-    return inside
-
-
-# --- The file -------------------------------------------------------------------------------------
+BOMS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+TRIES = 5  # while another program keeps writing the file
 
 
 class StyleBook:
@@ -155,21 +37,16 @@ class StyleBook:
 
     def read(self) -> Styles:
         """What the file says now; nothing where there is none. Raises `EaselError` where it cannot be read."""
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return Styles()
-        except OSError as error:
-            raise EaselError(f"{FILE} cannot be read: {error.strerror}") from None
-        return parse(content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"))
+        return parse(_text(self._content() or b""))
 
     def put(self, former: str, style: Style, place: int | None = None) -> Style:
         """Writes a style in the place of the one called `former`; a new one goes to the end, or to
         `place`. Raises `RequestError` for a name or words that cannot be kept."""
-        style = replace(style, name=style.name.strip())
+        style = replace(style, name=bare(style.name))
         _check(style)
-        with self._lock:
-            styles = self.read()
+
+        def changed(styles: Styles) -> Styles:
+            nonlocal style
             names = [one.name for one in styles.found]
             if style.name != former and style.name in names:
                 raise RequestError(f"there is a style called {style.name!r} already", "name")
@@ -181,45 +58,83 @@ class StyleBook:
                 raise RequestError(f"{FILE} holds {STYLES_MAX} styles; delete some", "name")
             else:
                 found.insert(len(found) if place is None else max(0, place), style)
-            self._write(replace(styles, found=tuple(found)))
+            return replace(styles, found=tuple(found))
+
+        self._change(changed)
         return style
 
     def delete(self, name: str) -> bool:
         """Deletes a style; False where there was none of that name."""
-        with self._lock:
-            styles = self.read()
-            found = tuple(one for one in styles.found if one.name != name)
-            if len(found) == len(styles.found):
-                return False
-            self._write(replace(styles, found=found))
-        return True
+        return self._change(
+            lambda styles: replace(
+                styles, found=tuple(one for one in styles.found if one.name != name)
+            )
+        )
 
-    def _write(self, styles: Styles) -> None:
-        """Replaces the file, wholly or not at all; what was damaged is put aside first."""
-        text = io.StringIO(newline="")
-        rows = csv.writer(text)
-        rows.writerow((*COLUMNS, *styles.others))
-        blank = ("",) * len(styles.others)
-        for one in styles.found:
-            rows.writerow((one.name, one.prompt, one.negative_prompt, *(one.others or blank)))
-        part = self._path.with_name(f"{FILE}.{os.getpid()}.tmp")
+    def _change(self, change: Callable[[Styles], Styles]) -> bool:
+        """Writes what `change` makes of the styles; False where that is the same. It is asked again where another
+        program wrote the file meanwhile."""
+        with self._lock:
+            for _ in range(TRIES):
+                content = self._content()
+                styles = parse(_text(content or b""))
+                changed = change(styles)
+                if changed == styles:
+                    return False
+                if self._written(changed, content):
+                    return True
+        raise EaselError(f"{FILE} is being written by another program; try again")
+
+    def _content(self) -> bytes | None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if styles.damaged:
-                with self._damaged.open("ab") as aside:
-                    for line in styles.damaged:
-                        aside.write(line.text.encode("utf-8", "surrogateescape") + b"\n")
-                    aside.flush()
-                    os.fsync(aside.fileno())
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise EaselError(f"{FILE} cannot be read: {error.strerror}") from None
+
+    def _written(self, styles: Styles, before: bytes | None) -> bool:
+        """Replaces the file, wholly or not at all, unless it is no longer as it was `before`; what was damaged is put
+        aside first."""
+        start = codecs.BOM_UTF8 if before and before.startswith(BOMS) else b""
+        content = start + compose(styles).encode("utf-8", "surrogateescape")
+        path = self._path.resolve()  # a link to A1111's own file stays one
+        part = path.with_name(f"{FILE}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
-                file.write(text.getvalue().encode("utf-8"))
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(part, self._path)
+            if before is not None:
+                shutil.copymode(path, part)
+            if self._content() != before:
+                part.unlink()
+                return False
+            if styles.damaged:
+                self._put_aside(styles.damaged)
+            os.replace(part, path)
         except OSError as error:
             with suppress(OSError):
                 part.unlink()
             raise EaselError(f"{FILE} cannot be written: {error.strerror}") from None
+        return True
+
+    def _put_aside(self, damaged: Sequence[Damaged]) -> None:
+        with self._damaged.open("ab") as aside:
+            for line in damaged:
+                text = line.text.rstrip("\r\n") + "\n"
+                aside.write(text.encode("utf-8", "surrogateescape"))
+            aside.flush()
+            os.fsync(aside.fileno())
+
+
+def _text(content: bytes) -> str:
+    """The words of a file: UTF-8, or UTF-16 where a mark at its start says so. Other bytes stay as surrogates."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        with suppress(UnicodeDecodeError):
+            return content.decode("utf-16")
+    return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
 
 
 def _check(style: Style) -> None:
@@ -231,5 +146,7 @@ def _check(style: Style) -> None:
         words = getattr(style, field)
         if len(words) > WORDS_MAX:
             raise RequestError(f"{field}: use at most {WORDS_MAX} characters", field)
-        if any((ord(c) < 32 and c not in "\t\n\r") or 0xD800 <= ord(c) <= 0xDFFF for c in words):
+        if any(
+            (ord(c) < 32 and c not in "\t\n\v\f\r") or 0xD800 <= ord(c) <= 0xDFFF for c in words
+        ):
             raise RequestError(f"{field}: it holds a character that no text has", field)

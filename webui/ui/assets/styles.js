@@ -5,7 +5,8 @@ window.Easel = window.Easel || {};
 // A style's words around `words` where it says {prompt}, else after them.
 Easel.merged = function (words, style) {
   if (style.includes("{prompt}")) return style.split("{prompt}").join(words);
-  return [words.trim(), style.trim()].filter(Boolean).join(", ");
+  if (!words.trim() || !style.trim()) return words.trim() ? words : style;
+  return [words.trim(), style.trim()].join(", ");
 };
 
 Easel.styles = {
