@@ -16,11 +16,13 @@ from datetime import date
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
+from PIL.PngImagePlugin import PngInfo
 
 from tests.test_metadata import finished
 from webui.errors import EaselError, RequestError
-from webui.images import PIXELS_MAX, open_mask, open_picture, save
-from webui.metadata import infotext, read
+from webui.images import PIXELS_MAX, converted, open_mask, open_picture, save
+from webui.metadata import infotext, parse, read
+from webui.store.requests import dump, load
 from webui.types import Animation
 
 # --- Opening ------------------------------------------------------------------------------------
@@ -338,3 +340,92 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_a_path_may_hold_any_character(tmp_path):
     assert save(finished(), tmp_path / "bïlder und 猫").path.is_file()
+
+
+# --- Texts that travel with pictures --------------------------------------------------------------
+
+SETTINGS = "a cat\nSteps: 4, Sampler: Euler, Seed: 5, Size: 64x64, Model: m, Version: v1.6.0"
+MODES = [
+    "1",
+    "L",
+    "LA",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBA clear",
+    "P tRNS",
+    "P tRNS bytes",
+    "I;16",
+    "RGB tRNS",
+]
+
+
+def painted(mode: str) -> tuple[Image.Image, dict]:
+    """A picture of a mode, and how it is saved as PNG."""
+    match mode.split():
+        case ["RGBA", "clear"]:
+            return Image.new("RGBA", (9, 7), (10, 20, 30, 0)), {}
+        case ["P", "tRNS", *more]:
+            how = b"\0" * 4 if more else 3
+            return gradient().quantize(8), {"transparency": how}
+        case ["RGB", "tRNS"]:
+            return gradient(), {"transparency": (1, 2, 3)}
+        case [plain]:
+            return Image.new(plain.replace("PA", "LA"), (9, 7)), {}
+    raise AssertionError(mode)
+
+
+def texted(mode: str, text: str) -> bytes:
+    picture, how = painted(mode)
+    chunks = PngInfo()
+    chunks.add_text("parameters", text)
+    return encoded(picture, pnginfo=chunks, **how)
+
+
+@pytest.mark.parametrize("text", [SETTINGS, '{"3": {"class_type": "x"}}'])
+@pytest.mark.parametrize("mode", MODES)
+def test_upscaling_keeps_the_texts_of_every_kind_of_picture(tmp_path, mode, text):
+    source = open_picture(texted(mode, text), "image")
+    assert source.mode == "RGB"
+    made = finished(prompt="", task="upscale", image=source)
+    request = load(dump(made.request, tmp_path / "kept"), tmp_path / "kept")  # over a restart too
+    made = replace(made, request=request, sampled=False, model=None)
+    saved = save(made, tmp_path / "outputs")
+    with Image.open(saved.path) as written:
+        found = written.text["parameters"]
+    assert saved.parameters == found
+    if text == SETTINGS:
+        assert parse(text).items() <= parse(found).items()
+    else:
+        assert found == text
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF", "turned", "AVIF"])
+def test_upscaling_keeps_the_settings_of_every_format(tmp_path, format, mode):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + SETTINGS.encode("utf-16-be")
+    if format == "turned":
+        exif[0x0112] = 6
+    how = {"comment": SETTINGS.encode()} if format == "GIF" else {"exif": exif.tobytes()}
+    picture = Image.new("RGB" if format in ("JPEG", "turned") else mode, (9, 7), "teal")
+    if mode == "RGBA" and picture.mode == "RGBA":
+        picture.putpixel((1, 1), (1, 2, 3, 0))
+    source = open_picture(encoded(picture, format.replace("turned", "JPEG"), **how), "image")
+    made = finished(prompt="", task="upscale", image=source)
+    request = load(dump(made.request, tmp_path / "kept"), tmp_path / "kept")
+    saved = save(replace(made, request=request, sampled=False, model=None), tmp_path / "outputs")
+    assert parse(SETTINGS).items() <= parse(saved.parameters).items()
+
+
+def test_a_converted_picture_keeps_texts_that_are_no_settings(tmp_path):
+    path = tmp_path / "a.png"
+    chunks = PngInfo()
+    chunks.add_text("workflow", '{"nodes": []}')
+    chunks.add_text("parameters", '{"3": {}}')
+    path.write_bytes(encoded(gradient(), pnginfo=chunks))
+    with Image.open(io.BytesIO(converted(path, "png", 90, ""))) as opened:
+        assert opened.text == {"workflow": '{"nodes": []}', "parameters": '{"3": {}}'}
+    with Image.open(io.BytesIO(converted(path, "webp", 90, ""))) as opened:
+        assert read(opened) == '{"3": {}}'

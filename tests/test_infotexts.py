@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ from webui.engine.finishing import finished_picture
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
 from webui.metadata import infotext
+from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import (
     Choice,
@@ -241,3 +244,104 @@ def test_a_group_of_settings_that_only_ours_leave_out_takes_its_defaults() -> No
     theirs = "x\nSteps: 4, Seed: 1, Size: 64x64, Version: v1.10.1"
     assert "border" not in from_infotext(theirs, poster, CATALOG).values
     assert any(isinstance(item, Group) for item in poster.controls)
+
+
+# --- Which model ----------------------------------------------------------------------------------
+
+SHA = "40f2d61a09" + "ab" * 27
+OTHER = "deadbeef00" + "cd" * 27
+
+
+def shelf_of(folder: Path) -> Catalog:
+    """Three models that can be used: one that was hashed, one that was not, one that is hashed as another file."""
+    first = CATALOG.models()["flat"]
+    old = folder / "old.safetensors"
+    old.write_bytes(b"x" * 0x110000)
+    cards = [
+        replace(first, name="renamed.safetensors", sha256=SHA),
+        replace(first, name="unknown.safetensors", weights=old, size=1),
+        replace(first, name="sub/namesake.safetensors", sha256=OTHER),
+        replace(first, name="broken.safetensors", sha256="ab" * 32, problem="it is cut off"),
+    ]
+    return replace(CATALOG, list_models=lambda: cards, _kept=[])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "name", "note"),
+    [
+        ("Model hash: 40f2d61a09, Model: former", "renamed.safetensors", ""),
+        ("Model hash: 40F2D61A09", "renamed.safetensors", ""),
+        (f"Model hash: {SHA}, Model: former", "renamed.safetensors", ""),
+        ("Model hash: 40f2d61a0, Model: former", "", "“former” is not here"),  # nine digits say nothing
+        ("Model hash: 40f2d61a09, Model: namesake", "renamed.safetensors", ""),
+        ("Model hash: 0123456789, Model: namesake", "sub/namesake.safetensors", "“namesake” is here, but another file"),
+        ("Model hash: 0123456789, Model: unknown", "unknown.safetensors", ""),
+        ("Model hash: 0123456789, Model: nowhere", "", "“nowhere” is not here"),
+        ("Model hash: 0123456789", "", "with the hash 0123456789 is not here"),
+        ("Model: namesake", "sub/namesake.safetensors", ""),
+        ("Model hash: None, Model: namesake", "sub/namesake.safetensors", ""),
+        ("Model hash: abababab" + "ab, Model: former", "", "“former” cannot be used"),
+        ("Model hash: OLD, Model: former", "unknown.safetensors", ""),
+        ("Model hash: 01234567, Model: unknown", "unknown.safetensors", "another file"),
+    ],
+)  # fmt: skip
+def test_a_model_is_found_by_its_hash_and_then_by_its_name(
+    tmp_path: Path, pairs: str, name: str, note: str
+) -> None:
+    catalog_ = shelf_of(tmp_path)
+    old = hashlib.sha256(b"x" * 0x10000).hexdigest()[:8]  # as A1111 did until 2023
+    text = f"x\nSteps: 4, Seed: 1, Size: 64x64, {pairs.replace('OLD', old)}"
+    taken = from_infotext(text, TASKS["txt2img"], catalog_)
+    assert taken.values.get("model", "") == name
+    assert len(taken.notes) == bool(note) and note in " ".join(taken.notes)
+
+
+# --- Texts of other programs ----------------------------------------------------------------------
+
+
+def test_what_is_no_settings_leaves_the_form_and_says_so() -> None:
+    for text in ('{"3": {"class_type": "x"}}', '{"prompt": "a cat", "se'):
+        taken = from_infotext(text, TASKS["txt2img"], CATALOG)
+        assert taken.values == {}
+        assert taken.notes == ("There are no settings in this text that Easel can read.",)
+    taken = from_infotext("Postprocess upscale by: 4", TASKS["txt2img"], CATALOG)
+    assert taken.values == {} and taken.notes == ("Not known here: Postprocess upscale by.",)
+
+
+def test_fooocus_fills_a_form() -> None:
+    told = {"prompt": "a cat", "negative_prompt": "bad", "steps": 30, "resolution": "(896, 1152)"}
+    told |= {"guidance_scale": 4.0, "seed": "71", "sampler": "euler_ancestral", "sharpness": 2.0}
+    taken = from_infotext(json.dumps(told), TASKS["txt2img"], CATALOG)
+    said = {"prompt": "a cat", "negative_prompt": "bad", "steps": 30, "width": 896, "height": 1152}
+    said |= {"cfg_scale": 4.0, "seed": 71, "sampler_name": "Euler a"}
+    assert said.items() <= taken.values.items()
+    assert taken.notes == ("Not known here: sharpness.",)
+
+
+@pytest.mark.parametrize("size", ["512x384", "512 x 384", "512X384", "512 × 384", "512*384"])
+def test_a_size_is_read_as_people_write_it(size: str) -> None:
+    values = from_infotext(f"x\nSteps: 4, Seed: 1, Size: {size}", TASKS["txt2img"], CATALOG).values
+    assert (values["width"], values["height"]) == (512, 384)
+
+
+@pytest.mark.parametrize(
+    ("more", "note"),
+    [
+        ("Size: XL", "Size “XL” cannot be used here."),
+        ("Size: 64x64, RNG: NV", "The noise of “RNG: NV” is not here: the seed gives another picture."),
+        ("Size: 64x64\nTemplate: a {cat|dog}", "Not known here: Template."),
+        ("Size: 64x64\nan old remark", "Not read: “an old remark”."),
+        ("Seed: 5", "Not known here: Seed 2."),
+    ],
+)  # fmt: skip
+def test_what_was_not_understood_is_told(more: str, note: str) -> None:
+    taken = from_infotext(f"x\nSteps: 4, Seed: 1, {more}", TASKS["txt2img"], CATALOG)
+    assert taken.values["prompt"] == "x" and taken.values["negative_prompt"] == ""
+    assert taken.notes == (note,)
+
+
+def test_the_schedule_in_a_samplers_old_name_is_taken_without_it() -> None:
+    text = "x\nSteps: 4, Sampler: DPM++ SDE9 Karras, Seed: 1, Size: 64x64"
+    taken = from_infotext(text, TASKS["txt2img"], CATALOG)
+    assert taken.values["scheduler"] == "karras" and "sampler_name" not in taken.values
+    assert taken.notes == ("The sampling method “DPM++ SDE9 Karras” is not here.",)

@@ -13,7 +13,16 @@ from PIL.PngImagePlugin import PngInfo
 
 from webui import __version__
 from webui.engine.schedules import SCHEDULES
-from webui.metadata import SCHEDULE_LABELS, infotext, notes_in, parse, read
+from webui.metadata import (
+    SCHEDULE_LABELS,
+    infotext,
+    notes_in,
+    parse,
+    read,
+    settings_of,
+    texts_of,
+    written,
+)
 from webui.types import Finished, GenerationRequest, Model
 
 PICTURE = Image.new("RGB", (64, 64), "teal")
@@ -282,3 +291,102 @@ def test_damaged_exif_counts_as_none(exif):
 def test_the_picture_at_an_index_has_its_own_seed():
     made = replace(finished(), seed=965400088, index=2)
     assert re.search(r"Seed: (\d+)", infotext(made))[1] == "965400088"
+
+
+# --- What a picture's texts are -------------------------------------------------------------------
+
+SETTINGS = "a cat\nSteps: 4, Sampler: Euler, Seed: 5, Size: 64x64, Version: v1.6.0"
+FOOOCUS = '{"prompt": "a cat", "negative_prompt": "", "seed": 5, "steps": 30}'
+GRAPH = '{"3": {"class_type": "KSampler"}}'
+CAMERA = "CREATOR: gd-jpeg v1.0 (using IJG JPEG v62), quality = 90"
+
+
+def png(**texts: str) -> Image.Image:
+    chunks = PngInfo()
+    for name, text in texts.items():
+        chunks.add_text(name, text)
+    return opened("PNG", pnginfo=chunks)
+
+
+def in_exif(text: str, format: str = "JPEG") -> Image.Image:
+    return opened(format, exif=user_comment(b"UNICODE\0" + text.encode("utf-16-be")))
+
+
+def test_settings_are_told_from_comments_and_json() -> None:
+    for text in (SETTINGS, FOOOCUS):
+        for image in (
+            png(parameters=text),
+            in_exif(text),
+            in_exif(text, "WEBP"),
+            in_exif(text, "PNG"),
+        ):
+            assert settings_of(image) == text
+            assert texts_of(image) == {"parameters": text}
+    assert settings_of(png(parameters="a cat")) == "a cat"
+    assert settings_of(png(parameters=GRAPH)) is None
+    assert texts_of(png(parameters=GRAPH)) == {"parameters": GRAPH}
+    for text in (CAMERA, GRAPH, "Lens: 50, f: 1.8, iso: 100", "a cat"):
+        for image in (
+            in_exif(text),
+            in_exif(text, "WEBP"),
+            opened("GIF", comment=text.encode()),
+            opened("JPEG", comment=text.encode()),
+        ):
+            assert settings_of(image) is None
+            assert texts_of(image) == {"comment": text}
+
+
+def upscaled(source: Image.Image) -> Finished:
+    """As the upscale task leaves a picture, with its notes."""
+    made = finished(prompt="", task="upscale", image=source)
+    large = source.convert("RGB").resize((128, 96))
+    return replace(made, picture=large, model=None, sampled=False, notes={"Upscaler": "Lanczos, 2"})
+
+
+def test_settings_stay_with_an_upscaled_picture_beside_its_other_texts() -> None:
+    texts = written(upscaled(png(parameters=SETTINGS, workflow=GRAPH, Software="x")))
+    assert (texts["workflow"], texts["Software"]) == (GRAPH, "x")
+    found = parse(texts["parameters"])
+    assert parse(SETTINGS).items() <= found.items() and found["Upscaler"] == "Lanczos, 2"
+
+
+@pytest.mark.parametrize("text", [GRAPH, FOOOCUS, '{"cut": "off'])
+def test_what_is_not_understood_stays_as_it_stands(text: str) -> None:
+    texts = written(upscaled(png(parameters=text)))
+    assert texts["parameters"] == text
+    assert parse(texts["extras"])["Size"] == "128x96"
+    texts = written(upscaled(in_exif(CAMERA)))
+    assert texts["comment"] == CAMERA
+    assert parse(texts["parameters"])["Prompt"] == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SETTINGS.replace("\n", "\r\n") + "\r\n\r\n",
+        SETTINGS + "\nTemplate: a {cat|dog}\n\nNegative Template: no, [x",
+        SETTINGS + ', Civitai resources: [{"modelName":"Big, Size: XL"}], odd, Foo: [a, Foo: b]',
+        SETTINGS + "\nUsed embeddings: bad [12]",
+        "a cat\nNegative prompt: negative: \nSteps: 4, Seed: 5, Size: 64x64, App: SD.Next",
+        "Postprocess upscale by: 4, Postprocess upscaler: R-ESRGAN 4x+",
+        "only words",
+        'a\nSteps: 4, Seed: 5, Name: "half \\ud800 a letter", Size: 8x8',
+    ],
+)
+def test_settings_of_any_form_are_kept_by_upscaling(text: str) -> None:
+    made = upscaled(png(parameters=text))
+    before, found = parse(text), parse(written(made)["parameters"])
+    kept = {key: value.encode("utf-8", "replace").decode() for key, value in before.items()}
+    assert kept.items() <= found.items()
+    assert ("Steps" in before) or (found["Size"], found["Task"]) == ("128x96", "upscale")
+    assert (
+        parse(written(upscaled(png(parameters=written(made)["parameters"])))["parameters"]) == found
+    )
+
+
+def test_a_picture_upscaled_twice_says_its_size() -> None:
+    once = upscaled(png())
+    assert parse(infotext(once))["Size"] == "128x96"
+    again = upscaled(png(parameters=infotext(once)))
+    again = replace(again, picture=Image.new("RGB", (4, 4)))
+    assert parse(infotext(again))["Size"] == "4x4"

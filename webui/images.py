@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError, RequestError
-from webui.metadata import EXIF_IFD, USER_COMMENT, infotext, notes_in
+from webui.metadata import EXIF_IFD, EXTRAS, PARAMETERS, USER_COMMENT, notes_in, texts_of, written
 from webui.naming import Facts, Pattern, Saving
 from webui.reserving import FLAGS, part_of, publish, taken
 from webui.types import Animation, Finished, SavedPicture
@@ -59,8 +59,9 @@ def open_picture(source: Path | bytes | Image.Image, field: str) -> Image.Image:
     """
     picture = _decoded(source, field)
     if picture.mode == "RGBA":
-        white = Image.new("RGBA", picture.size, "white")
+        white, info = Image.new("RGBA", picture.size, "white"), picture.info
         picture = Image.alpha_composite(white, picture).convert("RGB")
+        picture.info = {name: value for name, value in info.items() if name != "transparency"}
     return picture
 
 
@@ -142,15 +143,16 @@ def thumbnail(source: Path) -> bytes:
 
 def converted(source: Path, suffix: str, quality: int, text: str) -> bytes:
     """A saved picture as "png", "jpeg" or "webp" of a quality from 1 to 100 (PNG has none), with its infotext
-    `text`; an animation's first frame. Raises `RequestError` for what is no whole picture."""
+    `text`, a PNG with its other texts too; an animation's first frame. Raises `RequestError` for what is no
+    whole picture."""
     opened = _decoded(source, "picture")
+    texts = texts_of(opened) | ({PARAMETERS: text} if text else {})
+    text = texts.get(PARAMETERS, "")
     profile = opened.info.get("icc_profile")
     more: dict[str, Any] = {"icc_profile": profile} if profile else {}
     file = io.BytesIO()
     if suffix == "png":
-        chunks = PngInfo()
-        chunks.add_text("parameters", text)
-        opened.save(file, "PNG", pnginfo=chunks if text else None, **more)
+        opened.save(file, "PNG", pnginfo=_chunks(texts), **more)
         return file.getvalue()
     if text:
         exif = _exif(text).tobytes()
@@ -184,7 +186,8 @@ def save(
     has again unless another file has it by now. `earlier` gives names that files of a folder had once; `sealed` hears
     of the SHA-256 of what is about to appear under a name. Raises `EaselError` where the folder cannot be written.
     """
-    text, picture, pattern = infotext(finished), finished.picture, Pattern(saving.pattern)
+    texts, picture, pattern = written(finished), finished.picture, Pattern(saving.pattern)
+    text = texts[PARAMETERS]
     facts = _facts(finished)
     folder = reserved.parent if reserved else outputs_dir.joinpath(*pattern.folders(facts))
     try:
@@ -202,7 +205,7 @@ def save(
                 if isinstance(picture, Animation):
                     _write_animation(picture, text, file)
                 else:
-                    _write(picture, text, file, path.suffix, saving)
+                    _write(picture, texts, file, path.suffix, saving)
                 file.flush()
                 os.fsync(file.fileno())
             digest = hashlib.sha256(part.read_bytes()).hexdigest()
@@ -227,7 +230,7 @@ def save(
     except OSError as error:
         reason = error.strerror or str(error)
         raise EaselError(f"the picture cannot be saved in {folder}: {reason}") from error
-    size, notes = (facts.width, facts.height), notes_in(text)
+    size, notes = (facts.width, facts.height), notes_in(texts.get(EXTRAS, text))
     return SavedPicture(path, finished.seed, *size, text, finished.index, notes)
 
 
@@ -262,18 +265,26 @@ def _suffix(picture: Image.Image | Animation, text: str, saving: Saving) -> str:
     return "png"
 
 
-def _write(picture: Image.Image, text: str, file: IO[bytes], suffix: str, saving: Saving) -> None:
-    """A picture with its text: a chunk of a PNG, in the EXIF of JPEG and WebP as A1111 has it."""
+def _write(
+    picture: Image.Image, texts: Mapping[str, str], file: IO[bytes], suffix: str, saving: Saving
+) -> None:
+    """A picture with its texts: chunks of a PNG; JPEG and WebP hold the infotext alone, in EXIF as A1111 has it."""
     if suffix == ".jpg":
-        rgb = picture.convert("RGB")
-        rgb.save(file, "JPEG", quality=saving.quality, optimize=True, exif=_exif(text))
+        rgb, exif = picture.convert("RGB"), _exif(texts[PARAMETERS])
+        rgb.save(file, "JPEG", quality=saving.quality, optimize=True, exif=exif)
     elif suffix == ".webp":
         how = {"lossless": saving.lossless, "quality": saving.quality, "method": 4}
-        picture.save(file, "WEBP", exif=_exif(text), **how)
+        picture.save(file, "WEBP", exif=_exif(texts[PARAMETERS]), **how)
     else:
-        chunks = PngInfo()
-        chunks.add_text("parameters", text)  # Latin-1, or iTXt in UTF-8 for what does not fit
-        picture.save(file, "PNG", pnginfo=chunks, compress_level=saving.png_level)
+        picture.save(file, "PNG", pnginfo=_chunks(texts), compress_level=saving.png_level)
+
+
+def _chunks(texts: Mapping[str, str]) -> PngInfo:
+    """Texts as a PNG carries them: in Latin-1, or as iTXt in UTF-8 what does not fit."""
+    chunks = PngInfo()
+    for name, text in texts.items():
+        chunks.add_text(name, text)
+    return chunks
 
 
 def _write_animation(picture: Animation, text: str, file: IO[bytes]) -> None:

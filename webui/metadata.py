@@ -13,18 +13,28 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from webui import __version__
-from webui.types import FILLS, Finished, GenerationRequest
+from webui.texts import BLANKS, is_json, is_settings, parse
+from webui.texts.lines import MORE, NEGATIVE
+from webui.types import FILLS, Animation, Finished, GenerationRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["NOTES", "infotext", "keys_of", "notes_in", "parse", "read"]
+__all__ = [
+    "MORE",
+    "NOTES",
+    "as_settings",
+    "infotext",
+    "keys_of",
+    "notes_in",
+    "parse",
+    "read",
+    "settings_of",
+    "texts_of",
+    "written",
+]
 
-NEGATIVE = "Negative prompt:"
 NOTES = "Notes"  # the key of the sentences that are told on a picture, one a line
-KEY = re.compile(r"\s*(\w[\w \-/]*):\s*")
-VALUE = re.compile(r'("(?:\\.|[^\\"])*")\s*(?:,|$)|([^,]*)(?:,|$)')
-PAIRS_MIN = 3  # fewer on the last line, and it belongs to the prompt
 NO_KEY = re.compile(r"[^\w \-/]+")  # what a key cannot hold
 # Keys with a meaning of their own, which no extension's value may take.
 OWN_KEYS = frozenset(
@@ -32,7 +42,7 @@ OWN_KEYS = frozenset(
         *("Prompt", "Negative prompt", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed"),
         *("Size", "Task", "Model hash", "Model", "Denoising strength", "RNG", "Mask mode"),
         *("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Eta", "Version"),
-        *("Variation seed", "Variation seed strength", "Clip skip", NOTES),
+        *("Variation seed", "Variation seed strength", "Clip skip", NOTES, MORE),
     )
 )
 
@@ -45,6 +55,9 @@ SCHEDULE_LABELS: Mapping[str, str] = {
     "sgm_uniform": "SGM Uniform",
 }
 
+PARAMETERS, EXTRAS, COMMENT = "parameters", "extras", "comment"  # names of texts in files
+NO_TEXTS = ("compression",)  # further words of Pillow's own about a file
+TEXTS_MAX = 16_000_000  # characters of all texts that a picture takes along
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
 # Pillow names no exceptions for damaged metadata; these are what its parsers raise.
 DAMAGED = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, struct.error)
@@ -65,8 +78,8 @@ def infotext(finished: Finished) -> str:
     if source is not None:
         old_prompt, old_negative = source.pop("Prompt"), source.pop("Negative prompt")
         prompt, negative = prompt or old_prompt, negative or old_negative
-        told = ("Task", "Size", "Version")
         older = source.get(NOTES, "").split("\n")
+        told = ("Task", "Size", "Version") if "Steps" in source else ()
         pairs = {**source, **{key: value for key, value in pairs.items() if key not in told}}
         if notes := _lines((*older, *finished.warnings)):
             pairs[NOTES] = "\n".join(notes)
@@ -81,11 +94,27 @@ def infotext(finished: Finished) -> str:
 
 
 def _source(finished: Finished) -> dict[str, str] | None:
-    """The settings of the picture that a picture was made of without sampling, None where it has none."""
+    """The settings of the picture that a picture was made of without sampling, None where it has none in our form."""
     if finished.sampled or finished.request.image is None:
         return None
-    found = parse(read(finished.request.image) or "")
-    return found if "Steps" in found else None
+    text = settings_of(finished.request.image)
+    return None if text is None or is_json(text) else parse(text)
+
+
+def written(finished: Finished) -> dict[str, str]:
+    """The texts of a finished picture's file by their names, the infotext as `parameters`.
+
+    A picture that was made of another without sampling takes that one's texts along. What stood in its `parameters`
+    and is of another form stays there as it was, and ours becomes `extras`, as A1111's Extras tab has it.
+    """
+    text = _sound(infotext(finished))
+    if finished.sampled or finished.request.image is None:
+        return {PARAMETERS: text}
+    texts = texts_of(finished.request.image)
+    own = texts.pop(PARAMETERS, None)
+    if own is None or _source(finished) is not None:
+        return {**texts, PARAMETERS: text}
+    return {**texts, PARAMETERS: own, EXTRAS: text}
 
 
 def _pairs(finished: Finished) -> dict[str, Any]:
@@ -93,7 +122,8 @@ def _pairs(finished: Finished) -> dict[str, Any]:
     pairs: dict[str, Any] = {"Task": finished.request.task}
     if finished.sampled:
         pairs = _sampling(finished)
-    pairs["Size"] = f"{finished.request.width}x{finished.request.height}"
+    width, height = _size(finished)
+    pairs["Size"] = f"{width}x{height}"
     if finished.model is not None:
         pairs["Model hash"] = finished.model.hash or None
         pairs["Model"] = finished.model.name
@@ -104,6 +134,15 @@ def _pairs(finished: Finished) -> dict[str, Any]:
     pairs[NOTES] = "\n".join(_lines(finished.warnings)) or None
     pairs["Version"] = f"Easel {__version__}"
     return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _size(finished: Finished) -> tuple[int, int]:
+    """That which was asked for, from which the picture comes again; of a picture made of another without sampling its
+    own."""
+    request, picture = finished.request, finished.picture
+    if finished.sampled or request.image is None:
+        return request.width, request.height
+    return picture.frames[0].size if isinstance(picture, Animation) else picture.size
 
 
 def _sampling(finished: Finished) -> dict[str, Any]:
@@ -170,53 +209,19 @@ def _compose(prompt: str, negative: str, pairs: Mapping[str, Any]) -> str:
 
 def _quote(value: str) -> str:
     """A value that would be read wrongly is written as a JSON string."""
-    plain = value == value.strip() and not any(mark in value for mark in ',:"\n\r')
+    plain = value == value.strip(BLANKS) and not any(mark in value for mark in ',:"\n\r')
+    plain = plain and not value.startswith(
+        ("[", "{")
+    )  # other readers' brackets go on to their ends
     return value if plain and value else json.dumps(value, ensure_ascii=False)
 
 
 # --- Reading ------------------------------------------------------------------------------------
 
 
-def parse(text: str) -> dict[str, str]:
-    """`Prompt`, `Negative prompt` and every key of the last line, as written; values stay text.
-
-    Any text will do: where the last line has fewer than three pairs, all of it is prompt.
-    """
-    *lines, last = text.rstrip("\n").split("\n")
-    pairs = _pairs_of(last)
-    if len(pairs) < PAIRS_MIN:
-        lines, pairs = text.split("\n"), {}
-    starts = [i for i, line in enumerate(lines) if line.startswith(NEGATIVE)]
-    border = starts[0] if starts else len(lines)
-    negative = "\n".join(lines[border:])[len(NEGATIVE) :].removeprefix(" ")
-    return {"Prompt": "\n".join(lines[:border]), "Negative prompt": negative, **pairs}
-
-
 def notes_in(text: str) -> tuple[str, ...]:
     """The sentences that an infotext tells on its picture, as `Finished.warnings` had them."""
     return _lines(parse(text).get(NOTES, "").split("\n"))
-
-
-def _pairs_of(line: str) -> dict[str, str]:
-    """The "Key: value" pairs of a line, in one pass; what lies between two commas and is none is skipped."""
-    pairs: dict[str, str] = {}
-    at = 0
-    while 0 <= at < len(line):
-        key = KEY.match(line, at)
-        value = VALUE.match(line, key.end()) if key else None
-        if key and value:
-            pairs[key[1]] = _unquote(value[1]) if value[1] else value[2].strip()
-            at = value.end()
-        else:
-            at = line.find(",", at) + 1 or len(line)
-    return pairs
-
-
-def _unquote(value: str) -> str:
-    try:
-        return str(json.loads(value))
-    except json.JSONDecodeError:
-        return value
 
 
 def read(image: Image) -> str | None:
@@ -232,6 +237,45 @@ def read(image: Image) -> str | None:
     except DAMAGED:
         return None
     return text.strip("\0") or None if text else None
+
+
+def settings_of(image: Image) -> str | None:
+    """The infotext of a picture, None where what it carries is a comment or JSON that says nothing of settings."""
+    text = read(image)
+    return text and as_settings(text, isinstance(image.info.get(PARAMETERS), str))
+
+
+def as_settings(text: str, chunk: bool) -> str | None:
+    """A text that `read` found where it is an infotext, else None. In a comment or EXIF it counts where there are
+    settings in it; in `parameters`, which is for nothing else (`chunk`), as a prompt alone too."""
+    found = parse(text)
+    return text if is_settings(found) or (chunk and found["Prompt"].strip(BLANKS)) else None
+
+
+def texts_of(image: Image) -> dict[str, str]:
+    """Every text of a picture as it stands there, by its name: `parameters` for the infotext wherever it stands,
+    `comment` for another one in EXIF, JPEG or GIF. None where they are too long, or damaged."""
+    text = settings_of(image)
+    try:
+        found = {**image.info, **getattr(image, "text", {})}
+    except DAMAGED:
+        found = dict(image.info)
+    texts = {
+        name: _sound(value)
+        for name, value in found.items()
+        if isinstance(value, str) and name not in NO_TEXTS and not name.startswith("Raw profile ")
+    }
+    if text is not None:
+        texts.setdefault(PARAMETERS, text)
+    elif PARAMETERS not in texts and (comment := read(image)):
+        texts[COMMENT] = comment
+    texts = {name: value for name, value in texts.items() if value.strip(BLANKS)}
+    return texts if sum(map(len, texts.values())) <= TEXTS_MAX else {}
+
+
+def _sound(text: str) -> str:
+    """A text as a file can hold it: no half characters."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _user_comment(image: Image) -> str | None:

@@ -123,3 +123,33 @@ def test_text_that_no_database_holds_is_made_plain(tmp_path):
 
 def test_a_time_that_no_calendar_has_is_no_day():
     assert day_of(1e30) == "" and day_of(float("inf")) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "parameters"),
+    [
+        ('{"3": {"class_type": "KSampler"}}', "", False),
+        ('{"prompt": "a cat", "seed": 5, "steps": 3}', "a cat", True),
+        ("a cat\r\nSteps: 3, Seed: 5, Size: 8x8\r\n\r\n", "a cat", True),
+        ("a cat\nSteps: 3, Seed: 5, Size: 8x8\nTemplate: a {cat|dog}", "a cat", True),
+        ("Postprocess upscale by: 4, Postprocess upscaler: x", "", True),
+        ("a cat", "a cat", True),
+    ],
+)
+def test_only_prompts_become_prompts(tmp_path, text, prompt, parameters):
+    chunks = PngInfo()
+    chunks.add_text("parameters", text)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=chunks)
+    found = facts(tmp_path / "a.png")
+    assert (found.prompt, found.negative_prompt) == (prompt, "")
+    assert bool(found.parameters) is parameters
+    assert found.seed == (5 if "5" in text else None)
+
+
+def test_a_comment_is_no_prompt(tmp_path):
+    for name in ("a.jpg", "a.gif"):
+        Image.new("RGB", (8, 8)).save(
+            tmp_path / name, comment=b"CREATOR: gd-jpeg v1.0, quality = 90"
+        )
+        found = facts(tmp_path / name)
+        assert (found.prompt, found.parameters) == ("", "")

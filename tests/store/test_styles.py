@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from webui.errors import EaselError, RequestError
-from webui.store.style_tables import BLANKS, compose, parse
+from webui.store.style_tables import compose, parse
 from webui.store.styles import DAMAGED, FILE, Style, StyleBook, Styles
+from webui.texts import BLANKS
 
 QUOTED = (
     "name,prompt,negative_prompt\r\n"

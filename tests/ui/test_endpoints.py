@@ -177,6 +177,13 @@ def test_png_info_reads_what_was_written(client: Client, picture: Path) -> None:
     }
 
 
+def test_png_info_gives_no_comment_as_settings(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (96, 64)).save(path, comment=b"CREATOR: gd-jpeg v1.0, quality = 90")
+    empty = {"parameters": "", "fields": {}}
+    assert client.predict(handle_file(path), api_name="/png_info") == empty
+
+
 WRONG = [
     ("width", 100, "width 100: use a multiple of 8 (96 or 104)"),
     ("width", 4096, "width 4096: use 64 to 2048 in steps of 8"),

@@ -78,6 +78,30 @@ def test_a_cameras_name_is_no_workflow(folder: Path) -> None:
     assert (found["width"], found["height"]) == (32, 48)
 
 
+FOOOCUS = '{"prompt": "a cat", "negative_prompt": "bad", "seed": 5, "steps": 30, "styles": "x"}'
+CAMERA = "CREATOR: gd-jpeg v1.0 (using IJG JPEG v62), quality = 90"
+
+
+def test_json_and_comments_are_shown_and_no_prompt(folder: Path) -> None:
+    for text in (json.dumps(GRAPH), '{"prompt": "a cat", "cut": "o'):
+        found = told(png(folder / "j.png", parameters=text))
+        assert (found["parameters"], found["fields"]) == ("", {})
+        assert found["texts"] == {"parameters": text}
+    Image.new("RGB", (32, 32)).save(folder / "c.jpg", comment=CAMERA.encode())
+    Image.new("RGB", (32, 32)).save(folder / "c.gif", comment=CAMERA.encode())
+    for file in ("c.jpg", "c.gif"):
+        found = told(folder / file)
+        assert (found["parameters"], found["fields"]) == ("", {})
+        assert found["texts"] == {"comment": CAMERA}
+
+
+def test_the_json_of_fooocus_is_settings(folder: Path) -> None:
+    found = told(png(folder / "f.png", parameters=FOOOCUS))
+    assert found["parameters"] == FOOOCUS and found["texts"] == {}
+    assert (found["fields"]["Prompt"], found["fields"]["Steps"]) == ("a cat", "30")
+    assert found["fields"]["styles"] == "x"
+
+
 def test_long_and_many_texts_are_cut(folder: Path) -> None:
     many = {f"note{i}": "x" * (TEXT_MAX + 5 if i == 0 else 3) for i in range(TEXTS_MAX + 4)}
     found = told(png(folder / "m.png", **many))

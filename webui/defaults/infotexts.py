@@ -6,15 +6,19 @@ absence says the usual one. What cannot be taken is told in a sentence, and noth
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from webui.defaults.completion import sampler_and_schedule
 from webui.defaults.extras import default_of, extra_controls, registry_of
 from webui.errors import RequestError
-from webui.metadata import NOTES, keys_of, parse
+from webui.metadata import MORE, NOTES, keys_of, parse
 from webui.registry import Catalog
 from webui.types import (
     SIZE_MAX,
@@ -23,6 +27,7 @@ from webui.types import (
     Choice,
     Control,
     Mask,
+    ModelCard,
     Number,
     Picture,
     Seed,
@@ -71,6 +76,7 @@ OTHERS = frozenset(  # of further keys, those that are read below or that nobody
             "RNG",
             "Mask mode",
             NOTES,
+            MORE,
             "Post-processing",
             "Denoise wrappers",
             "User",
@@ -80,6 +86,10 @@ OTHERS = frozenset(  # of further keys, those that are read below or that nobody
 )
 MASKED = ("Mask blur", "Masked content", "Inpaint area", "Mask mode")
 HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler")
+SIZE = re.compile(r"\s*([0-9]{1,5})\s*[xX×*]\s*([0-9]{1,5})\s*")
+OLD_HASH = 8  # digits
+HASH = re.compile(r"[0-9a-f]{8}|[0-9a-f]{10,64}")
+WORDS_TOLD = 200  # characters of words in a sentence at most
 TOLD = 6  # names in a sentence at most
 
 
@@ -108,7 +118,7 @@ def task_of(text: str, catalog: Catalog) -> str:
 
 
 def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
-    """What `text` says for a task. The model is told by its name here, ."""
+    """What `text` says for a task, names as they are here."""
     pairs = parse(text)
     controls = {control.name: control for control in task.flat_controls()}
     values: dict[str, Any] = {}
@@ -146,6 +156,16 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
         elif own and not control.hidden:  # ours tells every one that is not at its default
             default = default_of(control, catalog) if control.default is not None else None
             values[control.name] = default
+    if text.strip() and not any(pairs.values()):
+        notes.append("There are no settings in this text that Easel can read.")
+    if pairs.get("RNG", "CPU").upper() != "CPU":
+        notes.append(
+            f"The noise of “RNG: {pairs['RNG']}” is not here: the seed gives another picture."
+        )
+    if MORE in pairs:
+        words = " ".join(pairs[MORE].split())
+        words = words if len(words) <= WORDS_TOLD else words[:WORDS_TOLD] + "…"
+        notes.append(f"Not read: “{words}”.")
     strange = _strange(pairs, task)
     if strange:
         more = ", …" if len(strange) > TOLD else ""
@@ -202,6 +222,8 @@ def _take_sampler(
         values["sampler_name"], schedule = sampler_and_schedule(pairs["Sampler"], catalog)
     except RequestError:
         notes.append(f"The sampling method “{pairs['Sampler']}” is not here.")
+        with suppress(RequestError):  # an old name may end with a schedule that is
+            schedule = catalog.schedules.find(pairs["Sampler"].rpartition(" ")[2])
     if "scheduler" not in controls:
         return
     said = pairs.get("Schedule type", "")
@@ -217,8 +239,12 @@ def _take_size(
     values: dict[str, Any],
     notes: list[str],
 ) -> None:
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", pairs.get("Size", ""))
-    if found is None or not {"width", "height"} <= controls.keys():
+    size = pairs.get("Size", "")
+    if not size or not {"width", "height"} <= controls.keys():
+        return
+    found = SIZE.fullmatch(size)
+    if found is None:
+        notes.append(f"Size “{size}” cannot be used here.")
         return
     said = (int(found[1]), int(found[2]))
     width, height = (
@@ -236,16 +262,58 @@ def _take_model(
     notes: list[str],
     catalog: Catalog,
 ) -> None:
-    said = pairs.get("Model", "")
-    if not said or "model" not in controls:
+    """The model: the file of that hash, whatever it is called by now, else that of the name. Of a file that nobody has
+    hashed yet the name is believed."""
+    said, hash_ = pairs.get("Model", ""), pairs.get("Model hash", "").lower()
+    if not (said or hash_) or "model" not in controls:
         return
     models = catalog.models()
     try:
-        name = models.find(said)
+        named = models.find(said) if said else ""
     except RequestError:
-        notes.append(f"The model “{said}” is not here; the one that is chosen stays.")
+        named = ""
+    name, same = named, bool(named) and _has_hash(models[named], hash_)
+    if not same:
+        found = [name for name, card in models.items() if _has_hash(card, hash_)]
+        usable = [name for name in found if models[name].problem is None]
+        name = next(iter(usable or found), named)
+    if not name:
+        what = f"“{said}”" if said else f"with the hash {hash_}"
+        notes.append(f"The model {what} is not here; the one that is chosen stays.")
         return
     if models[name].problem is not None:
-        notes.append(f"The model “{said}” cannot be used; the one that is chosen stays.")
+        notes.append(f"The model “{said or name}” cannot be used; the one that is chosen stays.")
         return
     values["model"] = name
+    if _has_hash(models[name], hash_) is False:
+        notes.append(
+            f"The model “{said}” is here, but another file than the picture's: their hashes differ."
+        )
+
+
+def _has_hash(card: ModelCard, said: str) -> bool | None:
+    """Whether a model's file is the one of a hash: the first digits of its SHA-256, or A1111's old one of eight. None
+    where nobody can say."""
+    if not HASH.fullmatch(said):
+        return None
+    if len(said) == OLD_HASH:
+        return _old_hash(card) == said if _old_hash(card) else None
+    return card.sha256.startswith(said) if card.sha256 else None
+
+
+def _old_hash(card: ModelCard) -> str:
+    """What A1111 called a model's hash until 2023: of 64 KB a megabyte into the file. "" where it cannot be read."""
+    file = card.weights or card.path
+    return _hashed_part(file, card.size, card.modified)
+
+
+@lru_cache(maxsize=10_000)
+def _hashed_part(file: Path, size: int, modified: float) -> str:
+    """`size` and `modified` tell versions of the file apart."""
+    try:
+        with file.open("rb") as opened:
+            opened.seek(0x100000)
+            part = opened.read(0x10000)
+            return hashlib.sha256(part).hexdigest()[:OLD_HASH] if part else ""
+    except OSError:
+        return ""

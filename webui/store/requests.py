@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError
-from webui.metadata import read
+from webui.metadata import texts_of
 from webui.types import GenerationRequest
 
 __all__ = ["VERSION", "dump", "load"]
@@ -70,11 +70,10 @@ def _in(value: Any, pictures: Path | None) -> Any:
 
 
 def _kept(picture: Image.Image, pictures: Path) -> str:
-    """The name of the file that holds a picture and the settings in it; equal ones are kept once."""
+    """The name of the file that holds a picture and the texts in it; equal ones are kept once."""
     out, chunks = io.BytesIO(), PngInfo()
-    settings = read(picture)
-    if settings is not None:
-        chunks.add_text("parameters", settings)
+    for name, text in texts_of(picture).items():
+        chunks.add_text(name, text)
     picture.save(out, "PNG", compress_level=1, pnginfo=chunks)
     content = out.getvalue()
     name = hashlib.sha256(content).hexdigest() + ".png"

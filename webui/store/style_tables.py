@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from webui.texts import BLANKS
+
 __all__ = ["COLUMNS", "Damaged", "Style", "Styles", "bare", "compose", "parse"]
 
 COLUMNS = ("name", "prompt", "negative_prompt")
@@ -31,8 +33,6 @@ SEPARATORS = (",", ";", "\t", "|")
 CELL_MAX = 131_072  # characters; more, other programs do not read
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")  # not str.splitlines: U+2028 and its like are words
 END = re.compile(r"(?:\r\n|\r|\n)\Z")
-# What may stand around a name unseen: all that Python calls blank, and two marks of no width.
-BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\ufeff"
 NO_HEADER = (
     f"no column is called name: begin the file with the line {','.join(COLUMNS)}; "
     "a style that is saved here moves these lines to styles.damaged.csv"

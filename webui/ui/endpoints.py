@@ -18,7 +18,7 @@ from PIL import Image
 from webui.defaults import FIELDS, complete, extra_controls
 from webui.errors import EaselError, ModelFileError, RequestError
 from webui.images import open_picture
-from webui.metadata import parse, read
+from webui.metadata import parse, settings_of
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import (
@@ -168,13 +168,14 @@ def _add_png_info(blocks: gr.Blocks) -> Parameters:
 
 
 def settings_in(image: object) -> dict[str, Any]:
-    """The infotext of a picture that a client sent; both empty where it carries none."""
+    """The infotext of a picture that a client sent; both empty where it carries none. A comment is none, and JSON only
+    where fields of it are settings."""
     given = given_file(image, "image")
     if given is None:
         raise RequestError("image: give a picture", "image")
     open_picture(given, "image")
     with Image.open(given if isinstance(given, Path) else BytesIO(given)) as opened:
-        text = read(opened)
+        text = settings_of(opened)
     return {"parameters": text or "", "fields": parse(text) if text else {}}
 
 

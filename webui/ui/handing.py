@@ -20,6 +20,7 @@ from webui.ui.tab import PRIVATE, Tab, menu
 __all__ = ["FORGET", "draw_handing", "form_updates", "given_picture", "wire_handing"]
 
 TEXT_MAX = 200_000  # characters of an infotext; longer ones are no settings
+TOO_LONG = "The picture's text is too long for settings; it is shown in PNG info."
 FORGET = {"seed": -1, "subseed": -1, "subseed_strength": 0.0}  # so that each picture is a new one
 
 
@@ -45,7 +46,10 @@ def wire_handing(messenger: Any, tabs: Sequence[Tab], bar: Any, catalog: Catalog
     numbers = itertools.count(1)
 
     def hand(event: gr.EventData) -> list[Any]:
-        text = said(event, "parameters")[:TEXT_MAX]
+        text = said(event, "parameters")
+        if len(text) > TEXT_MAX:
+            gr.Info(TOO_LONG, title="Not everything could be taken over")
+            text = ""
         to = said(event, "to")
         if to not in by_task:
             to = task_of(text, catalog)

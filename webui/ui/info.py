@@ -5,7 +5,7 @@ The picture is read here as it was uploaded; assets/info.js shows what is told o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from PIL import Image
 
 from webui.errors import EaselError, RequestError
 from webui.images import open_picture
-from webui.metadata import DAMAGED, parse, read
+from webui.metadata import DAMAGED, parse, settings_of
+from webui.metadata import texts_of as all_texts
 from webui.types import Task
 from webui.ui.files import given_file
 from webui.ui.gallery import takes_picture
@@ -84,8 +85,8 @@ def info_of(image: object) -> dict[str, Any]:
         raise RequestError("image: give a picture", "image")
     width, height = open_picture(given, "image").size  # upright
     with Image.open(given if isinstance(given, Path) else BytesIO(given)) as opened:
-        text = read(opened) or ""
-        texts = texts_of(opened)
+        text = settings_of(opened) or ""
+        texts = texts_of(opened, text)
         kind = opened.format or ""
     return {
         "parameters": text[:TEXT_MAX],
@@ -98,13 +99,11 @@ def info_of(image: object) -> dict[str, Any]:
     }
 
 
-def texts_of(opened: Image.Image) -> dict[str, str]:
-    """The texts that a file carries beside its infotext, by their names: a PNG's chunks, and what ComfyUI writes
-    into EXIF. Damaged ones are left out."""
-    texts: dict[str, str] = {}
+def texts_of(opened: Image.Image, settings: str) -> dict[str, str]:
+    """The texts that a file carries beside its `settings`, by their names: a PNG's chunks, comments, and what ComfyUI
+    writes into EXIF. Damaged ones are left out."""
+    texts = {name: text for name, text in all_texts(opened).items() if text != settings}
     try:
-        found: Mapping[Any, Any] = getattr(opened, "text", {})
-        texts |= {str(name): str(text) for name, text in found.items() if name != "parameters"}
         exif = opened.getexif()
         for tag in EXIF_TEXTS:
             name, _, body = str(exif.get(tag, "")).partition(":")
@@ -112,5 +111,4 @@ def texts_of(opened: Image.Image) -> dict[str, str]:
                 texts.setdefault(name, body)
     except DAMAGED:
         pass
-    kept = [(name, text) for name, text in texts.items() if text.strip()][:TEXTS_MAX]
-    return {name[:80]: text[:TEXT_MAX] for name, text in kept}
+    return {name[:80]: text[:TEXT_MAX] for name, text in [*texts.items()][:TEXTS_MAX]}

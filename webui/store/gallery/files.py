@@ -123,6 +123,7 @@ def _picture(file: IO[bytes], tail: bytes) -> tuple[int, int, str]:
                 text = metadata.read(picture)
                 if picture.getexif().get(ORIENTATION) in TURNED:
                     width, height = height, width
+            chunk = isinstance(picture.info.get("parameters"), str)
     except Broken:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -130,7 +131,8 @@ def _picture(file: IO[bytes], tail: bytes) -> tuple[int, int, str]:
     except Exception as fault:
         # Pillow's readers document no set of exceptions, and these are a stranger's bytes.
         raise Broken(f"it cannot be read ({type(fault).__name__})") from None
-    return width, height, _plain(text) if isinstance(text, str) else ""
+    settings = metadata.as_settings(text, chunk) if isinstance(text, str) else None
+    return width, height, _plain(settings or "")
 
 
 def _known() -> Mapping[str, object]:

@@ -117,7 +117,7 @@ Easel.seedTools = function (element, name) {
     const input = row.querySelector("input[type=number]");
     if (act === "dice") Easel.fill(input, "-1");
     if (act !== "reuse") return;
-    const varied = /Variation seed: (\d+)/.exec(Easel.last?.parameters || "");
+    const varied = [...(Easel.last?.parameters || "").matchAll(/Variation seed: (\d+)/g)].pop();  // the words may say it too
     const seed = name === "subseed" ? varied?.[1] : Easel.last?.seed;
     const none = Easel.last ? Easel.t("The picture that is shown has none") : Easel.t("No picture is shown yet");
     const there = seed !== undefined && seed !== null && seed !== "" && !Number.isNaN(Number(seed));
