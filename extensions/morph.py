@@ -1,13 +1,15 @@
 """A task that walks from one prompt to another and makes a moving picture of the way.
 
 All frames start from the same noise and differ in the prompt alone: its encoded tokens go from those of one prompt to
-those of the other in a straight line, in even steps.
+those of the other in a straight line, in even steps, and so do the strengths of the LoRAs that the prompts name. The
+first and the last frame are the pictures that the two prompts make by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from webui.api import (
@@ -31,7 +33,7 @@ from webui.api import (
 if TYPE_CHECKING:
     import torch
 
-    from webui.api import Call, Condition, GenerationRequest, Model, Studio, TaskRun
+    from webui.api import Call, Condition, GenerationRequest, Model, Patch, Studio, TaskRun
 
 __version__ = "1.0"
 NEEDS_API = ">=1.0,<2"
@@ -125,9 +127,10 @@ def both_ends(
     """
     import torch
 
-    first: Condition = yield EncodeText(model, request.prompt, request.negative_prompt)
-    last: Condition = yield EncodeText(model, request.extras["morph_to"], request.negative_prompt)
-    empty: TextCondition = (yield EncodeText(model, "", "")).text
+    negative, skip = request.negative_prompt, request.clip_skip
+    first: Condition = yield EncodeText(model, request.prompt, negative, skip)
+    last: Condition = yield EncodeText(model, request.extras["morph_to"], negative, skip)
+    empty: TextCondition = (yield EncodeText(model, "", "", skip)).text
     nothing = empty.cond if request.negative_prompt.strip() else empty.uncond
     length = max(len(first.text.cond), len(last.text.cond))
 
@@ -149,11 +152,25 @@ def both_ends(
 
 
 def between(first: Condition, last: Condition, part: float) -> Condition:
-    """`first` at 0, `last` at 1, and on the straight line between them; the negative prompt is the same."""
+    """`first` at 0, `last` at 1, and on the straight line between them: both texts, for a LoRA of one prompt changes
+    the negative prompt's encoding too, and the strengths of what each prompt changes in the U-Net."""
+    start, end = first.text, last.text
 
-    def way(start: torch.Tensor | None, end: torch.Tensor | None) -> torch.Tensor | None:
-        return None if start is None or end is None else start * (1 - part) + end * part
+    def way(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor | None:
+        return None if a is None or b is None else a * (1 - part) + b * part
 
-    cond = first.text.cond * (1 - part) + last.text.cond * part
-    pooled = way(first.text.pooled_cond, last.text.pooled_cond)
-    return replace(first, text=replace(first.text, cond=cond, pooled_cond=pooled))
+    text = replace(
+        start,
+        cond=start.cond * (1 - part) + end.cond * part,
+        uncond=start.uncond * (1 - part) + end.uncond * part,
+        pooled_cond=way(start.pooled_cond, end.pooled_cond),
+        pooled_uncond=way(start.pooled_uncond, end.pooled_uncond),
+    )
+    return replace(first, text=text, patches=tuple(patches_between(first, last, part)))
+
+
+def patches_between(first: Condition, last: Condition, part: float) -> Iterator[Patch]:
+    for a, b in zip_longest(first.patches, last.patches):
+        patch = b.towards(None, 1 - part) if a is None else a.towards(b, part)
+        if patch is not None:
+            yield patch

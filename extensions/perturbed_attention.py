@@ -73,7 +73,7 @@ def perturbed(call: Denoise, scale: float) -> TaskRun:
         if row.role == "cond":
             rows.append(replace(row, weight=row.weight + scale))
             patches = (*row.patches, IdentityAttention())
-            rows.append(Row(row.context, -scale, "other", patches))
+            rows.append(replace(row, weight=-scale, role="other", patches=patches))
         else:
             rows.append(row)
     return (yield replace(call, rows=tuple(rows)))

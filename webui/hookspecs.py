@@ -212,7 +212,8 @@ def register_tasks(places: Places) -> Sequence[Task]:
 
         def upside_down(request, studio):
             model = yield LoadModel(request.model)
-            cond = yield EncodeText(model, request.prompt, request.negative_prompt)
+            texts = (request.prompt, request.negative_prompt)
+            cond = yield EncodeText(model, *texts, request.clip_skip)
             sigmas = studio.sigmas(model, request.scheduler, request.steps)
             noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
             latent = yield from studio.sample(request.sampler_name, noise * sigmas[0], sigmas, cond)

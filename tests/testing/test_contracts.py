@@ -23,10 +23,13 @@ from webui.testing import (
 )
 from webui.types import (
     Conditioner,
+    Decode,
     Denoised,
+    EncodeText,
     LoadModel,
     Number,
     PostProcessor,
+    Row,
     Sampler,
     Schedule,
     Task,
@@ -198,6 +201,32 @@ def test_a_wrapper_that_remembers_another_picture_is_found():
 
     with pytest.raises(AssertionError, match="beside another request"):
         check_wrapper(averages)
+
+
+def test_a_wrapper_keeps_what_a_row_carries_for_other_families():
+    """The tiny model is no Stable Diffusion XL, whose rows have `pooled`."""
+
+    def another_row(call, request):
+        cond = call.rows[0]
+        more = Row(cond.context * 0.5, 0.5, "other"), Row(cond.context, -0.5, "other")
+        return (yield replace(call, rows=(*call.rows, *more)))
+
+    with pytest.raises(AssertionError, match="rows lack `pooled`"):
+        check_wrapper(another_row)
+
+
+def test_a_task_passes_clip_skip_on():
+    def forgets(request, studio):
+        model = yield LoadModel(request.model)
+        cond = yield EncodeText(model, request.prompt, request.negative_prompt)
+        sigmas = studio.sigmas(model, request.scheduler, request.steps)
+        noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
+        x = noise * sigmas[0]
+        latent = yield from studio.sample(request.sampler_name, x, sigmas, cond)
+        return studio.picture((yield Decode(model, latent)))
+
+    with pytest.raises(AssertionError, match="without the request's clip skip"):
+        check_task(Task("mine", "Mine", forgets, TASKS["txt2img"].controls))
 
 
 # --- Post-processors and upscalers ----------------------------------------------------------------

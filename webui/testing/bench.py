@@ -13,6 +13,7 @@ from PIL import Image
 
 from webui import images
 from webui.defaults import check, complete
+from webui.engine.adapters.shelf import Shelf
 from webui.engine.checkpoints import list_models
 from webui.engine.engine import Engine, EngineOptions
 from webui.plugins import Extensions
@@ -105,6 +106,7 @@ def open_bench(
         EngineOptions(**{"device": "cpu", "dtype": "float32", **options}),
         change=change,
         saved=extensions.saved,
+        shelf=Shelf(models_dirs),
     )
     extensions.start()
     engine.start()

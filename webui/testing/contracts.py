@@ -33,6 +33,8 @@ from webui.testing.properties import (
 from webui.testing.runs import Recorded, frames_of, mark
 from webui.types import (
     Conditioner,
+    Denoise,
+    EncodeText,
     GenerationRequest,
     LoadModel,
     Model,
@@ -133,7 +135,8 @@ def check_wrapper(
     case = making(what, parts, request)
     unguided = replace(case, request=replace(request, cfg_scale=1.0))
     keeps_the_shape(unguided, unguided.run())
-    keeps_the_shape(case, check_case(case, without=making(what, base, request)))
+    keeps_the_shape(case, known := check_case(case, without=making(what, base, request)))
+    keeps_what_rows_carry(case, wrapper, known)
 
 
 def check_postprocessor(
@@ -204,6 +207,7 @@ def check_task(
     case = making(what, parts, example_request(task, given, **values))
     if not check_case(case).predictions:
         return
+    passes_clip_skip_on(replace(case, request=replace(case.request, clip_skip=2)))
 
     def failing(error: ExtensionError) -> Case:
         def make(x: Any, sigmas: Any, noise: Any, **options: Any) -> Any:
@@ -254,6 +258,32 @@ def keeps_the_shape(case: Case, run: Recorded) -> None:
     shapes |= {tuple(latent.shape) for latent in run.latents}
     if len(shapes) > 1:
         raise case.wrong(f"its latents have several shapes: {sorted(shapes)}; keep that of x")
+
+
+def keeps_what_rows_carry(case: Case, wrapper: Wrapper, run: Recorded) -> None:
+    """Rows of models that ask for more than a text's tokens (Stable Diffusion XL) still have it."""
+    call = run.predictions[0]
+    pooled = tuple(replace(row, pooled=row.context[-1]) for row in call.rows[:2])
+    asked = wrapper.wrap(replace(call, rows=pooled), case.request)
+    if asked is None:
+        return
+    first = next(asked)
+    asked.close()
+    if isinstance(first, Denoise) and any(row.pooled is None for row in first.rows):
+        sentence = (
+            "its rows lack `pooled`, which Stable Diffusion XL needs: make a row from another by"
+        )
+        raise case.wrong(f"{sentence} replace(row, ...)")
+
+
+def passes_clip_skip_on(case: Case) -> None:
+    """Texts are encoded as the request says."""
+    texts = [call for call in case.run().calls if isinstance(call, EncodeText)]
+    if any(call.clip_skip != case.request.clip_skip for call in texts):
+        sentence = (
+            "it encodes a text without the request's clip skip; use EncodeText(model, prompt,"
+        )
+        raise case.wrong(f"{sentence} negative_prompt, request.clip_skip)")
 
 
 def no_schedule(sigmas: Any, n: int, high: float) -> str:

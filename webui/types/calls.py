@@ -194,6 +194,11 @@ class Patch:
         k and v [R, S, heads, d]."""
         return attend(q, k, v)
 
+    def towards(self, other: Patch | None, part: float) -> Patch | None:
+        """What lies between this patch, at 0, and `other`, at 1; None is the model as it is. Patches with strengths
+        mix them, as those of a prompt's LoRAs do; all others change half-way."""
+        return self if part < 0.5 else other
+
 
 # --- Denoising ------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +49,20 @@ class Adapted(Patch):
                 undo.enter_context(applied(name, encoder, self.text, self.kept))
             yield
 
+    def towards(self, other: Patch | None, part: float) -> Patch | None:
+        """Every adapter of either, with strengths on the straight line between the two; 0 where one has none."""
+        if other is not None and not isinstance(other, Adapted):
+            return Patch.towards(self, other, part)
+        ends = ((self, 1 - part), (other, part))
+        there = [(one, share) for one, share in ends if one is not None and share]
+        mixed = Adapted(
+            _mixed([(one.unet, share) for one, share in there]),
+            _mixed([(one.text, share) for one, share in there]),
+            self.kept,
+            _mixed([(one.hypernetworks, share) for one, share in there]),
+        )
+        return mixed if mixed.unet or mixed.hypernetworks else None
+
     @property
     def hashes(self) -> str:
         return ", ".join(f"{adapter.name}: {adapter.hash}" for adapter, _ in self.unet)
@@ -56,3 +70,12 @@ class Adapted(Patch):
     @property
     def notes(self) -> tuple[str, ...]:
         return *self.told, *(adapter.note for adapter, _ in self.unet if adapter.note)
+
+
+def _mixed(ends: Sequence[tuple[Sequence[tuple[Any, float]], float]]) -> tuple[Any, ...]:
+    """What is used at either end, each with its strengths by the ends' shares, added."""
+    strengths: dict[Any, float] = {}
+    for uses, share in ends:
+        for used, strength in uses:
+            strengths[used] = strengths.get(used, 0.0) + strength * share
+    return tuple(strengths.items())
