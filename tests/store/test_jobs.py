@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -234,6 +235,25 @@ def test_tidying_leaves_what_open_jobs_need(store, tmp_path):
     store.tidy()
     assert [path.name for path in (tmp_path / "replies").iterdir()] == ["one-0.log"]
     assert len(list((tmp_path / "pictures").iterdir())) == 1
+    assert store.unfinished()[0].request.image.size == (8, 8)
+
+
+def test_tidying_leaves_what_a_job_that_is_just_accepted_needs(store, tmp_path, monkeypatch):
+    """As at every start: the picture of the first request lies on disk before the job is written down."""
+    dump, tidying = requests.dump, []
+
+    def dumped(asked, pictures):
+        text = dump(asked, pictures)
+        tidying.append(threading.Thread(target=store.tidy))
+        tidying[0].start()
+        tidying[0].join(0.2)  # it waits, or it has removed the picture by then
+        return text
+
+    monkeypatch.setattr(requests, "dump", dumped)
+    kept = job("one")
+    with_picture = replace(kept.request, image=Image.new("RGB", (8, 8)))
+    store.accept(KeptJob(**{**fields_of(kept), "request": with_picture}), None)
+    tidying[0].join()
     assert store.unfinished()[0].request.image.size == (8, 8)
 
 

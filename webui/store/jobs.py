@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -48,6 +49,9 @@ class JobStore:
         most."""
         self._folder = folder
         self._database = Database(folder / "easel.db")
+        self._accepting = (
+            threading.Lock()
+        )  # a picture lies on disk before its job does: nobody tidies between
         logs = (folder / "replies").glob("*")
         self._room = Room(replies_bytes, sum(path.stat().st_size for path in logs))
 
@@ -62,7 +66,7 @@ class JobStore:
     # --- jobs -------------------------------------------------------------------------------------
 
     def accept(self, job: KeptJob, key: str | None) -> str:
-        with self._told():
+        with self._told(), self._accepting:
             text = requests.dump(job.request, self._folder / "pictures")
             with self._database.changing() as connection:
                 known = connection.execute(
@@ -233,6 +237,10 @@ class JobStore:
             self._remove_outputs(now - outputs_days * DAY_S, favourite)
         if jobs_days:
             self._forget_jobs(now - jobs_days * DAY_S, favourite)
+        with self._accepting:
+            self._remove_unneeded()
+
+    def _remove_unneeded(self) -> None:
         open_ = self._database.rows(
             "SELECT id, request FROM jobs WHERE state IN ('queued', 'running', 'paused')"
         )
