@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.engine.conftest import request
 from webui.engine.accepting import accept_prompts
 from webui.engine.adapters.shelf import Shelf
+from webui.engine.runner import Runner
 from webui.engine.text.tokenizer import Tokenizer
+from webui.engine.text.tower import Tower
 from webui.errors import RequestError
 from webui.testing.models import tiny_tokenizer
+from webui.types import EncodeText
 
 Accept = Callable[..., None]
 
@@ -120,3 +126,64 @@ def test_a_prompt_is_no_list_of_files(accept: Accept) -> None:
     for missing in ("refuse", "warn"):
         with pytest.raises(RequestError, match=r"^prompt: 101 tags; use at most 100"):
             accept(many, missing=missing)
+
+
+# --- in the engine --------------------------------------------------------------------------------
+
+
+def test_the_engine_refuses_what_a_change_made_too_long(start: Any) -> None:
+    bench = start(
+        change=lambda asked: replace(asked, prompt=asked.prompt * 3), max_chunks=lambda: 2
+    )
+    with pytest.raises(RequestError, match=r"^prompt: 4 chunks of 75 tokens; use at most 2"):
+        bench.engine.submit(request(prompt="a cat BREAK "))
+    with pytest.raises(RequestError, match=r"^negative_prompt: 3 chunks"):
+        bench.engine.submit(request(prompt="", negative_prompt="a BREAK b BREAK c"))
+    assert not bench.engine.jobs()
+
+
+def test_the_steps_of_others_go_on_between_the_slices_of_a_long_text(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    run, encode_on = Runner.run, Runner.encode_on
+
+    def ran(self: Runner, calls: Any) -> Any:
+        made.append(type(calls[0]).__name__)
+        return run(self, calls)
+
+    def encoded(self: Runner, call: EncodeText, begun: Any) -> Any:
+        if "long" in call.prompt:
+            made.append("slice")
+        return encode_on(self, call, begun)
+
+    monkeypatch.setattr(Runner, "run", ran)
+    monkeypatch.setattr(Runner, "encode_on", encoded)
+    bench = start(max_chunks=lambda: 1000, begun=False)
+    long = bench.engine.submit(request(prompt=" BREAK ".join(f"long {n}" for n in range(60))))
+    short = bench.engine.submit(request(prompt="a cat", steps=6))
+    bench.engine.start()
+    for job in (short, long):
+        assert bench.end(job).state == "done"
+    slices = [place for place, what in enumerate(made) if what == "slice"]
+    between = made[slices[0] : slices[-1]]
+    assert len(slices) == 8 and between.count("Denoise") >= 6
+
+
+def test_pictures_of_one_long_text_encode_it_once(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[int] = []
+    states = Tower.states
+
+    def counted(self: Tower, ids: Any, *given: Any) -> Any:
+        called.append(len(ids))
+        return states(self, ids, *given)
+
+    monkeypatch.setattr(Tower, "states", counted)
+    bench = start()
+    job = bench.engine.submit(
+        request(prompt=" BREAK ".join(f"x {n}" for n in range(20)), batch_size=3, steps=1)
+    )
+    assert bench.end(job).state == "done"
+    assert called == [8, 8, 5]  # twenty chunks, and the empty one that fills up the other side

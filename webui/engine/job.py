@@ -28,6 +28,7 @@ from webui.types.kept import KeptJob
 
 if TYPE_CHECKING:
     from webui.engine.replay import Replay
+    from webui.engine.runner import Encoding
 
 __all__ = ["Job", "PictureRun"]
 
@@ -50,6 +51,7 @@ class PictureRun:
     sampled: bool = False  # whether a UNet call was made for it
     made: bool = False
     replay: Replay | None = None  # its log, where replies are kept
+    encoding: Encoding | None = None  # of the text that is its call, once that is begun
 
     def close(self) -> None:
         """Ends the generator where it stands; its log stays as it is."""
@@ -57,7 +59,7 @@ class PictureRun:
             self.task.close()
         if self.replay is not None:
             self.replay.close()
-        self.task = self.call = self.latest = None
+        self.task = self.call = self.latest = self.encoding = None
 
     def saw(self, call: Denoise | RunNetwork, reply: Any) -> None:
         """Notes the progress of a sampling, or of the steps that an extension's network makes."""

@@ -29,7 +29,9 @@ from webui.engine.studio import PictureStudio
 from webui.errors import EaselError
 from webui.types import (
     Call,
+    Condition,
     Denoise,
+    EncodeText,
     Finished,
     LoadAdapters,
     LoadModel,
@@ -90,7 +92,8 @@ class Loop:
         with torch.inference_mode():
             while batch := self._next_batch():
                 for run, reply in zip(batch, self._answers(batch), strict=True):
-                    self._advance(run, reply)
+                    if reply is not WAITING:
+                        self._advance(run, reply)
 
     def settle(self) -> None:
         """After the last turn: notes what the saving thread has brought since."""
@@ -157,7 +160,8 @@ class Loop:
             self._begin(fresh)
 
     def _answers(self, batch: list[PictureRun]) -> list[Any]:
-        """The replies, an exception in the place of each that failed.
+        """The replies, an exception in the place of each that failed, `WAITING` where there is more to be done: of a
+        long text a turn encodes a slice, and others' calls are made in between.
 
         A batch that fails is made again call by call, so that one job's fault is not another's.
         """
@@ -165,6 +169,8 @@ class Loop:
         rows = sum(map(row_count, calls))
         self.making = (f"{type(calls[0]).__name__}, {rows} rows", time.monotonic())
         try:
+            if isinstance(calls[0], EncodeText):
+                return [self._encoded(batch[0], calls[0])]
             replies = self._runner.run(calls)
             if isinstance(calls[0], Denoise):
                 self._called(calls[0].model.name, rows, time.monotonic() - self.making[1])
@@ -176,6 +182,14 @@ class Loop:
         finally:
             self.making = None
         return [self._answers([run])[0] for run in batch]
+
+    def _encoded(self, run: PictureRun, call: EncodeText) -> Any:
+        begun, run.encoding = run.encoding, None
+        encoding = self._runner.encode_on(call, begun)
+        if encoding.text is None:
+            run.encoding = encoding
+            return WAITING
+        return Condition(call.model, encoding.text)
 
     # --- a picture --------------------------------------------------------------------------------
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -57,11 +58,23 @@ from webui.types import (
     TextCondition,
 )
 
-__all__ = ["Loading", "Runner", "run_alone"]
+__all__ = ["Encoding", "Loading", "Runner", "run_alone"]
 
 Loading = LoadModel | LoadNetwork | LoadVae | LoadAdapters
 TEXTS = 64  # encoded prompts kept
 log = logging.getLogger(__name__)
+
+
+class Encoding:
+    """A text that is being encoded by `run`, a slice a step; `text` is what came of it, `fault` why nothing did."""
+
+    def __init__(
+        self, key: Hashable, run: Iterator[None], text: TextCondition | None = None
+    ) -> None:
+        self.key = key
+        self.run = run
+        self.text = text
+        self.fault: Exception | None = None
 
 
 class Runner:
@@ -90,6 +103,7 @@ class Runner:
         limit = free_bytes(placement.device) if models_bytes is None else models_bytes
         self.residents = Residents(limit)
         self._texts: OrderedDict[Hashable, TextCondition] = OrderedDict()
+        self._encodings: WeakValueDictionary[Hashable, Encoding] = WeakValueDictionary()
         self._loading = Lock()
 
     # --- models -----------------------------------------------------------------------------------
@@ -222,10 +236,33 @@ class Runner:
 
         Raises `CapacityError` when the memory does not suffice.
         """
-        try:
+        with self._told():
             if len(calls) > 1 or isinstance(calls[0], Denoise):
                 return self._denoise([call for call in calls if isinstance(call, Denoise)])
             return [self._run_one(calls[0])]
+
+    def encode_on(self, call: EncodeText, begun: Encoding | None) -> Encoding:
+        """One slice of a text more, of an encoding that was `begun` or of a new one; it is done where it has a `text`.
+        Who asks for the same text meanwhile shares it."""
+        with self._told():
+            encoding = begun or self._encoding(call)
+            if encoding.fault is not None:
+                raise encoding.fault
+            if encoding.text is None:
+                try:
+                    next(encoding.run)
+                except StopIteration as stop:
+                    encoding.text = self._keep_text(encoding.key, stop.value)
+                except Exception as fault:  # everybody's who shares it
+                    encoding.fault = fault
+                    self._encodings.pop(encoding.key, None)
+                    raise
+            return encoding
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's has only its text
             if not out_of_memory(error):
                 raise
@@ -277,20 +314,36 @@ class Runner:
             preview_with(networks, self.vaes.worn(networks, path), card)
 
     def _text(self, call: EncodeText) -> TextCondition:
+        encoding: Encoding | None = None
+        while encoding is None or encoding.text is None:
+            encoding = self.encode_on(call, encoding)
+        return encoding.text
+
+    def _encoding(self, call: EncodeText) -> Encoding:
+        """The encoding of a text: one that was made before, one that somebody is at, or a new one."""
         networks = self.networks(call.model)
         words = self.wardrobe.inversions(networks, (call.prompt, call.negative_prompt))
         asked = (call.prompt, call.negative_prompt, call.clip_skip, call.adapted)
         key = (networks.serial, *asked, *words)
-        if key not in self._texts:
-            worn = call.adapted.encoding(encoders(networks)) if call.adapted else nullcontext()
-            with worn:
-                self._texts[key] = networks.text.encode(
-                    call.prompt, call.negative_prompt, call.clip_skip, words
-                )
-            while len(self._texts) > TEXTS:
-                self._texts.popitem(last=False)
-        self._texts.move_to_end(key)
-        return self._texts[key]
+        if key in self._texts:
+            self._texts.move_to_end(key)
+            return Encoding(key, iter(()), self._texts[key])
+        found = self._encodings.get(key)
+        if found is None:
+
+            def worn() -> AbstractContextManager[None]:
+                adapted = call.adapted
+                return adapted.encoding(encoders(networks)) if adapted else nullcontext()
+
+            run = networks.text.encoding(*asked[:3], words, worn)
+            found = self._encodings[key] = Encoding(key, run)
+        return found
+
+    def _keep_text(self, key: Hashable, text: TextCondition) -> TextCondition:
+        self._texts[key] = text
+        while len(self._texts) > TEXTS:
+            self._texts.popitem(last=False)
+        return text
 
     def _denoise(self, calls: Sequence[Denoise]) -> list[Denoised]:
         """One UNet call for all rows of all `calls`."""

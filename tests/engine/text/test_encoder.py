@@ -1,5 +1,7 @@
 """The text encoder against diffusers' `encode_prompt`, and long prompts against transformers by hand."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -11,6 +13,7 @@ from tests.networks import tiny_folder, tiny_tokenizer
 from webui.engine.text.encoder import TextEncoder
 from webui.engine.text.tokenizer import Tokenizer, shipped
 from webui.engine.text.tower import Tower
+from webui.errors import RequestError
 from webui.testing.families import FAMILIES, build
 
 
@@ -126,6 +129,14 @@ def test_weights_of_one_chunk_leave_the_others_alone(encoder):
     assert not torch.equal(plain[77:], weighed[77:])
 
 
+def test_weights_that_leave_no_number_are_told_as_what_they_are(encoder):
+    """Not the file's fault, as it was told to be: from a task of an extension, or a job of an older Easel."""
+    with pytest.raises(RequestError, match=r"^prompt: its weights are too large"):
+        encoder.encode(f"(cat:{'9' * 47})", "")
+    with pytest.raises(RequestError, match=r"^prompt: its weights are too large"):
+        encoder.encode("a dog", f"(cat:{'9' * 400})")
+
+
 def test_a_weight_of_one_changes_no_bit(encoder):
     assert torch.equal(encoder.encode("(cat:1.0) dog", "").cond, encoder.encode("cat dog", "").cond)
 
@@ -175,3 +186,53 @@ def test_the_pooled_text_of_a_long_prompt_is_its_first_chunks(xl):
     _, encoder = xl
     long = encoder.encode("a red cat BREAK a dog", "").pooled_cond
     torch.testing.assert_close(long, encoder.encode("a red cat", "").pooled_cond, atol=2e-6, rtol=0)
+
+
+# --- long texts, a slice at a time ----------------------------------------------------------------
+
+LONG = " BREAK ".join(f"a (red:1.{n}) {words(7 * n)} [dog]" for n in range(1, 14))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "negative"), [(LONG, "dog"), ("", LONG), (LONG, LONG + " BREAK cat")]
+)
+def test_a_long_text_in_slices_is_the_text_encoded_at_once(
+    encoder, xl, monkeypatch, prompt, negative
+):
+    for one in (encoder, xl[1]):
+        run, pauses = one.encoding(prompt, negative), 0
+        with pytest.raises(StopIteration) as ended, torch.inference_mode():
+            while True:
+                next(run)
+                pauses += 1
+        sliced = ended.value.value
+        assert pauses >= 1
+        monkeypatch.setattr("webui.engine.text.encoder.SLICE", 1000)
+        whole = one.encode(prompt, negative)
+        monkeypatch.undo()
+        for name in ("cond", "uncond", "pooled_cond", "pooled_uncond"):
+            mine, other = getattr(sliced, name), getattr(whole, name)
+            if other is None:
+                assert mine is None and one is encoder
+            else:
+                torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-5)
+
+
+def test_what_a_text_wears_is_worn_for_each_slice_and_not_between(encoder):
+    worn = []
+
+    @contextmanager
+    def wear():
+        worn.append("on")
+        yield
+        worn.append("off")
+
+    run = encoder.encoding(LONG, "", worn=wear)
+    for slices in (1, 2):
+        next(run)
+        assert worn == ["on", "off"] * slices
+
+
+def test_a_text_of_a_few_chunks_makes_no_pause(encoder):
+    with pytest.raises(StopIteration), torch.inference_mode():
+        next(encoder.encoding(words(300), words(300)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,9 +14,12 @@ from webui.engine.text.inversions import Inversion, embedded
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.tower import Tower
 from webui.engine.text.words import Words
+from webui.errors import RequestError
 from webui.types import TextCondition
 
-__all__ = ["TextEncoder"]
+__all__ = ["SLICE", "TextEncoder"]
+
+SLICE = 8  # chunks of one call: those of prompt and negative prompt of up to four each
 
 
 class TextEncoder:
@@ -61,27 +64,58 @@ class TextEncoder:
         clip_skip: int = 1,
         inversions: Sequence[Inversion] = (),
     ) -> TextCondition:
-        """Both texts as [77 * chunks, D] in the models' dtype on their device, and what stands for each as a whole.
-        The names of `inversions` are words that are vectors.
+        """What `encoding` comes to, without a pause."""
+        run = self.encoding(prompt, negative, clip_skip, inversions)
+        while True:
+            try:
+                next(run)
+            except StopIteration as stop:
+                done: TextCondition = stop.value
+                return done
+
+    def encoding(
+        self,
+        prompt: str,
+        negative: str,
+        clip_skip: int = 1,
+        inversions: Sequence[Inversion] = (),
+        worn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Generator[None, None, TextCondition]:
+        """Both texts as [77 * chunks, D] in the models' dtype on their device, and what stands for each as a whole;
+        pauses after each `SLICE` of chunks, so that a long text holds nobody up. Each is encoded in `worn()`. The names
+        of `inversions` are words that are vectors.
 
         The shorter text is filled up with chunks of the empty prompt. `clip_skip` counts layers from the end, as
         A1111 does: 1 is the last, or the last that the family uses.
         """
         sides: list[tuple[Tensor, Tensor]] = []
         pooled: tuple[Tensor, Tensor] | None = None
-        texts = (prompt, negative)
         known = [
             Words(tower.tokenizer, inversions) if inversions else tower.tokenizer
             for tower in self.towers
         ]
-        most = max(len(weighted(words, text, self.chunk)) for words in known for text in texts)
-        for number, (tower, words) in enumerate(zip(self.towers, known, strict=True)):
+        both = [
+            [weighted(words, text, self.chunk) for text in (prompt, negative)] for words in known
+        ]
+        most = max(len(text) for texts in both for text in texts)
+        for number, (tower, words, texts) in enumerate(zip(self.towers, known, both, strict=True)):
+            rows = [chunk for text in texts for chunk in [*text, *_empty(most - len(text))]]
+            index, distinct = _distinct(rows)
             vectors = [one.vectors[number] for one in inversions]
-            with embedded(tower.inner, torch.cat(vectors)) if vectors else nullcontext():
-                states, whole = _encoded(tower, words, texts, most, self.chunk, clip_skip)
-            sides.append((states[0], states[1]))
-            if whole is not None:
-                pooled = whole[0], whole[1]
+            found: list[tuple[Tensor, Tensor | None]] = []
+            for first in range(0, len(distinct), SLICE):
+                if found or number:
+                    yield
+                beside = embedded(tower.inner, torch.cat(vectors)) if vectors else nullcontext()
+                with worn(), beside:
+                    part = distinct[first : first + SLICE]
+                    found.append(_encoded(tower, words, part, self.chunk, clip_skip))
+            states = torch.cat([part for part, _ in found])[index]  # [2 * most, 77, D]
+            sides.append((states[:most].flatten(0, 1), states[most:].flatten(0, 1)))
+            wholes = [whole for _, whole in found if whole is not None]
+            if wholes:  # a text's first chunk stands for it
+                whole = torch.cat(wholes)[index]
+                pooled = whole[0], whole[most]
         cond, uncond = (torch.cat(parts, dim=-1) for parts in zip(*sides, strict=True))
         nothing = self.zeros and not negative.strip()
         if nothing:
@@ -93,30 +127,32 @@ class TextEncoder:
         )
 
 
+def _empty(count: int) -> list[Chunk]:
+    return [Chunk() for _ in range(count)]
+
+
+def _distinct(rows: list[Chunk]) -> tuple[list[int], list[Chunk]]:
+    """Where each row is found among those that are to be encoded: all, or, of a long text, each once (the chunks that
+    fill up the shorter text are alike)."""
+    if len(rows) <= SLICE:
+        return list(range(len(rows))), rows
+    places: dict[tuple[tuple[int, ...], tuple[float, ...]], int] = {}
+    index = [places.setdefault((tuple(row.ids), tuple(row.weights)), len(places)) for row in rows]
+    return index, [Chunk(list(ids), list(weights)) for ids, weights in places]
+
+
 def _encoded(
-    tower: Tower,
-    known: Tokenizer | Words,
-    texts: Sequence[str],
-    most: int,
-    size: int,
-    clip_skip: int,
+    tower: Tower, known: Tokenizer | Words, rows: Sequence[Chunk], size: int, clip_skip: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Each text as [most * 77, D], and [texts, P] where the tower has a projection: of a text's first chunk."""
-    rows: list[Chunk] = []  # [texts * most]
-    for text in texts:
-        chunks = weighted(known, text, size)
-        rows += [*chunks, *(Chunk() for _ in range(most - len(chunks)))]
+    """Chunks as [rows, 77, D], and [rows, P] where the tower has a projection."""
     device = tower.model.device
     ids = [framed(chunk.ids, size, known.start, known.end, tower.pad) for chunk in rows]
     ends = torch.tensor([1 + len(chunk.ids) for chunk in rows], device=device)
     states, pooled = tower.states(torch.tensor(ids, device=device), clip_skip, ends)
     if not all(chunk.plain for chunk in rows):
-        states = torch.stack(
-            [_emphasised(state, chunk) for state, chunk in zip(states, rows, strict=True)]
-        )
-    return states.reshape(len(texts), most * states.shape[1], -1), (
-        None if pooled is None else pooled[::most]
-    )
+        weighed = [_emphasised(state, chunk) for state, chunk in zip(states, rows, strict=True)]
+        states = torch.stack(weighed)
+    return states, pooled
 
 
 def _emphasised(states: Tensor, chunk: Chunk) -> Tensor:
@@ -126,4 +162,12 @@ def _emphasised(states: Tensor, chunk: Chunk) -> Tensor:
     weights = torch.ones(len(states), device=states.device)
     weights[1 : 1 + len(chunk.weights)] = torch.tensor(chunk.weights, device=states.device)
     weighed = states.float() * weights[:, None]
-    return (weighed * (states.float().mean() / weighed.mean())).to(states.dtype)
+    ratio = states.float().mean() / weighed.mean()
+    if ratio.isfinite():  # else there is no mean that could stay
+        weighed = weighed * ratio
+    weighed = weighed.to(states.dtype)
+    if not weighed.isfinite().all() and states.isfinite().all():
+        raise RequestError(
+            "prompt: its weights are too large, or cancel each other; use smaller ones", "prompt"
+        )
+    return weighed
