@@ -148,6 +148,28 @@ def test_a_picture_may_be_made_without_what_is_missing_and_tells(
     assert "Lora hashes" not in bench.finished[2].notes
 
 
+def test_a_strength_that_leaves_no_number_is_told_as_such(
+    start: Any, wardrobe: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the model's file."""
+    bench = start(shelf=wardrobe["shelf"])
+    broken = vaes.decode
+
+    def decode(networks: Any, latents: Tensor) -> Tensor:
+        return broken(networks, latents * float("nan"))
+
+    monkeypatch.setattr(vaes, "decode", decode)
+    for prompt, says in (
+        (
+            "<lora:two:900>",
+            "prompt: the picture came to no numbers; the strength of <lora:two> is too large",
+        ),
+        ("<lora:two:1>", "the file is damaged"),
+    ):
+        status = bench.end(bench.engine.submit(request(prompt=prompt, steps=1)))
+        assert status.state == "failed" and says in (status.error or "")
+
+
 def test_options_of_other_programs_are_told_on_the_picture(
     start: Any, wardrobe: Mapping[str, Any]
 ) -> None:

@@ -18,6 +18,7 @@ from webui.engine.adapters.patch import Adapted
 from webui.engine.adapters.tags import take
 from webui.engine.tiling import VaeTile, tiled
 from webui.engine.vae import TILED_ABOVE
+from webui.errors import ModelFileError, RequestError
 from webui.types import (
     Call,
     Condition,
@@ -31,6 +32,7 @@ from webui.types import (
 
 __all__ = ["expanded"]
 
+USUAL = 4  # strengths of adapters either side of 0
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +46,7 @@ def expanded(
     """Forwards the calls of a picture's task. `vae` and `missing` are the request's; `notes` gets what the infotext is
     to say, `warnings` the sentences that are told on the picture."""
     chosen = ""  # the VAE's name; the model's own has none
+    strong: list[str] = []  # tags with unusual strengths
     reply: Any = None
     try:
         while True:
@@ -56,9 +59,22 @@ def expanded(
                     if chosen:
                         notes["VAE"] = chosen
                 case EncodeText():
+                    strong += [
+                        f"<{tag.kind}:{tag.name}>"
+                        for tag in take(call.prompt)[1]
+                        if max(abs(tag.text), abs(tag.unet)) > USUAL
+                    ]
                     reply = yield from _encoded(call, notes, warnings, missing)
                 case Decode():
-                    reply = yield from _decoded(replace(call, vae=chosen))
+                    try:
+                        reply = yield from _decoded(replace(call, vae=chosen))
+                    except ModelFileError as fault:
+                        if not strong:
+                            raise
+                        raise RequestError(
+                            f"prompt: the picture came to no numbers; the strength of {strong[0]} is too large",
+                            "prompt",
+                        ) from fault
                 case Encode():
                     reply = yield replace(call, vae=chosen)
                 case _:

@@ -75,10 +75,13 @@ class Wardrobe:
                 if adapter is None:
                     try:
                         adapter = self._read(one, call.model.name, networks)
-                    except ModelFileError:
-                        if call.missing != "warn" or one.path.exists():
+                    except ModelFileError as fault:
+                        if one.path.exists():
                             raise
-                        told.append(WITHOUT.format(f"<{one.kind}:{one.name}>: its file is gone"))
+                        gone = f"<{one.kind}:{one.name}>: its file is gone"
+                        if call.missing != "warn":
+                            raise RequestError(f"{gone}; put it back", "prompt") from fault
+                        told.append(WITHOUT.format(gone))
                         continue
                     self._drop(self._adapters.get(key))
                     self._adapters[key] = adapter

@@ -17,7 +17,10 @@ Easel.write = function (box, text, from, to) {
 // end}`, the part to replace, what with, and the selection afterwards; null where there is nothing to weigh.
 Easel.weighed = function (text, start, end, by) {
   const MOST = 10;
-  const escaped = (at) => { let n = 0; while (text[at - 1 - n] === "\\") n++; return n % 2 === 1; };
+  const behind = new Uint8Array(text.length + 1);  // a backslash that counts: each place is looked at once
+  for (let at = 0; at < text.length; at++) behind[at + 1] = text[at] === "\\" && !behind[at] ? 1 : 0;
+  const escaped = (at) => behind[at] === 1;
+  const DIGITS = 40;  // of a weight with its blanks at most, so that no search looks far
   const stepped = (weight) => Math.min(MOST, Math.max(0, Math.round((weight + by * Easel.WEIGHT_STEP) * 100) / 100));
 
   function groups() {  // {open, close, weight, inner}: round brackets, innermost first, and `<name:weight>`
@@ -26,14 +29,17 @@ Easel.weighed = function (text, start, end, by) {
       if (escaped(at)) continue;
       if (text[at] === "(") open.push(at);
       if (text[at] === ")" && open.length) {
-        const from = open.pop(), number = /:\s*([+-]?\d*\.?\d+)\s*$/.exec(text.slice(from + 1, at));
-        found.push({ open: from, close: at, inner: number ? from + 1 + number.index : at,
+        const from = open.pop(), tail = Math.max(from + 1, at - DIGITS);
+        const number = /:\s*([+-]?\d*\.?\d+)\s*$/.exec(text.slice(tail, at));
+        found.push({ open: from, close: at, inner: number ? tail + number.index : at,
           weight: number ? Number(number[1]) : 1.1 });
       }
     }
-    for (const tag of text.matchAll(/<\w+:[^<>]*?:([+-]?\d*\.?\d+)>/g)) {
+    for (const tag of text.matchAll(/<\w+:[^<>]*>/g)) {
       const close = tag.index + tag[0].length - 1;
-      found.push({ open: tag.index, close, inner: close - tag[1].length, weight: Number(tag[1]), tag: true });
+      const number = /:([+-]?\d*\.?\d+)$/.exec(text.slice(Math.max(tag.index, close - DIGITS), close));
+      if (!number || !tag[0].slice(0, -1 - number[0].length).includes(":")) continue;
+      found.push({ open: tag.index, close, inner: close - number[1].length, weight: Number(number[1]), tag: true });
     }
     return found;
   }
