@@ -150,6 +150,31 @@ def test_other_programs_name_the_prompts(prompt: str, negative: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "line", ["negative: inverted colours", "prompt: the word", "negative prompt: x"]
+)
+def test_a_prompt_that_names_prompts_stays_whole_where_a1111_wrote_it(line: str) -> None:
+    for pairs in (PAIRS, PAIRS.partition(", Version")[0]):
+        found = parse(f"a film\n{line}\nNegative prompt: bad\n{pairs}")
+        assert (found["Prompt"], found["Negative prompt"]) == (f"a film\n{line}", "bad")
+    assert parse(f"prompt: {line}\n{PAIRS}")["Prompt"] == f"prompt: {line}"
+
+
+def test_a_wrapped_line_of_pairs_is_one() -> None:
+    found = parse(
+        f"a cat\n{PAIRS}, Foo: x".replace(", CFG", ",\nCFG").replace(", Model", ",\r\n Model")
+    )
+    assert found == {**FOUND, "Prompt": "a cat", "Negative prompt": "", "Foo": "x"}
+
+
+def test_a_key_of_odd_letters_spoils_no_other_value() -> None:
+    found = parse(
+        "a\nSteps: 20, Seed: 5, Model: m, FreeU (B1): 1.1, Foo: a, b, Bar.x: 2, c, Size: 8x8"
+    )
+    assert (found["Model"], found["Foo"], found["Size"]) == ("m", "a, b", "8x8")
+    assert found["More text"] == "FreeU (B1): 1.1\nBar.x: 2\nc"
+
+
 def test_a_line_for_each_pair_is_read_too() -> None:
     found = parse("a cat\nSteps: 20\nSampler: Euler\nSeed: 5\nSize: 64x64\n")
     assert found["Prompt"] == "a cat"
@@ -204,13 +229,14 @@ def test_words_between_the_pairs_are_kept() -> None:
     "unit",
     [
         *("a: ", "a: [", "a: [,", 'a: "', '"', "a: b, ", "a,", "\n", "\r", "Steps: 2, a: 1\n", "Seed: 1\n"),
+        *("a: 9, ", "Seed: 9\n", "Steps: 1,\n"),
         *("{", '{"a":', "a: 1, a: 2, ", "Steps: 1|", "\u2028a: ", "Negative prompt:", "Template: \n"),
         *('a: "\\', "Steps: 1, a: b, b\n", "Seed: 5, x, ", " ", "Steps: 1\nSeed: 2\n", "a: [x], "),
     ],
 )  # fmt: skip
 def test_any_text_is_read_in_a_time_that_grows_with_it(unit: str) -> None:
     def cost(length: int) -> float:
-        text = (unit * length)[:length]
+        text = "".join(unit.replace("9", str(i)) for i in range(length // len(unit) + 1))[:length]
         start = time.process_time()
         for whole in (text, f"x\n{PAIRS}\n{text}", f"Steps: 1, {text}", f"{text}\n{PAIRS}"):
             assert parse(whole)

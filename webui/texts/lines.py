@@ -19,6 +19,7 @@ __all__ = ["MORE", "NEGATIVE", "is_settings", "parse"]
 NEGATIVE = "Negative prompt:"
 MORE = "More text"  # what stands below the pairs, or between them, and is none
 TEMPLATES = {"template": "Template", "negative template": "Negative template"}
+WRAPPED = 9  # lines at most over which mails wrap one of pairs
 PAIRS_MIN = 3  # fewer on a line that does not begin with the steps, and it belongs to the prompt
 
 NUMBER, WHOLE, ANY = r"-?\d+(\.\d+)?", r"-?\d+", r".*\S.*"
@@ -45,6 +46,14 @@ VALUES = {
     mark: re.compile(rf'("(?:\\.|[^\\"])*")\s*(?:{sign}|$)|([^{sign}]*)(?:{sign}|$)')
     for mark, sign in ((",", ","), ("|", r"\|"))
 }
+PROMPT = re.compile(r"\s*prompt\s*:\s*", re.IGNORECASE)
+NEGATIVES = [  # how the line of the negative prompt begins, the surest first; the last where one begins with "Prompt:"
+    re.compile(r"Negative prompt:"),
+    re.compile(r"\s*negative prompt\s*:", re.IGNORECASE),
+    re.compile(r"\s*Negative\s*:"),
+    re.compile(r"\s*negative(?:_prompt)?\s*:", re.IGNORECASE),
+]
+A1111 = re.compile(r"[vf]?\d+\.\d|[vf]\d")  # its versions, and Forge's
 AFTER = {",": re.compile(r"\s*(?:,|$)"), "|": re.compile(r"\s*(?:\||$)")}
 BRACKET = re.compile(r"""[\[\]{}]|"(?:\\.|[^\\"])*"|'(?:\\.|[^\\'])*'""")
 
@@ -143,13 +152,28 @@ def _unquote(value: str) -> str:
 
 @dataclass(slots=True)
 class _Pairs:
-    """Pairs, in which lines they stand, and words between them that are none. `leading` are those before the first."""
+    """Pairs, in which lines they stand, and words between them that are none; `leading` where one comes first."""
 
     pairs: dict[str, str] = field(default_factory=dict)
     strange: list[str] = field(default_factory=list)
     leading: bool = False
+    times: dict[str, int] = field(default_factory=dict)
     begin: int = 0
     end: int = 0
+
+    def add(self, name: str, value: str) -> None:
+        """Of two values of a key the last that looks like one counts; the other is kept as "Key 2" and so on."""
+        former = self.pairs.get(name, value)
+        if former == value:
+            self.pairs[name] = value
+            return
+        if _is_known(name, value) or not _is_known(name, former):
+            self.pairs[name], value = value, former
+        number = self.times.get(name, 1) + 1
+        while f"{name} {number}" in self.pairs:
+            number += 1
+        self.times[name] = number
+        self.pairs[f"{name} {number}"] = value
 
     @property
     def known(self) -> int:
@@ -170,15 +194,20 @@ def _settings(lines: Sequence[str]) -> _Pairs | None:
         line = lines[at].strip(BLANKS)
         if ":" not in line or _is_template(line):
             continue
+        steps, after = STEPS.match(line), at + 1
+        while steps and line.endswith(",") and after < min(end, at + WRAPPED) and lines[after]:
+            line, after = f"{line} {lines[after].strip(BLANKS)}", after + 1
         found = _read(line)
-        if STEPS.match(line):
-            found.begin, found.end = at, at + 1
+        if steps:
+            found.begin, found.end = at, after
             while found.end < end and (more := _all_known(lines[found.end])):
-                found.pairs = {**more, **found.pairs}
+                for key, value in more.items():
+                    found.add(key, value)
                 found.end += 1
             below = lines[found.end] if found.end < end else ""
             alone = len(found.pairs) == 1 and (found.strange or below)
-            if _is_template(below) or not (alone or tried):
+            within = bool(tried) and tried[0][0] < found.end
+            if _is_template(below) or within or not (alone or tried):
                 return found  # before what looks like pairs in the template below
             if not alone:
                 break
@@ -216,7 +245,7 @@ def _is_line_of_pairs(found: _Pairs) -> bool:
 
 def _read(line: str) -> _Pairs:
     """The pairs of a line, between commas, or between bars as SD.Next had them. JSON is one value; words after a comma
-    that are no pair belong to the value before them, unless that is a number's. Of a key that comes twice the
+    that are no pair belong to the value before them, unless that is one we know. Of a key that comes twice the
     last value counts that looks like one, and the other stays beside it."""
     found = _Pairs()
     mark = "|" if BARS.match(line) else ","
@@ -230,7 +259,7 @@ def _read(line: str) -> _Pairs:
 
     def keep() -> None:
         if name:
-            _add(found.pairs, name, value if start < 0 else line[start:end].strip(BLANKS))
+            found.add(name, value if start < 0 else line[start:end].strip(BLANKS))
 
     while at < len(line):
         key = KEY.match(line, at)
@@ -241,33 +270,21 @@ def _read(line: str) -> _Pairs:
             objects = objects and (
                 closed or value[:1] not in ("[", "{")
             )  # looked for to the end once
-            start = -1 if closed or KNOWN.get(name, ANY) != ANY else key.end()
+            start = -1 if closed or name in KNOWN else key.end()
             end = at if at == len(line) and not line.endswith(mark) else at - 1
             continue
         until = line.find(mark, at)
         until = len(line) if until < 0 else until
         if words := line[at:until].strip(BLANKS):
             found.leading = found.leading or not name
-            if start < 0:
+            if start < 0 or ":" in words:  # a key that none of ours looks like
                 found.strange.append(words)
+                start, value = -1, value if start < 0 else line[start:end].strip(BLANKS)
             else:
                 end = until
         at = until + 1
     keep()
     return found
-
-
-def _add(pairs: dict[str, str], name: str, value: str) -> None:
-    former = pairs.get(name, value)
-    if former == value:
-        pairs[name] = value
-        return
-    if _is_known(name, value) or not _is_known(name, former):
-        pairs[name], value = value, former
-    number = 2
-    while pairs.get(f"{name} {number}", value) != value:
-        number += 1
-    pairs[f"{name} {number}"] = value
 
 
 def _value(line: str, at: int, mark: str, objects: bool) -> tuple[str, int, bool]:
@@ -297,10 +314,11 @@ def _end_of_object(line: str, at: int) -> int:
 def _prompts(lines: Sequence[str], pairs: Mapping[str, str] | None) -> tuple[str, str]:
     """Prompt and negative prompt of the lines above the pairs; None for `pairs` where there are none. Where another
     program than A1111 wrote them, they may begin with "Prompt:" and "Negative:"."""
-    a1111 = pairs is None or re.match(r"[vf]?\d+\.\d|[vf]\d", pairs.get("Version", "")) is not None
-    marks = [re.compile(r"\s*negative prompt:", re.IGNORECASE)]
-    if not a1111:
-        marks.append(re.compile(r"\s*negative(?:_prompt)?\s*:", re.IGNORECASE))
+    marks = NEGATIVES[:2]
+    named = None
+    if pairs is not None and not A1111.match(pairs.get("Version", "")):
+        named = next((PROMPT.match(line) for line in lines if line), None)
+        marks = [*marks, NEGATIVES[3 if named else 2]]
     border, begin = len(lines), 0
     for mark in marks:
         starts = [(i, found.end()) for i, line in enumerate(lines) if (found := mark.match(line))]
@@ -308,9 +326,9 @@ def _prompts(lines: Sequence[str], pairs: Mapping[str, str] | None) -> tuple[str
             border, begin = starts[0]
             break
     prompt = "\n".join(lines[:border]).strip(BLANKS)
-    negative = "\n".join([line for line in lines[border:]])[begin:].strip(BLANKS)
-    if not a1111 and (named := re.match(r"prompt\s*:\s*", prompt, re.IGNORECASE)):
-        prompt = prompt[named.end() :]
+    negative = "\n".join(lines[border:])[begin:].strip(BLANKS)
+    if named and (head := PROMPT.match(prompt)):
+        prompt = prompt[head.end() :]
     return prompt, negative
 
 
