@@ -44,8 +44,23 @@ class Shape:
     shuffle: int
 
 
+FRONTS = ("params_ema.", "params.", "generator.", "module.")  # averages first
+
+
+def unwrapped(weights: Mapping[str, T]) -> dict[str, T]:
+    """`weights` without what trainers put in front of all names; of two sets the averaged one."""
+    found = dict(weights)
+    for front in FRONTS:
+        below = {k.removeprefix(front): v for k, v in found.items() if k.startswith(front)}
+        others = {k for k in found if not k.startswith(FRONTS)}
+        if below and not others:
+            found = below
+    return found
+
+
 def renamed(weights: Mapping[str, T]) -> dict[str, T]:
     """`weights` by Real-ESRGAN's names, whichever of the three layouts they come in."""
+    weights = unwrapped(weights)
     tail = sorted({int(key.split(".")[1]) for key in weights if re.match(r"model\.\d+\.[wb]", key)})
     tail = [number for number in tail if number > 1]
     ups = [f"conv_up{i}" for i in range(1, len(tail) - 1)]
@@ -69,7 +84,9 @@ def shape_of(weights: Mapping[str, Tensor]) -> Shape | None:
         shown = weights["conv_last.weight"].shape[0]
         growth = weights["body.0.rdb1.conv1.weight"].shape[0]
         blocks = 1 + max(int(key.split(".")[1]) for key in weights if key.startswith("body."))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, IndexError):
+        return None
+    if blocks > len(weights):  # a number that no block has
         return None
     ups = sum(bool(re.fullmatch(r"conv_up\d\.weight", key)) for key in weights)
     shuffle = {3: 1, 12: 2, 48: 4}.get(seen)

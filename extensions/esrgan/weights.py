@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+# Parts of names that tell other architectures.
+OTHERS = (
+    ("residual_group.overlap_attn", "HAT"),
+    ("residual_group.", "SwinIR"),
+    ("layers.0.blocks.0.attn.attns", "DAT"),
+    ("block_1.c1_r.", "SPAN"),
+    ("feats.0.", "PLKSR"),
+    ("stylegan_decoder.", "GFPGAN"),
+    ("residual_layer.0.", "OmniSR"),
+    ("body.1.weight", "compact network (SRVGG)"),
+    ("head.0.weight", "EDSR or RCAN"),
+)
+
+
 def build(path: Path) -> nn.Module:
     """The network of `path`: from [1, 3, H, W] in 0..1 to a larger one. What it is not raises `ModelFileError`."""
     import torch
@@ -26,8 +40,16 @@ def build(path: Path) -> nn.Module:
         raise ModelFileError(f"{path}: cannot be read, get it again ({fault})") from fault
     ours = renamed(weights)
     shape = shape_of(ours)
+    for name, value in ours.items():
+        if not value.is_floating_point() or not value.float().isfinite().all():
+            what = (
+                "values that are not numbers (NaN)" if value.is_floating_point() else "no fractions"
+            )
+            raise ModelFileError(f"{path}: {name!r} has {what}; the file is damaged, get it again")
     if shape is None:
-        return _other(path, weights, "these are not the weights of an RRDBNet")
+        known = next((what for part, what in OTHERS if any(part in name for name in weights)), "")
+        which = f"the weights of a {known}, not" if known else "not the weights"
+        return _other(path, weights, f"these are {which} of an RRDBNet")
     with torch.device("meta"):  # no time for random weights
         network = rrdbnet(shape)
     wanted = network.state_dict()

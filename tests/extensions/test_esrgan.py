@@ -132,6 +132,50 @@ def test_every_layout_of_names_gives_the_same_network(tmp_path, layout, ups):
     torch.testing.assert_close(found, weights, atol=0, rtol=0)
 
 
+@pytest.mark.parametrize("front", ["params_ema.", "params.", "module.", "params.module."])
+def test_what_trainers_put_in_front_of_names_is_taken_off(tmp_path, front):
+    weights = random_weights(seed=3)
+    told = {f"{front}{name}": value for name, value in weights.items()}
+    if front == "params_ema.":  # of two the averaged one
+        told |= {f"params.{name}": value * 0 for name, value in weights.items()}
+    save_file(told, tmp_path / "a.safetensors")
+    found = build(tmp_path / "a.safetensors").state_dict()
+    assert set(found) == set(weights)
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("layers.0.residual_group.blocks.0.attn.qkv.weight", "SwinIR"),
+        ("layers.0.residual_group.overlap_attn.qkv.weight", "HAT"),
+        ("layers.0.blocks.0.attn.attns.0.rpe_biases", "DAT"),
+        ("block_1.c1_r.sk.weight", "SPAN"),
+        ("body.1.weight", "SRVGG"),
+    ],
+)
+def test_another_architecture_is_told_by_its_name(tmp_path, name, said):
+    save_file({name: torch.zeros(3)}, tmp_path / "a.safetensors")
+    with pytest.raises(ModelFileError, match=said):
+        build(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"conv_first.weight": torch.zeros(())},
+        {"conv_last.weight": torch.zeros(())},
+        {"conv_hr.bias": torch.full((8,), float("nan"))},
+        {"conv_hr.bias": torch.zeros(8, dtype=torch.int32)},
+        {"body.999999999.rdb1.conv1.weight": torch.zeros(3)},
+    ],
+)
+def test_odd_tensors_are_a_sentence(tmp_path, spoil):
+    save_file(random_weights() | spoil, tmp_path / "odd.safetensors")
+    with pytest.raises(ModelFileError, match=r"odd\.safetensors"):
+        build(tmp_path / "odd.safetensors")
+
+
 def test_a_side_that_does_not_fold_is_filled_up_and_cut():
     network = rrdbnet(Shape(8, 4, 1, ups=2, shuffle=2))
     with torch.no_grad():

@@ -120,7 +120,7 @@ def test_every_kind_is_told_and_found(make, tmp_path):
         {"emb_params": np.zeros((2, 768), np.float32)}, models / "embeddings" / "mood.safetensors"
     )
     (models / "hypernetworks").mkdir()
-    (models / "hypernetworks" / "soft.pt").write_bytes(b"PK")
+    (models / "hypernetworks" / "soft.pt").write_bytes(b"PK\x03\x04")
     (models / "VAE").mkdir()
     (models / "VAE" / "old.vae.pt").write_bytes(b"PK")
     lora(models / "Stable-diffusion" / "wrong.safetensors")

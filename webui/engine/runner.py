@@ -34,7 +34,7 @@ from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.tiling import VaeTile
 from webui.engine.vaes import NONE, Vaes
 from webui.engine.versions import Version, is_as_listed
-from webui.errors import CapacityError, EaselError, RequestError
+from webui.errors import CapacityError, EaselError, ModelFileError, RequestError
 from webui.types import (
     Call,
     Condition,
@@ -134,17 +134,18 @@ class Runner:
 
         `progress` hears how much of a model has arrived, from 0 to 1.
         """
-        match call:
-            case LoadNetwork():
-                return self.guests.load(call)
-            case LoadVae():
-                found = self._vae(call)
-                if found is not None:
-                    self._wear(found[1], call.model)
-                return found[0] if found else ""
-            case LoadAdapters():
-                return self.wardrobe.load(call, self.networks(call.model))
-        return self._load(call.name, progress).model
+        if isinstance(call, LoadNetwork):
+            return self.guests.load(call)
+        with files_blamed(call.name if isinstance(call, LoadModel) else call.model.name, "read"):
+            match call:
+                case LoadVae():
+                    found = self._vae(call)
+                    if found is not None:
+                        self._wear(found[1], call.model)
+                    return found[0] if found else ""
+                case LoadAdapters():
+                    return self.wardrobe.load(call, self.networks(call.model))
+            return self._load(call.name, progress).model
 
     def _load(self, name: str, progress: Callable[[float], None] = lambda part: None) -> Networks:
         with self._loading:
@@ -238,7 +239,8 @@ class Runner:
         """
         with self._told():
             if len(calls) > 1 or isinstance(calls[0], Denoise):
-                return self._denoise([call for call in calls if isinstance(call, Denoise)])
+                with files_blamed(calls[0].model.name, "run"):  # type: ignore[union-attr]
+                    return self._denoise([call for call in calls if isinstance(call, Denoise)])
             return [self._run_one(calls[0])]
 
     def encode_on(self, call: EncodeText, begun: Encoding | None) -> Encoding:
@@ -276,15 +278,20 @@ class Runner:
                 return self.load(call)
             case RunNetwork():
                 return self.guests.run(call)
-            case EncodeText():
-                return Condition(call.model, self._text(call))
-            case Encode():
-                return vae.encode(self._with_vae(call.model, call.vae), call.pixels[None])[0]
-            case Decode():
-                return vae.decode(self._with_vae(call.model, call.vae), call.latent[None])[0]
-            case VaeTile():
-                return vae.tile(self._with_vae(call.model, call.vae), call.tile)
+            case EncodeText() | Encode() | Decode() | VaeTile():
+                with files_blamed(call.model.name, "run"):
+                    return self._made(call)
         raise TypeError(f"a task yielded {call!r}, which is no call")
+
+    def _made(self, call: EncodeText | Encode | Decode | VaeTile) -> Any:
+        if isinstance(call, EncodeText):
+            return Condition(call.model, self._text(call))
+        networks = self._with_vae(call.model, call.vae)
+        if isinstance(call, VaeTile):
+            return vae.tile(networks, call.tile)
+        if isinstance(call, Encode):
+            return vae.encode(networks, call.pixels[None])[0]
+        return vae.decode(networks, call.latent[None])[0]
 
     def _with_vae(self, model: Model, name: str) -> Networks:
         """A model with the VAE of that name, "" for its own."""
@@ -386,6 +393,22 @@ class Runner:
             replies.append(_guided(call, latent * c_skip + output[first:last] * c_out))
             first = last
         return replies
+
+
+@contextmanager
+def files_blamed(model: str, how: str) -> Iterator[None]:
+    """A boundary: what no check foresaw of a model's files is told as their fault, and not as nobody's."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, EaselError) or out_of_memory(error):
+            raise
+        log.exception("model %s cannot be %s", model, how)
+        why = next(iter(str(error).splitlines()), "") or "no reason told"
+        raise ModelFileError(
+            f"model {model!r}: its files cannot be {how} ({type(error).__name__}: {why[:200]}); they are damaged, or "
+            "made for something else than they say"
+        ) from error
 
 
 def _added(networks: Networks, calls: Sequence[Denoise]) -> dict[str, Tensor] | None:

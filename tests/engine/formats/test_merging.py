@@ -212,3 +212,12 @@ def test_a_checkpoint_that_is_cut_while_it_is_read_leaves_no_file(tmp_path, make
     with pytest.raises(ModelFileError, match="became shorter"):
         merge(Recipe((a, b)), tmp_path / "out.safetensors", cut)
     assert {p.name for p in tmp_path.iterdir()} == {"a.safetensors", "b.safetensors"}
+
+
+def test_models_that_predict_different_things_are_told(tmp_path, make):
+    a, v = make("a"), make("v", more={"v_pred": np.zeros(0, np.float16)})
+    (note,) = merge(Recipe((a, v)), tmp_path / "out.safetensors").notes
+    assert (
+        "a.safetensors epsilon, v.safetensors v_prediction" in note and "to predict epsilon" in note
+    )
+    assert merge(Recipe((a, make("b"))), tmp_path / "other.safetensors").notes == ()

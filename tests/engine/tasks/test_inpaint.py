@@ -153,3 +153,22 @@ def test_img2img_runs_a1111s_number_of_steps(strength, steps_run):
     last = last_sigmas(sigmas, strength)
     assert len(last) - 1 == steps_run
     assert last[-1] == 0
+
+
+@pytest.mark.parametrize("size", [(64, 64), (100, 80)])
+@pytest.mark.parametrize("full_res", [None, False, True])
+def test_strength_0_gives_the_picture_itself(start, full_res, size):
+    """Of img2img (None) and inpainting: no model is loaded, and no pixel changes that its size does not."""
+    bench = start()
+    asked = {"task": "img2img", "image": picture(size), "denoising_strength": 0.0, "model": "tiny"}
+    if full_res is not None:
+        asked |= {"task": "inpaint", "mask": mask(size), "inpaint_full_res": full_res}
+        asked |= {"inpainting_fill": 2}
+    assert bench.end(bench.engine.submit(request(**asked))).state == "done"
+    (finished,) = bench.finished
+    kept = size if full_res else (64, 64)
+    expected = (
+        picture(size) if kept == size else picture(size).resize(kept, Image.Resampling.LANCZOS)
+    )
+    assert finished.picture.size == kept and finished.picture.tobytes() == expected.tobytes()
+    assert (finished.model, finished.sampled) == (None, False)

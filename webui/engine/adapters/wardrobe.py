@@ -17,7 +17,9 @@ from webui.engine.adapters.hypernetworks import Hypernetwork
 from webui.engine.adapters.names import Names, original_names
 from webui.engine.adapters.patch import Adapted
 from webui.engine.adapters.shelf import Shelf
+from webui.engine.library.telling import wrong_file
 from webui.engine.loading import Networks
+from webui.engine.memory import out_of_memory
 from webui.engine.text import inversions
 from webui.engine.text.inversions import Inversion
 from webui.engine.text.words import said
@@ -119,10 +121,21 @@ class Wardrobe:
     def _read(self, one: Asked, model: str, networks: Networks) -> Loaded:
         of, place = (model, networks.serial), networks.placement
         path, name = one.path, one.name
-        if one.kind == "hypernet":
-            return hypernetworks.read(path, name, of, networks.unet, place.device, place.dtype)
-        parts = {"unet": networks.unet, **encoders(networks)}
-        return read(path, name, of, parts, self._named(networks, parts), place.device)
+        kind = "hypernetwork" if one.kind == "hypernet" else "lora"
+        if what := wrong_file(kind, path):
+            raise ModelFileError(f"{path.name}: {what}")
+        try:
+            if one.kind == "hypernet":
+                return hypernetworks.read(path, name, of, networks.unet, place.device, place.dtype)
+            parts = {"unet": networks.unet, **encoders(networks)}
+            return read(path, name, of, parts, self._named(networks, parts), place.device)
+        except (RuntimeError, IndexError, KeyError, TypeError, ValueError) as fault:
+            if out_of_memory(fault):
+                raise
+            why = next(iter(str(fault).splitlines()), type(fault).__name__)
+            raise ModelFileError(
+                f"{path.name}: its tensors do not fit together ({why[:200]}); get it again"
+            ) from fault
 
     def forget(self, model: str) -> None:
         """Drops what was read for a model that leaves the memory."""

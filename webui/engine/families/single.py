@@ -232,4 +232,7 @@ MAKE = {
 def _count(shapes: Shapes, pattern: str) -> int:
     """One more than the largest number that `pattern` finds at the beginning of a name; 0 for none."""
     found = re.compile(pattern)
-    return max((int(m[1]) + 1 for name in shapes if (m := found.match(name))), default=0)
+    count = max((int(m[1]) + 1 for name in shapes if (m := found.match(name))), default=0)
+    if count > len(shapes):
+        raise ValueError(f"a number up to {count} in the names of {len(shapes)} tensors")
+    return count

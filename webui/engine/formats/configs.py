@@ -238,12 +238,30 @@ def checked(kind: str, config: Config, where: object) -> list[str]:
         remarks.append(
             f"{where}: a {config['_class_name']} stands for a model of few steps: use 4 to 8, and a CFG scale of 1 to 2"
         )
+    for key in COUNTS:
+        if any(isinstance(n, int) and n > MOST for n in _flat(config.get(key))):
+            raise ModelFileError(f"{where}: {key} is more than any model has ({MOST})")
     if kind == "vae" and "scaling_factor" in config:
         factor = config["scaling_factor"]
         number = isinstance(factor, int | float) and not isinstance(factor, bool)
         if not number or not math.isfinite(factor) or factor <= 0:
             raise ModelFileError(f"{where}: scaling_factor {_short(factor)} is no number above 0")
     return remarks
+
+
+COUNTS = (  # of layers: building a network of a million takes hours
+    *("layers_per_block", "transformer_layers_per_block", "reverse_transformer_layers_per_block"),
+    "num_hidden_layers",
+)
+MOST = 256
+
+
+def _flat(value: object) -> Iterator[object]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _flat(one)
+    else:
+        yield value
 
 
 def _names(kind: str, config: Config) -> Iterator[str]:

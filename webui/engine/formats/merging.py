@@ -114,10 +114,21 @@ def merge(
                     bad.append(one.name)
             done += math.prod(one.shape)
             progress("merging", done / whole)
-    notes = [f"{name} has numbers that are infinite or none (NaN)" for name in bad[:5]]
+    notes = _disagreeing(sources) if recipe.method != "none" else []
+    notes += [f"{name} has numbers that are infinite or none (NaN)" for name in bad[:5]]
     if len(bad) > 5:
         notes.append(f"and so have {len(bad) - 5} more")
     return Merged(target, writer.sha256, **counts, dropped=dropped, notes=tuple(notes))
+
+
+def _disagreeing(sources: list[_Source]) -> list[str]:
+    """A sentence where files say that their U-Nets predict different things: their merge predicts neither."""
+    said = {one.header.path.name: one.kind.prediction for one in sources if one.kind.prediction}
+    if len(set(said.values())) < 2:
+        return []
+    told = ", ".join(f"{name} {prediction}" for name, prediction in said.items())
+    first = sources[0].kind.prediction or "what A predicts"
+    return [f"the models predict different things ({told}); the merge is taken to predict {first}"]
 
 
 def _opened(stack: ExitStack, path: Path, without_vae: bool) -> _Source:

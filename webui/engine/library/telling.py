@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from webui.engine.formats.families import family_name
-from webui.engine.formats.header import Header, open_regular
+from webui.engine.formats.header import Header, open_regular, read_header
 from webui.engine.formats.misplaced import WHOLE, misplaced, told_by
 from webui.engine.formats.names import Names
 from webui.engine.formats.strangers import ZIP, stranger
 
-__all__ = ["family_of", "tags_of", "wrong_pickle", "wrong_place"]
+__all__ = ["family_of", "tags_of", "wrong_file", "wrong_pickle", "wrong_place"]
 
 BASES = (  # beginnings of kohya's ss_base_model_version and of modelspec.architecture
     ("sdxl", "Stable Diffusion XL"),
@@ -153,6 +153,13 @@ def _is_embedding(header: Header) -> bool:
 
 
 FEW = 8  # tensors of an embedding, and what is kept beside them
+
+
+def wrong_file(kind: str, path: Path) -> str | None:
+    """`wrong_place` for the file at `path`, of which only the header is read. `ModelFileError` for a damaged one."""
+    if path.suffix.lower() != ".safetensors":
+        return wrong_pickle(kind, path)
+    return wrong_place(kind, read_header(path))
 
 
 def wrong_pickle(kind: str, path: Path) -> str | None:

@@ -24,10 +24,12 @@ __all__ = ["IMG2IMG", "last_sigmas"]
 
 
 def img2img(request: GenerationRequest, studio: Studio) -> TaskRun:
-    """One picture of `request.width` x `request.height`; the given one is resized to it."""
+    """One picture of `request.width` x `request.height`; the given one is resized to it. At strength 0 that is all."""
     assert request.image is not None, "defaults.complete asks for a picture"
     size = (request.width, request.height)
     source = request.image.resize(size, Image.Resampling.LANCZOS)
+    if request.denoising_strength == 0:  # no model sees it: a VAE would change every pixel
+        return source
     model = yield LoadModel(request.model)
     cond = yield from condition(request, model, studio)
     sigmas = studio.sigmas(model, request.scheduler, request.steps)

@@ -49,7 +49,8 @@ def inpaint(request: GenerationRequest, studio: Studio) -> TaskRun:
     """Repaints where the mask is white.
 
     Whole picture: everything is resized to the request's size. Only masked: the mask's surroundings
-    are cut out, sampled at the request's size, and put back into the picture at its own size.
+    are cut out, sampled at the request's size, and put back into the picture at its own size. At strength 0 the
+    picture stays as it is, whatever the mask is to begin with.
     """
     assert request.image is not None and request.mask is not None, "defaults.complete asks for both"
     size = (request.width, request.height)
@@ -59,6 +60,8 @@ def inpaint(request: GenerationRequest, studio: Studio) -> TaskRun:
     box = None
     if request.inpaint_full_res:
         box = crop_box(mask, size, request.inpaint_full_res_padding)
+    if request.denoising_strength == 0:  # no model sees it: a VAE would change every pixel
+        return request.image.copy() if box else request.image.resize(size, Image.Resampling.LANCZOS)
     part = request.image.resize(size, Image.Resampling.LANCZOS, box)
     hole = mask.resize(size, Image.Resampling.BILINEAR, box)
 
