@@ -357,7 +357,9 @@ def test_files_for_other_models_are_refused_by_name(
     with pytest.raises(ModelFileError, match=r"does not fit the model's layer|made for a layer of"):
         loaded({**state, wide: torch.ones(4, 99)}, networks, tmp_path)
     partly = loaded({**state, **wrong}, networks, tmp_path)
-    assert partly.note == f"mine: 1 of {len(partly.changes) + 1} layers have no place in tiny"
+    assert partly.note == (
+        f"mine: 1 of {len(partly.changes) + 1} layers have no place in tiny: lora_unet_nowhere"
+    )
     (tmp_path / "mine.safetensors").write_bytes(b"no header at all")
     with pytest.raises(ModelFileError, match=r"mine\.safetensors: is not a safetensors file"):
         read(tmp_path / "mine.safetensors", "mine", ("tiny", 1), networks, Names(networks), CPU)

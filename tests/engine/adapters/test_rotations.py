@@ -125,5 +125,5 @@ def test_what_makes_no_turn_is_told(given: dict[str, Tensor], said: str) -> None
 
 @pytest.mark.parametrize("blocks", [torch.ones(2, 6), torch.ones(1, 10)])
 def test_blocks_that_do_not_fill_a_layer_do_not_fit(blocks: Tensor) -> None:
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError):
         change_of({"oft_R.weight": blocks}).changed(torch.ones(20, 12), 1.0)

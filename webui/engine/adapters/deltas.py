@@ -1,14 +1,15 @@
 """What an adapter makes of one layer's weight, for each kind of adapter file.
 
-A weight is [O, I] of a linear layer or [O, I, k, k] of a convolution, flattened to [O, rest] where that is simpler. All
-is computed in fp32. Names are those of the files: LoRA (Hu et al. 2021), LoCon, LoHa and LoKr (Yeh et al. 2023,
-LyCORIS; LoHa after Hyeon-Woo et al. 2021), DoRA (Liu et al. 2024); OFT is in `rotations`.
+A weight is [O, I] of a linear layer or [O, I, k, k] of a convolution, [D] of a norm or a bias, [V, D] of an embedding.
+All is computed in fp32. Names are those of the files: LoRA (Hu et al. 2021), LoCon, LoHa and LoKr (Yeh et al. 2023,
+LyCORIS; LoHa after Hyeon-Woo et al. 2021), GLoRA (Chavan et al. 2023), DoRA (Liu et al. 2024); OFT is in `rotations`.
+What each kind is made of, and the shapes that its parts must have, is in `factors`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +17,9 @@ import torch
 from torch import Tensor
 
 from webui.engine.adapters.configs import NOTHING, Config
-from webui.engine.adapters.rotations import TurnedOutputs, turned_inputs
+from webui.engine.adapters.factors import difference, magnitudes, rank_of, shaped
+from webui.engine.adapters.parts import ALIASES, KINDS, NEEDED
+from webui.engine.adapters.rotations import turned_inputs, turned_outputs
 
 __all__ = ["Change", "change_of"]
 
@@ -47,11 +50,12 @@ class Added:
     magnitude: Tensor | None = None
 
     def changed(self, weight: Tensor, strength: float) -> Tensor:
-        difference = DIFFERENCES[self.kind](self.parts).reshape(weight.shape) * self.scale
+        given = difference(self.kind, self.parts, weight)
+        added = shaped(given, weight, padded=self.magnitude is None) * self.scale
         if self.magnitude is None:
-            return weight + difference * strength
-        whole = weight + difference
-        magnitude = _magnitude(self.magnitude.float(), weight)
+            return weight + added * strength
+        whole = weight + added
+        magnitude = magnitudes(self.magnitude.float(), weight)
         others = [axis for axis in range(weight.dim()) if magnitude.shape[axis] == 1]
         length = whole.square().sum(dim=others, keepdim=True).sqrt()
         length = length.clamp_min(torch.finfo(torch.float32).eps)
@@ -68,6 +72,22 @@ class Added:
         return Added(self.kind, parts, self.scale, magnitude)
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A tensor that was trained as a whole, and is there as it is afterwards."""
+
+    value: Tensor
+
+    def changed(self, weight: Tensor, strength: float) -> Tensor:
+        return weight + (shaped(self.value.float(), weight) - weight) * strength
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {"whole": self.value}
+
+    def to(self, device: torch.device) -> Replaced:
+        return Replaced(self.value.to(device))
+
+
 # --- From a file's tensors ------------------------------------------------------------------------
 
 
@@ -78,139 +98,75 @@ def change_of(parts: Mapping[str, Tensor], config: Config = NOTHING) -> Change:
     know.
     """
     named = {ALIASES.get(name, name): tensor for name, tensor in parts.items()}
-    alpha = named.pop("alpha", None)
-    magnitude = named.pop("dora_scale", None)
-    strength = None if alpha is None else float(alpha)
-    if "oft_blocks" in named and named["oft_blocks"].dim() == 3:
-        blocks = named.pop("oft_blocks")
-        rescale = named.pop("rescale", None)
+    for name, tensor in named.items():
+        _sound(name, tensor)
+    alpha = _number(named.pop("alpha")) if "alpha" in named else None
+    for blocks in ("oft_blocks", "oft_R"):
+        if blocks in named:
+            return _turned(blocks, named, alpha, config)
+    if "whole" in named:
+        whole = named.pop("whole")
         _all_used(named)
-        outputs = blocks.shape[0] * blocks.shape[1]
-        return TurnedOutputs(blocks, (strength or 0.0) * outputs, rescale)
-    if "oft_R" in named:
-        blocks, rescale = named.pop("oft_R"), named.pop("rescale", None)
-        _all_used(named)
-        return turned_inputs(blocks, rescale, config)
+        return Replaced(whole)
     for kind, needs in KINDS.items():
         if needs[0] in named:
+            magnitude = _magnitude(kind, named, config)
             _all_used({name: 1 for name in named if name not in needs})
-            try:
-                DIFFERENCES[kind]({name: part.to("meta") for name, part in named.items()})
-            except KeyError as missing:
-                raise ValueError(f"{missing.args[0]} is missing") from None
-            rank = RANKS[kind](named)
-            scale = 1.0
-            if rank is not None and strength is not None:
-                scale = strength / rank
-            elif rank is not None and config.alpha is not None:
-                scale = config.alpha / (math.sqrt(rank) if config.rooted else rank)
-            return Added(kind, dict(named), scale, magnitude)
+            if missing := [name for name in NEEDED[kind] if name not in named]:
+                raise ValueError(f"{missing[0]} is missing")
+            return Added(kind, named, _scale(kind, named, alpha, config), magnitude)
     raise ValueError(f"{', '.join(sorted(parts))} is no kind of adapter that is known")
+
+
+def _turned(name: str, named: dict[str, Tensor], alpha: float | None, config: Config) -> Change:
+    blocks, rescale = named.pop(name), named.pop("rescale", None)
+    _all_used(named)
+    if name == "oft_R":
+        return turned_inputs(blocks, rescale, config)
+    return turned_outputs(blocks, alpha or 0.0, rescale)
+
+
+def _scale(kind: str, named: Mapping[str, Tensor], alpha: float | None, config: Config) -> float:
+    """Alpha / rank. It is 1 where neither tensor nor config says an alpha, and where there is no rank: LyCORIS' LoKr
+    of two whole matrices has none, peft's has that of its config."""
+    rank = rank_of(kind, named) or config.rank
+    if rank is None:
+        return 1.0
+    if alpha is not None:
+        return alpha / rank
+    if config.alpha is not None:
+        return config.alpha / (math.sqrt(rank) if config.rooted else rank)
+    return 1.0
+
+
+def _magnitude(kind: str, named: dict[str, Tensor], config: Config) -> Tensor | None:
+    """DoRA's, taken out of the parts that are `named`. peft's are of the outputs, whatever their shape; those of an
+    embedding of what it gives."""
+    if "magnitude" in named and "dora_scale" in named:
+        raise ValueError("it has both dora_scale and lora_magnitude_vector")
+    if "magnitude" in named:
+        magnitude = named.pop("magnitude")
+        return magnitude.reshape(1, -1) if kind == "embedding" else magnitude.reshape(-1)
+    if config.magnitude and kind in ("lora", "embedding"):
+        raise ValueError("its config says use_dora, and its lora_magnitude_vector is missing")
+    return named.pop("dora_scale", None)
+
+
+def _sound(name: str, tensor: Tensor) -> None:
+    if not tensor.numel():
+        raise ValueError(f"{name} is empty, of shape {list(tensor.shape)}")
+    if name != "alpha" and not tensor.is_floating_point():
+        raise ValueError(
+            f"{name} holds {str(tensor.dtype).removeprefix('torch.')}, which are no weights"
+        )
+
+
+def _number(alpha: Tensor) -> float:
+    if alpha.numel() != 1 or alpha.dtype == torch.bool:
+        raise ValueError(f"alpha is no number, but {list(alpha.shape)} of {alpha.dtype}")
+    return float(alpha)
 
 
 def _all_used(left: Mapping[str, object]) -> None:
     if left:
         raise ValueError(f"{', '.join(sorted(left))} has no known meaning here")
-
-
-def _magnitude(magnitude: Tensor, weight: Tensor) -> Tensor:
-    """As many axes as the weight has; a plain row of numbers is of the outputs."""
-    if magnitude.dim() == 1:
-        return magnitude.reshape(-1, *[1] * (weight.dim() - 1))
-    return magnitude.reshape(*magnitude.shape, *[1] * (weight.dim() - magnitude.dim()))
-
-
-def _low_rank(up: Tensor, down: Tensor, core: Tensor | None = None) -> Tensor:
-    """up [O, r] times down [r, rest]; with a core [r, r, k, k] between them (Tucker), down is [r, I]."""
-    up, down = up.float().flatten(1), down.float().flatten(1)
-    if core is None:
-        return up @ down
-    return torch.einsum("abkl,oa,bi->oikl", core.float(), up, down)
-
-
-def _lora(parts: Mapping[str, Tensor]) -> Tensor:
-    return _low_rank(parts["lora_up"], parts["lora_down"], parts.get("lora_mid"))
-
-
-def _loha(parts: Mapping[str, Tensor]) -> Tensor:
-    sides = []
-    for n in ("1", "2"):
-        a, b, core = parts[f"hada_w{n}_a"], parts[f"hada_w{n}_b"], parts.get(f"hada_t{n}")
-        sides.append(_low_rank(a if core is None else a.T, b, core))
-    return sides[0] * sides[1]
-
-
-def _lokr(parts: Mapping[str, Tensor]) -> Tensor:
-    """The Kronecker product of a small matrix and a larger one, each whole or of low rank."""
-    first = parts.get("lokr_w1")
-    if first is None:
-        first = _low_rank(parts["lokr_w1_a"], parts["lokr_w1_b"])
-    second = parts.get("lokr_w2")
-    if second is None:
-        a, b, core = parts["lokr_w2_a"], parts["lokr_w2_b"], parts.get("lokr_t2")
-        if core is None and b.dim() > 2:
-            second = _low_rank(a, b).reshape(a.shape[0], *b.shape[1:])
-        else:
-            second = _low_rank(a if core is None else a.T, b, core)
-    first, second = first.float(), second.float()
-    return torch.kron(first.reshape(*first.shape, *[1] * (second.dim() - 2)), second)
-
-
-def _loha_rank(parts: Mapping[str, Tensor]) -> int:
-    return parts["hada_w1_b"].shape[0]
-
-
-def _lokr_rank(parts: Mapping[str, Tensor]) -> int | None:
-    """None where both are whole: alpha then says nothing."""
-    for name in ("lokr_w1_b", "lokr_w2_b"):
-        if name in parts:
-            return parts[name].shape[0]
-    return None
-
-
-# What each kind is told by (the first name) and may hold, and its rank.
-KINDS: Mapping[str, tuple[str, ...]] = {
-    "lora": ("lora_down", "lora_up", "lora_mid"),
-    "loha": ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2"),
-    "lokr w1": ("lokr_w1", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),
-    "lokr w1_a": ("lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),
-    "difference": ("diff",),
-}
-DIFFERENCES: Mapping[str, Callable[[Mapping[str, Tensor]], Tensor]] = {
-    "lora": _lora,
-    "loha": _loha,
-    "lokr w1": _lokr,
-    "lokr w1_a": _lokr,
-    "difference": lambda parts: parts["diff"].float(),
-}
-RANKS: Mapping[str, Callable[[Mapping[str, Tensor]], int | None]] = {
-    "lora": lambda parts: parts["lora_down"].shape[0],
-    "loha": _loha_rank,
-    "lokr w1": _lokr_rank,
-    "lokr w1_a": _lokr_rank,
-    "difference": lambda parts: None,
-}
-# The same things by other names: diffusers before peft, peft, and layers trained as a whole.
-ALIASES: Mapping[str, str] = {
-    "lora_down.weight": "lora_down",
-    "lora_up.weight": "lora_up",
-    "lora_mid.weight": "lora_mid",
-    "lora.down.weight": "lora_down",
-    "lora.up.weight": "lora_up",
-    "_lora.down.weight": "lora_down",
-    "_lora.up.weight": "lora_up",
-    "lora_A.weight": "lora_down",
-    "lora_B.weight": "lora_up",
-    "lora_A.default.weight": "lora_down",
-    "lora_B.default.weight": "lora_up",
-    "lora_magnitude_vector": "dora_scale",
-    "lora_magnitude_vector.weight": "dora_scale",
-    "lora_magnitude_vector.default.weight": "dora_scale",
-    "w_norm": "diff",
-    "oft_R.weight": "oft_R",
-    "oft_R.default.weight": "oft_R",
-    "oft_r": "oft_R",
-    "oft_r.default": "oft_R",
-    "oft_s": "rescale",
-    "oft_s.default": "rescale",
-}

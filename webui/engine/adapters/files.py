@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from webui.engine.adapters.configs import Configs, beside
-from webui.engine.adapters.deltas import Change, change_of
-from webui.engine.adapters.names import BIASES, Names, Target, split
+from webui.engine.adapters.deltas import Added, Change, change_of
+from webui.engine.adapters.names import Names, Target
+from webui.engine.adapters.parts import ALIASES, BIASES, split
 from webui.engine.adapters.rotations import TurnedInputs
 from webui.engine.formats.hashing import stamp_of
 from webui.engine.formats.header import read_header, said
@@ -21,6 +22,12 @@ from webui.engine.tensors import read_tensors
 from webui.errors import ModelFileError
 
 __all__ = ["LoadedAdapter", "read", "version_of"]
+
+PEFTS = "base_model.model."  # before the names that peft writes
+SHOWN, LONGEST = 3, 80  # names in a note, and letters of each
+# Parts that say how strong others are, and nothing without them.
+ADDITIONS = frozenset({"alpha", "dora_scale", "magnitude", "rescale", "lora_mid"})
+EMBEDDING = frozenset({"lora_embedding_A", "lora_embedding_B"})  # of which one alone is nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,36 +74,33 @@ def read(
     `ModelFileError` names the file where it is damaged, is no adapter, or was made for another kind of model.
     """
     version = version_of(path)
-    layers, configs = _layers(path)
+    layers, unknown, configs = _layers(path)
     changes: dict[Target, Change] = {}
+    sources: dict[Target, str] = {}
     homeless: list[str] = []
     for layer, parts in layers.items():
-        weights = {part: tensor for part, tensor in parts.items() if part not in BIASES}
-        bias = next((part for part in BIASES if part in parts), None)
-        biases = {"diff": parts[bias]} if bias else {}
-        for given, part in ((weights, "weight"), (biases, "diff_b")):
-            if not given:
-                continue
-            target = names.find(layer, part)
-            if target is None:
-                homeless.append(layer)
-                continue
-            try:
-                change = change_of(given, configs.of(target.network, target.module))
+        at = names.find(layer, "weight")
+        if at is None:
+            homeless.append(layer)
+            continue
+        if idle := _idle(layer, parts):
+            unknown += idle
+            continue
+        try:
+            made = _changes(at, parts, configs)
+            for target, change in made.items():
                 _fits(change, _tensor(networks, target))
-            except ValueError as fault:
-                raise ModelFileError(f"{path.name}: {layer}: {fault}") from fault
-            changes[target] = change.to(device)
+                if target in changes:
+                    raise ValueError(f"is the same layer of the model as {sources[target]}")
+                changes[target], sources[target] = change.to(device), layer
+        except ValueError as fault:
+            raise ModelFileError(f"{path.name}: {layer}: {fault}") from fault
     if not changes:
         raise ModelFileError(
             f"{path.name}: made for another kind of model than {model[0]!r}: none of its {len(layers)} layers is there"
+            + (f"; its keys are like {_some(homeless)}" if homeless else "")
         )
-    notes = []
-    if homeless:
-        notes.append(f"{len(homeless)} of {len(layers)} layers have no place in {model[0]}")
-    turned = [change for change in changes.values() if isinstance(change, TurnedInputs)]
-    if turned and not configs.told:
-        notes.append(f"OFT without its adapter_config.json, read as one {turned[0].kind}")
+    notes = list(_notes(model[0], layers, changes, homeless, unknown, configs))
     note = f"{name}: {'; '.join(notes)}" if notes else ""
     digest = _hash(path)
     if version_of(path) != version:
@@ -104,18 +108,92 @@ def read(
     return LoadedAdapter(*model, name, path, version, digest, changes, note)
 
 
-def _layers(path: Path) -> tuple[dict[str, dict[str, Tensor]], Configs]:
-    """The file's tensors by layer and part, on the CPU, and what it says of the layers."""
+def _layers(path: Path) -> tuple[dict[str, dict[str, Tensor]], list[str], Configs]:
+    """The file's tensors by layer and part, on the CPU, the keys that are no part, and what it says of the layers."""
     found: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    unknown: list[str] = []
     file = read_header(path)
     configs = Configs(path, file.metadata)
     for key, tensor in read_tensors(file).items():
         layer, part = split(key)
-        if part:
-            found[layer][part] = tensor
-    if not found:
-        raise ModelFileError(f"{path.name}: holds no LoRA or anything like it")
-    return found, configs
+        if not part:
+            unknown.append(key)
+            continue
+        name = ALIASES.get(part, part)
+        if name in found[layer]:
+            raise ModelFileError(
+                f"{path.name}: {layer}: has its {name} twice, the other time as {key!r}"
+            )
+        found[layer][name] = tensor
+    if not any(map(_whole, found.values())):
+        some = f"; its keys are like {_some(unknown or list(found))}" if unknown or found else ""
+        raise ModelFileError(f"{path.name}: holds no LoRA or anything like it{some}")
+    return found, unknown, configs
+
+
+def _whole(parts: Mapping[str, Tensor]) -> bool:
+    """Whether there is anything in these parts that changes a layer."""
+    names = set(parts) - ADDITIONS
+    return bool(names - EMBEDDING or EMBEDDING <= names)
+
+
+def _idle(layer: str, parts: Mapping[str, Tensor]) -> list[str]:
+    """The keys of parts that change nothing by themselves, where nothing else of the layer is known."""
+    return [] if _whole(parts) else [f"{layer}.{part}" for part in parts]
+
+
+def _changes(at: Target, parts: Mapping[str, Tensor], configs: Configs) -> dict[Target, Change]:
+    """What a layer's parts make of its weight and its bias. `ValueError` where they are no whole."""
+    config = configs.of(at.network, at.module)
+    weights = {part: tensor for part, tensor in parts.items() if part not in BIASES}
+    found: dict[Target, Change] = {}
+    scale = 1.0
+    if weights:
+        found[at] = change = change_of(weights, config)
+        if isinstance(change, Added):
+            scale = change.scale
+    biases = [part for part in BIASES if part in parts]
+    if len(biases) > 1:
+        raise ValueError(f"changes its bias twice, by {' and '.join(biases)}")
+    for part in biases:
+        value = change_of({"whole" if part == "whole_bias" else "diff": parts[part]})
+        if part == "up_bias":
+            if not weights:
+                raise ValueError("lora_up is missing")
+            value = Added("difference", {"diff": parts[part]}, scale)
+        found[at._replace(parameter="bias")] = value
+    return found
+
+
+def _notes(
+    model: str,
+    layers: Mapping[str, Mapping[str, Tensor]],
+    changes: Mapping[Target, Change],
+    homeless: Sequence[str],
+    unknown: Sequence[str],
+    configs: Configs,
+) -> Iterator[str]:
+    """What of the file is not used, and what had to be guessed, in a few words each."""
+    if homeless:
+        yield f"{len(homeless)} of {len(layers)} layers have no place in {model}: {_some(homeless)}"
+    if unknown:
+        yield f"{len(unknown)} tensors are not known here and not used: {_some(unknown)}"
+    kinds = list(changes.values())
+    turned = [change for change in kinds if isinstance(change, TurnedInputs)]
+    if turned and not configs.told:
+        yield f"OFT without its adapter_config.json, read as one {turned[0].kind}"
+    guessed = [one for one in kinds if isinstance(one, Added) and one.kind != "difference"]
+    if guessed and not configs.told and any(layer.startswith(PEFTS) for layer in layers):
+        yield "peft's without its adapter_config.json, read as one whose alpha is its rank"
+    idle = sum(isinstance(change, Added) and change.scale == 0 for change in kinds)
+    if idle:
+        yield f"{idle} layers have an alpha of 0 and change nothing"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of many names."""
+    told = ", ".join(name[:LONGEST] for name in names[:SHOWN])
+    return told if len(names) <= SHOWN else f"{told} ..."
 
 
 def _tensor(networks: Mapping[str, nn.Module], target: Target) -> Tensor:
@@ -130,7 +208,7 @@ def _fits(change: Change, weight: Tensor) -> None:
     meta = torch.device("meta")
     try:
         result = change.to(meta).changed(torch.empty(weight.shape, device=meta), 1.0)
-    except RuntimeError as fault:
+    except (RuntimeError, IndexError) as fault:  # what no check of ours has foreseen
         raise ValueError(
             f"does not fit the model's layer of {list(weight.shape)}; was it made for another family of models?"
         ) from fault

@@ -2,7 +2,7 @@
 
 kohya writes `lora_unet_down_blocks_0_..._to_q.lora_down.weight` (dots as underscores; for SDXL often the names of the
 original code, `input_blocks_4_1_...`), diffusers `unet.down_blocks.0...to_q.lora_A.weight`, older diffusers
-`...attn1.processor.to_q_lora.down.weight`.
+`...attn1.processor.to_q_lora.down.weight`, ComfyUI `diffusion_model.input_blocks.4.1...`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from webui.engine.adapters.deltas import ALIASES, KINDS
+from webui.engine.adapters.parts import ALIASES, BIASES, split
 
 __all__ = ["Names", "Target", "original_names", "split"]
 
@@ -31,41 +31,20 @@ KOHYA = {
     "text_encoder": ("lora_te_", "lora_te1_", "oft_te_", "oft_te1_", "lycoris_te_", "lycoris_te1_"),
     "text_encoder_2": ("lora_te2_", "oft_te2_", "lycoris_te2_"),
 }
-DIFFUSERS = {
-    "unet": ("unet.", "base_model.model.", ""),
-    "text_encoder": ("text_encoder.", "base_model.model."),
-    "text_encoder_2": ("text_encoder_2.",),
-}
+DOTTED = {  # of diffusers and peft, OneTrainer, ComfyUI
+    "unet": ("unet.", "base_model.model.", "lora_unet.", "diffusion_model.", "model.diffusion_model.", ""),
+    "text_encoder": (
+        *("text_encoder.", "base_model.model.", "lora_te.", "lora_te1."),
+        *("clip_l.", "text_encoders.clip_l.transformer.", "text_encoders.clip_h.transformer.", "clip_l.transformer."),
+        *("clip_h.", "clip_h.transformer."),
+    ),
+    "text_encoder_2": (
+        *("text_encoder_2.", "base_model.model.", "lora_te2."),
+        *("clip_g.", "text_encoders.clip_g.transformer.", "clip_g.transformer."),
+    ),
+}  # fmt: skip
 # What transformers called its text model's top until version 5, as files still do.
 TEXT_TOPS = ("text_model.", "")
-PARTS = tuple(
-    sorted(
-        {
-            *(name for names in KINDS.values() for name in names),
-            *(name for name in ALIASES if not name.startswith("_")),
-            *("alpha", "dora_scale", "oft_blocks", "rescale", "diff_b", "b_norm", "bias"),
-        },
-        key=len,
-        reverse=True,
-    )
-)
-BIASES = ("diff_b", "b_norm")
-OLD = re.compile(r"\.processor\.(to_\w+?)_lora\.(down|up)\.weight$")
-OLD_TEXT = re.compile(r"\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
-
-
-def split(key: str) -> tuple[str, str]:
-    """A key's layer and which part of its change it is; the part is "" where it is none that we know."""
-    if found := OLD.search(key):
-        layer = "to_out.0" if found[1] == "to_out" else found[1]
-        return f"{key[: found.start()]}.{layer}", f"lora.{found[2]}.weight"
-    if found := OLD_TEXT.search(key):
-        return f"{key[: found.start()]}.{found[1]}_proj", f"lora.{found[2]}.weight"
-    key = key.replace(".lora_linear_layer.", ".lora.")
-    for part in PARTS:
-        if key.endswith("." + part):
-            return key[: -len(part) - 1], part
-    return key, ""
 
 
 class Names:
@@ -92,13 +71,14 @@ class Names:
         for top in ("",) if network == "unet" else TEXT_TOPS:
             for prefix in KOHYA[network]:
                 self._known.setdefault(prefix + (top + name).replace(".", "_"), target)
-            for prefix in DIFFUSERS[network]:
+            for prefix in DOTTED[network]:
                 self._known.setdefault(prefix + top + name, target)
 
     def find(self, layer: str, part: str) -> Target | None:
         """The tensor that a key means (see `split`), or None where this model has no such layer."""
         target = self._known.get(layer)
-        return target._replace(parameter="bias") if target and part in BIASES else target
+        bias = ALIASES.get(part, part) in BIASES
+        return target._replace(parameter="bias") if target and bias else target
 
 
 def _has_weight(module: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from webui.engine.adapters.configs import Config
 
-__all__ = ["TurnedInputs", "TurnedOutputs", "turned_inputs"]
+__all__ = ["Butterfly", "TurnedInputs", "TurnedOutputs", "turned_inputs", "turned_outputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,9 @@ class TurnedOutputs:
     rescale: Tensor | None = None
 
     def changed(self, weight: Tensor, strength: float) -> Tensor:
-        blocks = self.blocks.float()
-        skew = blocks - blocks.transpose(1, 2)
-        length = skew.norm() + 1e-8
-        if 0 < self.limit < length:
-            skew = skew * (self.limit / length)
-        turn = _partly(_cayley(-skew), strength)
-        rows = weight.reshape(*blocks.shape[:2], -1)
+        turn = _partly(_cayley(-_limited(self.blocks, self.limit * weight.shape[0])), strength)
+        _covers(self.blocks, weight.shape[0])
+        rows = weight.reshape(*self.blocks.shape[:2], -1)
         turned = torch.einsum("nab,nac->nbc", turn, rows).reshape(weight.shape)
         return _stretched(turned, self.rescale, strength)
 
@@ -48,6 +44,71 @@ class TurnedOutputs:
     def to(self, device: torch.device) -> TurnedOutputs:
         rescale = None if self.rescale is None else self.rescale.to(device)
         return replace(self, blocks=self.blocks.to(device), rescale=rescale)
+
+
+@dataclass(frozen=True, slots=True)
+class Butterfly:
+    """BOFT (Liu et al. 2023), as LyCORIS has it: R of `TurnedOutputs` in m stages, of which each turns other outputs
+    together. `blocks` is [m, n, b, b] with n * b = O; a strength is that of each stage."""
+
+    blocks: Tensor
+    limit: float = 0.0
+    rescale: Tensor | None = None
+
+    def changed(self, weight: Tensor, strength: float) -> Tensor:
+        side = self.blocks.shape[-1]
+        turns = _partly(_cayley(-_limited(self.blocks, self.limit * weight.shape[0])), strength)
+        _covers(self.blocks[0], weight.shape[0])
+        rows, width = weight, weight[0].numel()
+        for stage, turn in enumerate(turns):
+            reach = 2**stage * side // 2  # outputs this far from one another meet
+            if weight.shape[0] % (2 * reach):
+                raise ValueError(
+                    f"stage {stage + 1} does not fit a layer of {weight.shape[0]} outputs"
+                )
+            rows = rows.reshape(-1, 2, reach, width).transpose(1, 2)
+            rows = torch.einsum("nab,nbc->nac", turn, rows.reshape(-1, side, width))
+            rows = rows.reshape(-1, reach, 2, width).transpose(1, 2)
+        return _stretched(rows.reshape(weight.shape), self.rescale, strength)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        extra = {} if self.rescale is None else {"rescale": self.rescale}
+        return {"oft_blocks": self.blocks, **extra}
+
+    def to(self, device: torch.device) -> Butterfly:
+        rescale = None if self.rescale is None else self.rescale.to(device)
+        return replace(self, blocks=self.blocks.to(device), rescale=rescale)
+
+
+def turned_outputs(
+    blocks: Tensor, limit: float, rescale: Tensor | None
+) -> TurnedOutputs | Butterfly:
+    """The change that LyCORIS' and kohya's tensors mean. `limit` is alpha, the bound of Q's length for each output.
+    `ValueError` where they make no square blocks."""
+    if blocks.dim() not in (3, 4) or blocks.shape[-1] != blocks.shape[-2]:
+        raise ValueError(f"oft_blocks of shape {list(blocks.shape)} makes no square blocks")
+    if blocks.dim() == 3:
+        return TurnedOutputs(blocks, limit, rescale)
+    if blocks.shape[-1] % 2:
+        raise ValueError(f"oft_blocks has blocks of {blocks.shape[-1]}, an odd number")
+    return Butterfly(blocks, limit, rescale)
+
+
+def _limited(blocks: Tensor, limit: float) -> Tensor:
+    """Q of blocks B, no longer in all than `limit` (0: no bound)."""
+    skew = blocks.float() - blocks.float().transpose(-1, -2)
+    if limit <= 0:
+        return skew
+    limited: Tensor = skew * (limit / (skew.norm() + 1e-8)).clamp_max(1.0)
+    return limited
+
+
+def _covers(blocks: Tensor, outputs: int) -> None:
+    if blocks.shape[0] * blocks.shape[1] != outputs:
+        raise ValueError(
+            f"made for a layer of {blocks.shape[0] * blocks.shape[1]} outputs, the model's has {outputs}; "
+            "was it made for another family of models?"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +144,12 @@ class TurnedInputs:
         skew = (blocks - blocks.transpose(1, 2)) / 2 if square else blocks
         turn = _cayley(skew) if self.terms is None else _neumann(skew, self.terms)
         turn = _partly(turn, strength)
+        inputs = weight[0].numel()
+        if inputs % turn.shape[-1] or len(turn) not in (1, inputs // turn.shape[-1]):
+            raise ValueError(
+                f"made for a layer of {len(turn) * turn.shape[-1]} inputs, the model's has {inputs}; "
+                "was it made for another family of models?"
+            )
         rows = weight.reshape(weight.shape[0], -1, turn.shape[-1])
         if len(turn) == 1:
             turn = turn.expand(rows.shape[1], -1, -1)
@@ -167,5 +234,9 @@ def _partly(turn: Tensor, strength: float) -> Tensor:
 def _stretched(weight: Tensor, by: Tensor | None, strength: float) -> Tensor:
     if by is None:
         return weight
+    if by.numel() != weight.shape[0]:
+        raise ValueError(
+            f"it stretches outputs by numbers of shape {list(by.shape)}, the model's layer has {weight.shape[0]}"
+        )
     stretch = by.float().reshape(-1, *[1] * (weight.dim() - 1))
     return weight * (1 + (stretch - 1) * strength)
