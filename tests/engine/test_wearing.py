@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
@@ -220,6 +220,34 @@ def test_an_adapter_for_another_model_fails_its_own_job(
     assert status.state == "failed" and "made for another kind of model" in (status.error or "")
     assert picture(bench).size
     (models_dir / "Lora" / "stranger.safetensors").unlink()
+
+
+def test_what_of_an_adapter_and_of_a_word_is_not_used_is_told_on_the_picture(
+    start: Any, wardrobe: Mapping[str, Any], models_dir: Path
+) -> None:
+    state = dict(load_file(models_dir / "Lora" / "two.safetensors"))
+    state |= {
+        "lora_unet_x.lora_up.weight": torch.ones(1, 1),
+        "bundle_emb.a.emb_params": torch.ones(2, 32),
+    }
+    state |= {"lora_unet_x.lora_down.weight": torch.ones(1, 1)}
+    save_file(state, models_dir / "Lora" / "partly.safetensors")
+    (models_dir / "embeddings").mkdir(exist_ok=True)
+    save_file({"emb_params": torch.ones(2, 99)}, models_dir / "embeddings" / "mybird.safetensors")
+    part = {"a": torch.ones(2, 32), "b": torch.ones(2, 32)}
+    save_file(part, models_dir / "embeddings" / "myfish.safetensors")
+    bench = start(shelf=Shelf([models_dir]))
+    prompt = "<lora:partly:0.5>a cat, a mybird, a myfish"
+    status = bench.end(bench.engine.submit(request(prompt=prompt)))
+    assert status.state == "done", status.error
+    notes = bench.finished[0].warnings
+    assert [note for note in notes if "1 of " in note and "lora_unet_x" in note], notes
+    assert [note for note in notes if "bundle_emb.a.emb_params" in note]
+    assert [note for note in notes if "mybird.safetensors" in note and "a plain word there" in note]
+    assert [note for note in notes if "myfish.safetensors: 1 tensors" in note]
+    assert len(notes) == len(set(notes)) == 3
+    for name in ("Lora/partly", "embeddings/mybird", "embeddings/myfish"):
+        (models_dir / f"{name}.safetensors").unlink()
 
 
 def hypernetwork(path: Path, width: int, seed: int) -> None:

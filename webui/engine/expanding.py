@@ -8,7 +8,7 @@ in between. No task knows of any of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -105,15 +105,22 @@ def _encoded(
         told += adapted.notes
         if adapted.unet:
             notes["Lora hashes"] = adapted.hashes
-    for sentence in told:
+    _tell(told, warnings)
+    if not adapted:
+        plain: Condition = yield call
+        _tell(plain.text.notes, warnings)
+        return plain
+    cond: Condition = yield replace(call, adapted=adapted)
+    _tell(cond.text.notes, warnings)
+    return replace(cond, patches=(*cond.patches, adapted))
+
+
+def _tell(sentences: Iterable[str], warnings: list[str]) -> None:
+    """Each once, however often a picture's texts are encoded."""
+    for sentence in sentences:
         if sentence not in warnings:
             log.warning(sentence)
             warnings.append(sentence)
-    if not adapted:
-        plain: Condition = yield call
-        return plain
-    cond: Condition = yield replace(call, adapted=adapted)
-    return replace(cond, patches=(*cond.patches, adapted))
 
 
 def _decoded(call: Decode) -> Generator[Any, Any, Any]:

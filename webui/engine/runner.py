@@ -66,12 +66,18 @@ log = logging.getLogger(__name__)
 
 
 class Encoding:
-    """A text that is being encoded by `run`, a slice a step; `text` is what came of it, `fault` why nothing did."""
+    """A text that is being encoded by `run`, a slice a step; `text` is what came of it, with `notes`, `fault` why
+    nothing did."""
 
     def __init__(
-        self, key: Hashable, run: Iterator[None], text: TextCondition | None = None
+        self,
+        key: Hashable,
+        run: Iterator[None],
+        text: TextCondition | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.key = key
+        self.notes = notes
         self.run = run
         self.text = text
         self.fault: Exception | None = None
@@ -254,7 +260,9 @@ class Runner:
                 try:
                     next(encoding.run)
                 except StopIteration as stop:
-                    encoding.text = self._keep_text(encoding.key, stop.value)
+                    encoding.text = self._keep_text(
+                        encoding.key, replace(stop.value, notes=encoding.notes)
+                    )
                 except Exception as fault:  # everybody's who shares it
                     encoding.fault = fault
                     self._encodings.pop(encoding.key, None)
@@ -329,9 +337,9 @@ class Runner:
     def _encoding(self, call: EncodeText) -> Encoding:
         """The encoding of a text: one that was made before, one that somebody is at, or a new one."""
         networks = self.networks(call.model)
-        words = self.wardrobe.inversions(networks, (call.prompt, call.negative_prompt))
+        words, notes = self.wardrobe.inversions(networks, (call.prompt, call.negative_prompt))
         asked = (call.prompt, call.negative_prompt, call.clip_skip, call.adapted)
-        key = (networks.serial, *asked, *words)
+        key = (networks.serial, *asked, *words, notes)
         if key in self._texts:
             self._texts.move_to_end(key)
             return Encoding(key, iter(()), self._texts[key])
@@ -343,7 +351,7 @@ class Runner:
                 return adapted.encoding(encoders(networks)) if adapted else nullcontext()
 
             run = networks.text.encoding(*asked[:3], words, worn)
-            found = self._encodings[key] = Encoding(key, run)
+            found = self._encodings[key] = Encoding(key, run, notes=notes)
         return found
 
     def _keep_text(self, key: Hashable, text: TextCondition) -> TextCondition:

@@ -85,13 +85,15 @@ class TextCondition:
     """`cond` and `uncond`, each [77 * chunks, D], padded to the same number of chunks.
 
     `pooled_cond` and `pooled_uncond` [P] stand for each text as a whole, for models that ask for it (Stable
-    Diffusion XL; None for others). Change a text by `dataclasses.replace`, so that they stay.
+    Diffusion XL; None for others). Change a text by `dataclasses.replace`, so that they stay. `notes` are sentences
+    about words that were not read as they were meant.
     """
 
     cond: Tensor
     uncond: Tensor
     pooled_cond: Tensor | None = None
     pooled_uncond: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

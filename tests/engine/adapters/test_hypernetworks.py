@@ -243,6 +243,43 @@ def test_what_cannot_be_used_is_told_with_the_file(unet: Any, tmp_path: Path) ->
         read(path, unet)
 
 
+def test_a_setting_is_used_or_harmless_or_told_or_refused(unet: Any, tmp_path: Path) -> None:
+    path, good = tmp_path / "mine.pt", nets({})
+    harmless = {
+        "use_dropout": True,
+        "dropout_structure": [0, 0.3, 0],
+        "last_layer_dropout": True,
+        "weight_initialization": "Normal",
+        "optional_info": "anything",
+        "optimizer_name": "AdamW",
+        "layer_structure": [1, 2, 1],
+        "is_layer_norm": False,
+        "comes_next": None,
+    }
+    assert not read(saved(path, good, harmless), unet).note
+    strange = {"residual_scale": 0.5, "gates": {"a": [1]}}
+    assert read(saved(path, good, {**harmless, **strange}), unet).note in (
+        "mine: 2 of its settings are not known here and not used: gates, residual_scale",
+        "mine: 2 of its settings are not known here and not used: residual_scale, gates",
+    )
+    for values, why in (
+        ({"is_layer_norm": True}, "says is_layer_norm, and 32.0 has none"),
+        (
+            {"layer_structure": [1, 3, 1]},
+            r"its layer_structure is \[1, 3, 1\], and 32.0 has layers of",
+        ),
+        ({"layer_structure": [1, float("inf"), 1]}, r"its layer_structure is"),
+        ({"activate_output": "no"}, "its activate_output is 'no', not true or false"),
+    ):
+        with pytest.raises(ModelFileError, match=rf"mine\.pt: {why}"):
+            read(saved(path, good, values), unet)
+    made = nets(SHAPES["relu"])
+    found = read(saved(path, made, {**SHAPES["relu"], "activate_output": None}), unet)
+    with applied(unet, ((found, 1.0),)):
+        ours = predicted(unet)
+    torch.testing.assert_close(ours, expected(unet, made, 1.0), rtol=1e-4, atol=1e-4)
+
+
 class Strange(nn.Sequential):
     def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
         return {"9.extra": torch.ones(1)}

@@ -14,6 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from webui.engine.adapters.applying import Kept, applied
+from webui.engine.adapters.deltas import Added
+from webui.engine.adapters.files import LoadedAdapter
+from webui.engine.adapters.names import Target
 from webui.engine.text.chunks import BEYOND, cut
 from webui.engine.text.inversions import Inversion, embedded, read
 from webui.engine.text.tokenizer import Tokenizer
@@ -159,3 +163,52 @@ def test_a_word_of_several_vectors_is_not_cut_in_two() -> None:
         5,
     ]  # it fits nowhere
     assert [len(piece) for piece in cut([*range(100, 180)], 75)] == [75, 5]
+
+
+def test_what_of_a_file_is_not_used_is_told_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    save_file(
+        {"clip_l": VECTORS, "clip_g": torch.ones(3, 12), "clip_l_out": torch.ones(3, 8)}, path
+    )
+    found = read(path, "it", [8, 12])
+    assert found.count == 3
+    assert found.note == "mine.safetensors: 1 tensors are not known here and not used: clip_l_out"
+    save_file({"<a>": VECTORS, "<b>": torch.ones(3, 8), "step": torch.tensor([4])}, path)
+    assert read(path, "it", [8]).note.endswith("1 tensors are not known here and not used: <b>")
+    save_file({"clip_l": VECTORS, "text_encoders_0": torch.ones(3, 8)}, path)
+    with pytest.raises(ModelFileError, match="one text encoder twice"):
+        read(path, "it", [8, 8])
+    save_file({"clip_l": torch.ones(3, 2, 4)}, path)
+    with pytest.raises(ModelFileError, match="holds no textual inversion"):
+        read(path, "it", [4])
+
+
+def test_a_changed_embedding_stays_changed_beside_words(tmp_path: Path) -> None:
+    config = CLIPTextConfig(
+        vocab_size=30,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+    )
+    model = CLIPTextModel(config).requires_grad_(False)
+    layer = model.get_input_embeddings()
+    change = Added("difference", {"diff": torch.ones(30, 8)}, 1.0)
+    adapter = LoadedAdapter(
+        "m",
+        1,
+        "a",
+        tmp_path,
+        "",
+        "",
+        {Target("text_encoder", "embeddings.token_embedding"): change},
+    )
+    top = getattr(model, "text_model", model)
+    with applied("text_encoder", top, ((adapter, 1.0),), Kept()):
+        with embedded(model, VECTORS):
+            told = layer(torch.tensor([3, BEYOND + 1]))
+        again = layer(torch.tensor([3]))
+    torch.testing.assert_close(told[0], layer.weight[3] + 1)
+    torch.testing.assert_close(told[1], VECTORS[1])
+    torch.testing.assert_close(again[0], layer.weight[3] + 1)
+    torch.testing.assert_close(layer(torch.tensor([3]))[0], layer.weight[3])

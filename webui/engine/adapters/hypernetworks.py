@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,12 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "tanhshrink": F.tanhshrink,
 }
 PLAIN = ("linear", "identity", None)  # no activation
+USED = ("activation_func", "activate_output", "is_layer_norm", "layer_structure")
+# What else A1111 writes: of training, and of dropouts, which act in training alone.
+HARMLESS = frozenset({
+    "step", "name", "sd_checkpoint", "sd_checkpoint_name", "weight_initialization", "weight_init", "use_dropout",
+    "dropout_structure", "last_layer_dropout", "optional_info", "optimizer_name", "optimizer_state_dict", "hash",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +95,7 @@ class Chain:
 @dataclass(frozen=True, slots=True)
 class Hypernetwork:
     """A hypernetwork's file as one load of a model takes it: for each width the chains of keys and values. Two are the
-    same as `LoadedAdapter`s are."""
+    same as `LoadedAdapter`s are; `note` says what of the file is not known."""
 
     model: str
     serial: int
@@ -96,6 +103,7 @@ class Hypernetwork:
     path: Path
     version: str
     chains: Mapping[int, tuple[Chain, Chain]] = field(compare=False, repr=False)
+    note: str = field(default="", compare=False)
 
     @property
     def bytes(self) -> int:
@@ -156,6 +164,7 @@ def read(
     """
     version = version_of(path)
     tensors, values = _opened(path)
+    unknown = [key for key, value in values.items() if key not in (*USED, *HARMLESS) and value]
     found = _chains(path, tensors, values)
     widths = {layer.in_features for layer, _ in _layers(unet)}
     text = int(unet.config.cross_attention_dim)  # type: ignore[arg-type,union-attr]
@@ -172,7 +181,11 @@ def read(
         width: (keys.to(device, dtype), values.to(device, dtype))
         for width, (keys, values) in found.items()
     }
-    return Hypernetwork(*model, name, path, version, chains)
+    note = ""
+    if unknown:
+        some = ", ".join(key[:80] for key in unknown[:3])
+        note = f"{name}: {len(unknown)} of its settings are not known here and not used: {some}"
+    return Hypernetwork(*model, name, path, version, chains, note)
 
 
 def _opened(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
@@ -182,7 +195,8 @@ def _opened(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
             return _told(path, read_header(path))
         with tempfile.TemporaryDirectory() as folder:
             converted = convert(path, Path(folder) / path.name)  # whose faults have the file's name
-            return _told(path, read_header(converted.path))
+            tensors, values = _told(path, read_header(converted.path))
+            return tensors, {**dict.fromkeys(converted.dropped, True), **values}
     except OSError as fault:  # of the temporary folder
         raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
 
@@ -217,14 +231,19 @@ def _chains(
         activation = ACTIVATIONS.get(str(name).lower())
         if activation is None:
             raise ModelFileError(f"{path.name}: its activation {str(name)[:40]!r} is not known")
-    to_the_end = values.get("activate_output", True) is not False  # as A1111 has it for older files
+    to_the_end = values.get("activate_output", True)  # as A1111 has it for older files
+    if to_the_end not in (True, False, None):
+        raise ModelFileError(
+            f"{path.name}: its activate_output is {str(to_the_end)[:40]!r}, not true or false"
+        )
     found: dict[int, tuple[Chain, Chain]] = {}
     for width in sorted({width for width, _ in sides}):
         pair = []
         for side in (0, 1):
             numbered = sides.get((width, side), {})
-            chain = _chain(path, f"{width}.{side}", numbered, activation, to_the_end)
+            chain = _chain(path, f"{width}.{side}", numbered, activation, bool(to_the_end))
             _fits(path, f"{width}.{side}", chain, width)
+            _as_told(path, f"{width}.{side}", chain, width, values)
             pair.append(chain)
         found[width] = (pair[0], pair[1])
     return found
@@ -257,3 +276,22 @@ def _fits(path: Path, what: str, chain: Chain, width: int) -> None:
         raise ModelFileError(f"{path.name}: the layers of {what} do not fit together") from fault
     if result.shape != (1, width):
         raise ModelFileError(f"{path.name}: {what} makes {result.shape[1]} numbers of {width}")
+
+
+def _as_told(path: Path, what: str, chain: Chain, width: int, values: Mapping[str, Any]) -> None:
+    """Raises `ModelFileError` where a file says of its layers what they are not."""
+    norms = any(weight.dim() == 1 for weight, _ in chain.layers)
+    if "is_layer_norm" in values and bool(values["is_layer_norm"]) != norms:
+        said = "says is_layer_norm" if values["is_layer_norm"] else "does not say is_layer_norm"
+        raise ModelFileError(f"{path.name}: {said}, and {what} has {'some' if norms else 'none'}")
+    structure = values.get("layer_structure")
+    if structure is None:
+        return
+    widths = [len(weight) for weight, _ in chain.layers if weight.dim() == 2]
+    numbers = isinstance(structure, list) and all(
+        type(n) in (int, float) and isfinite(n) for n in structure
+    )
+    if not numbers or [int(width * n) for n in structure[1:]] != widths:
+        raise ModelFileError(
+            f"{path.name}: its layer_structure is {str(structure)[:60]}, and {what} has layers of {widths}"
+        )

@@ -69,7 +69,8 @@ class Adapted(Patch):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return *self.told, *(adapter.note for adapter, _ in self.unet if adapter.note)
+        notes = [one.note for one, _ in self.unet] + [one.note for one, _ in self.hypernetworks]
+        return *self.told, *filter(None, notes)
 
 
 def _mixed(ends: Sequence[tuple[Sequence[tuple[Any, float]], float]]) -> tuple[Any, ...]:

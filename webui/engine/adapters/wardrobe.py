@@ -55,7 +55,7 @@ class Wardrobe:
         self.kept = Kept()
         self._shelf = shelf
         self._adapters: OrderedDict[Key, Loaded] = OrderedDict()
-        self._inversions: dict[tuple[Path, tuple[int, ...]], tuple[Version, Inversion | None]] = {}
+        self._inversions: dict[tuple[Path, tuple[int, ...]], tuple[Version, Inversion | str]] = {}
         self._names: dict[str, tuple[int, Names]] = {}
         self._loading = Lock()
 
@@ -174,28 +174,33 @@ class Wardrobe:
             self._names[networks.model.name] = known
         return known[1]
 
-    def inversions(self, networks: Networks, texts: Sequence[str]) -> list[Inversion]:
-        """The textual inversions whose words stand in `texts` and that fit the model, in the order of their names.
+    def inversions(
+        self, networks: Networks, texts: Sequence[str]
+    ) -> tuple[list[Inversion], tuple[str, ...]]:
+        """The textual inversions whose words stand in `texts` and that fit the model, in the order of their names, and
+        sentences about what is not used: a file that is made for another family, whose word is a plain word then, or
+        a part of one.
 
-        A file that is made for another family is told in the log, once, and its word is a plain word. `ModelFileError`
-        names one that is damaged.
+        `ModelFileError` names one that is damaged.
         """
         files = self._shelf.embeddings()
         if not files:
-            return []
+            return [], ()
         widths = tuple(tower.width for tower in networks.text.towers)
         found = [self._inversion(name, files[name], widths) for name in said(files, texts)]
-        return [one for one in found if one is not None]
+        notes = [one if isinstance(one, str) else one.note for one in found]
+        return [one for one in found if isinstance(one, Inversion)], tuple(filter(None, notes))
 
-    def _inversion(self, name: str, path: Path, widths: tuple[int, ...]) -> Inversion | None:
-        version, known = self._inversions.get((path, widths), (None, None))
+    def _inversion(self, name: str, path: Path, widths: tuple[int, ...]) -> Inversion | str:
+        """One that fits, or the sentence that says why it does not."""
+        version, known = self._inversions.get((path, widths), (None, ""))
         if version is None or not version.holds():
             version = Version.of_file(path)
             try:
                 known = inversions.read(path, name, widths)
             except inversions.OtherFamily as fault:
-                log.warning("%s; its name is a plain word there", fault)
-                known = None
+                known = f"{fault}; its name is a plain word there"
+                log.warning(known)
             self._inversions[path, widths] = version, known
         return known
 

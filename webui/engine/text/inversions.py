@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ class OtherFamily(ModelFileError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inversion:
-    """A word's vectors for each text encoder, [n, D] each, equally many."""
+    """A word's vectors for each text encoder, [n, D] each, equally many. `note` says what of its file is not used."""
 
     name: str
     vectors: tuple[Tensor, ...]
+    note: str = ""
 
     @property
     def count(self) -> int:
@@ -53,12 +55,18 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
     is damaged raises `ModelFileError`, one that was made for another family `OtherFamily`.
     """
     tensors = _tensors(path)
-    named = {NAMES[key]: tensor for key, tensor in tensors.items() if key in NAMES}
-    if named:
-        found = [named[i] for i in sorted(named)]
-    else:
+    numbers = {key: tensor for key, tensor in tensors.items() if tensor.is_floating_point()}
+    used = sorted((key for key in numbers if key in NAMES), key=lambda key: NAMES[key])
+    if len({NAMES[key] for key in used}) < len(used):
+        raise ModelFileError(
+            f"{path.name}: has vectors of one text encoder twice: {', '.join(used)}"
+        )
+    if not used:
         # The only tensor that can be vectors, whatever its name ("emb_params", "string_to_param.*", "<it>").
-        found = [tensor for tensor in tensors.values() if tensor.dim() in (1, 2)][:1]
+        used = [key for key, tensor in numbers.items() if tensor.dim() in (1, 2)][:1]
+    found = [numbers[key] for key in used]
+    if any(tensor.dim() not in (1, 2) for tensor in found):
+        raise ModelFileError(f"{path.name}: holds no textual inversion")
     vectors = tuple(one[None] if one.dim() == 1 else one for one in found)
     sizes = [one.shape[-1] for one in vectors]
     if not vectors or len({len(one) for one in vectors}) > 1 or not 1 <= len(vectors[0]) <= MOST:
@@ -68,7 +76,12 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
             f"{path.name}: a textual inversion of width {' and '.join(map(str, sizes))}; "
             f"this model's text encoder has {' and '.join(map(str, widths))}"
         )
-    return Inversion(name, tuple(one.float() for one in vectors))
+    left = [key for key in numbers if key not in used]
+    note = ""
+    if left:
+        some = ", ".join(key[:80] for key in left[:3])
+        note = f"{path.name}: {len(left)} tensors are not known here and not used: {some}"
+    return Inversion(name, tuple(one.float() for one in vectors), note)
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:
@@ -91,12 +104,13 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
 def embedded(model: Any, vectors: Tensor) -> Iterator[None]:
     """A text encoder whose embedding answers numbers from `BEYOND` on with the rows of `vectors` [n, D]."""
     layer = model.get_input_embeddings()
-    plain = type(layer).forward
+    own = layer.__dict__.get("forward")  # of an adapter that changes it for this call, too
+    plain = own or partial(type(layer).forward, layer)
     rows = vectors.to(layer.weight.device, layer.weight.dtype)
 
     def forward(ids: Tensor) -> Tensor:
         beyond = ids >= BEYOND
-        states: Tensor = plain(layer, ids.masked_fill(beyond, 0))
+        states: Tensor = plain(ids.masked_fill(beyond, 0))
         return torch.where(beyond[..., None], rows[(ids - BEYOND).clamp_min(0)], states)
 
     layer.__dict__["forward"] = forward
@@ -104,3 +118,5 @@ def embedded(model: Any, vectors: Tensor) -> Iterator[None]:
         yield
     finally:
         del layer.__dict__["forward"]
+        if own is not None:
+            layer.__dict__["forward"] = own
