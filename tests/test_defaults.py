@@ -461,6 +461,24 @@ def test_a_mask_that_masks_nothing_is_refused():
     assert completed("inpaint", image=IMAGE, mask=black, inpainting_mask_invert=1).mask is not None
 
 
+def test_a_mask_that_would_repaint_nothing_says_why():
+    grey = Image.new("L", IMAGE.size, 127)
+    assert "its lightest grey is 127, and only 128 and more are repainted" in refusal(
+        "inpaint", image=IMAGE, mask=grey
+    )
+    assert "its lightest grey is 120" in refusal(
+        "inpaint", image=IMAGE, mask=Image.new("L", IMAGE.size, 135), inpainting_mask_invert=True
+    )
+    large, speck = IMAGE.resize((1024, 1024)), Image.new("L", (1024, 1024))
+    speck.putpixel((500, 500), 255)
+    small = {"image": large, "mask": speck, "width": 128, "height": 128}
+    assert "nothing is masked at 128 x 128: what is white is too small" in refusal(
+        "inpaint", **small
+    )
+    assert completed("inpaint", **small, inpaint_full_res=True).mask is not None
+    assert completed("inpaint", image=IMAGE, mask=Image.new("L", IMAGE.size, 128)).mask is not None
+
+
 @pytest.mark.parametrize(
     ("size", "given", "expected"),
     [

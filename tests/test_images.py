@@ -200,6 +200,69 @@ def test_paint_of_any_colour_on_a_transparent_canvas_is_the_mask(colour):
     assert open_mask(encoded(canvas), "mask").tobytes() == bytes([0, 255])
 
 
+def canvas(ground: tuple[int, ...], *boxes: tuple[tuple[int, ...], tuple[int, ...]]) -> Image.Image:
+    picture = Image.new("RGBA", (40, 40), ground)
+    for colour, box in boxes:
+        picture.paste(colour, box)
+    return picture
+
+
+CORNER, BLACK, WHITE = (0, 0, 20, 20), (0, 0, 0, 255), (255, 255, 255, 255)
+MASKS = {
+    "black and white, one pixel not quite opaque": canvas(
+        BLACK, (WHITE, CORNER), ((0, 0, 0, 254), (39, 39, 40, 40))
+    ),
+    "black and white, one pixel clear": canvas(
+        BLACK, (WHITE, CORNER), ((0,) * 4, (39, 39, 40, 40))
+    ),
+    "black and half white": canvas(BLACK, ((255, 255, 255, 128), CORNER)),
+    "half black and white": canvas((0, 0, 0, 100), (WHITE, CORNER)),
+    "black and white, the rest clear": canvas(
+        BLACK,
+        (WHITE, CORNER),
+        ((0, 0, 0, 0), (0, 30, 40, 40)),
+        ((255, 255, 255, 0), (30, 0, 40, 30)),
+    ),
+    "black and white, evenly half clear": canvas((0, 0, 0, 140), ((255, 255, 255, 140), CORNER)),
+    "white on a clear canvas": canvas((0,) * 4, (WHITE, CORNER)),
+    "white on a clear white canvas": canvas((255, 255, 255, 0), (WHITE, CORNER)),
+    "black on a clear canvas": canvas((0,) * 4, (BLACK, CORNER)),
+    "black on a clear white canvas": canvas((255, 255, 255, 0), (BLACK, CORNER)),
+    "red on a clear canvas": canvas((0,) * 4, ((200, 30, 30, 255), CORNER)),
+    "red and yellow on a clear canvas": canvas(
+        (0,) * 4, ((200, 30, 30, 255), CORNER), ((250, 250, 30, 255), (0, 0, 20, 9))
+    ),
+    "black with a clear white hole": canvas(BLACK, ((255, 255, 255, 0), CORNER)),
+    "blue and yellow, one pixel clear": canvas(
+        (0, 0, 160, 255), ((250, 250, 30, 255), CORNER), ((0,) * 4, (39, 39, 40, 40))
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MASKS)
+def test_a_mask_repaints_what_it_shows(what):
+    """A quarter each, the corner at the left and top."""
+    for source in (encoded(MASKS[what]), encoded(MASKS[what], "WEBP", lossless=True, exact=True)):
+        mask = open_mask(source, "mask")
+        repainted = mask.point(lambda level: 255 * (level >= 128))
+        assert repainted.getbbox() == CORNER and repainted.histogram()[255] == 400
+
+
+def test_black_paint_on_most_of_a_clear_canvas_is_the_mask():
+    mask = open_mask(canvas((0,) * 4, (BLACK, (0, 0, 40, 30))), "mask")
+    assert mask.histogram()[255] == 1200 and mask.getbbox() == (0, 0, 40, 30)
+
+
+@pytest.mark.parametrize("white", [True, False])
+def test_a_palette_whose_black_or_white_is_clear_repaints_the_white(white):
+    palette = (
+        canvas(BLACK, (WHITE, CORNER)).convert("L").convert("P", palette=Image.Palette.ADAPTIVE)
+    )
+    clear = palette.getpixel((0, 0) if white else (39, 39))
+    mask = open_mask(encoded(palette, transparency=clear), "mask")
+    assert mask.point(lambda level: 255 * (level >= 128)).getbbox() == CORNER
+
+
 def test_a_broken_mask_names_its_field():
     with pytest.raises(RequestError) as caught:
         open_mask(b"no", "mask")

@@ -273,6 +273,65 @@ def test_exif_user_comment_in_ascii_and_gif_comment():
     assert read(opened("GIF", comment=b"plain")) == "plain"
 
 
+@pytest.mark.parametrize("text", [*TEXTS[:4], "猫", "a 猫\nSteps: 4, Seed: 2, Size: 8x8"])
+@pytest.mark.parametrize(
+    "coded",
+    [
+        lambda text: b"UNICODE\0" + text.encode("utf-16"),
+        lambda text: b"UNICODE\0\xfe\xff" + text.encode("utf-16-be"),
+        lambda text: b"UNICODE\0\xef\xbb\xbf" + text.encode(),
+        lambda text: b"Unicode\0" + (text + ", b").encode("utf-16-le"),
+        lambda text: b"UNICODE\0" + (text + ", b").encode(),
+        lambda text: b"UNICODE\0" + (text + ", b\0\0").encode(),
+        lambda text: b"ASCII\0\0\0" + text.encode(),
+        lambda text: b"\0" * 8 + b"\xef\xbb\xbf" + text.encode(),
+        lambda text: (text + ", b").encode().ljust(9),
+    ],
+    ids=range(9),
+)
+def test_a_comment_is_read_however_it_is_coded(coded, text):
+    said = read(opened("JPEG", exif=user_comment(coded(text))))
+    assert said.rstrip() in (text, text + ", b")
+
+
+def test_a_japanese_comment_is_read():
+    assert (
+        read(opened("JPEG", exif=user_comment(b"JIS\0\0\0\0\0" + "猫, a".encode("iso2022_jp"))))
+        == "猫, a"
+    )
+
+
+SETTINGS = "a löwe\nSteps: 4, Sampler: Euler, Seed: 7, Size: 8x8"
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "read_back"),
+    [
+        (0x9286, b"UNICODE\0" + SETTINGS.encode("utf-16-be"), SETTINGS),  # in the first directory
+        (0x9286, b"UNICODE\0" + SETTINGS.encode(), SETTINGS),
+        (0x9C9C, SETTINGS.encode("utf-16-le") + b"\0\0", SETTINGS),
+        (0x010E, SETTINGS.encode(), SETTINGS),
+        (0x9C9C, "my holiday".encode("utf-16-le"), None),
+        (0x010E, "OLYMPUS DIGITAL CAMERA", None),
+    ],
+)
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "PNG"])
+def test_a_comment_in_another_place_of_exif_is_found_where_it_is_settings(
+    format, tag, value, read_back
+):
+    exif = Image.Exif()
+    exif[tag] = value
+    assert (read(opened(format, exif=exif)) or None) == read_back
+
+
+def test_an_empty_user_comment_hides_no_other():
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0" + b" " * 40
+    exif[0x010E] = "a cat\nSteps: 4, Seed: 7, Size: 8x8"
+    assert read(opened("JPEG", exif=exif)).startswith("a cat")
+    assert read(opened("JPEG", exif=user_comment(b"\0" * 20), comment=b"a comment")) == "a comment"
+
+
 def test_a_picture_without_text_has_none():
     assert read(PICTURE) is None
     assert read(opened("PNG")) is None

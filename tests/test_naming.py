@@ -42,7 +42,7 @@ def named(text: str, number: int = 3, **values: object) -> str:
     ("pattern", "name"),
     [
         (PATTERN, "2026-11-20/00003-42"),
-        ("[model]/[datetime<%Y-%m>]/[number]", "sd_v1-5/2026-11/00003"),
+        ("[model]/[datetime<%Y-%m>]/[number]", "v1-5/2026-11/00003"),
         ("[datetime]", "20261120130509"),
         ("[task]-[sampler]-[scheduler]-[steps]-[cfg]", "txt2img-DPM++ 2M-karras-20-7.5"),
         ("[width]x[height] [index] [job]", "512x768 1 abc"),
@@ -54,6 +54,29 @@ def named(text: str, number: int = 3, **values: object) -> str:
 )
 def test_tokens_say_what_they_mean(pattern, name):
     assert named(pattern) == name
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("anime/v2.safetensors", "v2"),
+        ("a/b/Deep.Thought.ckpt", "Deep.Thought"),
+        ("sub\\\\one.SafeTensors", "one"),
+        ("v1.5", "v1.5"),
+        ("sd/v1-5/", "v1-5"),
+        ("starter", "starter"),
+        (".safetensors", "_"),
+    ],
+)
+def test_a_model_is_called_by_its_own_name(model, name):
+    assert named("[model]", model=model) == name
+
+
+def test_a_name_fits_whatever_its_pieces_are():
+    """Each short in characters and long in bytes, so that cutting one is not enough."""
+    for pattern in ("[prompt]" * 25, "👍" * 200, "[prompt]👍👍" * 16 + "[number]"):
+        name = named(pattern, prompt="👍" * 8)
+        assert 0 < len(name.encode()) <= 200
 
 
 def test_every_token_is_known_to_the_pattern():

@@ -13,24 +13,38 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError, RequestError
-from webui.metadata import EXIF_IFD, EXTRAS, PARAMETERS, USER_COMMENT, notes_in, texts_of, written
+from webui.metadata import (
+    EXIF_IFD,
+    EXTRAS,
+    PARAMETERS,
+    USER_COMMENT,
+    notes_in,
+    settings_of,
+    texts_of,
+    written,
+)
 from webui.naming import Facts, Pattern, Saving
+from webui.opening import LEFT_OUT, open_file
 from webui.reserving import FLAGS, part_of, publish, taken
 from webui.types import Animation, Finished, SavedPicture
+from webui.types.masks import REPAINTED
 
 __all__ = [
     "FORMATS_OUT",
+    "LEFT_OUT",
     "PIXELS_MAX",
+    "TOO_LONG",
     "converted",
     "open_mask",
     "open_picture",
     "save",
+    "texts_in",
     "thumbnail",
 ]
 
@@ -40,19 +54,19 @@ WEBP_QUALITY = 90  # of an animation's frames
 WEBP_SIDE_MAX = 16383  # pixels; more the format cannot hold
 NAMES_TRIED = 100  # of a picture, where others' files appear under each
 SAVING = Saving()  # what is chosen where nobody has
-# Kinds that people send; the rest of what Pillow reads (EPS runs Ghostscript) is refused unopened.
 FORMATS_OUT = ("png", "jpeg", "webp")  # what a saved picture can be had as
 THUMBNAIL = 384  # pixels, the longer side
 THUMBNAIL_PIXELS_MAX = 178_000_000  # of a saved picture: our own may be large
 EXIF_BYTES_MAX = 65_000  # what fits into a JPEG
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+TOO_LONG = "image: its text is too long: at most 16 MB are read"
+HARDLY = 200  # one in so many pixels says nothing of a mask
 
 
 # --- Opening ------------------------------------------------------------------------------------
 
 
 def open_picture(source: Path | bytes | Image.Image, field: str) -> Image.Image:
-    """An RGB picture, upright by its EXIF orientation, transparency laid on white, first frame only.
+    """An RGB picture, upright by its EXIF orientation, transparency laid on white, first frame only, with its texts.
 
     `source` is a file, its bytes or a picture. Anything that is no whole picture of at most 64
     megapixels raises `RequestError` with `field`.
@@ -66,17 +80,49 @@ def open_picture(source: Path | bytes | Image.Image, field: str) -> Image.Image:
 
 
 def open_mask(source: Path | bytes | Image.Image, field: str) -> Image.Image:
-    """A mask as an L picture, white = repaint: its transparency channel where that says anything
-    (what is painted on a transparent canvas counts, of any colour), else its brightness.
+    """A mask as an L picture, white = repaint.
 
+    What is painted on an empty canvas counts, of any colour: there it is the transparency that says where. Where what
+    is visible is light and dark itself, it is the brightness, and what cannot be seen is not repainted.
     Raises `RequestError` as `open_picture` does.
     """
     picture = _decoded(source, field)
-    if picture.mode == "RGBA":
-        alpha = picture.getchannel("A")
-        if alpha.getextrema() != (255, 255):
-            return alpha
-    return picture.convert("L")
+    light = picture.convert("RGB").convert("L")
+    if picture.mode != "RGBA":
+        return light
+    alpha = picture.getchannel("A")
+    if len(set(alpha.getextrema())) == 1:  # it says nothing
+        return light
+    shown = alpha.point(lambda level: 255 * (level >= REPAINTED))
+    count, levels = shown.histogram()[255], light.histogram(shown)
+    bright = sum(levels[REPAINTED:])
+    dark, share = count - bright, count / (picture.width * picture.height)
+    few = 1 if share >= 0.5 else count / HARDLY
+    if count and min(bright, dark) >= few and (share >= 0.9 or _is_grey(picture, shown)):
+        return ImageChops.multiply(light, alpha)
+    if share > 0.5 and not bright and _mean(light.histogram(ImageChops.invert(shown))) >= REPAINTED:
+        return light  # black, with a hole where it would be white
+    return alpha
+
+
+def _is_grey(picture: Image.Image, shown: Image.Image) -> bool:
+    """Whether the shown part of an RGBA picture has next to no colour."""
+    red, green, blue, _ = picture.split()
+    most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    least = ImageChops.darker(ImageChops.darker(red, green), blue)
+    levels = ImageChops.subtract(most, least).histogram(shown)
+    return sum(levels[32:]) * HARDLY <= sum(levels)
+
+
+def _mean(levels: list[int]) -> float:
+    return sum(level * count for level, count in enumerate(levels)) / max(sum(levels), 1)
+
+
+def texts_in(source: Path | bytes, field: str) -> tuple[Image.Image, tuple[int, int]]:
+    """A picture file as it stands, with all that it carries beside its pixels, and its size as it is shown. Raises
+    `RequestError` as `open_picture` does: also where the file is not whole."""
+    size = _decoded(source, field).size
+    return open_file(source), size
 
 
 def _decoded(source: object, field: str) -> Image.Image:
@@ -84,12 +130,14 @@ def _decoded(source: object, field: str) -> Image.Image:
     if not isinstance(source, Image.Image | Path | bytes):
         raise RequestError(f"{field}: give a picture", field)
     try:
-        picture = source if isinstance(source, Image.Image) else _opened(source)
+        picture = source if isinstance(source, Image.Image) else open_file(source)
         width, height = picture.size
         if width * height <= PIXELS_MAX:
-            picture = _eight_bit(ImageOps.exif_transpose(picture))
+            picture = _eight_bit(_upright(picture))
             return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
         what = f"{width} x {height} pixels; {TOO_LARGE}"
+    except RequestError as fault:
+        what = str(fault)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         what = TOO_LARGE
     except (FileNotFoundError, IsADirectoryError, PermissionError):
@@ -100,16 +148,35 @@ def _decoded(source: object, field: str) -> Image.Image:
     raise RequestError(f"{field}: {what}", field)
 
 
-def _opened(source: Path | bytes) -> Image.Image:
-    Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]
-    content = source if isinstance(source, bytes) else source.read_bytes()
-    return Image.open(io.BytesIO(content), formats=formats)
+def _upright(picture: Image.Image) -> Image.Image:
+    """A picture turned as its EXIF says; as it lies where that is damaged."""
+    picture.load()
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # Pillow's readers of EXIF document no set of exceptions
+        text, turned = settings_of(picture), picture.copy()
+        turned.info.pop("exif", None)
+        if text is not None:
+            turned.info[PARAMETERS] = text
+        return turned
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
-    """16-bit greys scaled to 8 (Pillow would clip them); other modes as they are."""
-    picture.load()
+    """Greys of more than 8 bits scaled to 8 (Pillow would clip them); other modes as they are."""
+    if picture.mode == "F":
+        import numpy as np  # nobody else here counts
+
+        least, most = cast("tuple[float, float]", picture.getextrema())
+        numbers = bool(np.isfinite(np.asarray(picture)).all())
+        if not numbers or not -most / 100 <= least <= most:
+            what = "values below 0" if numbers else "values without sense"
+            raise RequestError(f"this picture has {what}; use PNG, JPEG or WebP")
+        scale = next((255 / top for top in (1, 255, 65535) if most <= top), 255 / max(most, 1))
+        return picture.point(lambda value: value * scale + 0.5).convert("L")
+    if picture.mode == "I":
+        _, most = cast("tuple[int, int]", picture.getextrema())
+        scale = next((256 / (top + 1) for top in (255, 65535) if most <= top), 255 / max(most, 1))
+        return picture.point(lambda value: value * scale).convert("L")
     if picture.mode.startswith("I"):
         return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     return picture
@@ -124,14 +191,14 @@ def thumbnail(source: Path) -> bytes:
     Raises `RequestError` for what is no whole picture.
     """
     try:
-        with _opened(source) as opened:
+        with open_file(source) as opened:
             if opened.width * opened.height > THUMBNAIL_PIXELS_MAX:
                 raise RequestError("the picture has too many pixels")
             opened.draft("RGB", (THUMBNAIL, THUMBNAIL))  # a JPEG is decoded small at once
             picture = _eight_bit(opened)
             picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
             picture.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=1.0)
-            upright = ImageOps.exif_transpose(picture)
+            upright = _upright(picture)
             file = io.BytesIO()
             upright.save(file, "WEBP", quality=80, method=2)
             return file.getvalue()

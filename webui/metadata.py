@@ -10,6 +10,7 @@ import json
 import re
 import struct
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from webui import __version__
@@ -59,6 +60,7 @@ PARAMETERS, EXTRAS, COMMENT = "parameters", "extras", "comment"  # names of text
 NO_TEXTS = ("compression",)  # further words of Pillow's own about a file
 TEXTS_MAX = 16_000_000  # characters of all texts that a picture takes along
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
+XP_COMMENT, DESCRIPTION = 0x9C9C, 0x010E
 # Pillow names no exceptions for damaged metadata; these are what its parsers raise.
 DAMAGED = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, struct.error)
 
@@ -236,7 +238,7 @@ def read(image: Image) -> str | None:
             text = _user_comment(image)
     except DAMAGED:
         return None
-    return text.strip("\0") or None if text else None
+    return text.strip("\0").removeprefix("\ufeff") or None if text else None
 
 
 def settings_of(image: Image) -> str | None:
@@ -279,18 +281,62 @@ def _sound(text: str) -> str:
 
 
 def _user_comment(image: Image) -> str | None:
-    comment = image.getexif().get_ifd(EXIF_IFD).get(USER_COMMENT) or image.info.get("comment")
-    if isinstance(comment, str):
-        return comment
+    """EXIF's UserComment, in its own directory or by mistake in the first one; else what other programs of Windows
+    and cameras show as a comment, where it is settings; else the comment of a JPEG or GIF."""
+    exif = image.getexif()
+    for comment in (exif.get_ifd(EXIF_IFD).get(USER_COMMENT), exif.get(USER_COMMENT)):
+        text = _comment(comment)
+        if text.strip("\0 "):
+            return text
+    for tag in (XP_COMMENT, DESCRIPTION):
+        said = exif.get(tag, "")
+        text = _utf16(said, "utf-16-le") if isinstance(said, bytes) else _comment(said)
+        if "Steps" in parse(text.rstrip("\0")):
+            return text
+    text = _comment(image.info.get("comment"))
+    return text or None
+
+
+def _comment(comment: object) -> str:
+    """A comment in words; "" for what is none. EXIF says in eight letters how it is written, or nothing."""
+    latin = isinstance(comment, str)
+    if isinstance(comment, str):  # written as letters, which Pillow takes for Latin-1
+        letters = comment.encode("latin-1", "ignore")
+        coded = letters[:7].upper() in (b"UNICODE", b"ASCII\0\0")
+        if not coded and (comment.isascii() or letters.decode("latin-1") != comment):
+            return comment
+        comment = letters
     if not isinstance(comment, bytes):
-        return None
-    code, body = comment[:8], comment[8:]
+        return ""
+    code, body = comment[:8].upper(), comment[8:]
     if code == b"UNICODE\0":
-        # The standard leaves the byte order open, and writers differ. The side of the high bytes has
-        # more zeros, or, in text far from Latin, fewer different values.
-        even, odd = body[::2], body[1::2]
-        little = (odd.count(0), -len(set(odd))) > (even.count(0), -len(set(even)))
-        return body.decode("utf-16-le" if little else "utf-16-be", errors="replace")
+        return _unicode(body)
+    if code == b"JIS\0\0\0\0\0":
+        return body.decode("iso2022_jp", errors="replace")
     if code in (b"ASCII\0\0\0", b"\0" * 8):
         comment = body
-    return comment.decode("utf-8", errors="replace")
+    try:
+        return comment.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return comment.decode("latin-1" if latin else "utf-8", errors="replace")
+
+
+def _unicode(body: bytes) -> str:
+    """A text that is UTF-16 by the standard, which leaves the byte order open, and UTF-8 with some writers."""
+    if body.startswith(b"\xef\xbb\xbf"):
+        return body.decode("utf-8-sig", errors="replace")
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return _utf16(body, "utf-16")
+    plain = body.rstrip(b"\0")
+    # UTF-16 has zeros in it, but for a text of nothing but signs far from Latin: that has no ", " and ": ".
+    if b"\0" not in plain and (len(plain) % 2 or b": " in plain or b", " in plain):
+        with suppress(UnicodeDecodeError):
+            return plain.decode("utf-8")
+    # The side of the high bytes has more zeros, or, in text far from Latin, fewer different values.
+    even, odd = body[::2], body[1::2]
+    little = (odd.count(0), -len(set(odd))) > (even.count(0), -len(set(even)))
+    return _utf16(body, "utf-16-le" if little else "utf-16-be")
+
+
+def _utf16(body: bytes, order: str) -> str:
+    return body.decode(order, errors="replace").removeprefix("\ufeff")

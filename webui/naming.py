@@ -47,6 +47,7 @@ TOKEN = re.compile(r"\[([A-Za-z_]+)(?:<([^<>\[\]]*)>)?\]")
 DIRECTIVE = re.compile(r"%(.?)")
 DIRECTIVES = "YymdBbHIMSpjAaUW%"
 MOMENT = "%Y%m%d%H%M%S"
+MODEL_FILE = re.compile(r"\.(?:safetensors|ckpt|pt|pth|bin|gguf)$", re.IGNORECASE)
 # How a number is written, and the values that are nothing but digits; no folder has ten million pictures.
 DIGITS = "[0-9]{5}|[1-9][0-9]{5,6}"
 DIGITS_ONLY = ("seed", "steps", "width", "height", "index")
@@ -239,6 +240,8 @@ def _said(token: Token, facts: Facts) -> str:
         return f"{facts.cfg:g}"
     if name == "index":
         return str(facts.index + 1)
+    if name == "model":
+        return MODEL_FILE.sub("", re.split(r"[/\\]", facts.model.rstrip("/\\"))[-1])
     if name == "prompt_words":
         return " ".join(re.findall(r"[^\W_]+", facts.prompt)[:WORDS])
     return str(getattr(facts, name))

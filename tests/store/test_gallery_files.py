@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 
 import pytest
 from PIL import Image
@@ -153,3 +154,32 @@ def test_a_comment_is_no_prompt(tmp_path):
         )
         found = facts(tmp_path / name)
         assert (found.prompt, found.parameters) == ("", "")
+
+
+def test_a_picture_with_long_texts_or_a_large_profile_is_listed(tmp_path):
+    from tests.test_opening import MB, chunk, with_chunks, words
+
+    settings = chunk(b"tEXt", b"parameters\0a cat\nSteps: 4, Seed: 7, Size: 8x8")
+    profile = chunk(b"iCCP", b"mine\0\0" + zlib.compress(bytes(3 * MB)))
+    for number, beside in enumerate((words(3 * MB), words(20 * MB), profile)):
+        for behind in (False, True):
+            path = tmp_path / f"{number}{behind}.png"
+            path.write_bytes(with_chunks(beside, settings, behind=behind))
+            told = facts(path)
+            assert (told.width, told.prompt, told.seed) == (24, "a cat", 7)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".gif"])
+def test_a_picture_that_is_cut_is_broken_and_one_with_something_behind_it_is_not(tmp_path, suffix):
+    whole = tmp_path / f"whole{suffix}"
+    noise = Image.effect_noise((64, 64), 80).convert("RGB")
+    noise.save(whole)
+    content = whole.read_bytes()
+    for added in (b"\0" * 9, b"a film behind it " * 999):
+        whole.write_bytes(content + added)
+        assert facts(whole).width == 64
+    cut = tmp_path / f"cut{suffix}"
+    for part in (0.5, 0.9):
+        cut.write_bytes(content[: int(len(content) * part)])
+        with pytest.raises(Broken):
+            facts(cut)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from PIL import Image, ImageChops
+from PIL import Image
 
 from webui.defaults.extras import (
     FIELDS,
@@ -41,6 +41,7 @@ from webui.types import (
     Picture,
     Task,
 )
+from webui.types.masks import masked
 
 __all__ = ["check", "check_own", "complete", "defaults_of", "sampler_and_schedule"]
 
@@ -334,7 +335,4 @@ def _snap(side: float) -> int:
 
 def _check_mask(request: GenerationRequest) -> None:
     if request.mask is not None:
-        inverted = request.inpainting_mask_invert
-        hole = ImageChops.invert(request.mask) if inverted else request.mask
-        if hole.getbbox() is None:
-            raise RequestError("mask: nothing is masked; paint what is to change white", "mask")
+        masked(request)

@@ -22,10 +22,9 @@ from pathlib import Path
 from sqlite3 import Error as SqliteError
 from sqlite3 import Row
 
-from PIL import Image
-
 from webui import metadata
 from webui.errors import EaselError
+from webui.opening import open_file
 from webui.store import requests
 from webui.store.database import Database
 from webui.store.replies import ReplyLog, Room
@@ -37,7 +36,6 @@ __all__ = ["JobStore"]
 log = logging.getLogger(__name__)
 DAY_S = 24 * 3600
 ENDED = ("done", "failed", "cancelled")
-KINDS = ("PNG", "JPEG", "WEBP", "GIF")  # what pictures are saved as
 PICTURE = re.compile(r"[0-9a-f]{64}\.png")
 
 
@@ -314,7 +312,7 @@ def _as_saved(row: Row) -> SavedPicture | None:
         if row["sealed"] is not None and row["sealed"] != digest_of(path):
             return None  # another file has the name
         _let_go(path)
-        with Image.open(path, formats=KINDS) as picture:
+        with open_file(path) as picture:
             text = metadata.read(picture) or ""
             notes = metadata.notes_in(text)
             return SavedPicture(path, row["seed"], *picture.size, text, row["place"], notes)

@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError
 from webui.metadata import texts_of
+from webui.opening import open_file
 from webui.types import GenerationRequest
 
 __all__ = ["VERSION", "dump", "load"]
@@ -59,7 +60,7 @@ def _in(value: Any, pictures: Path | None) -> Any:
         case {"picture": str() as name}:
             assert pictures is not None
             try:
-                picture = Image.open(pictures / Path(name).name)
+                picture = open_file(pictures / Path(name).name)
                 picture.load()
             except OSError as fault:
                 raise EaselError(f"a picture of the request is gone: {pictures / name}") from fault

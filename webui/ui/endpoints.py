@@ -7,17 +7,14 @@ whatever a widget shows. Every value is checked before anything is queued (HTTP 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
-from PIL import Image
 
 from webui.defaults import FIELDS, complete, extra_controls
 from webui.errors import EaselError, ModelFileError, RequestError
-from webui.images import open_picture
+from webui.images import LEFT_OUT, TOO_LONG, texts_in
 from webui.metadata import parse, settings_of
 from webui.registry import Catalog
 from webui.settings import Settings
@@ -173,9 +170,10 @@ def settings_in(image: object) -> dict[str, Any]:
     given = given_file(image, "image")
     if given is None:
         raise RequestError("image: give a picture", "image")
-    open_picture(given, "image")
-    with Image.open(given if isinstance(given, Path) else BytesIO(given)) as opened:
-        text = settings_of(opened)
+    opened, _ = texts_in(given, "image")
+    text = settings_of(opened)
+    if text is None and "parameters" in opened.info.get(LEFT_OUT, ()):
+        raise RequestError(TOO_LONG, "image")
     return {"parameters": text or "", "fields": parse(text) if text else {}}
 
 

@@ -6,15 +6,13 @@ The picture is read here as it was uploaded; assets/info.js shows what is told o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from webui.errors import EaselError, RequestError
-from webui.images import open_picture
+from webui.images import LEFT_OUT, TOO_LONG, texts_in
 from webui.metadata import DAMAGED, parse, settings_of
 from webui.metadata import texts_of as all_texts
 from webui.types import Task
@@ -83,11 +81,14 @@ def info_of(image: object) -> dict[str, Any]:
     given = given_file(image, "image")
     if given is None:
         raise RequestError("image: give a picture", "image")
-    width, height = open_picture(given, "image").size  # upright
-    with Image.open(given if isinstance(given, Path) else BytesIO(given)) as opened:
-        text = settings_of(opened) or ""
-        texts = texts_of(opened, text)
-        kind = opened.format or ""
+    opened, (width, height) = texts_in(given, "image")
+    text = settings_of(opened) or ""
+    left_out = opened.info.get(LEFT_OUT, ())
+    if not text and "parameters" in left_out:
+        raise RequestError(TOO_LONG, "image")
+    texts = {name: TOO_LONG.removeprefix("image: ") for name in left_out if name != "parameters"}
+    texts |= texts_of(opened, text)
+    kind = opened.format or ""
     return {
         "parameters": text[:TEXT_MAX],
         "fields": parse(text) if text else {},

@@ -90,6 +90,18 @@ def test_an_empty_mask_is_told(start):
     assert "nothing is masked" in status.error
 
 
+@pytest.mark.parametrize("speck", [1, 60, 127])
+def test_specks_that_are_not_repainted_do_not_widen_the_crop(speck):
+    clean = mask((512, 512), (200, 200, 259, 259))
+    spotted = clean.copy()
+    for at in ((4, 3), (500, 20), (30, 510)):
+        spotted.putpixel(at, speck)
+    assert crop_box(clean, (512, 512), 0) == (200, 200, 260, 260)
+    assert crop_box(spotted, (512, 512), 0) == (200, 200, 260, 260)
+    spotted.putpixel((4, 3), 128)  # which is repainted
+    assert crop_box(spotted, (512, 512), 0) == (3, 3, 260, 260)
+
+
 @pytest.mark.parametrize("size", [(64, 64), (128, 64), (64, 512)])
 def test_the_crop_holds_the_mask_with_padding_and_has_the_aspect(size):
     hole = mask((400, 300), (100, 120, 139, 149))

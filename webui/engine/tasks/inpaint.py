@@ -16,7 +16,6 @@ from PIL import Image, ImageChops, ImageFilter
 
 from webui.engine.tasks.conditions import seen_by_inpainting
 from webui.engine.tasks.img2img import last_sigmas
-from webui.errors import RequestError
 from webui.types import (
     COMMON,
     IMAGE,
@@ -35,6 +34,7 @@ from webui.types import (
     Task,
     TaskRun,
 )
+from webui.types.masks import crop_box, masked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,16 +54,10 @@ def inpaint(request: GenerationRequest, studio: Studio) -> TaskRun:
     """
     assert request.image is not None and request.mask is not None, "defaults.complete asks for both"
     size = (request.width, request.height)
-    mask = ImageChops.invert(request.mask) if request.inpainting_mask_invert else request.mask
-    if mask.getbbox() is None:
-        raise RequestError("mask: nothing is masked; paint white over what is to change", "mask")
-    box = None
-    if request.inpaint_full_res:
-        box = crop_box(mask, size, request.inpaint_full_res_padding)
+    box, hole = masked(request)
     if request.denoising_strength == 0:  # no model sees it: a VAE would change every pixel
         return request.image.copy() if box else request.image.resize(size, Image.Resampling.LANCZOS)
     part = request.image.resize(size, Image.Resampling.LANCZOS, box)
-    hole = mask.resize(size, Image.Resampling.BILINEAR, box)
 
     model = yield LoadModel(request.model)
     repainted = studio.picture((yield from repaint(request, studio, model, part, hole)))
@@ -143,28 +137,6 @@ def blurred(mask: Image.Image, radius: int) -> Image.Image:
 def over(below: Image.Image, above: Image.Image, mask: Image.Image) -> Image.Image:
     """`above` where `mask` is white, `below` to the bit where it is black."""
     return Image.composite(above, below, mask)
-
-
-def crop_box(mask: Image.Image, size: tuple[int, int], padding: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom around the white of `mask`: padded, then grown to the aspect ratio of
-    `size` as far as the picture reaches."""
-    bounds = mask.getbbox()
-    assert bounds is not None
-    left, top = max(0, bounds[0] - padding), max(0, bounds[1] - padding)
-    right, bottom = min(mask.width, bounds[2] + padding), min(mask.height, bounds[3] + padding)
-    aspect = size[0] / size[1]
-    if (right - left) / (bottom - top) < aspect:
-        left, right = _widen(left, right, round((bottom - top) * aspect), mask.width)
-    else:
-        top, bottom = _widen(top, bottom, round((right - left) / aspect), mask.height)
-    return left, top, right, bottom
-
-
-def _widen(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
-    """`low`..`high` grown to `length` about its middle, moved and cut to fit 0..`limit`."""
-    length = min(length, limit)
-    low = min(max(0, (low + high - length) // 2), limit - length)
-    return low, low + length
 
 
 def fill_from_surroundings(picture: Image.Image, mask: Image.Image) -> Image.Image:

@@ -17,6 +17,7 @@ from typing import IO
 from PIL import Image
 
 from webui import metadata
+from webui.opening import open_file
 
 __all__ = ["SUFFIXES", "Broken", "Facts", "day_of", "facts"]
 
@@ -25,6 +26,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "AVIF")
 ENDS = 4096  # bytes at either end of a file that its mark is made of
 SEED_MAX = 2**63 - 1  # what SQLite holds
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF: those that swap width and height
+END_OF = {"JPEG": b"\xff\xd9", "GIF": b";"}
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -110,16 +112,22 @@ def _picture(file: IO[bytes], tail: bytes) -> tuple[int, int, str]:
     """Width, height, infotext."""
     file.seek(0)
     try:
-        with Image.open(file, formats=[name for name in FORMATS if name in _known()]) as picture:
+        with _opened(file) as picture:
             width, height = picture.size
             text = picture.info.get("parameters")
             if picture.format == "PNG":
                 behind = _behind_pixels(file, tail, isinstance(text, str))
-                if behind or ("exif" in picture.info and not text):
+                if behind:  # as far as its texts go that is all of the file
+                    file.seek(0)
+                    with open_file(file.read()) as all_of_it:
+                        text = metadata.read(all_of_it)
+                elif "exif" in picture.info and not text:
                     text = metadata.read(picture)
             else:
                 if picture.format == "WEBP" and not _webp_is_whole(file):
                     raise Broken("its end is missing")
+                if not tail.rstrip(b"\0").endswith(END_OF.get(picture.format or "", b"")):
+                    picture.load()  # its end may be missing, or something may be appended to it
                 text = metadata.read(picture)
                 if picture.getexif().get(ORIENTATION) in TURNED:
                     width, height = height, width
@@ -135,9 +143,16 @@ def _picture(file: IO[bytes], tail: bytes) -> tuple[int, int, str]:
     return width, height, _plain(settings or "")
 
 
-def _known() -> Mapping[str, object]:
+def _opened(file: IO[bytes]) -> Image.Image:
+    """The picture in a file, whose head alone is read where that will do."""
     Image.init()
-    return Image.OPEN
+    try:
+        return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise
+    except Exception:  # a long text, perhaps: that is no fault of the picture
+        file.seek(0)
+        return open_file(file.read())
 
 
 def _behind_pixels(file: IO[bytes], tail: bytes, has_text: bool) -> bool:

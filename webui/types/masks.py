@@ -1,0 +1,68 @@
+"""What a mask means: where a picture is repainted, and which part of it is made anew.
+
+A pixel is repainted from `REPAINTED` on, everywhere: specks and shadows below that change nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from webui.errors import RequestError
+
+if TYPE_CHECKING:
+    from webui.types.requests import GenerationRequest
+
+__all__ = ["REPAINTED", "crop_box", "masked"]
+
+REPAINTED = 128  # of 255
+
+
+def masked(request: GenerationRequest) -> tuple[tuple[int, int, int, int] | None, Image.Image]:
+    """The part of the picture that is made, None for all of it; and the mask in it at the request's size, white =
+    repaint, turned round where that is asked for. Raises `RequestError` where nothing would be repainted."""
+    assert request.mask is not None, "the task has one"
+    mask, size, box = request.mask, (request.width, request.height), None
+    if request.inpainting_mask_invert:
+        mask = mask.point(lambda level: 255 - level)
+    most = _most(mask)
+    if most < REPAINTED:
+        dark = f": its lightest grey is {most}, and only {REPAINTED} and more are repainted"
+        what = f"nothing is masked{dark if most else ''}; paint what is to change white"
+        raise RequestError(f"mask: {what}", "mask")
+    if request.inpaint_full_res:
+        box = crop_box(mask, size, request.inpaint_full_res_padding)
+    hole = mask.resize(size, Image.Resampling.BILINEAR, box)
+    if _most(hole) < REPAINTED:
+        what = f"nothing is masked at {size[0]} x {size[1]}: what is white is too small"
+        raise RequestError(f"mask: {what}; paint more of it, or make the picture larger", "mask")
+    return box, hole
+
+
+def _most(mask: Image.Image) -> int:
+    """The lightest grey of a mask."""
+    levels = mask.histogram()
+    return max(level for level, count in enumerate(levels) if count)
+
+
+def crop_box(mask: Image.Image, size: tuple[int, int], padding: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom around what is repainted of `mask`, which is something: padded, then grown to the
+    aspect ratio of `size` as far as the picture reaches."""
+    bounds = mask.point(lambda level: level if level >= REPAINTED else 0).getbbox()
+    assert bounds is not None
+    left, top = max(0, bounds[0] - padding), max(0, bounds[1] - padding)
+    right, bottom = min(mask.width, bounds[2] + padding), min(mask.height, bounds[3] + padding)
+    aspect = size[0] / size[1]
+    if (right - left) / (bottom - top) < aspect:
+        left, right = _widen(left, right, round((bottom - top) * aspect), mask.width)
+    else:
+        top, bottom = _widen(top, bottom, round((right - left) / aspect), mask.height)
+    return left, top, right, bottom
+
+
+def _widen(low: int, high: int, length: int, limit: int) -> tuple[int, int]:
+    """`low`..`high` grown to `length` about its middle, moved and cut to fit 0..`limit`."""
+    length = min(length, limit)
+    low = min(max(0, (low + high - length) // 2), limit - length)
+    return low, low + length
