@@ -31,6 +31,7 @@ from webui.engine.engine import HANG_S, Engine, EngineOptions
 from webui.engine.formats.hashing import Hasher
 from webui.engine.formats.header import read_header
 from webui.engine.library import Library
+from webui.engine.library.telling import wrong_file
 from webui.errors import EaselError, RequestError
 from webui.languages import Languages
 from webui.options import COMMANDS, CommandLine, SentenceParser, read, shared_parser
@@ -275,7 +276,7 @@ def load_extensions(settings: Settings, limits: Limits | None = None) -> Extensi
     return plugins.load(
         builtin,
         (ROOT / "extensions", *settings.extensions_dirs),
-        Places(data_dir, settings.models_dirs, settings.outputs_dir),
+        Places(data_dir, settings.models_dirs, settings.outputs_dir, wrong_file),
         api_version=api.VERSION,
         bundled=BUNDLED,
         safe_mode=settings.safe_mode,

@@ -57,18 +57,20 @@ def change_request(request: GenerationRequest, places: Places) -> GenerationRequ
     files = found(places)
     if extras["controlnet_model"]:
         if (path := files.get(extras["controlnet_model"])) is not None:
-            _must_work(path)
+            _must_work(places, path)
         return None
     if not files:
         raise RequestError("controlnet_model: put one into models/ControlNet", "controlnet_model")
     name, path = next(iter(files.items()))
-    _must_work(path)
+    _must_work(places, path)
     return replace(request, extras={**extras, "controlnet_model": name})
 
 
-def _must_work(path: Path) -> None:
+def _must_work(places: Places, path: Path) -> None:
     """Raises `RequestError` for a file that is no ControlNet, or none that works here."""
     try:
+        if what := places.wrong("controlnet", path):
+            raise ModelFileError(f"{path.name}: {what}")
         widths(path)
     except ModelFileError as fault:
         raise RequestError(f"controlnet_model: {fault}", "controlnet_model") from fault

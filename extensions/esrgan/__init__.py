@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from webui.api import LoadNetwork, RunNetwork, Upscaler, hookimpl
+from webui.api import LoadNetwork, ModelFileError, RunNetwork, Upscaler, hookimpl
 
 from .tiles import blend, tiles
 from .weights import build
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from torch import nn
 
     from webui.api import Network, Places, Studio, TaskRun
 
@@ -30,16 +33,22 @@ NEEDS_API = ">=1.0,<2"
 def register_upscalers(places: Places) -> list[Upscaler]:
     folders = ("ESRGAN", "RealESRGAN")
     files = [path for folder in folders for path in places.files(folder, ".safetensors")]
-    return [Upscaler(path.stem, partial(upscale, path)) for path in files]
+    return [Upscaler(path.stem, partial(upscale, path, wrong=places.wrong)) for path in files]
 
 
-def upscale(path: Path, picture: Image.Image, scale: float, studio: Studio) -> TaskRun:
+def upscale(
+    path: Path,
+    picture: Image.Image,
+    scale: float,
+    studio: Studio,
+    wrong: Callable[[str, Path], str | None] = lambda kind, path: None,
+) -> TaskRun:
     """A task: `picture` through the network of `path` until it is at least `scale` times as large.
 
     What is left over is the engine's to take away. Before a second run the picture is brought to the size from
     which the network reaches exactly `scale`, so that no run works on more pixels than it must.
     """
-    network = yield LoadNetwork("esrgan", str(path), partial(build, path))
+    network = yield LoadNetwork("esrgan", str(path), partial(checked, path, wrong))
     width, height = picture.size
     picture = yield from enlarged(picture, network, studio)
     own = picture.width / width  # the network's scale
@@ -52,6 +61,13 @@ def upscale(path: Path, picture: Image.Image, scale: float, studio: Studio) -> T
         picture = yield from enlarged(picture, network, studio)
         reached = before * own
     return picture
+
+
+def checked(path: Path, wrong: Callable[[str, Path], str | None]) -> nn.Module:
+    """The network of `path`. A file that is something else says what it is: `ModelFileError`."""
+    if what := wrong("upscaler", path):
+        raise ModelFileError(f"{path}: {what}")
+    return build(path)
 
 
 def enlarged(picture: Image.Image, network: Network, studio: Studio) -> TaskRun:

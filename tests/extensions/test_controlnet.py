@@ -21,12 +21,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from scipy import ndimage
 
-from extensions import controlnet
+from extensions import controlnet, esrgan
 from extensions.controlnet import networks
 from extensions.controlnet.networks import build, config_of, found, shapes, widths
 from extensions.controlnet.preprocessors import blur, canny, tile
 from tests.engine.conftest import request
 from webui.engine.checkpoints import list_models
+from webui.engine.library.telling import wrong_file
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.samplers import SAMPLERS
@@ -433,6 +434,23 @@ def test_what_a_header_tells_is_refused_before_it_is_queued(conditioner, whole, 
         made = request(extras=values(conditioner, image=picture(), model=model))
         with pytest.raises(RequestError, match="Diffusion XL"):
             controlnet.change_request(made, places)
+
+
+def test_a_file_of_another_kind_says_where_it_belongs(conditioner, whole, tmp_path):
+    (tmp_path / "ControlNet").mkdir()
+    save_file(
+        {"lora_unet_x.lora_down.weight": torch.zeros(3)}, tmp_path / "ControlNet" / "a.safetensors"
+    )
+    places = Places(tmp_path, (tmp_path,), tmp_path, wrong_file)
+    made = request(extras=values(conditioner, image=picture(), model="a"))
+    with pytest.raises(RequestError, match="a LoRA: put it into models/Lora"):
+        controlnet.change_request(made, places)
+    (tmp_path / "ESRGAN").mkdir()
+    (tmp_path / "ControlNet" / "a.safetensors").rename(tmp_path / "ESRGAN" / "a.safetensors")
+    (upscaler,) = esrgan.register_upscalers(places)
+    load = next(upscaler.upscale(picture(), 2.0, None))
+    with pytest.raises(ModelFileError, match="a LoRA: put it into models/Lora"):
+        load.build()
 
 
 @pytest.mark.parametrize("name", ["diff_control_sd15_canny", "control_v11e_sd15_shuffle"])

@@ -10,6 +10,7 @@ from typing import Any
 
 from webui import api, builtin, plugins
 from webui.defaults import FIELDS
+from webui.engine.library.telling import wrong_file
 from webui.plugins import Extensions, Limits
 from webui.plugins.finding import find
 from webui.testing.examples import PARTS
@@ -109,7 +110,7 @@ def load_extensions(
     return plugins.load(
         builtin,
         folders,
-        Places(data_dir, tuple(models_dirs), data_dir / "outputs"),
+        Places(data_dir, tuple(models_dirs), data_dir / "outputs", wrong_file),
         api_version=api.VERSION,
         entries=(),
         without=[one.name for one in found if Path(one.source) not in wanted],

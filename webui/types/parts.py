@@ -187,11 +187,17 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where files lie. `models_dirs` are searched in order."""
+    """Where files lie. `models_dirs` are searched in order.
+
+    `wrong(kind, path)` gives a sentence where the file at `path`, in the folder of a `kind` ("controlnet", "upscaler",
+    "lora", "vae", "embedding", "hypernetwork"), is something else or does not work here, None where nothing speaks
+    against it. It reads the header alone, and raises `ModelFileError` for a damaged file.
+    """
 
     data_dir: Path
     models_dirs: tuple[Path, ...]
     outputs_dir: Path
+    wrong: Callable[[str, Path], str | None] = lambda kind, path: None
 
     def files(self, folder: str, *suffixes: str) -> list[Path]:
         """Every file under `folder` of any models folder whose name ends in one of `suffixes` (".safetensors"),

@@ -40,11 +40,37 @@ def card(folder):
         (SDXL, "v_prediction"),
         (V.replace("'v'", "eps"), "epsilon"),
         ("model:\n  params:\n    scale_factor: 0.18215\n", None),
+        (
+            V + "    linear_start: 0.00085\n    linear_end: 0.0120\n    timesteps: 1000\n",
+            "v_prediction",
+        ),
     ],
 )
 def test_an_inference_configuration_says_what_is_predicted(folder, text, prediction):
     (folder / "m.yaml").write_text(text)
     assert (card(folder).prediction, card(folder).problem) == (prediction, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (V + "    linear_start: 0.0015\n", "linear_start 0.0015"),
+        (V + "    linear_end: 0.0195\n", "linear_end 0.0195"),
+        (V + "    timesteps: 500\n", "timesteps 500"),
+        (V + "    beta_schedule: cosine\n", "beta_schedule cosine"),
+        (V + "    scale_factor: 1.5305\n", "scale_factor 1.5305"),
+        (V.replace("'v'", "flow"), "parameterization 'flow'"),
+        (SDXL.replace("VScaling", "VScalingWithEDMcNoise"), "VScalingWithEDMcNoise"),
+        (SDXL.replace("VScaling", "EDMScaling"), "EDMScaling"),
+        (
+            SDXL.replace("scaling_config", "discretization_config").replace("VScaling", "EDMDiscretization"),
+            "EDMDiscretization",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_configuration_says_and_nobody_computes_is_told(folder, text, said):
+    (folder / "m.yaml").write_text(text)
+    assert said in (card(folder).problem or "")
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,44 @@ def read_configuration(path: Path) -> Configuration:
         params = params.get(key) if isinstance(params, dict) else None
     if not isinstance(params, dict):
         raise ModelFileError(f"{path.name}: has no model.params; it is no inference configuration")
+    _must_be_usual(path, params)
     said_ = str(params.get("parameterization", "")) or _denoiser(params)
+    if said_ and said_ not in PARAMETERIZATIONS:
+        raise ModelFileError(
+            f"{path.name}: parameterization {said_[:60]!r} is none that is computed here"
+        )
     zero = any(params.get(key) is True for key in ("zero_snr", "ztsnr", "rescale_betas_zero_snr"))
     return Configuration(PARAMETERIZATIONS.get(said_), zero)
+
+
+# What such a file may say of the noise and the latents: that of all these families. Other values would paint wrongly.
+USUAL: Mapping[str, tuple[float | str, ...]] = MappingProxyType(
+    {
+        "linear_start": (0.00085,),
+        "linear_end": (0.012,),
+        "timesteps": (1000,),
+        "beta_schedule": ("linear",),  # of the roots, which diffusers calls scaled_linear
+        "scale_factor": (0.18215, 0.13025),
+        "v_posterior": (0, 0.0),
+    }
+)
+OTHER_DENOISERS = ("EDM", "Flow", "RF")  # in the names of classes for another training
+
+
+def _must_be_usual(path: Path, params: Mapping[str, Any]) -> None:
+    """Raises `ModelFileError` for noise levels or latents that are not those of these families."""
+    for key, usual in USUAL.items():
+        if key in params and params[key] is not None and params[key] not in usual:
+            raise ModelFileError(
+                f"{path.name}: {key} {str(params[key])[:60]} is none that is computed here; usual is {usual[0]}"
+            )
+    denoiser = params.get("denoiser_config")
+    inner = denoiser.get("params") if isinstance(denoiser, dict) else None
+    for key in ("scaling_config", "discretization_config"):
+        told = inner.get(key) if isinstance(inner, dict) else None
+        name = str(told.get("target", "") if isinstance(told, dict) else "").rpartition(".")[2]
+        if any(mark in name for mark in OTHER_DENOISERS):
+            raise ModelFileError(f"{path.name}: a {name[:60]}, which is not computed here")
 
 
 def _denoiser(params: Mapping[str, Any]) -> str:
@@ -65,7 +100,7 @@ def _denoiser(params: Mapping[str, Any]) -> str:
     for key in ("params", "scaling_config", "target"):
         found = found.get(key) if isinstance(found, dict) else None
     name = str(found or "").rpartition(".")[2]
-    return {"VScaling": "v", "EpsScaling": "eps"}.get(name, "")
+    return {"VScaling": "v", "EpsScaling": "eps"}.get(name, name)
 
 
 def read_notes(path: Path) -> ModelNotes:
