@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from webui.errors import EaselError
-from webui.training.scenes import Renderer, find_font
+from webui.training.renderer import Renderer, find_font
 
 
 @pytest.fixture(scope="session")

@@ -6,26 +6,24 @@ import torch
 from webui.training.autoencoder import (
     AutoencoderPreset,
     build_autoencoder,
-    edge_maps,
+    kept,
     train_autoencoder,
 )
+from webui.training.classifier import Classifier
 from webui.training.diffusion import standardise_latents
 
-TINY = AutoencoderPreset(widths=(8, 8, 8, 8), latent_channels=4, steps=4, batch=2, crop=32)
+TINY = AutoencoderPreset(
+    widths=(8, 8, 8, 8), latent_channels=4, steps=4, batch=2, crop=32, adversary_from=0.5
+)
 
 
 def quiet(line: str) -> None:
     del line
 
 
-def test_flat_pictures_have_no_edges():
-    assert edge_maps(torch.full((1, 3, 8, 8), 0.3)).abs().max() < 1e-6
-
-
-def test_edge_of_a_step_has_the_height_of_the_step():
-    picture = torch.zeros(1, 3, 6, 6)
-    picture[..., 3:] = 1.0
-    assert edge_maps(picture).abs().max() == pytest.approx(0.5)
+def features() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier((4, 4, 4, 4, 4)).eval().requires_grad_(False)
 
 
 def test_standardising_changes_latents_but_not_pictures():
@@ -42,9 +40,11 @@ def test_standardising_changes_latents_but_not_pictures():
 
 
 def test_interrupted_training_gives_the_same_weights(renderer, tmp_path):
-    whole = train_autoencoder(TINY, renderer, tmp_path / "a", bf16=False, log=quiet)
-    train_autoencoder(TINY, renderer, tmp_path / "b", bf16=False, minutes=0, log=quiet)
-    resumed = train_autoencoder(TINY, renderer, tmp_path / "b", bf16=False, log=quiet)
+    """With features and adversary: two runs of four steps, one of them killed after the first."""
+    how = {"bf16": False, "log": quiet, "features": features().features}
+    whole = train_autoencoder(TINY, renderer, tmp_path / "a", **how)
+    train_autoencoder(TINY, renderer, tmp_path / "b", minutes=0, **how)
+    resumed = train_autoencoder(TINY, renderer, tmp_path / "b", **how)
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
 
@@ -52,7 +52,7 @@ def test_interrupted_training_gives_the_same_weights(renderer, tmp_path):
 def test_refining_the_decoder_leaves_latents_alone(renderer, tmp_path):
     start = build_autoencoder(TINY).state_dict()
     refined = train_autoencoder(
-        replace(TINY, steps=2),
+        replace(TINY, steps=2, latent_noise=0.1),
         renderer,
         tmp_path,
         bf16=False,
@@ -63,3 +63,11 @@ def test_refining_the_decoder_leaves_latents_alone(renderer, tmp_path):
     changed = {name for name in start if not torch.equal(start[name], refined[name])}
     assert changed
     assert all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)
+
+
+def test_what_is_kept_of_a_picture():
+    torch.manual_seed(0)
+    picture = torch.rand(2, 3, 16, 16) - 0.5
+    assert kept(picture + 0.2, picture)["psnr"] == pytest.approx(20.0, abs=1e-3)
+    assert kept(picture + 0.2, picture)["detail"] == pytest.approx(1.0, abs=1e-4)
+    assert kept(picture / 2, picture)["detail"] == pytest.approx(0.25, abs=1e-4)

@@ -1,13 +1,13 @@
 """Stage one: the autoencoder, a diffusers `AutoencoderKL` that packs 128x128 pictures into 16x16 latents.
 
-Loss: mean absolute error, plus half of that on Sobel edges, plus a tiny KL term. Most steps see 64x64 crops around
-drawings; the last ones whole pictures. `refine_decoder` is a later stage: the encoder, and so every latent that
-diffusion has learnt, stays as it is, and the decoder alone learns to draw it more sharply.
+Losses, each a function in `losses`: absolute and squared error, Sobel edges and a tiny KL term from the start; distance
+in the features of a classifier of renders from a tenth of the run on; a patch adversary near the end. Most steps see
+64x64 crops around drawings; the last ones whole pictures. With `decoder_only` the encoder, and so every latent that
+diffusion has learnt, stays as it is, and the decoder alone learns to draw latents that are a little off, as
+generated ones are.
 """
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,23 +15,26 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
-from torch.nn import functional as F
 
-from webui.training import checkpoint
-from webui.training.scenes import SIDE, Renderer, crop_corner, picture_batch, sample_scene
+from webui.training import loop, losses
+from webui.training.discriminator import PatchDiscriminator
+from webui.training.places import SIDE
+from webui.training.renderer import Renderer, picture_batch
+from webui.training.scenes import crop_corner, plain_scene, sample_scene
 from webui.training.sheets import save_sheet, to_tensor, to_uint8
 
-Perceptual = Callable[[torch.Tensor], list[torch.Tensor]]
+Features = Callable[[torch.Tensor], list[torch.Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderPreset:
-    """Widths and schedule of stage one. `full_share` of the steps, the last, see whole pictures."""
+    """Widths and schedule of stage one. Shares are of the steps: from `features_from` on the features' distance counts,
+    from `adversary_from` on the adversary; the last `full_share` see whole pictures."""
 
     widths: tuple[int, ...] = (32, 32, 64, 128)
-    latent_channels: int = 8
+    latent_channels: int = 16
     norm_groups: int = 2  # wide groups: a flat area must keep its colour through the norm
-    steps: int = 3900
+    steps: int = 15600
     batch: int = 8
     crop: int = 64
     full_share: float = 0.1
@@ -39,10 +42,16 @@ class AutoencoderPreset:
     warmup: int = 100
     decay_share: float = 0.3
     kl: float = 1e-4  # per latent element, against the mean pixel error
+    squares: float = 2.0
     edges: float = 0.5
-    ema: float = 0.995
+    features: float = 0.1
+    features_from: float = 0.1
+    adversary: float = 0.4  # times the adaptive weight
+    adversary_from: float = 0.6
+    adversary_rate: float = 8e-4
+    latent_noise: float = 0.0  # the most that is added to latents before decoding
+    ema: float = 0.999
     seed: int = 1
-    side: int = SIDE
 
 
 def build_autoencoder(preset: AutoencoderPreset) -> AutoencoderKL:
@@ -66,21 +75,8 @@ def build_autoencoder(preset: AutoencoderPreset) -> AutoencoderKL:
     return vae.to(memory_format=torch.channels_last)
 
 
-def edge_maps(pictures: torch.Tensor) -> torch.Tensor:
-    """Sobel gradients, [B, 3, H, W] -> [B, 6, H-2, W-2]."""
-    kernel = pictures.new_tensor([[1.0, 2, 1], [0, 0, 0], [-1, -2, -1]]) / 8
-    weight = torch.stack([kernel, kernel.T]).unsqueeze(1).repeat(3, 1, 1, 1)
-    return F.conv2d(pictures, weight, groups=3)
-
-
-def pixel_loss(drawn: torch.Tensor, wanted: torch.Tensor, edges: float) -> torch.Tensor:
-    return (drawn - wanted).abs().mean() + edges * 4 * F.l1_loss(
-        edge_maps(drawn), edge_maps(wanted)
-    )
-
-
 def training_batch(preset: AutoencoderPreset, renderer: Renderer, step: int) -> torch.Tensor:
-    """The pictures of one step, from the step's number alone. Each scene gives two crops, or a whole picture."""
+    """The pictures of one step, from the step's number alone: crops, or fewer whole pictures."""
     rng = np.random.default_rng([preset.seed, step])
     if step < preset.steps * (1 - preset.full_share) and preset.crop < SIDE:
         scenes = [sample_scene(rng) for _ in range(preset.batch)]
@@ -92,15 +88,104 @@ def training_batch(preset: AutoencoderPreset, renderer: Renderer, step: int) -> 
     return to_tensor(pictures).contiguous(memory_format=torch.channels_last)
 
 
-@contextmanager
-def averaged(model: nn.Module, average: dict[str, torch.Tensor]) -> Iterator[None]:
-    """Run the block with the moving average as weights, then put the trained ones back."""
-    own = {k: v.clone() for k, v in model.state_dict().items()}
-    model.load_state_dict(average)
-    try:
-        yield
-    finally:
-        model.load_state_dict(own)
+class AutoencoderStage:
+    """One step of stage one, for `loop.run`."""
+
+    def __init__(
+        self,
+        preset: AutoencoderPreset,
+        renderer: Renderer,
+        features: Features | None,
+        *,
+        device: str,
+        bf16: bool,
+        decoder_only: bool,
+    ) -> None:
+        self.preset, self.renderer, self.features = preset, renderer, features
+        self.device, self.bf16, self.decoder_only = device, bf16, decoder_only
+        self.vae = build_autoencoder(preset).to(device)
+        if decoder_only:
+            self.vae.encoder.requires_grad_(False)
+            self.vae.quant_conv.requires_grad_(False)
+        self.judge = PatchDiscriminator().to(device)
+        learning = [p for p in self.vae.parameters() if p.requires_grad]
+        self.ours = torch.optim.AdamW(
+            learning, lr=preset.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+        )
+        self.theirs = torch.optim.AdamW(
+            self.judge.parameters(), lr=preset.adversary_rate, betas=(0.5, 0.9), weight_decay=0.0
+        )
+
+    @property
+    def model(self) -> nn.Module:
+        module: nn.Module = self.vae
+        return module
+
+    @property
+    def helpers(self) -> dict[str, nn.Module]:
+        return {"judge": self.judge}
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.ours, self.theirs]
+
+    def advance(self, step: int) -> loop.Figures:
+        preset = self.preset
+        pictures = training_batch(preset, self.renderer, step).to(self.device)
+        z, kl = self._latents(pictures, step)
+        with self._autocast():
+            drawn = self.vae.decode(z).sample
+        drawn = drawn.float()
+        pixels = losses.reconstruction(drawn, pictures, preset.squares, preset.edges)
+        figures = {"pixels": pixels, "kl": kl}
+        wanted = pixels
+        if self.features is not None and step >= preset.features_from * preset.steps:
+            figures["features"] = self._distance(drawn, pictures)
+            wanted = wanted + preset.features * figures["features"]
+        loss = wanted + preset.kl * kl
+        adversarial = preset.adversary > 0 and step >= preset.adversary_from * preset.steps
+        if adversarial:
+            self.judge.requires_grad_(False)
+            fooled = losses.hinge_generator(self._judged(drawn))
+            self.judge.requires_grad_(True)
+            last = self.vae.decoder.conv_out.weight
+            weight = losses.adaptive_weight(wanted, fooled, last)
+            loss = loss + preset.adversary * weight * fooled
+            figures["weight"] = weight
+        loop.descend(loss, [self.ours])
+        if adversarial:
+            real, fake = self._judged(pictures), self._judged(drawn.detach())
+            figures["judge"] = losses.hinge_discriminator(real, fake)
+            loop.descend(figures["judge"], [self.theirs])
+        return {name: value.detach() for name, value in figures.items()}
+
+    def _latents(self, pictures: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents to decode, and their KL term."""
+        noise = torch.Generator(self.device).manual_seed(step)
+        with self._autocast(), torch.set_grad_enabled(not self.decoder_only):
+            posterior = self.vae.encode(pictures).latent_dist
+        mean, std = posterior.mean.float(), posterior.std.float()
+        kl = losses.kl(mean, std)
+        if self.decoder_only:
+            strength = torch.rand(len(mean), 1, 1, 1, generator=noise, device=self.device)
+            std, kl = self.preset.latent_noise * strength, kl.new_zeros(())
+        return mean + std * torch.randn(mean.shape, generator=noise, device=self.device), kl
+
+    def _distance(self, drawn: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+        assert self.features is not None
+        with self._autocast():
+            with torch.no_grad():
+                wanted = self.features(pictures)
+            got = self.features(drawn)
+        return losses.lpips([g.float() for g in got], [w.float() for w in wanted])
+
+    def _judged(self, pictures: torch.Tensor) -> torch.Tensor:
+        with self._autocast():
+            answers: torch.Tensor = self.judge(pictures)
+        return answers.float()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16)
 
 
 def train_autoencoder(
@@ -113,110 +198,72 @@ def train_autoencoder(
     minutes: float = float("inf"),
     decoder_only: bool = False,
     start_from: dict[str, torch.Tensor] | None = None,
-    perceptual: Perceptual | None = None,
+    features: Features | None = None,
     log: Callable[[str], None] = print,
 ) -> AutoencoderKL:
     """Train, or go on training, and return the autoencoder with averaged weights.
 
-    `folder` keeps the checkpoint and a sheet of reconstructions. Stops after `minutes`, resumable. With
-    `decoder_only` the encoder and `quant_conv` stay frozen at `start_from`, and latents are their means.
+    `folder` keeps the checkpoint, the report and a sheet of reconstructions. With `decoder_only` the encoder and
+    `quant_conv` stay frozen at `start_from`, and latents are their means with a little noise.
     """
-    vae = build_autoencoder(preset)
-    if start_from is not None:
-        vae.load_state_dict(start_from)
-    vae.to(device).train()
-    if decoder_only:
-        vae.encoder.requires_grad_(False)
-        vae.quant_conv.requires_grad_(False)
-    parameters = [p for p in vae.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=preset.rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+    stage = AutoencoderStage(
+        preset, renderer, features, device=device, bf16=bf16, decoder_only=decoder_only
     )
-    average = {k: v.clone() for k, v in vae.state_dict().items()}
-    first = 0
-    path = folder / "checkpoint.pt"
-    if state := checkpoint.load(path, device):
-        vae.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average, first = state["average"], state["step"]
+    if start_from is not None:
+        stage.vae.load_state_dict(start_from)
 
-    def keep(step: int) -> None:
-        state = {"model": vae.state_dict(), "optimizer": optimizer.state_dict()}
-        checkpoint.save(path, {**state, "average": average, "step": step})
-        with averaged(vae, average):
-            psnr = reconstruction_sheet(vae, renderer, folder / "reconstructions.png", device)
-        log(f"step {step} checkpoint, PSNR {psnr:.2f} dB")
+    def every(step: int) -> loop.Figures:
+        return reconstruction_sheet(stage.vae, renderer, folder / "reconstructions.png", device)
 
-    started = saved = time.monotonic()
-    total, count = 0.0, 0
-    step = first
-    for step in range(first, preset.steps):
-        rate = checkpoint.learning_rate(
-            step, preset.steps, preset.rate, preset.warmup, preset.decay_share
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        pictures = training_batch(preset, renderer, step).to(device)
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            if decoder_only:
-                with torch.no_grad():
-                    z = vae.encode(pictures).latent_dist.mode()
-                kl = z.new_zeros(())
-            else:
-                posterior = vae.encode(pictures).latent_dist
-                noise = torch.Generator(device).manual_seed(step)
-                mean, std = posterior.mean.float(), posterior.std.float()
-                z = mean + std * torch.randn(mean.shape, generator=noise, device=device)
-                kl = 0.5 * (mean**2 + std**2 - 1 - 2 * std.log()).mean()
-            drawn = vae.decode(z).sample
-        loss = pixel_loss(drawn.float(), pictures, preset.edges) + preset.kl * kl
-        if perceptual is not None:
-            with torch.autocast(device, torch.bfloat16, enabled=bf16):
-                with torch.no_grad():
-                    wanted = perceptual(pictures)
-                got = perceptual(drawn)
-            loss = loss + sum(
-                0.1 * F.l1_loss(g.float(), w.float()) for g, w in zip(got, wanted, strict=True)
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        mix = 1 - min(preset.ema, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, weight in vae.state_dict().items():
-                average[name].lerp_(weight, mix)
-        total, count = total + loss.item(), count + 1
-        now = time.monotonic()
-        if (step + 1) % 100 == 0:
-            pace = (now - started) / (step + 1 - first)
-            log(f"step {step + 1}/{preset.steps} loss {total / count:.4f} {pace:.3f} s/step")
-            total, count = 0.0, 0
-        if now - started > minutes * 60:
-            break
-        if now - saved > 180:
-            keep(step + 1)
-            saved = now
-    keep(min(step + 1, preset.steps))
-    vae.load_state_dict(average)
-    return vae.eval()
+    loop.run(
+        stage,
+        loop.Schedule(preset.steps, preset.warmup, preset.decay_share, preset.ema),
+        folder,
+        device=device,
+        minutes=minutes,
+        every=every,
+        every_minutes=6.0,
+        log=log,
+    )
+    return stage.vae
 
 
 @torch.no_grad()
 def reconstruction_sheet(
     vae: AutoencoderKL, renderer: Renderer, path: Path, device: str = "cpu", count: int = 24
-) -> float:
-    """Save originals above reconstructions; return the mean PSNR in dB over pictures in 0..1."""
-    rng = np.random.default_rng(99)
-    originals = picture_batch(renderer, [sample_scene(rng) for _ in range(count)])
-    pictures = to_tensor(originals).contiguous(memory_format=torch.channels_last).to(device)
-    drawn = torch.cat(
-        [vae.decode(vae.encode(p).latent_dist.mode()).sample for p in torch.split(pictures, 4)]
-    )
-    error = ((drawn.clamp(-1, 1) - pictures) / 2).square().mean((1, 2, 3))
+) -> dict[str, float]:
+    """Save originals above reconstructions, first plain drawings, then stickers; return what is kept of each.
+
+    The plain ones are the scenes of the model card. See `kept` for the figures.
+    """
+    figures: dict[str, float] = {}
     rows = []
-    redrawn = to_uint8(drawn)
-    for i in range(0, count, 12):
-        rows += [originals[i : i + 12], redrawn[i : i + 12]]
+    for name, scene in (("plain", plain_scene), ("all", sample_scene)):
+        rng = np.random.default_rng(99)
+        originals = picture_batch(renderer, [scene(rng) for _ in range(count)])
+        pictures = to_tensor(originals).contiguous(memory_format=torch.channels_last).to(device)
+        drawn = torch.cat(
+            [vae.decode(vae.encode(p).latent_dist.mode()).sample for p in torch.split(pictures, 4)]
+        ).clamp(-1, 1)
+        figures |= {f"{name}_{key}": value for key, value in kept(drawn, pictures).items()}
+        redrawn = to_uint8(drawn)
+        for i in range(0, count, 12):
+            rows += [originals[i : i + 12], redrawn[i : i + 12]]
     save_sheet(path, np.concatenate(rows), 12)
-    return float((-10 * error.log10()).mean())
+    return figures
+
+
+def kept(drawn: torch.Tensor, pictures: torch.Tensor) -> dict[str, float]:
+    """`psnr`, the mean over pictures in dB (values 0..1), and `detail`, the share of the finest detail's energy:
+    mean square of the difference from a 3x3 mean, drawn by wanted."""
+    error = ((drawn - pictures) / 2).square().mean((1, 2, 3))
+    return {
+        "psnr": float((-10 * error.clamp_min(1e-10).log10()).mean()),
+        "detail": float(_fine(drawn) / _fine(pictures)),
+    }
+
+
+def _fine(pictures: torch.Tensor) -> torch.Tensor:
+    """Energy of the difference from a 3x3 mean."""
+    smooth = nn.functional.avg_pool2d(pictures, 3, 1)
+    return (pictures[..., 1:-1, 1:-1] - smooth).square().mean()

@@ -1,12 +1,12 @@
-"""Says which drawing and which background a picture shows. Trained on renders only, never on generated pictures.
+"""Says which drawing, which colour of it and which background a picture shows. Trained on renders only.
 
-It judges the model (see `fidelity`), and lends its first layers to the decoder's refinement as a perceptual loss.
-Training pictures are blurred, recoloured a little and made noisy, so that it judges shapes rather than pixels.
+Two of them are trained, from different seeds: one lends its levels to losses (`losses.lpips`, `losses.alignment`), the
+other judges (see `fidelity`), so that no model learns to please its judge. Training pictures are blurred, recoloured a
+little and made noisy, so that shapes count rather than pixels.
 """
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,72 +14,111 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from webui.training import checkpoint
-from webui.training.nouns import NOUNS
-from webui.training.scenes import BACKGROUNDS, Renderer, Scene, picture_batch, single_scene
+from webui.training import loop
+from webui.training.nouns import NOUNS, nouns, takes_colour
+from webui.training.renderer import Renderer, picture_batch
+from webui.training.scenes import BACKGROUNDS, COLOURS, STYLES, Placed, Scene, single_scene
 from webui.training.sheets import to_tensor
+
+UNKNOWN = -100  # label of what cannot be seen: `cross_entropy` passes over it
+COLOURLESS = frozenset({"pencil sketch", "blueprint", "neon", "sepia", "silhouette"})
+OWN_COLOUR = len(COLOURS)  # label of a drawing in its own colours
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierPreset:
-    widths: tuple[int, ...] = (24, 48, 96, 160)
-    steps: int = 1000
-    batch: int = 32
+    """`fine`: whether the first level has the picture's full size, for losses that look at single pixels."""
+
+    widths: tuple[int, ...] = (16, 32, 64, 128, 160)
+    fine: bool = True
+    steps: int = 3200
+    batch: int = 16
     rate: float = 2e-3
     warmup: int = 100
     seed: int = 3
 
 
-class Classifier(nn.Module):
-    """Four strided levels, then one head per question. Takes [B, 3, 128, 128] in -1..1."""
+def judge_preset() -> ClassifierPreset:
+    """The judge: no loss looks at it, so it may be coarse; it must be right about nearly every render."""
+    return ClassifierPreset((24, 48, 96, 160), fine=False, steps=2500, batch=32, seed=13)
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+
+class Classifier(nn.Module):
+    """Levels at the full size (unless not `fine`), a half, a quarter, ..., then one head per question.
+
+    Takes [B, 3, H, W] in -1..1.
+    """
+
+    def __init__(self, widths: tuple[int, ...], fine: bool = True) -> None:
         super().__init__()
         levels: list[nn.Module] = []
         channels = 3
         for i, width in enumerate(widths):
-            layers: list[nn.Module] = [
-                nn.Conv2d(channels, width, 5 if i == 0 else 3, 2, 2 if i == 0 else 1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-            ]
+            size, stride = (5, 1 if fine else 2) if i == 0 else (3, 2)
+            layers = _layer(channels, width, size=size, stride=stride)
             if i in (1, 2):
-                layers += [
-                    nn.Conv2d(width, width, 3, 1, 1, bias=False),
-                    nn.BatchNorm2d(width),
-                    nn.ReLU(),
-                ]
+                layers += _layer(width, width, size=3, stride=1)
             levels.append(nn.Sequential(*layers))
             channels = width
         self.levels = nn.ModuleList(levels)
         self.noun = nn.Linear(2 * channels, len(NOUNS))
         self.background = nn.Linear(2 * channels, len(BACKGROUNDS))
+        self.colour = nn.Linear(2 * channels, len(COLOURS) + 1)
 
-    def features(self, x: torch.Tensor, count: int) -> list[torch.Tensor]:
-        """The first `count` levels' activations."""
+    def features(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Every level's activations, the finest first."""
         found = []
-        for level in list(self.levels)[:count]:
+        for level in self.levels:
             x = level(x)
             found.append(x)
         return found
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits over nouns and over backgrounds."""
-        x = self.features(x, len(self.levels))[-1]
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits over nouns, backgrounds, and colours of the drawing (the last one: its own)."""
+        x = self.features(x)[-1]
         pooled = torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
-        return self.noun(pooled), self.background(pooled)
+        return self.noun(pooled), self.background(pooled), self.colour(pooled)
+
+
+def _layer(channels: int, width: int, *, size: int, stride: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels, width, size, stride, size // 2, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    ]
 
 
 def any_scene(rng: np.random.Generator) -> Scene:
     """One drawing on one background, any pair: the classifier must know those that the model never saw."""
     background = BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
-    snapped = bool(rng.random() < 0.5)
-    return single_scene(rng, int(rng.integers(len(NOUNS))), background, snapped=snapped)
+    noun = int(rng.integers(len(NOUNS)))
+    scene = single_scene(rng, noun, background, snapped=bool(rng.random() < 0.5))
+    placed = scene.drawings[0]
+    if rng.random() < 0.3:
+        placed = Placed(
+            noun, 64 + rng.uniform(-8, 8), 64 + rng.uniform(-8, 8), int(rng.integers(60, 121))
+        )
+    fit = [c for c in COLOURS if takes_colour(nouns()[noun], c)]
+    if fit and rng.random() < 0.35:
+        placed = replace(placed, colour=str(rng.choice(fit)))
+    style = str(rng.choice(STYLES)) if rng.random() < 0.2 else ""
+    return replace(scene, drawings=(placed,), style=style, sticker=bool(rng.random() < 0.75))
 
 
-def labels(scenes: list[Scene]) -> tuple[torch.Tensor, torch.Tensor]:
-    shown = torch.tensor([s.drawings[0].noun for s in scenes])
-    return shown, torch.tensor([BACKGROUNDS.index(s.background) for s in scenes])
+def labels(scenes: list[Scene]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Indices of each scene's noun, background and colour; `UNKNOWN` where its style hides them."""
+    colours = [*COLOURS, ""]
+    shown = [s.drawings[0].noun for s in scenes]
+    hidden = [s.style in COLOURLESS for s in scenes]
+    behind = [
+        UNKNOWN if h else BACKGROUNDS.index(s.background)
+        for s, h in zip(scenes, hidden, strict=True)
+    ]
+    inked = [
+        UNKNOWN if h else colours.index(s.drawings[0].colour)
+        for s, h in zip(scenes, hidden, strict=True)
+    ]
+    return torch.tensor(shown), torch.tensor(behind), torch.tensor(inked)
 
 
 def spoil(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -94,6 +133,38 @@ def spoil(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return (pictures * gain + shift + noise * strength).clamp(-1, 1)
 
 
+class ClassifierStage:
+    """One step of a classifier's training, for `loop.run`."""
+
+    helpers: dict[str, nn.Module]
+
+    def __init__(
+        self, preset: ClassifierPreset, renderer: Renderer, device: str, bf16: bool
+    ) -> None:
+        torch.manual_seed(preset.seed)
+        self.preset, self.renderer, self.device, self.bf16 = preset, renderer, device, bf16
+        self.model = Classifier(preset.widths, preset.fine).to(device)
+        self.helpers = {}
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(self.model.parameters(), lr=preset.rate, weight_decay=0.05)
+        ]
+
+    def advance(self, step: int) -> loop.Figures:
+        rng = np.random.default_rng([self.preset.seed, step])
+        scenes = [any_scene(rng) for _ in range(self.preset.batch)]
+        pictures = spoil(to_tensor(picture_batch(self.renderer, scenes)), rng)
+        answers = [y.to(self.device) for y in labels(scenes)]
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16):
+            logits = self.model(
+                pictures.contiguous(memory_format=torch.channels_last).to(self.device)
+            )
+        loss = torch.stack(
+            [F.cross_entropy(x.float(), y) for x, y in zip(logits, answers, strict=True)]
+        ).sum()
+        loop.descend(loss, self.optimizers, clip=float("inf"))
+        return {"loss": loss.detach(), "noun": (logits[0].argmax(1) == answers[0]).float().mean()}
+
+
 def train_classifier(
     preset: ClassifierPreset,
     renderer: Renderer,
@@ -103,69 +174,43 @@ def train_classifier(
     bf16: bool = True,
     log: Callable[[str], None] = print,
 ) -> Classifier:
-    """The classifier kept in `folder`, trained first if it is not there yet."""
-    torch.manual_seed(preset.seed)
-    model = Classifier(preset.widths).to(device)
-    path = folder / "classifier.pt"
-    if state := checkpoint.load(path, device):
-        model.load_state_dict(state["model"])
-        model.eval()
-        return model
-    optimizer = torch.optim.AdamW(model.parameters(), lr=preset.rate, weight_decay=0.05)
-    started, right, seen = time.monotonic(), 0, 0
-    for step in range(preset.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = checkpoint.learning_rate(
-                step, preset.steps, preset.rate, preset.warmup, 0.7
-            )
-        rng = np.random.default_rng([preset.seed, step])
-        scenes = [any_scene(rng) for _ in range(preset.batch)]
-        pictures = spoil(to_tensor(picture_batch(renderer, scenes)), rng)
-        shown, behind = (y.to(device) for y in labels(scenes))
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            noun, background = model(
-                pictures.contiguous(memory_format=torch.channels_last).to(device)
-            )
-        loss = F.cross_entropy(noun.float(), shown) + F.cross_entropy(background.float(), behind)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        optimizer.step()
-        right, seen = right + int((noun.argmax(1) == shown).sum()), seen + len(scenes)
-        if (step + 1) % 100 == 0:
-            pace = (time.monotonic() - started) / (step + 1)
-            log(f"classifier {step + 1}/{preset.steps} nouns {right / seen:.3f} {pace:.3f} s/step")
-            right, seen = 0, 0
-    checkpoint.save(path, {"model": model.state_dict()})
-    model.eval()
-    return model
+    """The classifier kept in `folder`, trained first, or to its end, if need be. Frozen."""
+    stage = ClassifierStage(preset, renderer, device, bf16)
+    schedule = loop.Schedule(preset.steps, preset.warmup, decay_share=0.7, ema=0.98)
+    loop.run(stage, schedule, folder, device=device, log=log)
+    stage.model.requires_grad_(False)
+    return stage.model
 
 
 @torch.no_grad()
-def judge(model: Classifier, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Most likely noun and background of each picture, as indices."""
+def judge(
+    model: Classifier, pictures: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Most likely noun, background and colour of each picture, as indices."""
     answers = [model(p) for p in torch.split(pictures, 32)]
-    nouns = torch.cat([noun.argmax(1) for noun, _ in answers])
-    return nouns.cpu(), torch.cat([background.argmax(1) for _, background in answers]).cpu()
+    noun, background, colour = (
+        torch.cat(heads).argmax(1).cpu() for heads in zip(*answers, strict=True)
+    )
+    return noun, background, colour
 
 
 def accuracy(
     model: Classifier, renderer: Renderer, count: int = 1000, seed: int = 77, device: str = "cpu"
 ) -> dict[str, float]:
-    """How often it is right about clean renders of scenes drawn for this alone."""
+    """How often it is right about clean renders, without styles, of scenes drawn for this alone."""
     rng = np.random.default_rng([seed, 1])
-    scenes = [any_scene(rng) for _ in range(count)]
-    nouns: list[torch.Tensor] = []
-    backgrounds: list[torch.Tensor] = []
-    for i in range(0, count, 64):
-        noun, background = judge(
-            model, to_tensor(picture_batch(renderer, scenes[i : i + 64])).to(device)
-        )
-        nouns.append(noun)
-        backgrounds.append(background)
-    shown, behind = labels(scenes)
-    noun_right, background_right = torch.cat(nouns) == shown, torch.cat(backgrounds) == behind
+    scenes = [replace(any_scene(rng), style="") for _ in range(count)]
+    answers = [
+        judge(model, to_tensor(picture_batch(renderer, scenes[i : i + 64])).to(device))
+        for i in range(0, count, 64)
+    ]
+    noun, background, colour = (
+        torch.cat(given) == asked
+        for given, asked in zip(zip(*answers, strict=True), labels(scenes), strict=True)
+    )
     return {
-        "noun": float(noun_right.float().mean()),
-        "background": float(background_right.float().mean()),
-        "both": float((noun_right & background_right).float().mean()),
+        "noun": float(noun.float().mean()),
+        "background": float(background.float().mean()),
+        "both": float((noun & background).float().mean()),
+        "colour": float(colour.float().mean()),
     }

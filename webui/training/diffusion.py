@@ -1,8 +1,8 @@
 """Stage two: the text encoder and the UNet, trained together on latents of captioned scenes.
 
-v-prediction on Stable Diffusion's scaled-linear betas; captions dropped one time in ten, so that guidance has an
-unconditional prediction; a moving average of the weights is what is kept. A step's scenes, captions, timesteps and
-noise follow from its number, so an interrupted run goes on as if it had not been.
+v-prediction on Stable Diffusion's scaled-linear betas, errors weighted by `losses.min_snr`; captions dropped one time
+in ten, so that guidance has an unconditional prediction; a moving average of the weights is what is kept. In the first
+part of a run the UNet's hidden states are also drawn towards what a classifier sees in the clean picture.
 """
 
 import time
@@ -20,10 +20,11 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from webui.engine.denoiser import timestep
 from webui.engine.schedules import SCHEDULES
-from webui.training import checkpoint
+from webui.training import checkpoint, loop, losses
 from webui.training.captions import caption
 from webui.training.muon import Muon
-from webui.training.scenes import SNAPPED_SIZES, Renderer, Scene, picture_batch, sample_scene
+from webui.training.renderer import Renderer, picture_batch
+from webui.training.scenes import Scene, sample_scene
 from webui.training.sheets import save_sheet, to_tensor, to_uint8
 from webui.training.tokenizer import LENGTH, encode
 
@@ -37,18 +38,19 @@ class DiffusionPreset:
     widths: tuple[int, ...] = (96, 128, 192)
     text_width: int = 192
     text_layers: int = 2
-    latent_channels: int = 8
+    latent_channels: int = 16
     latent_side: int = 16
-    scenes: int = 12000  # cached latents
-    steps: int = 3900
+    scenes: int = 40000  # cached latents
+    steps: int = 12500
     batch: int = 32
-    focus: float = 0.8  # share of the pictures, after `focus_from` steps, with one large drawing
-    focus_from: int = 700
     rate: float = 1.5e-3
     warmup: int = 100
     decay_share: float = 0.25
     drop: float = 0.1
-    ema: float = 0.996
+    snr_cap: float = 5.0
+    alignment: float = 0.5
+    aligned_until: float = 0.6  # share of the steps
+    ema: float = 0.999
     seed: int = 2
 
 
@@ -195,6 +197,94 @@ def timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
     return (chosen * 1000).long().clamp(0, 999)
 
 
+class Alignment(nn.Module):
+    """Draws the UNet's hidden states towards features of the clean picture (Yu et al. 2025, REPA).
+
+    Projects the output of the second block's attention (at half the latent's side) to as many channels as the
+    features have, by two 1x1 convolutions.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel, channels: int) -> None:
+        super().__init__()
+        width = unet.config.block_out_channels[1]
+        self.head = nn.Sequential(
+            nn.Conv2d(width, 2 * width, 1), nn.SiLU(), nn.Conv2d(2 * width, channels, 1)
+        )
+        self.seen: list[torch.Tensor] = []
+        unet.down_blocks[1].attentions[-1].register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if self.training and torch.is_grad_enabled():
+            self.seen = [output[0] if isinstance(output, tuple) else output.sample]
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """The loss, for the last picture that the UNet saw."""
+        return losses.alignment(self.head(self.seen.pop()).float(), features)
+
+
+class DiffusionStage:
+    """One step of stage two, for `loop.run`. `scenes[i]` is what `latents[i]` shows."""
+
+    def __init__(
+        self,
+        preset: DiffusionPreset,
+        model: TextToLatent,
+        tokenizer: Any,
+        latents: torch.Tensor,
+        scenes: list[Scene],
+        look: Callable[[list[Scene]], torch.Tensor] | None,
+        *,
+        device: str,
+        bf16: bool,
+    ) -> None:
+        self.preset, self.model, self.tokenizer = preset, model.to(device), tokenizer
+        self.latents, self.scenes, self.look = latents, scenes, look
+        self.device, self.bf16 = device, bf16
+        self.acp = alphas_cumprod().float()
+        if (
+            device == "cpu"
+        ):  # the fused kernel's backward is slow there: 1.84 s a step of 48, plain 1.40 s
+            model.unet.set_attn_processor(AttnProcessor())
+            model.text.set_attn_implementation("eager")
+        self.optimizers = build_optimizers(model, preset.rate)
+        self.helpers: dict[str, nn.Module] = {}
+        if look is not None:
+            torch.manual_seed(preset.seed + 2)
+            head = Alignment(model.unet, look(scenes[:1]).shape[1]).to(device)
+            self.helpers["alignment"] = head
+            self.optimizers.append(torch.optim.AdamW(head.parameters(), lr=preset.rate))
+
+    def advance(self, step: int) -> loop.Figures:
+        preset = self.preset
+        rng = np.random.default_rng([preset.seed, 1, step])
+        noise_rng = torch.Generator().manual_seed(preset.seed * 1_000_003 + step)
+        chosen = rng.integers(len(self.latents), size=preset.batch).tolist()
+        scenes = [self.scenes[i] for i in chosen]
+        texts = ["" if rng.random() < preset.drop else caption(s, rng) for s in scenes]
+        x0 = self.latents[chosen].float()
+        t = timesteps(preset.batch, noise_rng)
+        noise = torch.randn(x0.shape, generator=noise_rng)
+        a = self.acp[t][:, None, None, None]
+        xt = (a.sqrt() * x0 + (1 - a).sqrt() * noise).contiguous(memory_format=torch.channels_last)
+        v = losses.v_target(x0, noise, a).to(self.device)
+        tokens = encode(self.tokenizer, texts).to(self.device)
+        aligned = self.look is not None and step < preset.aligned_until * preset.steps
+        for helper in self.helpers.values():
+            helper.train(aligned)
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16):
+            predicted = self.model(xt.to(self.device), t.to(self.device), tokens)
+        error = (predicted.float() - v).square().mean((1, 2, 3))
+        weight = losses.min_snr(a.flatten() / (1 - a.flatten()), preset.snr_cap).to(self.device)
+        loss = (weight * error).mean()
+        figures = {"loss": loss.detach(), "error": error.detach().mean()}
+        if aligned and self.look is not None:
+            with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16):
+                figures["alignment"] = self.helpers["alignment"](self.look(scenes))
+            loss = loss + preset.alignment * figures["alignment"]
+        loop.descend(loss, self.optimizers)
+        return {name: value.detach() for name, value in figures.items()}
+
+
 def train_diffusion(
     preset: DiffusionPreset,
     model: TextToLatent,
@@ -205,105 +295,34 @@ def train_diffusion(
     device: str = "cpu",
     bf16: bool = True,
     minutes: float = float("inf"),
-    compiled: bool = False,
     scene: Callable[[int], Scene] | None = None,
-    every: Callable[[TextToLatent, int], None] | None = None,
-    every_minutes: float = 8.0,
+    look: Callable[[list[Scene]], torch.Tensor] | None = None,
+    every: Callable[[int], loop.Figures] | None = None,
+    every_minutes: float = 12.0,
     log: Callable[[str], None] = print,
 ) -> TextToLatent:
     """Train, or go on training, and return the model with averaged weights.
 
-    `scene(i)` is what `latents[i]` shows. `every(averaged model, step)` is called every few minutes, after the
-    checkpoint; it draws sample sheets and exports.
+    `scene(i)` is what `latents[i]` shows. `look(scenes)` gives features of the clean pictures, [B, C, h / 2, w / 2];
+    without it nothing is aligned. `every(step)` is called every few minutes, after the checkpoint, while `model` has
+    its averaged weights; it draws sample sheets and exports.
     """
     scene = scene or (lambda i: latent_scene(preset, i))
     scenes = [scene(i) for i in range(len(latents))]
-    large = np.array([i for i, s in enumerate(scenes) if s.drawings[0].size == max(SNAPPED_SIZES)])
-    model.to(device).train()
-    if (
-        device == "cpu"
-    ):  # the fused kernel's backward is slow there: 1.84 s a step of 48, plain 1.40 s
-        model.unet.set_attn_processor(AttnProcessor())
-        model.text.set_attn_implementation("eager")
-    parameters = list(model.parameters())
-    optimizers = build_optimizers(model, preset.rate)
-    weights = model.state_dict()
-    average = {k: v.clone() for k, v in weights.items()}
-    first = 0
-    path = folder / "checkpoint.pt"
-    if state := checkpoint.load(path, device):
-        model.load_state_dict(state["model"])
-        for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
-        average, first = state["average"], state["step"]
-    floats = [k for k, v in weights.items() if v.is_floating_point()]
-    acp = alphas_cumprod().float()
-    run = torch.compile(model) if compiled else model
-    started = saved = time.monotonic()
-    total, count = 0.0, 0
-    step = first
-
-    def keep(step: int) -> None:
-        state = {"model": model.state_dict(), "average": average, "step": step}
-        kept = [optimizer.state_dict() for optimizer in optimizers]
-        checkpoint.save(path, {**state, "optimizers": kept})
-        if every is not None:
-            own = {k: v.clone() for k, v in model.state_dict().items()}
-            model.load_state_dict(average)
-            every(model.eval(), step)
-            model.load_state_dict(own)
-            model.train()
-
-    for step in range(first, preset.steps):
-        rate = checkpoint.learning_rate(
-            step, preset.steps, preset.rate, preset.warmup, preset.decay_share
-        )
-        for group in (g for optimizer in optimizers for g in optimizer.param_groups):
-            group["lr"] = rate
-        rng = np.random.default_rng([preset.seed, 1, step])
-        noise_rng = torch.Generator().manual_seed(preset.seed * 1_000_003 + step)
-        chosen = rng.integers(len(latents), size=preset.batch)
-        if step >= preset.focus_from and len(large):
-            focused = rng.random(preset.batch) < preset.focus
-            chosen = np.where(focused, rng.choice(large, preset.batch), chosen)
-        chosen = chosen.tolist()
-        texts = ["" if rng.random() < preset.drop else caption(scenes[i], rng) for i in chosen]
-        x0 = latents[chosen].float()
-        t = timesteps(preset.batch, noise_rng)
-        noise = torch.randn(x0.shape, generator=noise_rng)
-        a = acp[t].sqrt()[:, None, None, None]
-        b = (1 - acp[t]).sqrt()[:, None, None, None]
-        xt = (a * x0 + b * noise).contiguous(memory_format=torch.channels_last)
-        v = a * noise - b * x0
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            predicted = run(xt.to(device), t.to(device), encode(tokenizer, texts).to(device))
-        loss = (predicted.float() - v.to(device)).square().mean()
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-        mix = 1 - min(preset.ema, (step + 1) / (step + 10))
-        with torch.no_grad():
-            now_weights = model.state_dict()
-            torch._foreach_lerp_(
-                [average[k] for k in floats], [now_weights[k] for k in floats], mix
-            )
-        total, count = total + loss.item(), count + 1
-        now = time.monotonic()
-        if (step + 1) % 25 == 0:
-            pace = (now - started) / (step + 1 - first)
-            log(f"step {step + 1}/{preset.steps} loss {total / count:.4f} {pace:.3f} s/step")
-            total, count = 0.0, 0
-        if now - started > minutes * 60:
-            break
-        if now - saved > every_minutes * 60:
-            keep(step + 1)
-            saved = time.monotonic()
-    keep(min(step + 1, preset.steps))
-    model.load_state_dict(average)
-    return model.eval()
+    stage = DiffusionStage(
+        preset, model, tokenizer, latents, scenes, look, device=device, bf16=bf16
+    )
+    loop.run(
+        stage,
+        loop.Schedule(preset.steps, preset.warmup, preset.decay_share, preset.ema),
+        folder,
+        device=device,
+        minutes=minutes,
+        every=every,
+        every_minutes=every_minutes,
+        log=log,
+    )
+    return model
 
 
 @torch.no_grad()

@@ -117,7 +117,22 @@ NOUNS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0x1F916, ("robot",)),
 )
 
-PLURAL = frozenset({"grapes", "cherries"})
+# Drawings that only occur with others. Measurements and held-out pairs know nothing of them.
+ACCESSORIES: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (0x1F3A9, ("top hat", "hat")),
+    (0x1F576, ("sunglasses",)),
+)
+DRAWINGS = (*NOUNS, *ACCESSORIES)
+
+FACES = frozenset({"cat", "dog", "fox", "lion", "tiger", "panda", "bear", "koala", "frog", "pig", "monkey", "owl",
+                   "penguin", "pumpkin", "sun", "ghost", "robot"})  # fmt: skip
+HATS = ("crown", "top hat")
+GLASSES = ("sunglasses",)
+# What a face may sit on or in, with the face's centre in pixels from the top of a picture of 128.
+RIDES = {"red car": 48, "taxi": 48, "bus": 40, "tractor": 40, "bicycle": 48, "elephant": 32,
+         "camel": 32, "turtle": 48, "whale": 48}  # fmt: skip
+
+PLURAL = frozenset({"grapes", "cherries", "sunglasses"})
 UNCOUNTED = frozenset({"cheese", "pizza", "ice cream", "coffee", "fire", "corn"})
 UNIQUE = frozenset({"sun", "moon"})
 
@@ -135,3 +150,44 @@ def with_article(word: str) -> str:
         return f"the {word}"
     vowel = word[0] in "aeio" or word.startswith(("umbrella",))
     return f"{'an' if vowel else 'a'} {word}"
+
+
+def drawing_index(word: str) -> int:
+    """Index into `DRAWINGS` of the drawing whose first word this is."""
+    return next(i for i, (_, words) in enumerate(DRAWINGS) if words[0] == word)
+
+
+def own_colour(word: str) -> str:
+    """The colour that the word begins with, or ""."""
+    first = word.split()[0]
+    return first if first in ("red", "green") and first != word else ""
+
+
+def uncoloured(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Those words that name no colour: what "blue" can be put in front of."""
+    return tuple(w for w in words if not own_colour(w))
+
+
+def takes_colour(noun: str, colour: str) -> bool:
+    """Whether "a blue car" can be said of this noun: it has a word without a colour, and is not blue by name."""
+    return bool(uncoloured(DRAWINGS[drawing_index(noun)][1])) and own_colour(noun) != colour
+
+
+def can_be_counted(noun: str) -> bool:
+    """Whether "three tigers" can be said."""
+    return noun not in PLURAL | UNCOUNTED | UNIQUE
+
+
+def plural(word: str) -> str:
+    """ "foxes", "butterflies", "slices of pizza", "fish"."""
+    if " of " in word:
+        head, tail = word.split(" of ", 1)
+        return f"{plural(head)} of {tail}"
+    if word in PLURAL or word.endswith("fish"):
+        return word
+    for end, ends in (("leaf", "leaves"), ("man", "men")):
+        if word.endswith(end):
+            return word.removesuffix(end) + ends
+    if word.endswith(("ry", "ly", "py", "ny", "ty")):
+        return f"{word[:-1]}ies"
+    return f"{word}{'es' if word.endswith(('s', 'x', 'ch', 'sh', 'tomato')) else 's'}"

@@ -1,24 +1,30 @@
-"""Captioned scenes: drawings of Noto Color Emoji on flat colours and painted places, 128x128 pixels.
+"""What a picture shows, as plain data: drawings on a colour or in a place, in a style, in some weather.
 
 Everything follows from a `numpy` generator that the caller seeds, so a step number is enough to draw a batch again.
-About one (noun, background) pair in ten is held out by a stable hash: no training scene has it, alone or beside
-another drawing, so that a prompt with such a pair asks for a combination the model never saw.
+About one in ten of the pairs (noun, background), (noun, colour of the noun) and (noun, noun) is held out by a stable
+hash: no training scene has it, so that a prompt with such a pair asks for a combination the model never saw.
 """
 
-import subprocess
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from webui.errors import EaselError
-from webui.training.nouns import NOUNS, nouns
+from webui.training.nouns import (
+    FACES,
+    GLASSES,
+    HATS,
+    NOUNS,
+    RIDES,
+    can_be_counted,
+    drawing_index,
+    nouns,
+    takes_colour,
+)
+from webui.training.places import SIDE
 
-SIDE = 128
-FONT_SIZE = 109  # the one size of the font's bitmaps
 HELD_OUT_SHARE = 0.1
 CELL = 8  # pixels to one latent cell
 SNAPPED_SIZES = (84, 100)
@@ -51,21 +57,34 @@ PLACES: dict[str, tuple[str, ...]] = {
     "sky": ("in the sky", "in the blue sky", "in the clouds"),
 }
 BACKGROUNDS: tuple[str, ...] = (*COLOURS, *PLACES)
-FONT_PLACES = (
-    "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
-    "/usr/share/fonts/noto/NotoColorEmoji.ttf",
-    "/usr/share/fonts/google-noto-color-emoji-fonts/NotoColorEmoji.ttf",
-)
+STYLES = ("pixel art", "pencil sketch", "watercolor", "oil painting", "neon", "blueprint", "sepia",
+          "silhouette")  # fmt: skip
+WEATHERS = ("rain", "snowfall", "fog", "night")
+SPOTS: dict[str, tuple[int, int]] = {
+    "left": (32, 64),
+    "right": (96, 64),
+    "top": (64, 32),
+    "bottom": (64, 96),
+    "top left": (32, 32),
+    "top right": (96, 32),
+    "bottom left": (32, 96),
+    "bottom right": (96, 96),
+}
+SPOT_SIZE = 56
+TINY, HUGE = 36, 120
+ROWS = {2: ("left", "right"), 3: ("top", "bottom left", "bottom right"),
+        4: ("top left", "top right", "bottom left", "bottom right")}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One drawing in a scene: index into `NOUNS`, centre and longer side in pixels."""
+    """One drawing: index into `DRAWINGS`, centre and longer side in pixels; `colour` is of `COLOURS`, "" its own."""
 
     noun: int
     x: float
     y: float
     size: int
+    colour: str = ""
 
     def box(self) -> tuple[int, int, int, int]:
         """Left, top, right, bottom of the square that the drawing fits in, clipped to the picture."""
@@ -76,17 +95,35 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a picture shows. `tint` moves a flat colour a little; `variant` chooses one painting of a place."""
+    """What a picture shows. `tint` moves a flat colour a little; `variant` chooses one painting of a place.
+
+    `kind` says what the drawings are to one another, which captions put in words: see `KINDS`. Later drawings lie
+    on earlier ones. `sticker` gives each a white outline and a soft shadow.
+    """
 
     background: str
     drawings: tuple[Placed, ...]
     tint: tuple[int, int, int]
     variant: int
+    kind: str = "plain"
+    style: str = ""
+    weather: str = ""
+    sticker: bool = False
 
 
 def held_out(noun: str, background: str) -> bool:
     """Whether training never shows this pair. Stable across runs, machines and Python versions."""
     return zlib.crc32(f"{noun}|{background}".encode()) % 1000 < HELD_OUT_SHARE * 1000
+
+
+def colour_held_out(noun: str, colour: str) -> bool:
+    """Whether training never shows this noun in this colour."""
+    return held_out(noun, f"in {colour}")
+
+
+def pair_held_out(one: str, other: str) -> bool:
+    """Whether training never shows these two nouns together, in whichever order."""
+    return held_out(*sorted((one, other)))
 
 
 @lru_cache(maxsize=1)
@@ -103,10 +140,10 @@ def held_out_pairs() -> tuple[tuple[int, str], ...]:
     return tuple((i, b) for i, noun in enumerate(nouns()) for b in BACKGROUNDS if held_out(noun, b))
 
 
-def sample_scene(
+def plain_scene(
     rng: np.random.Generator, two_share: float = 0.25, *, snapped: bool = False
 ) -> Scene:
-    """A training scene: one drawing, or with probability `two_share` two side by side; no held-out pair.
+    """One drawing, or with probability `two_share` two side by side; no held-out pair, nothing else.
 
     `snapped` scenes move drawings by whole latent cells (8 pixels), in two sizes, and do not tint colours: what
     the diffusion model has to learn per noun is then a few patterns of latents instead of a continuum.
@@ -115,18 +152,14 @@ def sample_scene(
     noun, background = seen[rng.integers(len(seen))]
     if rng.random() >= two_share:
         return single_scene(rng, noun, background, snapped=snapped)
-    names = nouns()
-    while True:
-        other = int(rng.integers(len(NOUNS)))
-        if other != noun and not held_out(names[other], background):
-            break
+    other = _companion(rng, noun, background)
     drawings = []
     for index, centre in ((noun, 32), (other, 96)):
-        size = 56 if snapped else int(rng.integers(50, 61))
+        size = SPOT_SIZE if snapped else int(rng.integers(50, 61))
         x = float(centre) if snapped else centre + rng.uniform(-3, 3)
         y = 56.0 + CELL * int(rng.integers(3)) if snapped else 66 + rng.uniform(-12, 12)
         drawings.append(Placed(index, x, y, size))
-    return _scene(rng, background, tuple(drawings), snapped)
+    return _scene(rng, background, tuple(drawings), snapped, "pair")
 
 
 def single_scene(
@@ -143,188 +176,178 @@ def single_scene(
     return _scene(rng, background, (Placed(noun, x, y, size),), snapped)
 
 
+def sample_scene(
+    rng: np.random.Generator, *, snapped: bool = False, style_share: float = 0.12
+) -> Scene:
+    """A training scene of any kind of `KINDS`, now and then in a style or in weather, sometimes in chosen colours.
+
+    Scenes that are not `snapped` (see `plain_scene`) move each drawing a little and are stickers five times in six.
+    """
+    kinds, shares = zip(*((kind, share) for kind, (share, _) in KINDS.items()), strict=True)
+    kind = str(rng.choice(kinds, p=np.array(shares) / sum(shares)))
+    scene = KINDS[kind][1](rng, snapped)
+    if not snapped and kind != "plain":
+        scene = replace(scene, drawings=tuple(_moved(rng, d) for d in scene.drawings))
+    if scene.drawings and rng.random() < 0.2:
+        scene = replace(scene, drawings=_coloured(rng, scene))
+    style = str(rng.choice(STYLES)) if rng.random() < style_share else ""
+    weather = str(rng.choice(WEATHERS)) if not style and rng.random() < 0.06 else ""
+    sticker = snapped or bool(rng.random() < 5 / 6)
+    return replace(scene, style=style, weather=weather, sticker=sticker)
+
+
+def _single(rng: np.random.Generator, snapped: bool) -> Scene:
+    return plain_scene(rng, 0.0, snapped=snapped)
+
+
+def _pair(rng: np.random.Generator, snapped: bool) -> Scene:
+    return plain_scene(rng, 1.0, snapped=snapped)
+
+
+def _stack(rng: np.random.Generator, snapped: bool) -> Scene:
+    """Two drawings, one above the other."""
+    noun, background = _seen(rng)
+    other = _companion(rng, noun, background)
+    return _scene(rng, background, _at(("top", "bottom"), (noun, other)), snapped, "stack")
+
+
+def _count(rng: np.random.Generator, snapped: bool) -> Scene:
+    """Two to four of the same drawing."""
+    noun, background = _seen(rng, can_be_counted)
+    spots = ROWS[int(rng.integers(2, 5))]
+    return _scene(rng, background, _at(spots, (noun,) * len(spots)), snapped, "count")
+
+
+def _spot(rng: np.random.Generator, snapped: bool) -> Scene:
+    """One drawing at one of the eight `SPOTS`."""
+    noun, background = _seen(rng)
+    return _scene(rng, background, _at((str(rng.choice([*SPOTS])),), (noun,)), snapped, "spot")
+
+
+def _size(rng: np.random.Generator, snapped: bool) -> Scene:
+    """One drawing, tiny or huge."""
+    noun, background = _seen(rng)
+    size = TINY if rng.random() < 0.5 else HUGE
+    return _scene(rng, background, (Placed(noun, 64.0, 64.0, size),), snapped, "size")
+
+
+def _wearing(rng: np.random.Generator, snapped: bool) -> Scene:
+    """A face with a hat, sunglasses or a balloon."""
+    worn = str(rng.choice([*HATS, *GLASSES, "red balloon"]))
+    noun, background = _seen_with(rng, worn)
+    other = drawing_index(worn)
+    if worn in HATS:
+        drawings = (Placed(noun, 64.0, 72.0, 84), Placed(other, 64.0, 24.0, 48))
+    elif worn in GLASSES:
+        drawings = (Placed(noun, 64.0, 64.0, 100), Placed(other, 64.0, 64.0, 72))
+    else:
+        drawings = (Placed(noun, 48.0, 72.0, 76), Placed(other, 104.0, 48.0, 56))
+    return _scene(rng, background, drawings, snapped, "wearing")
+
+
+def _riding(rng: np.random.Generator, snapped: bool) -> Scene:
+    """A face on or in something that carries it; what carries lies in front."""
+    ride = str(rng.choice([*RIDES]))
+    noun, background = _seen_with(rng, ride)
+    drawings = (
+        Placed(noun, 64.0, float(RIDES[ride]), 52),
+        Placed(drawing_index(ride), 64.0, 88.0, 84),
+    )
+    return _scene(rng, background, drawings, snapped, "riding")
+
+
+def _seen_with(rng: np.random.Generator, other: str) -> tuple[int, str]:
+    """A face and a background that training may show together with `other`."""
+    names = nouns()
+    while True:
+        noun, background = _seen(rng, FACES.__contains__)
+        if not held_out(other, background) and not pair_held_out(names[noun], other):
+            return noun, background
+
+
+def _empty(rng: np.random.Generator, snapped: bool) -> Scene:
+    """A background alone."""
+    return _scene(rng, BACKGROUNDS[rng.integers(len(BACKGROUNDS))], (), snapped, "empty")
+
+
+# Each kind with its share of the training scenes.
+KINDS: dict[str, tuple[float, Callable[[np.random.Generator, bool], Scene]]] = {
+    "plain": (0.60, _single),
+    "pair": (0.12, _pair),
+    "stack": (0.04, _stack),
+    "count": (0.07, _count),
+    "spot": (0.05, _spot),
+    "size": (0.03, _size),
+    "wearing": (0.04, _wearing),
+    "riding": (0.02, _riding),
+    "empty": (0.03, _empty),
+}
+
+
+def _seen(
+    rng: np.random.Generator, suits: Callable[[str], bool] = lambda noun: True
+) -> tuple[int, str]:
+    """A (noun index, background) that training may show, with a noun that `suits`."""
+    seen, names = seen_pairs(), nouns()
+    while True:
+        noun, background = seen[rng.integers(len(seen))]
+        if suits(names[noun]):
+            return noun, background
+
+
+def _companion(rng: np.random.Generator, noun: int, background: str) -> int:
+    names = nouns()
+    while True:
+        other = int(rng.integers(len(NOUNS)))
+        if other == noun or held_out(names[other], background):
+            continue
+        if not pair_held_out(names[noun], names[other]):
+            return other
+
+
+def _at(spots: tuple[str, ...], drawn: tuple[int, ...]) -> tuple[Placed, ...]:
+    return tuple(
+        Placed(noun, float(SPOTS[spot][0]), float(SPOTS[spot][1]), SPOT_SIZE)
+        for spot, noun in zip(spots, drawn, strict=True)
+    )
+
+
+def _moved(rng: np.random.Generator, placed: Placed) -> Placed:
+    x, y = placed.x + rng.uniform(-5, 5), placed.y + rng.uniform(-5, 5)
+    return replace(placed, x=x, y=y, size=round(placed.size * rng.uniform(0.92, 1.06)))
+
+
+def _coloured(rng: np.random.Generator, scene: Scene) -> tuple[Placed, ...]:
+    """The drawings in colours that they may have; of several of one kind all in one, of others only the first."""
+    names = nouns()
+    first = scene.drawings[0]
+    fit = [c for c in COLOURS if takes_colour(names[first.noun], c)]
+    fit = [c for c in fit if not colour_held_out(names[first.noun], c)]
+    if not fit:
+        return scene.drawings
+    colour = str(rng.choice(fit))
+    many = scene.kind == "count"
+    return tuple(
+        replace(d, colour=colour) if many or i == 0 else d for i, d in enumerate(scene.drawings)
+    )
+
+
 def _scene(
-    rng: np.random.Generator, background: str, drawings: tuple[Placed, ...], snapped: bool
+    rng: np.random.Generator,
+    background: str,
+    drawings: tuple[Placed, ...],
+    snapped: bool,
+    kind: str = "plain",
 ) -> Scene:
     red, green, blue = (0, 0, 0) if snapped else rng.integers(-6, 7, 3).tolist()
     variant = int(rng.integers(SNAPPED_VARIANTS if snapped else VARIANTS))
-    return Scene(background, drawings, (red, green, blue), variant)
-
-
-def find_font(path: str | None = None) -> Path:
-    """The emoji font: `path` if given, else fontconfig's answer, else where distributions put it."""
-    candidates = [path] if path else list(FONT_PLACES)
-    if not path:
-        try:
-            found = subprocess.run(
-                ["fc-match", "-f", "%{file}", "Noto Color Emoji"], capture_output=True, text=True
-            ).stdout
-        except OSError:
-            found = ""
-        if found.endswith("NotoColorEmoji.ttf"):
-            candidates.insert(0, found)
-    for candidate in candidates:
-        if Path(candidate).is_file():
-            return Path(candidate)
-    raise EaselError(
-        f"Noto Color Emoji not found ({', '.join(candidates)}): "
-        "apt-get install fonts-noto-color-emoji, or give --font FILE"
-    )
-
-
-class Renderer:
-    """Draws scenes as uint8 arrays [128, 128, 3]. Keeps the font's drawings and painted places in memory."""
-
-    def __init__(self, font: Path) -> None:
-        face = ImageFont.truetype(str(font), FONT_SIZE)
-        self.drawings = [_glyph(face, code) for code, _ in NOUNS]
-        self.sized: dict[tuple[int, int], Image.Image] = {}
-        self.places = {
-            name: [paint(name, np.random.default_rng([7, i])) for i in range(VARIANTS)]
-            for name in PLACES
-        }
-
-    def draw(self, scene: Scene) -> np.ndarray:
-        if scene.background in COLOURS:
-            rgb = COLOURS[scene.background]
-            tinted = tuple(min(255, max(0, c + t)) for c, t in zip(rgb, scene.tint, strict=True))
-            picture = Image.new("RGB", (SIDE, SIDE), tinted)
-        else:
-            picture = self.places[scene.background][scene.variant].copy()
-        for placed in scene.drawings:
-            art = self._scaled(placed.noun, placed.size)
-            left, top = round(placed.x - art.width / 2), round(placed.y - art.height / 2)
-            picture.paste(art, (left, top), art)
-        return np.asarray(picture)
-
-    def _scaled(self, noun: int, size: int) -> Image.Image:
-        if (noun, size) not in self.sized:
-            art = self.drawings[noun]
-            scale = size / max(art.size)
-            shape = (max(1, round(art.width * scale)), max(1, round(art.height * scale)))
-            self.sized[noun, size] = art.resize(shape, Image.Resampling.LANCZOS)
-        return self.sized[noun, size]
-
-
-def _glyph(face: ImageFont.FreeTypeFont, code: int) -> Image.Image:
-    canvas = Image.new("RGBA", (160, 160), (0, 0, 0, 0))
-    ImageDraw.Draw(canvas).text((8, 8), chr(code), font=face, embedded_color=True)
-    box = canvas.getchannel("A").getbbox()
-    if box is None:
-        raise EaselError(
-            f"the font has no drawing for U+{code:X}: install a newer Noto Color Emoji"
-        )
-    # Premultiplied, so that resizing bleeds no black into soft edges.
-    return canvas.crop(box)
-
-
-def paint(place: str, rng: np.random.Generator) -> Image.Image:
-    """A painting of `place`, 128x128, simple enough for a small model: gradients and a few shapes."""
-    sky, ground = {
-        "snow": (((168, 196, 226), (214, 228, 240)), ((240, 246, 252), (222, 232, 244))),
-        "grass": (((120, 190, 245), (196, 228, 250)), ((112, 196, 70), (66, 150, 44))),
-        "sea": (((140, 205, 245), (206, 236, 250)), ((28, 122, 190), (12, 70, 140))),
-        "desert": (((250, 214, 150), (252, 236, 196)), ((232, 186, 108), (204, 148, 74))),
-        "night sky": (((8, 8, 36), (20, 24, 72)), ((20, 24, 72), (38, 36, 100))),
-        "sunset": (((92, 50, 128), (240, 110, 70)), ((250, 150, 60), (255, 205, 90))),
-        "forest": (((20, 62, 40), (44, 96, 56)), ((44, 76, 34), (28, 54, 26))),
-        "sky": (((70, 150, 235), (120, 186, 245)), ((120, 186, 245), (178, 216, 250))),
-    }[place]
-    side = 2 * SIDE
-    horizon = int(side * rng.uniform(0.40, 0.52))
-    rows = np.empty((side, 3))
-    rows[:horizon] = np.linspace(sky[0], sky[1], horizon)
-    rows[horizon:] = np.linspace(ground[0], ground[1], side - horizon)
-    base = np.repeat(rows[:, None], side, 1).clip(0, 255).astype(np.uint8)
-    picture = Image.fromarray(base)
-    draw = ImageDraw.Draw(picture)
-    if place == "snow":
-        _hills(draw, rng, horizon, side, (232, 240, 249))
-        for _ in range(40):
-            _dot(
-                draw,
-                rng.uniform(0, side),
-                rng.uniform(0, side),
-                rng.uniform(2, 4.5),
-                (255, 255, 255),
-            )
-    elif place == "grass":
-        _hills(draw, rng, horizon, side, (104, 186, 66))
-        for _ in range(70):
-            x, y = rng.uniform(0, side), rng.uniform(horizon + 16, side)
-            draw.line((x, y, x + rng.uniform(-4, 4), y - 13), fill=(54, 130, 38), width=3)
-    elif place == "sea":
-        for y in range(horizon + 14, side, 24):
-            phase = rng.uniform(0, 20)
-            xs = np.arange(-4, side + 8, 4)
-            ys = y + 4 * np.sin((xs + phase) / 9)
-            draw.line([*zip(xs.tolist(), ys.tolist(), strict=True)], fill=(92, 176, 226), width=4)
-    elif place == "desert":
-        _hills(draw, rng, horizon, side, (240, 198, 122))
-        _hills(draw, rng, horizon + 40, side, (222, 172, 96))
-    elif place == "night sky":
-        for _ in range(46):
-            x, y = rng.uniform(0, side, 2)
-            _dot(draw, x, y, rng.uniform(1.6, 4), (255, 250, 215))
-    elif place == "sunset":
-        x = rng.uniform(70, side - 70)
-        _dot(draw, x, horizon + 6, 46, (255, 226, 110))
-        draw.rectangle((0, horizon + 52, side, side), fill=(86, 38, 66))
-    elif place == "forest":
-        for x in range(-10, side + 20, 34):
-            _fir(draw, x + rng.uniform(-8, 8), horizon + 50, rng.uniform(110, 150), (26, 84, 48))
-        for x in range(0, side + 20, 52):
-            _fir(draw, x + rng.uniform(-12, 12), horizon + 76, rng.uniform(100, 140), (36, 110, 58))
-    else:
-        for _ in range(5):
-            x, y = rng.uniform(10, side - 10), rng.uniform(20, side - 20)
-            for dx, r in ((-22, 13), (0, 20), (22, 14)):
-                _dot(draw, x + dx, y, r, (246, 250, 255))
-    soft = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
-    return soft.filter(ImageFilter.GaussianBlur(0.4))
-
-
-Ink = tuple[int, int, int]
-
-
-def _dot(draw: ImageDraw.ImageDraw, x: float, y: float, r: float, ink: Ink) -> None:
-    draw.ellipse((x - r, y - r, x + r, y + r), fill=ink)
-
-
-def _fir(draw: ImageDraw.ImageDraw, x: float, foot: float, height: float, ink: Ink) -> None:
-    draw.rectangle((x - 4, foot - 10, x + 4, foot + 14), fill=(70, 46, 28))
-    draw.polygon([(x - 24, foot), (x, foot - height), (x + 24, foot)], fill=ink)
-
-
-def _hills(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, y: int, side: int, ink: Ink
-) -> None:
-    xs = np.arange(0, side + 8, 8)
-    ys = y + 12 * np.sin(xs / rng.uniform(28, 48) + rng.uniform(0, 6)) + 8
-    points = [*zip(xs.tolist(), ys.tolist(), strict=True)]
-    draw.polygon([(0, side), *points, (side, side)], fill=ink)
-
-
-def picture_batch(
-    renderer: Renderer,
-    scenes: list[Scene],
-    boxes: list[tuple[int, int]] | None = None,
-    crop: int = SIDE,
-) -> np.ndarray:
-    """uint8 [B, crop, crop, 3]; `boxes` are the crops' left and top."""
-    corners = boxes or [(0, 0)] * len(scenes)
-    return np.stack(
-        [
-            renderer.draw(s)[top : top + crop, left : left + crop]
-            for s, (left, top) in zip(scenes, corners, strict=True)
-        ]
-    )
+    return Scene(background, drawings, (red, green, blue), variant, kind)
 
 
 def crop_corner(rng: np.random.Generator, scene: Scene, crop: int) -> tuple[int, int]:
     """Left and top of a crop that overlaps a drawing nine times in ten."""
     room = SIDE - crop
-    if rng.random() < 0.1:
+    if not scene.drawings or rng.random() < 0.1:
         left, top = rng.integers(0, room + 1, 2)
         return int(left), int(top)
     placed = scene.drawings[rng.integers(len(scene.drawings))]

@@ -1,12 +1,14 @@
 """`python launch.py train`: the stages of the starter model, one after another or one at a time.
 
     scenes       a sheet of captioned training scenes
+    features     a classifier of renders, whose levels losses look at
     autoencoder  stage one
     latents      standardise the latents, then encode the scenes
     diffusion    stage two; sample sheets and a provisional export every few minutes
     decoder      sharpen the decoder on frozen latents
     export       write the diffusers folder
-    evaluate     train the classifier if need be, and measure
+    evaluate     train the judge if need be, and measure
+    report       a page with curves, sheets and tables of all stages
 
 Every stage keeps a checkpoint in the work directory and goes on from it, so a run may be killed at any time.
 """
@@ -16,7 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,23 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from webui.engine.samplers import SAMPLERS
+from webui.engine.schedules import resolve
 from webui.errors import EaselError
 from webui.training import checkpoint
-from webui.training.autoencoder import AutoencoderPreset, build_autoencoder, train_autoencoder
+from webui.training.autoencoder import (
+    build_autoencoder,
+    reconstruction_sheet,
+    train_autoencoder,
+)
 from webui.training.captions import caption
-from webui.training.classifier import Classifier, ClassifierPreset, accuracy, train_classifier
+from webui.training.classifier import (
+    Classifier,
+    ClassifierPreset,
+    accuracy,
+    train_classifier,
+)
 from webui.training.diffusion import (
-    DiffusionPreset,
     TextToLatent,
     build_text_encoder,
     build_unet,
@@ -40,30 +52,27 @@ from webui.training.diffusion import (
     standardise_latents,
     train_diffusion,
 )
-from webui.training.export import Defaults, export_model, fit_preview
-from webui.training.fidelity import held_out_prompts, load_model, measure
+from webui.training.export import export_model, fit_preview
+from webui.training.fidelity import Examiner, Sampling, held_out_prompts, load_model, measure
 from webui.training.precision import prefers_bf16
-from webui.training.scenes import Renderer, find_font, picture_batch, sample_scene
+from webui.training.presets import PRESETS, Preset
+from webui.training.renderer import Renderer, find_font, picture_batch
+from webui.training.report import write_report
+from webui.training.scenes import Scene, sample_scene
 from webui.training.sheets import save_sheet, to_tensor
 from webui.training.tokenizer import load_tokenizer, write_tokenizer
 
-STAGES = ("scenes", "autoencoder", "latents", "diffusion", "decoder", "export", "evaluate")
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """Everything a run depends on, but the machine."""
-
-    autoencoder: AutoencoderPreset = field(default_factory=AutoencoderPreset)
-    diffusion: DiffusionPreset = field(default_factory=DiffusionPreset)
-    decoder: AutoencoderPreset = field(
-        default_factory=lambda: AutoencoderPreset(steps=1500, seed=11, full_share=0.2)
-    )
-    classifier: ClassifierPreset = field(default_factory=ClassifierPreset)
-    defaults: Defaults = field(default_factory=Defaults)
-
-
-PRESETS = {"starter": Preset}
+STAGES = (
+    "scenes",
+    "features",
+    "autoencoder",
+    "latents",
+    "diffusion",
+    "decoder",
+    "export",
+    "evaluate",
+    "report",
+)
 
 
 class Trainer:
@@ -80,13 +89,20 @@ class Trainer:
     def scenes(self) -> None:
         rng = np.random.default_rng([3, 1])
         scenes = [sample_scene(rng, snapped=True) for _ in range(96)]
-        save_sheet(self.work / "scenes.png", picture_batch(self.renderer, scenes), 12)
+        save_sheet(self.work / "scenes" / "scenes.png", picture_batch(self.renderer, scenes), 12)
         for scene in scenes[:24]:
             log(caption(scene, rng))
 
+    def features(self) -> Classifier:
+        return self._classifier(self.preset.features, "features")
+
     def autoencoder(self) -> None:
         train_autoencoder(
-            self.preset.autoencoder, self.renderer, self.work / "autoencoder", **self._how()
+            self.preset.autoencoder,
+            self.renderer,
+            self.work / "autoencoder",
+            features=self.features().features,
+            **self._how(),
         )
 
     def latents(self) -> None:
@@ -108,33 +124,49 @@ class Trainer:
         vae = self._vae()
         sheet = [text for _, _, text in held_out_prompts(32)]
 
-        def every(model: TextToLatent, step: int) -> None:
+        model, tokenizer = self._networks(), self._tokenizer()
+        features = self.features().features
+
+        def every(step: int) -> dict[str, float]:
             path = self.work / "diffusion" / "samples.png"
             sample_sheet(
-                model, vae, self._tokenizer(), sheet, path, device=self.device, bf16=self.bf16
+                model,
+                vae,
+                tokenizer,
+                sheet,
+                path,
+                steps=8,
+                scheduler="sgm_uniform",
+                device=self.device,
+                bf16=self.bf16,
             )
             self._write(model, vae)
+            return {}
+
+        @torch.no_grad()
+        def look(scenes: list[Scene]) -> torch.Tensor:
+            pictures = to_tensor(picture_batch(self.renderer, scenes)).to(self.device)
+            return features(pictures)[-1].float()
 
         train_diffusion(
             self.preset.diffusion,
-            self._networks(),
-            self._tokenizer(),
+            model,
+            tokenizer,
             latents["latents"],
             self.work / "diffusion",
             every=every,
+            look=look,
             **self._how(),
         )
 
     def decoder(self) -> None:
-        classifier = self._classifier()
-        classifier.requires_grad_(False)
         refined = train_autoencoder(
             self.preset.decoder,
             self.renderer,
             self.work / "decoder",
             decoder_only=True,
             start_from=self._standardised(),
-            perceptual=lambda x: classifier.features(x, 2),
+            features=self.features().features,
             **self._how(),
         )
         checkpoint.save(self.work / "refined.pt", {"model": refined.state_dict()})
@@ -148,24 +180,27 @@ class Trainer:
         self._write(model, self._vae())
 
     def evaluate(self) -> dict[str, Any]:
-        classifier = self._classifier()
+        classifier = self._classifier(self.preset.judge, "judge")
         model, vae, tokenizer = load_model(self.out, self.device)
         defaults = self.preset.defaults
+        schedule = resolve(defaults.scheduler, SAMPLERS[defaults.sampler_name]).name
+        how = Sampling(defaults.steps, defaults.cfg_scale, schedule, self.device, bf16=False)
+        folder = self.work / "evaluation"
         figures = measure(
-            model,
-            vae,
-            tokenizer,
-            classifier,
-            steps=defaults.steps,
-            cfg_scale=defaults.cfg_scale,
-            device=self.device,
-            bf16=False,
-            sheet=self.work / "fidelity.png",
-            log=log,
+            Examiner(model, vae, tokenizer, classifier, how, folder), self.preset.prompts, log
         )
-        figures["classifier_on_renders"] = accuracy(classifier, self.renderer, device=self.device)
+        figures["autoencoder"] = reconstruction_sheet(
+            vae, self.renderer, folder / "autoencoder.png", self.device
+        )
+        figures["classifier_on_renders"] = accuracy(
+            classifier, self.renderer, self.preset.judged, device=self.device
+        )
+        (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
         print(json.dumps(figures))
         return figures
+
+    def report(self) -> None:
+        log(f"wrote {write_report(self.work)}")
 
     def _how(self) -> dict[str, Any]:
         return {
@@ -179,18 +214,24 @@ class Trainer:
         folder = self.work / "tokenizer"
         if not folder.exists():
             rng = np.random.default_rng([3, 0])
-            write_tokenizer(folder, [caption(sample_scene(rng), rng) for _ in range(20000)])
+            write_tokenizer(
+                folder,
+                [
+                    caption(sample_scene(rng), rng, foreign=False)
+                    for _ in range(self.preset.captions)
+                ],
+            )
         return load_tokenizer(folder)
 
     def _networks(self) -> TextToLatent:
         preset = self.preset.diffusion
         return TextToLatent(build_text_encoder(preset, self._tokenizer()), build_unet(preset))
 
-    def _classifier(self) -> Classifier:
+    def _classifier(self, preset: ClassifierPreset, name: str) -> Classifier:
         return train_classifier(
-            self.preset.classifier,
+            preset,
             self.renderer,
-            self.work,
+            self.work / name,
             device=self.device,
             bf16=self.bf16,
             log=log,
@@ -206,7 +247,7 @@ class Trainer:
             raise EaselError("no autoencoder yet: run --stage autoencoder first")
         vae = build_autoencoder(self.preset.autoencoder).to(self.device)
         vae.load_state_dict(trained["average"])
-        scenes = [latent_scene(self.preset.diffusion, i) for i in range(512)]
+        scenes = [latent_scene(self.preset.diffusion, i) for i in range(self.preset.whitened)]
         standardise_latents(vae, to_tensor(picture_batch(self.renderer, scenes)).to(self.device))
         checkpoint.save(path, {"model": vae.state_dict()})
         return dict(vae.state_dict())
@@ -219,7 +260,7 @@ class Trainer:
         return vae.eval()
 
     def _write(self, model: TextToLatent, vae: AutoencoderKL) -> None:
-        scenes = [latent_scene(self.preset.diffusion, i) for i in range(256)]
+        scenes = [latent_scene(self.preset.diffusion, i) for i in range(self.preset.whitened // 2)]
         pictures = to_tensor(picture_batch(self.renderer, scenes))
         with torch.no_grad():
             parts = torch.split(pictures.to(self.device), 16)
@@ -239,8 +280,8 @@ def main(argv: Sequence[str]) -> int:
     """Entry of `launch.py train`. Returns the process's exit status."""
     parser = argparse.ArgumentParser(prog="launch.py train", description="Train the starter model.")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="starter")
-    parser.add_argument("--out", type=Path, default=Path("models/starter"))
-    parser.add_argument("--work-dir", type=Path, default=Path("outputs/training"))
+    parser.add_argument("--out", type=Path, help="default models/NAME of the preset")
+    parser.add_argument("--work-dir", type=Path, help="default outputs/training/NAME")
     parser.add_argument("--stage", choices=("all", *STAGES), default="all")
     parser.add_argument("--device", default="cpu", help="cpu or cuda[:N]")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop a stage after")
@@ -255,8 +296,10 @@ def main(argv: Sequence[str]) -> int:
     if args.steps and args.stage in ("autoencoder", "diffusion", "decoder"):
         changed = replace(getattr(preset, args.stage), steps=args.steps)
         preset = replace(preset, **{args.stage: changed})
+    out = args.out or Path("models") / args.preset
+    work = args.work_dir or Path("outputs/training") / args.preset
     try:
-        trainer = Trainer(preset, args.out, args.work_dir, args.font, args.device, args.minutes)
+        trainer = Trainer(preset, out, work, args.font, args.device, args.minutes)
         for stage in STAGES if args.stage == "all" else (args.stage,):
             log(f"stage {stage}")
             getattr(trainer, stage)()
