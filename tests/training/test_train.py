@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from webui.training.autoencoder import AutoencoderPreset
 from webui.training.classifier import ClassifierPreset
@@ -82,3 +83,33 @@ def test_a_stage_that_lacks_the_one_before_says_so(tmp_path, font, capsys):
     how = ["--preset", "tiny", "--work-dir", str(tmp_path), "--out", str(tmp_path / "m")]
     assert main([*how, "--font", str(font), "--stage", "latents"]) == 1
     assert "run --stage autoencoder first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [
+        ("lora", "Lora/easel-thermal"),
+        ("distil", "Lora/easel-fast"),
+        ("embedding", "embeddings/easel-hedgehog"),
+    ],
+)
+def test_small_parts_are_written_where_they_are_looked_for(run, tmp_path, font, part, where):
+    how = ["--model", str(run / "model"), "--out", str(tmp_path), "--work-dir", str(tmp_path / "w")]
+    assert main([part, *how, "--font", str(font), "--steps", "1", "--renders", "4"]) == 0
+    assert (tmp_path / f"{where}.safetensors").is_file()
+    name = where.split("/")[1]
+    figures = json.loads((tmp_path / "w" / name / "figures.json").read_text())
+    assert figures["bytes"] == (tmp_path / f"{where}.safetensors").stat().st_size
+    assert figures["error_relative"] > 0 and (tmp_path / "w" / name / "sheet.png").is_file()
+
+
+def test_own_pictures_make_a_file_with_a_name_of_ones_own(run, tmp_path, font, capsys):
+    picture = tmp_path / "mine" / "a.png"
+    picture.parent.mkdir()
+    Image.new("RGB", (64, 64), "red").save(picture)
+    how = ["lora", str(picture.parent), "--model", str(run / "model"), "--out", str(tmp_path)]
+    assert main(how) == 1
+    assert "--name" in capsys.readouterr().err
+    how += ["--name", "mine", "--word", "brick", "--steps", "1", "--work-dir", str(tmp_path / "w")]
+    assert main(how) == 0
+    assert (tmp_path / "Lora" / "mine.safetensors").is_file()

@@ -29,7 +29,7 @@ from diffusers import AutoencoderKL
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import resolve
 from webui.errors import EaselError
-from webui.training import checkpoint
+from webui.training import checkpoint, parts
 from webui.training.autoencoder import (
     build_autoencoder,
     reconstruction_sheet,
@@ -278,7 +278,13 @@ def log(line: str) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Entry of `launch.py train`. Returns the process's exit status."""
-    parser = argparse.ArgumentParser(prog="launch.py train", description="Train the starter model.")
+    if argv and argv[0] in parts.TRAIN:
+        return parts.main(argv)
+    parser = argparse.ArgumentParser(
+        prog="launch.py train",
+        description="Train the starter model.",
+        epilog=f"Small files beside a model: launch.py train {'|'.join(parts.TRAIN)} --help",
+    )
     parser.add_argument("--preset", choices=sorted(PRESETS), default="starter")
     parser.add_argument("--out", type=Path, help="default models/NAME of the preset")
     parser.add_argument("--work-dir", type=Path, help="default outputs/training/NAME")
