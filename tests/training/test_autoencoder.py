@@ -13,7 +13,7 @@ from webui.training.classifier import Classifier
 from webui.training.diffusion import standardise_latents
 
 TINY = AutoencoderPreset(
-    widths=(8, 8, 8, 8), latent_channels=4, steps=4, batch=2, crop=32, adversary_from=0.5
+    widths=(8, 8, 8, 8), latent_channels=4, steps=4, batch=2, crop=32, adversary_from=0.5, shown=2
 )
 
 

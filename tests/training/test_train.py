@@ -16,13 +16,20 @@ WIDTHS = (8, 8, 8, 8)
 MICRO = Preset(
     features=ClassifierPreset((4, 4, 4, 4, 4), steps=1, batch=2),
     autoencoder=AutoencoderPreset(
-        WIDTHS, latent_channels=4, steps=2, batch=2, crop=32, features_from=0, adversary_from=0.5
+        WIDTHS,
+        latent_channels=4,
+        shown=2,
+        steps=2,
+        batch=2,
+        crop=32,
+        features_from=0,
+        adversary_from=0.5,
     ),
     diffusion=DiffusionPreset(
         (16, 32), text_width=32, text_layers=1, latent_channels=4, scenes=4, steps=2, batch=2
     ),
     decoder=AutoencoderPreset(
-        WIDTHS, latent_channels=4, steps=1, batch=2, crop=32, latent_noise=0.1
+        WIDTHS, latent_channels=4, shown=2, steps=1, batch=2, crop=32, latent_noise=0.1
     ),
     judge=ClassifierPreset((4, 4, 4, 4), fine=False, steps=1, batch=2),
     whitened=16,

@@ -51,6 +51,7 @@ class AutoencoderPreset:
     adversary_rate: float = 8e-4
     latent_noise: float = 0.0  # the most that is added to latents before decoding
     ema: float = 0.999
+    shown: int = 24  # scenes of each kind on the sheets; 24 is what the model card measures
     seed: int = 1
 
 
@@ -213,7 +214,8 @@ def train_autoencoder(
         stage.vae.load_state_dict(start_from)
 
     def every(step: int) -> loop.Figures:
-        return reconstruction_sheet(stage.vae, renderer, folder / "reconstructions.png", device)
+        sheet = folder / "reconstructions.png"
+        return reconstruction_sheet(stage.vae, renderer, sheet, device, preset.shown)
 
     loop.run(
         stage,
@@ -247,9 +249,10 @@ def reconstruction_sheet(
         ).clamp(-1, 1)
         figures |= {f"{name}_{key}": value for key, value in kept(drawn, pictures).items()}
         redrawn = to_uint8(drawn)
-        for i in range(0, count, 12):
-            rows += [originals[i : i + 12], redrawn[i : i + 12]]
-    save_sheet(path, np.concatenate(rows), 12)
+        wide = min(12, count)
+        for i in range(0, count, wide):
+            rows += [originals[i : i + wide], redrawn[i : i + wide]]
+    save_sheet(path, np.concatenate(rows), wide)
     return figures
 
 

@@ -190,7 +190,11 @@ class Trainer:
             Examiner(model, vae, tokenizer, classifier, how, folder), self.preset.prompts, log
         )
         figures["autoencoder"] = reconstruction_sheet(
-            vae, self.renderer, folder / "autoencoder.png", self.device
+            vae,
+            self.renderer,
+            folder / "autoencoder.png",
+            self.device,
+            self.preset.autoencoder.shown,
         )
         figures["classifier_on_renders"] = accuracy(
             classifier, self.renderer, self.preset.judged, device=self.device
