@@ -244,7 +244,7 @@ def test_what_of_an_adapter_and_of_a_word_is_not_used_is_told_on_the_picture(
     assert [note for note in notes if "1 of " in note and "lora_unet_x" in note], notes
     assert [note for note in notes if "bundle_emb.a.emb_params" in note]
     assert [note for note in notes if "mybird.safetensors" in note and "a plain word there" in note]
-    assert [note for note in notes if "myfish.safetensors: 1 tensors" in note]
+    assert [note for note in notes if "myfish.safetensors: 1 tensor " in note]
     assert len(notes) == len(set(notes)) == 3
     for name in ("Lora/partly", "embeddings/mybird", "embeddings/myfish"):
         (models_dir / f"{name}.safetensors").unlink()

@@ -259,8 +259,8 @@ def test_a_setting_is_used_or_harmless_or_told_or_refused(unet: Any, tmp_path: P
     assert not read(saved(path, good, harmless), unet).note
     strange = {"residual_scale": 0.5, "gates": {"a": [1]}}
     assert read(saved(path, good, {**harmless, **strange}), unet).note in (
-        "mine: 2 of its settings are not known here and not used: gates, residual_scale",
-        "mine: 2 of its settings are not known here and not used: residual_scale, gates",
+        "mine: 2 of its settings not known here and not used: gates, residual_scale",
+        "mine: 2 of its settings not known here and not used: residual_scale, gates",
     )
     for values, why in (
         ({"is_layer_norm": True}, "says is_layer_norm, and 32.0 has none"),

@@ -131,6 +131,20 @@ def test_a_layout_finds_every_layer(layout: str, networks: Networks, tmp_path: P
             torch.testing.assert_close(ours, weight + difference * strength, rtol=1e-4, atol=1e-6)
 
 
+def test_pefts_names_for_one_of_two_text_encoders_are_told(
+    networks: Networks, tmp_path: Path
+) -> None:
+    text = networks.get("text_encoder", networks.get("text_encoder_2"))
+    layer = "encoder.layers.0.self_attn.q_proj"
+    weight = text.get_submodule(layer).weight
+    adapter = loaded(
+        {f"base_model.model.text_model.{layer}.weight": weight * 2}, networks, tmp_path
+    )
+    assert len(adapter.changes) == 1
+    assert bool(adapter.note) == ("text_encoder" in networks and "text_encoder_2" in networks)
+    assert not adapter.note or "taken for the first text encoder" in adapter.note
+
+
 class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -246,7 +260,7 @@ def test_what_is_not_used_is_counted_and_named(net: Networks, tmp_path: Path) ->
     }
     note = read_for({**known, **left, **strange}, net, tmp_path).note
     assert "5 of 7 layers have no place in tiny: lora_unet_layer0, lora_unet_layer1, " in note
-    assert "3 tensors are not known here and not used: lora_unet_" in note
+    assert "3 tensors not known here and not used: lora_unet_" in note
     for name in ("lora_unet_square.weight", "lora_unet_square.on_input", "lora_unet_linear.alpha"):
         assert name in note
     zero = {
@@ -254,9 +268,7 @@ def test_what_is_not_used_is_counted_and_named(net: Networks, tmp_path: Path) ->
         "square.lora_up.weight": N(8, 2),
         "square.alpha": torch.tensor(0.0),
     }
-    assert (
-        read_for(zero, net, tmp_path).note == "mine: 1 layers have an alpha of 0 and change nothing"
-    )
+    assert read_for(zero, net, tmp_path).note == "mine: 1 layer without effect, by an alpha of 0"
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -172,9 +172,9 @@ def test_what_of_a_file_is_not_used_is_told_by_its_name(tmp_path: Path) -> None:
     )
     found = read(path, "it", [8, 12])
     assert found.count == 3
-    assert found.note == "mine.safetensors: 1 tensors are not known here and not used: clip_l_out"
+    assert found.note == "mine.safetensors: 1 tensor not known here and not used: clip_l_out"
     save_file({"<a>": VECTORS, "<b>": torch.ones(3, 8), "step": torch.tensor([4])}, path)
-    assert read(path, "it", [8]).note.endswith("1 tensors are not known here and not used: <b>")
+    assert read(path, "it", [8]).note.endswith("1 tensor not known here and not used: <b>")
     save_file({"clip_l": VECTORS, "text_encoders_0": torch.ones(3, 8)}, path)
     with pytest.raises(ModelFileError, match="one text encoder twice"):
         read(path, "it", [8, 8])

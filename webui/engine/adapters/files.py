@@ -100,7 +100,10 @@ def read(
             f"{path.name}: made for another kind of model than {model[0]!r}: none of its {len(layers)} layers is there"
             + (f"; its keys are like {_some(homeless)}" if homeless else "")
         )
-    notes = list(_notes(model[0], layers, changes, homeless, unknown, configs))
+    twice = "text_encoder_2" in networks and any(
+        target.network == "text_encoder" and sources[target].startswith(PEFTS) for target in changes
+    )
+    notes = list(_notes(model[0], layers, changes, homeless, unknown, configs, twice))
     note = f"{name}: {'; '.join(notes)}" if notes else ""
     digest = _hash(path)
     if version_of(path) != version:
@@ -172,12 +175,14 @@ def _notes(
     homeless: Sequence[str],
     unknown: Sequence[str],
     configs: Configs,
+    twice: bool,
 ) -> Iterator[str]:
-    """What of the file is not used, and what had to be guessed, in a few words each."""
+    """What of the file is not used, and what had to be guessed, in a few words each. `twice` is whether peft's names
+    may mean layers of either of two text encoders."""
     if homeless:
         yield f"{len(homeless)} of {len(layers)} layers have no place in {model}: {_some(homeless)}"
     if unknown:
-        yield f"{len(unknown)} tensors are not known here and not used: {_some(unknown)}"
+        yield f"{_count(unknown, 'tensor')} not known here and not used: {_some(unknown)}"
     kinds = list(changes.values())
     turned = [change for change in kinds if isinstance(change, TurnedInputs)]
     if turned and not configs.told:
@@ -185,9 +190,14 @@ def _notes(
     guessed = [one for one in kinds if isinstance(one, Added) and one.kind != "difference"]
     if guessed and not configs.told and any(layer.startswith(PEFTS) for layer in layers):
         yield "peft's without its adapter_config.json, read as one whose alpha is its rank"
-    idle = sum(isinstance(change, Added) and change.scale == 0 for change in kinds)
-    if idle:
-        yield f"{idle} layers have an alpha of 0 and change nothing"
+    if twice:
+        yield "its text layers are taken for the first text encoder's, its names do not say whose"
+    if idle := [one for one in kinds if isinstance(one, Added) and one.scale == 0]:
+        yield f"{_count(idle, 'layer')} without effect, by an alpha of 0"
+
+
+def _count(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def _some(names: Sequence[str]) -> str:

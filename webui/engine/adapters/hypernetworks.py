@@ -184,7 +184,7 @@ def read(
     note = ""
     if unknown:
         some = ", ".join(key[:80] for key in unknown[:3])
-        note = f"{name}: {len(unknown)} of its settings are not known here and not used: {some}"
+        note = f"{name}: {len(unknown)} of its settings not known here and not used: {some}"
     return Hypernetwork(*model, name, path, version, chains, note)
 
 

@@ -80,7 +80,7 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
     note = ""
     if left:
         some = ", ".join(key[:80] for key in left[:3])
-        note = f"{path.name}: {len(left)} tensors are not known here and not used: {some}"
+        note = f"{path.name}: {len(left)} tensor{'s' * (len(left) > 1)} not known here and not used: {some}"
     return Inversion(name, tuple(one.float() for one in vectors), note)
 
 
