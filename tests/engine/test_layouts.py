@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from tests.engine.formats.files import checkpoint
 from webui.engine.checkpoints import list_models
-from webui.engine.loading import load
+from webui.engine.loading import load, opened
 from webui.engine.placement import place
 from webui.errors import ModelFileError
 from webui.testing.families import FAMILIES, build, diffusers_weights, ldm_unet_name, ldm_weights
@@ -282,3 +282,15 @@ def test_what_nobody_uses_is_counted_and_told_by_name(tmp_path, layout):
 def test_what_no_sampler_here_can_use_is_refused_by_its_name(tmp_path, said):
     problem = written(tmp_path, ldm("sdxl"), {"modelspec.prediction_type": said}).problem
     assert problem and said.lower() in problem
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_other_noise_levels_than_those_that_are_used_are_told(tmp_path, dtype):
+    from diffusers import DDPMScheduler
+
+    usual = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    other = DDPMScheduler(beta_schedule="squaredcos_cap_v2")
+    for schedule, told in ((usual, 0), (other, 1)):
+        more = {"alphas_cumprod": schedule.alphas_cumprod.to(dtype)}
+        remarks = opened(written(tmp_path, ldm("sd1") | more), PLACEMENT).plan.remarks
+        assert len(remarks) == told and all("alphas_cumprod" in one for one in remarks)

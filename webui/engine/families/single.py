@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
+from itertools import pairwise
+from operator import sub
 from pathlib import Path
 from typing import Any
 
 from webui.engine.families.keys import diffusers_parts, ldm_parts, unused
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
 from webui.engine.formats.header import Header
+from webui.engine.schedules import model_sigmas
+from webui.engine.tensors import read_tensors
 from webui.engine.text.tokenizer import shipped
 from webui.engine.weights import Weight
 from webui.errors import ModelFileError
@@ -21,6 +26,7 @@ __all__ = ["family", "single_plan", "vae_config"]
 
 Weights = Mapping[str, Weight]
 TEXTS = ("text_encoder", "text_encoder_2")
+LEVELS, NEAR = 100_000, 0.01  # of noise at most, and how near two are that are one
 SHOWN = 3  # names of unused tensors
 USUAL_WIDTHS = [128, 256, 512, 512]  # of the VAEs of all these families
 
@@ -58,14 +64,28 @@ def single_plan(card: ModelCard, header: Header) -> Plan:
         part: _text_plan(card, known[part], parts[part].config) for part in TEXTS if part in parts
     }
     zeros = known.get("empty_negative") == "zeros"
-    return Plan(
-        parts,
-        texts,
-        known["scheduler"],
-        file,
-        zeros,
-        _remarks(header, {part: found.get(part, {}) for part in parts}),
-    )
+    noise = {**known["scheduler"], **({"rescale_betas_zero_snr": True} if card.zero_snr else {})}
+    remarks = _remarks(header, {part: found.get(part, {}) for part in parts})
+    remarks += _other_noise(header, noise)
+    return Plan(parts, texts, known["scheduler"], file, zeros, remarks)
+
+
+def _other_noise(header: Header, noise: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is told of a file that keeps other noise levels than it is painted with."""
+    name = "alphas_cumprod"
+    info = header.tensors.get(name)
+    if info is None or len(info.shape) != 1 or info.shape[0] > LEVELS:
+        return ()
+    try:
+        theirs = read_tensors(replace(header, tensors={name: info}))[name].double().tolist()
+    except ModelFileError:  # numbers that are none: nobody's schedule
+        return ()
+    if not all(1 >= a >= b >= 0 for a, b in pairwise(theirs)) or theirs[:1] < [0.5]:
+        return ()  # zeros and the like
+    ours = [1 / (1 + sigma * sigma) for sigma in model_sigmas(noise)]
+    same = len(ours) == len(theirs) and max(map(abs, map(sub, ours, theirs))) < NEAR
+    what = f"{header.path.name}: its {name} are other noise levels than those that are used"
+    return () if same else (what,)
 
 
 def _remarks(header: Header, parts: Mapping[str, Weights]) -> tuple[str, ...]:
