@@ -16,7 +16,7 @@ from tests.networks import tiny_folder
 from webui import metadata
 from webui.app import compose, main
 from webui.cli import forms, generate, read_request
-from webui.cli.jobs import CANCELLED, ProgressLine, check_output, destinations
+from webui.cli.jobs import CANCELLED, ProgressLine, check_output, copied, destinations
 from webui.engine.checkpoints import list_models
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
@@ -71,6 +71,17 @@ def test_output_is_a_copy_to_the_byte(easel, tmp_path):
     (saved,) = (tmp_path / "outputs").rglob("*.png")
     assert target.read_bytes() == saved.read_bytes()
     assert list(target.parent.iterdir()) == [target]  # no temporary file is left
+
+
+def test_output_replaces_no_file(tmp_path, capsys):
+    picture, target = tmp_path / "made.png", tmp_path / "to" / "cat.png"
+    picture.write_bytes(b"the new one")
+    target.parent.mkdir()
+    target.write_bytes(b"somebody's")
+    made = [copied(picture, target) for _ in range(3)]
+    assert [path.name for path in made] == ["cat-1.png", "cat-2.png", "cat-3.png"]
+    assert target.read_bytes() == b"somebody's" and made[2].read_bytes() == b"the new one"
+    assert sorted(target.parent.iterdir()) == sorted([target, *made])
 
 
 def test_a_picture_makes_it_img2img(easel, tmp_path):

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from webui.errors import EaselError, RequestError
+from webui.reserving import publish
 from webui.types import EngineFace, GenerationRequest, JobStatus
 
 __all__ = ["CANCELLED", "ProgressLine", "check_output", "destinations", "generate"]
 
 CANCELLED = 130  # exit code, as shells have it for Ctrl+C
+NAMES = 10_000  # that are tried for a copy
 FILES = (".png", ".jpg", ".webp", ".gif")  # what `images.save` makes
 
 
@@ -32,6 +36,10 @@ def generate(
     if output is not None:
         targets = destinations(output, paths)
         paths = [copied(path, target) for path, target in zip(paths, targets, strict=True)]
+        for path, target in zip(paths, targets, strict=True):
+            if path != target:
+                told = f"{target} is there already and stays; the picture is {path}"
+                print(f"Easel: {told}", file=sys.stderr, flush=True)
     for path in paths:
         print(path, flush=True)
     for note in dict.fromkeys(note for picture in status.pictures for note in picture.notes):
@@ -120,11 +128,19 @@ def destinations(output: Path, paths: Sequence[Path]) -> list[Path]:
 
 
 def copied(source: Path, target: Path) -> Path:
-    """`target`, a copy of `source` that appears whole."""
-    part = target.with_name(target.name + ".tmp")
+    """A copy of `source` that appears whole: `target`, or the next free name beside it, for no file is replaced."""
+    part = target.with_name(f".easel-{os.getpid()}.part")
     try:
-        shutil.copyfile(source, part)
-        os.replace(part, target)
+        with open(source, "rb") as picture, open(part, "xb") as copy:
+            shutil.copyfileobj(picture, copy)
+        try:
+            for number in range(NAMES):
+                free = target.with_stem(f"{target.stem}-{number}") if number else target
+                with suppress(FileExistsError):
+                    publish(part, free)
+                    return free
+            raise FileExistsError(errno.EEXIST, "so many files of that name are there")
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise EaselError(f"-o {target}: {error.strerror}; the picture is {source}") from None
-    return target

@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -115,6 +116,8 @@ class Database:
             )
         if 0 < version < newest:
             copy = self.path.with_name(f"{self.path.name}.version-{version}")
+            if copy.exists():  # of another time, after which an older Easel ran
+                copy = copy.with_name(f"{copy.name}-{time.time_ns()}")
             with sqlite3.connect(copy) as target:
                 connection.backup(target)
             target.close()
@@ -172,6 +175,8 @@ def _set_aside(path: Path, fault: Exception) -> Path:
     """Moves a damaged database, with its journal, to a name that says when."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    if aside.exists():
+        aside = aside.with_name(f"{aside.name}-{time.time_ns()}")
     for end in ("-wal", "-shm"):
         beside = path.with_name(path.name + end)
         if beside.exists():

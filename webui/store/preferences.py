@@ -41,6 +41,8 @@ def read(data_dir: Path) -> dict[str, Any]:
 
 def set_aside(path: Path, reason: str) -> dict[str, Any]:
     aside = path.with_name(path.name + ".damaged")
+    if aside.exists():  # that of another time stays
+        aside = path.with_name(f"{aside.name}-{time.time_ns()}")
     try:
         os.replace(path, aside)
         log.error("%s is damaged (%s); it is now %s, and Easel starts anew", path, reason, aside)

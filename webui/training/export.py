@@ -117,6 +117,9 @@ def export_model(
     if folder.exists():
         os.rename(folder, old)
     os.rename(fresh, folder)
+    for path in old.iterdir() if old.is_dir() else ():
+        if not (folder / path.name).exists():  # somebody's own, beside the model
+            os.rename(path, folder / path.name)
     shutil.rmtree(old, ignore_errors=True)
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
 

@@ -106,6 +106,19 @@ class Writer:
             raise ModelFileError(f"{self.path}: cannot be written ({said(fault)})") from fault
         self._digest.update(data)
 
+    def _publish(self) -> None:
+        """Gives the file its name; one that appeared under it while this was written stays unless it is to go."""
+        if not self._replace:
+            try:
+                os.link(self._part, self.path)
+                return
+            except FileExistsError:
+                what = "is there by now and stays; choose another name"
+                raise ModelFileError(f"{self.path}: {what}") from None
+            except OSError:  # a file system without links
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        os.replace(self._part, self.path)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -120,7 +133,7 @@ class Writer:
                     self._file.flush()
                     os.fsync(self._file.fileno())
             if kind is None:
-                os.replace(self._part, self.path)
+                self._publish()
                 self.sha256 = self._digest.hexdigest()
         except OSError as error:
             raise ModelFileError(f"{self.path}: cannot be written ({said(error)})") from error

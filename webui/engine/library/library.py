@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -142,6 +143,8 @@ class Library:
         part = path.with_name(f".{path.name}.part")
         try:
             part.write_bytes(png)
+            if path.exists() and not (first := path.with_name(f"{path.name}.bak")).exists():
+                shutil.copyfile(path, first)  # it may be somebody's own
             os.replace(part, path)
         except OSError as fault:
             with suppress(OSError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
+from itertools import count, islice
 from pathlib import Path, PurePosixPath
 
 from webui.errors import EaselError
@@ -20,6 +21,7 @@ from webui.store.gallery.schema import HERE, TRASHED
 __all__ = ["move_back", "move_to_trash", "remove"]
 
 log = logging.getLogger(__name__)
+NAMES = 10_000  # that are tried for a file
 AT_ONCE = 20  # files in one transaction
 FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
@@ -128,7 +130,7 @@ def _rename(root: Path, name: str, wish: str) -> str:
     source = root / name
     if not source.is_file():
         raise FileNotFoundError
-    for free in _names(wish):
+    for free in islice(_names(wish), NAMES):
         target = root / free
         target.parent.mkdir(parents=True, exist_ok=True)
         if not Path(os.path.realpath(target.parent)).is_relative_to(root):
@@ -143,7 +145,7 @@ def _rename(root: Path, name: str, wish: str) -> str:
             target.unlink()
             raise
         return free
-    raise AssertionError("the names have no end")
+    raise FileExistsError(errno.EEXIST, "so many files of that name are there")
 
 
 def _names(wish: str) -> Iterator[str]:

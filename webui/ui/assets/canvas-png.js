@@ -32,21 +32,33 @@ Easel.painting.greyPng = async function (grey, width, height) {
   return new Blob([signature, chunk("IHDR", head), chunk("IDAT", body), chunk("IEND", new Uint8Array(0))], { type: "image/png" });
 };
 
-// A picture as a mask of that size: its transparency where it says anything, else its brightness; as the server reads one.
+// A picture as a mask of that size, as the server reads one (webui/images.py): what is painted on an empty canvas by its
+// transparency, else the brightness of what can be seen.
 Easel.painting.asMask = function (picture, width, height) {
-  const mask = new Uint8Array(width * height), alphas = new Uint8Array(width * height);
+  const light = new Uint8Array(width * height), alphas = new Uint8Array(width * height);
   const canvas = new OffscreenCanvas(width, Math.min(height, 256));
   const ink = canvas.getContext("2d", { willReadFrequently: true });
-  let opaque = true;
+  let least = 255, most = 0, shown = 0, bright = 0, coloured = 0;
   for (let top = 0; top < height; top += canvas.height) {  // in stripes, for the memory
     ink.clearRect(0, 0, width, canvas.height);
     ink.drawImage(picture, 0, -top, width, height);
     const rows = Math.min(canvas.height, height - top), { data } = ink.getImageData(0, 0, width, rows);
     for (let at = 0, to = top * width; at < data.length; at += 4, to++) {
-      mask[to] = Math.round(0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]);
-      alphas[to] = data[at + 3];
-      if (data[at + 3] !== 255) opaque = false;
+      const red = data[at], green = data[at + 1], blue = data[at + 2], alpha = data[at + 3];
+      light[to] = Math.round(0.299 * red + 0.587 * green + 0.114 * blue);
+      alphas[to] = alpha;
+      if (alpha < least) least = alpha;
+      if (alpha > most) most = alpha;
+      if (alpha < 128) continue;
+      shown++;
+      if (light[to] >= 128) bright++;
+      if (Math.max(red, green, blue) - Math.min(red, green, blue) >= 32) coloured++;
     }
   }
-  return opaque ? mask : alphas;
+  if (least === most) return light;  // transparency says nothing
+  const share = shown / light.length, few = share >= 0.5 ? 1 : shown / 200;
+  if (shown && Math.min(bright, shown - bright) >= few && (share >= 0.9 || coloured * 200 <= shown)) {
+    return light.map((level, at) => Math.round(level * alphas[at] / 255));
+  }
+  return alphas;
 };
