@@ -112,6 +112,20 @@ def test_settings_alone_go_to_the_task_that_they_are_of(tab: Any, painter: FlatP
     toast.filter(has_text="Not known here: Weather.").wait_for()
 
 
+def test_what_is_told_on_a_picture_stands_under_it_and_goes_with_it(
+    tab: Any, painter: FlatPainter
+) -> None:
+    notes = tab.locator(".stage-notes:visible")
+    tab.locator("#txt2img-prompt textarea").fill("please warn")
+    paint(tab, painter)
+    settled(tab)
+    assert notes.locator("li").all_inner_texts() == ["Told: once, and", "no more"]
+    tab.locator("#txt2img-prompt textarea").fill("a quiet harbour")
+    paint(tab, painter)
+    settled(tab)
+    assert notes.count() == 0
+
+
 def test_several_pictures_are_a_grid_to_choose_from(tab: Any, painter: FlatPainter) -> None:
     number(tab, "txt2img-batch_size", 3)
     number(tab, "txt2img-seed", 60)

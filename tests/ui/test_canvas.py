@@ -176,11 +176,15 @@ def test_a_mask_is_downloaded_and_given_back(
     assert submitted(inpaint, painter).tobytes() == painted
 
 
+@pytest.mark.parametrize("painted", [True, False])
 def test_a_transparent_mask_of_another_size_is_fitted(
-    inpaint: Any, painter: FlatPainter, tmp_path: Path
+    inpaint: Any, painter: FlatPainter, tmp_path: Path, painted: bool
 ) -> None:
-    shape = Image.new("RGBA", (96, 64), (0, 0, 0, 0))
-    shape.paste((10, 20, 30, 255), (48, 0, 96, 64))
+    """Paint of any colour on an empty canvas; or black and white with a pixel that is not quite opaque."""
+    shape = Image.new("RGBA", (96, 64), (0, 0, 0, 0) if painted else (0, 0, 0, 255))
+    shape.paste((10, 20, 30, 255) if painted else (255, 255, 255, 255), (48, 0, 96, 64))
+    if not painted:
+        shape.putpixel((3, 60), (0, 0, 0, 254))
     shape.save(tmp_path / "shape.png")
     with inpaint.expect_file_chooser() as choosing:
         act(inpaint, "Upload mask")
