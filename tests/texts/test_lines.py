@@ -220,6 +220,13 @@ def test_of_a_key_that_comes_twice_nothing_is_lost() -> None:
     assert (found["Size 2"], found["Seed 2"], found["Foo 2"]) == ("XL", "5", "a")
 
 
+def test_a_key_called_negative_prompt_hides_no_words() -> None:
+    found = parse(
+        "a cat\nNegative prompt: bad\nSteps: 20, Seed: 5, Negative prompt: worse, Size: 8x8"
+    )
+    assert (found["Negative prompt"], found["More text"]) == ("worse", "bad")
+
+
 def test_words_between_the_pairs_are_kept() -> None:
     found = parse("a\nSteps: 20, Seed: 5, huh, Size: 64x72, what")
     assert (found["Seed"], found["Size"], found["More text"]) == ("5", "64x72", "huh\nwhat")

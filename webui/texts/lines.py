@@ -69,6 +69,7 @@ def parse(text: str) -> dict[str, str]:
     plain = _with_plain_ends(text)
     if _own(text):
         return _own_text(plain)
+    plain = plain.lstrip(BLANKS)
     lines = [line.rstrip(BLANKS) for line in re.split(r"\r\n|\r|\n", plain)]
     found = _settings(lines)
     if found is None and (spread := re.split("[\u2028\u2029\x85\x0b\x0c]", plain))[1:]:
@@ -79,13 +80,15 @@ def parse(text: str) -> dict[str, str]:
         prompt, negative = _prompts(lines[: found.begin], pairs)
         more = _below(lines[found.end :], pairs)
         rest = [*found.strange, *more]
+        words = {"Prompt": prompt, "Negative prompt": negative}
+        if not words.keys() <= pairs.keys():  # we write both where the lines alone would be misread
+            rest += [text for key, text in words.items() if text and text != pairs.get(key, text)]
         return {
-            "Prompt": prompt,
-            "Negative prompt": negative,
+            **words,
             **pairs,
             **({MORE: "\n".join(rest)} if rest else {}),
         }
-    if looks_like_json(plain.lstrip(BLANKS)):  # cut off, or not quite as it should be
+    if looks_like_json(plain):  # cut off, or not quite as it should be
         return {"Prompt": "", "Negative prompt": ""}
     if not text.strip(BLANKS):
         return {"Prompt": text, "Negative prompt": ""}
