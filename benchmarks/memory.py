@@ -44,7 +44,7 @@ def by_jobs(client: httpx.Client, number: int) -> None:
         if status["state"] in ("done", "failed", "cancelled"):
             assert status["state"] == "done", status
             return
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def main() -> None:
@@ -53,7 +53,10 @@ def main() -> None:
     jobs = parser.parse_args().jobs
     sizes: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as (url, pid):
-        with httpx.Client(base_url=url, timeout=120) as client:
+        fresh = httpx.Limits(
+            max_keepalive_connections=0
+        )  # a slow machine's server hangs up on old ones
+        with httpx.Client(base_url=url, timeout=120, limits=fresh) as client:
             for number in range(1, jobs + 1):
                 (by_gradio if number % 2 else by_jobs)(client, number)
                 if number % EVERY == 0:
