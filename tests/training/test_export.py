@@ -1,8 +1,10 @@
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
 
+from webui.settings import ROOT
 from webui.training.autoencoder import AutoencoderPreset, build_autoencoder
 from webui.training.diffusion import (
     DiffusionPreset,
@@ -72,3 +74,9 @@ def test_diffusers_pipeline_draws_what_our_sampler_draws(exported):
     ).images  # fmt: skip
     ours = generate(model, tokenizer, ["a red apple"], [5], steps=4, cfg_scale=3.0, bf16=False)
     assert torch.allclose(theirs, ours, atol=0.05)
+
+
+def test_the_shipped_model_has_the_defaults_that_an_export_writes():
+    own = json.loads((ROOT / "models" / "starter" / "easel.json").read_text())["defaults"]
+    assert own == asdict(Defaults())
+    assert (own["steps"], own["scheduler"]) == (6, "sgm_uniform")

@@ -34,9 +34,9 @@ class Defaults:
 
     width: int = 128
     height: int = 128
-    steps: int = 20
+    steps: int = 6
     sampler_name: str = "Euler"
-    scheduler: str = "automatic"
+    scheduler: str = "sgm_uniform"
     cfg_scale: float = 2.5
 
 
