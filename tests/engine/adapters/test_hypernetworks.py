@@ -280,6 +280,24 @@ def test_a_setting_is_used_or_harmless_or_told_or_refused(unet: Any, tmp_path: P
     torch.testing.assert_close(ours, expected(unet, made, 1.0), rtol=1e-4, atol=1e-4)
 
 
+def test_layers_are_as_they_say_and_widths_without_a_place_are_told(
+    unet: Any, tmp_path: Path
+) -> None:
+    path, good = tmp_path / "mine.pt", nets({})
+    found = read(saved(path, {**good, 48: (net(48, {}, 1),) * 2}, {}), unet)
+    assert found.note == "mine: 1 of 3 widths have no place in tiny: 48"
+    state = {f"32.{side}.{k}": v for side in (0, 1) for k, v in numbered(good[32][side]).items()}
+    key = "32.0.linear.0.bias"
+    for change, why in (
+        ({key: torch.ones(1)}, r"32.0.linear.0 has a bias of \[1\] for 64 numbers"),
+        ({key: torch.ones(64, dtype=torch.int32)}, "holds torch.int32, no weights"),
+        ({"32.0.linear1.bias": torch.ones(64)}, "is there twice, by two names"),
+    ):
+        save_file({**state, **change}, tmp_path / "mine.safetensors")
+        with pytest.raises(ModelFileError, match=rf"mine\.safetensors: .*{why}"):
+            read(tmp_path / "mine.safetensors", unet)
+
+
 class Strange(nn.Sequential):
     def state_dict(self, *_: Any, **__: Any) -> dict[str, Any]:
         return {"9.extra": torch.ones(1)}

@@ -181,10 +181,14 @@ def read(
         width: (keys.to(device, dtype), values.to(device, dtype))
         for width, (keys, values) in found.items()
     }
-    note = ""
+    notes = []
+    if left := sorted(found.keys() - widths):
+        some = ", ".join(map(str, left[:3]))
+        notes.append(f"{len(left)} of {len(found)} widths have no place in {model[0]}: {some}")
     if unknown:
         some = ", ".join(key[:80] for key in unknown[:3])
-        note = f"{name}: {len(unknown)} of its settings not known here and not used: {some}"
+        notes.append(f"{len(unknown)} of its settings not known here and not used: {some}")
+    note = f"{name}: {'; '.join(notes)}" if notes else ""
     return Hypernetwork(*model, name, path, version, chains, note)
 
 
@@ -224,6 +228,10 @@ def _chains(
         if at is None:
             raise ModelFileError(f"{path.name}: {key[:80]!r} has no place in a hypernetwork")
         number = OLD.get((at[3], ".linear." not in key), int(at[3]))
+        if at[4] in sides[int(at[1]), int(at[2])][number]:
+            raise ModelFileError(f"{path.name}: {key[:80]!r} is there twice, by two names")
+        if not tensor.is_floating_point():
+            raise ModelFileError(f"{path.name}: {key[:80]!r} holds {tensor.dtype}, no weights")
         sides[int(at[1]), int(at[2])][number][at[4]] = tensor.float()
     name = values.get("activation_func")
     activation = None
@@ -261,6 +269,11 @@ def _chain(
         parts = numbered[number]
         if "weight" not in parts or parts["weight"].dim() not in (1, 2) or "bias" not in parts:
             raise ModelFileError(f"{path.name}: {what}.linear.{number} is neither layer nor norm")
+        if parts["bias"].shape != parts["weight"].shape[:1]:
+            raise ModelFileError(
+                f"{path.name}: {what}.linear.{number} has a bias of {list(parts['bias'].shape)} for "
+                f"{len(parts['weight'])} numbers"
+            )
         layers.append((parts["weight"], parts["bias"]))
     if not any(weight.dim() == 2 for weight, _ in layers):
         raise ModelFileError(f"{path.name}: {what} has no layers; it is not whole")
