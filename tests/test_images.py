@@ -21,7 +21,8 @@ from PIL.PngImagePlugin import PngInfo
 from tests.test_metadata import finished
 from webui.errors import EaselError, RequestError
 from webui.images import PIXELS_MAX, converted, open_mask, open_picture, save
-from webui.metadata import infotext, parse, read
+from webui.metadata import infotext, parse, read, texts_of
+from webui.naming import Saving
 from webui.store.requests import dump, load
 from webui.types import Animation
 
@@ -480,6 +481,21 @@ def test_upscaling_keeps_the_settings_of_every_format(tmp_path, format, mode):
     request = load(dump(made.request, tmp_path / "kept"), tmp_path / "kept")
     saved = save(replace(made, request=request, sampled=False, model=None), tmp_path / "outputs")
     assert parse(SETTINGS).items() <= parse(saved.parameters).items()
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg"])
+def test_a_comment_stays_one(tmp_path, format):
+    source = open_picture(encoded(gradient(), "JPEG", comment="© Ann".encode()), "image")
+    made = finished(prompt="", task="upscale", image=source)
+    made = replace(made, sampled=False, model=None)
+    saved = save(made, tmp_path, saving=Saving(format=format))
+    with Image.open(saved.path) as opened:
+        assert texts_of(opened) == {"comment": "© Ann", "parameters": saved.parameters}
+    assert parse(saved.parameters)["Prompt"] == ""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(encoded(gradient(), "JPEG", comment="© Ann".encode()))
+    with Image.open(io.BytesIO(converted(photo, "webp", 90, ""))) as opened:
+        assert texts_of(opened) == {"comment": "© Ann"}
 
 
 def test_a_converted_picture_keeps_texts_that_are_no_settings(tmp_path):

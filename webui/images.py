@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from webui.errors import EaselError, RequestError
 from webui.metadata import (
+    COMMENT,
     EXIF_IFD,
     EXTRAS,
     PARAMETERS,
@@ -214,7 +215,7 @@ def converted(source: Path, suffix: str, quality: int, text: str) -> bytes:
     whole picture."""
     opened = _decoded(source, "picture")
     texts = texts_of(opened) | ({PARAMETERS: text} if text else {})
-    text = texts.get(PARAMETERS, "")
+    text = texts.get(PARAMETERS) or texts.get(COMMENT, "")
     profile = opened.info.get("icc_profile")
     more: dict[str, Any] = {"icc_profile": profile} if profile else {}
     file = io.BytesIO()
@@ -335,10 +336,13 @@ def _suffix(picture: Image.Image | Animation, text: str, saving: Saving) -> str:
 def _write(
     picture: Image.Image, texts: Mapping[str, str], file: IO[bytes], suffix: str, saving: Saving
 ) -> None:
-    """A picture with its texts: chunks of a PNG; JPEG and WebP hold the infotext alone, in EXIF as A1111 has it."""
+    """A picture with its texts: chunks of a PNG. JPEG and WebP hold the infotext, in EXIF as A1111 has it, and a JPEG a
+    comment."""
     if suffix == ".jpg":
         rgb, exif = picture.convert("RGB"), _exif(texts[PARAMETERS])
-        rgb.save(file, "JPEG", quality=saving.quality, optimize=True, exif=exif)
+        comment = texts.get(COMMENT, "").encode()[:EXIF_BYTES_MAX]
+        how = {"quality": saving.quality, "optimize": True, "comment": comment}
+        rgb.save(file, "JPEG", exif=exif, **how)
     elif suffix == ".webp":
         how = {"lossless": saving.lossless, "quality": saving.quality, "method": 4}
         picture.save(file, "WEBP", exif=_exif(texts[PARAMETERS]), **how)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
+    "COMMENT",
     "MORE",
     "NOTES",
     "as_settings",
@@ -269,6 +270,9 @@ def texts_of(image: Image) -> dict[str, str]:
     }
     if text is not None:
         texts.setdefault(PARAMETERS, text)
+        comment = image.info.get("comment")  # of a JPEG, beside settings in EXIF
+        if isinstance(comment, bytes) and (told := comment.decode("utf-8", "replace")) != text:
+            texts[COMMENT] = told
     elif PARAMETERS not in texts and (comment := read(image)):
         texts[COMMENT] = comment
     texts = {name: value for name, value in texts.items() if value.strip(BLANKS)}

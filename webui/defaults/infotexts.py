@@ -88,6 +88,7 @@ MASKED = ("Mask blur", "Masked content", "Inpaint area", "Mask mode")
 HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler")
 SIZE = re.compile(r"\s*([0-9]{1,5})\s*[xX×*]\s*([0-9]{1,5})\s*")
 OLD_HASH = 8  # digits
+NAME_AND_HASH = re.compile(r"(.+?) ?\[([0-9a-fA-F]{8,64})\]")
 HASH = re.compile(r"[0-9a-f]{8}|[0-9a-f]{10,64}")
 WORDS_TOLD = 200  # characters of words in a sentence at most
 TOLD = 6  # names in a sentence at most
@@ -265,13 +266,15 @@ def _take_model(
     """The model: the file of that hash, whatever it is called by now, else that of the name. Of a file that nobody has
     hashed yet the name is believed."""
     said, hash_ = pairs.get("Model", ""), pairs.get("Model hash", "").lower()
+    if not hash_ and (both := NAME_AND_HASH.fullmatch(said)):
+        said, hash_ = both[1], both[2].lower()
     if not (said or hash_) or "model" not in controls:
         return
     models = catalog.models()
-    try:
-        named = models.find(said) if said else ""
-    except RequestError:
-        named = ""
+    named, path = "", said.replace("\\", "/")  # another studio has the file in another folder
+    for called in (said, path, path.rpartition("/")[2]):
+        with suppress(RequestError):
+            named = named or models.find(called)
     name, same = named, bool(named) and _has_hash(models[named], hash_)
     if not same:
         found = [name for name, card in models.items() if _has_hash(card, hash_)]
