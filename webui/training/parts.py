@@ -1,9 +1,10 @@
-"""`python launch.py train lora|distil|embedding|upscaler`: small files beside a model.
+"""`python launch.py train lora|distil|embedding|upscaler|controlnet`: small files beside a model.
 
     lora FOLDER       a style or a thing out of your pictures, with NAME.txt beside each picture
     embedding FOLDER  a word's own vectors out of your pictures
     distil            a LoRA with which 4 steps without guidance look like steps with it
     upscaler          four times as large, learnt from renders
+    controlnet        edges, colour maps and boxes say where things go, learnt from renders
 
 `lora` and `embedding` without a folder learn what Easel ships: a heat camera's colours, a hedgehog. Each leaves, beside
 its checkpoint in the work directory, a sheet without and with it, and the error with it relative to that without.
@@ -25,6 +26,7 @@ from webui.errors import EaselError
 from webui.training import loop
 from webui.training.adapters import PLACEHOLDER, AdapterStage, Inversion, Lora
 from webui.training.classifier import ClassifierPreset, train_classifier
+from webui.training.controlnet import ControlNetPreset, ControlNetStage, train_controlnet
 from webui.training.data import (
     Examples,
     drawing_examples,
@@ -41,14 +43,21 @@ from webui.training.tokenizer import encode
 from webui.training.upscaler import UpscalerPreset, train_upscaler
 
 HEDGEHOG = 0x1F994  # a drawing that the base never saw
-FOLDERS = {"lora": "Lora", "distil": "Lora", "embedding": "embeddings", "upscaler": "ESRGAN"}
+FOLDERS = {
+    "lora": "Lora",
+    "distil": "Lora",
+    "embedding": "embeddings",
+    "upscaler": "ESRGAN",
+    "controlnet": "ControlNet",
+}
 NAMES = {
     "lora": "easel-thermal",
     "distil": "easel-fast",
     "embedding": "easel-hedgehog",
     "upscaler": "easel-x4",
+    "controlnet": "easel-plan",
 }
-STEPS = {"lora": 400, "distil": 600, "embedding": 400, "upscaler": 2000}
+STEPS = {"lora": 400, "distil": 600, "embedding": 400, "upscaler": 2000, "controlnet": 4000}
 RATES = {"lora": 2e-3, "distil": 1e-3, "embedding": 5e-3}
 PROMPTS = ("a red apple on a blue background", "a fox in the snow", "a sailboat at sunset", "a rocket in the night sky",
            "a castle on the grass", "a tiger in the forest", "a cup of coffee on a white background",
@@ -177,7 +186,24 @@ def train_enlarger(args: argparse.Namespace, work: Path, out: Path) -> dict[str,
     )
 
 
+def train_control(args: argparse.Namespace, work: Path, out: Path) -> dict[str, float]:
+    base = Base(args.model, args.device)
+    preset = ControlNetPreset(steps=args.steps, batch=args.batch, scenes=args.renders or 4000)
+    stage = ControlNetStage(
+        preset,
+        base.model,
+        base.vae,
+        base.tokenizer,
+        Renderer(find_font(args.font)),
+        prediction=base.prediction,
+        device=args.device,
+        bf16=prefers_bf16(args.device),
+    )
+    return train_controlnet(stage, work, out, minutes=args.minutes)
+
+
 TRAIN = {
+    "controlnet": train_control,
     "lora": train_lora,
     "distil": train_distilled,
     "embedding": train_embedding,
