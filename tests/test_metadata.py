@@ -443,6 +443,14 @@ def test_settings_of_any_form_are_kept_by_upscaling(text: str) -> None:
     )
 
 
+def test_a_graph_in_exif_stays_with_an_upscaled_picture() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = f"workflow:{GRAPH}"
+    exif[0x0110] = f"prompt:{GRAPH}"
+    texts = written(upscaled(opened("WEBP", exif=exif)))
+    assert (texts["workflow"], texts["prompt"]) == (GRAPH, GRAPH)
+
+
 def test_a_picture_upscaled_twice_says_its_size() -> None:
     once = upscaled(png())
     assert parse(infotext(once))["Size"] == "128x96"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMENT",
+    "GRAPHS",
     "MORE",
     "NOTES",
     "as_settings",
@@ -60,6 +61,10 @@ SCHEDULE_LABELS: Mapping[str, str] = {
 PARAMETERS, EXTRAS, COMMENT = "parameters", "extras", "comment"  # names of texts in files
 NO_TEXTS = ("compression",)  # further words of Pillow's own about a file
 TEXTS_MAX = 16_000_000  # characters of all texts that a picture takes along
+GRAPHS, GRAPH_TAGS = (
+    ("prompt", "workflow"),
+    (0x010F, 0x0110),
+)  # ComfyUI's, "workflow:{...}" in Make and Model
 EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
 XP_COMMENT, DESCRIPTION = 0x9C9C, 0x010E
 # Pillow names no exceptions for damaged metadata; these are what its parsers raise.
@@ -257,7 +262,8 @@ def as_settings(text: str, chunk: bool) -> str | None:
 
 def texts_of(image: Image) -> dict[str, str]:
     """Every text of a picture as it stands there, by its name: `parameters` for the infotext wherever it stands,
-    `comment` for another one in EXIF, JPEG or GIF. None where they are too long, or damaged."""
+    `comment` for another one in EXIF, JPEG or GIF, ComfyUI's graphs from EXIF too. Damaged ones are left out, and all
+    but the infotext where they are too long."""
     text = settings_of(image)
     try:
         found = {**image.info, **getattr(image, "text", {})}
@@ -275,8 +281,26 @@ def texts_of(image: Image) -> dict[str, str]:
             texts[COMMENT] = told
     elif PARAMETERS not in texts and (comment := read(image)):
         texts[COMMENT] = comment
+    for name, value in _graphs(image).items():
+        texts.setdefault(name, value)
     texts = {name: value for name, value in texts.items() if value.strip(BLANKS)}
-    return texts if sum(map(len, texts.values())) <= TEXTS_MAX else {}
+    if sum(map(len, texts.values())) > TEXTS_MAX:
+        return {} if text is None else {PARAMETERS: text}
+    return texts
+
+
+def _graphs(image: Image) -> dict[str, str]:
+    """What ComfyUI writes into the EXIF of files that have no text chunks, by its names."""
+    graphs: dict[str, str] = {}
+    try:
+        exif = image.getexif()
+        for tag in GRAPH_TAGS:
+            name, _, body = str(exif.get(tag, "")).partition(":")
+            if name in GRAPHS and body.lstrip().startswith("{"):
+                graphs[name] = body
+    except DAMAGED:
+        pass
+    return graphs
 
 
 def _sound(text: str) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from webui.errors import EaselError, RequestError
 from webui.images import LEFT_OUT, TOO_LONG, texts_in
-from webui.metadata import DAMAGED, parse, settings_of
+from webui.metadata import GRAPHS, parse, settings_of
 from webui.metadata import texts_of as all_texts
 from webui.types import Task
 from webui.ui.files import given_file
@@ -26,9 +26,6 @@ __all__ = ["draw_png_info", "info_of"]
 
 TEXT_MAX = 400_000  # characters of a text that are shown; a longer one is cut
 TEXTS_MAX = 16  # further texts of a file
-# Where ComfyUI keeps its graphs in files that have no text chunks: EXIF's Make and Model, "workflow:{...}".
-EXIF_TEXTS = (0x010F, 0x0110)
-GRAPHS = ("prompt", "workflow")
 
 HTML = """<div class="info-root">
 <div class="info-side">
@@ -101,15 +98,6 @@ def info_of(image: object) -> dict[str, Any]:
 
 
 def texts_of(opened: Image.Image, settings: str) -> dict[str, str]:
-    """The texts that a file carries beside its `settings`, by their names: a PNG's chunks, comments, and what ComfyUI
-    writes into EXIF. Damaged ones are left out."""
-    texts = {name: text for name, text in all_texts(opened).items() if text != settings}
-    try:
-        exif = opened.getexif()
-        for tag in EXIF_TEXTS:
-            name, _, body = str(exif.get(tag, "")).partition(":")
-            if name in GRAPHS and body.lstrip().startswith("{"):
-                texts.setdefault(name, body)
-    except DAMAGED:
-        pass
-    return {name[:80]: text[:TEXT_MAX] for name, text in [*texts.items()][:TEXTS_MAX]}
+    """The texts that a file carries beside its `settings`, by their names."""
+    texts = [(name, text) for name, text in all_texts(opened).items() if text != settings]
+    return {name[:80]: text[:TEXT_MAX] for name, text in texts[:TEXTS_MAX]}
