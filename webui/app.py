@@ -46,6 +46,7 @@ from webui.store.gallery import Gallery
 from webui.store.jobs import JobStore
 from webui.store.models import ModelIndex
 from webui.store.thumbnails import Thumbnails
+from webui.sweeping import Sweeper, sweep_parts
 from webui.types import Finished, GenerationRequest, Places, SavedPicture
 
 __all__ = ["Composition", "compose", "main"]
@@ -374,6 +375,10 @@ def serve(line: CommandLine) -> int:
             if made.hasher is not None:
                 made.hasher.start()
             downloads.start()
+            ours = [made.settings.outputs_dir, made.settings.data_dir / STORE]
+            parts = partial(sweep_parts, ours, made.settings.models_dirs)  # downloads go on
+            sweeper = Sweeper([page.uploads.sweep, parts])
+            sweeper.start()
             if made.gallery is not None:
                 made.gallery.watch(lambda: working(made.engine))
             if line.browser and has_screen():
@@ -381,6 +386,7 @@ def serve(line: CommandLine) -> int:
             while not stop.wait(0.5):  # a wait without end would keep Ctrl+C waiting on Windows
                 pass
             say("finishing the running call")
+            sweeper.stop()
             made.engine.stop()
             time.sleep(GRACE_S)
             page.close()

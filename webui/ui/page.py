@@ -37,13 +37,13 @@ from webui.ui.reception import Reception
 from webui.ui.resting import SESSIONS, RestingQueue, rested
 from webui.ui.tab import IN_TURN, best_card, card_of, draw_tab, menu
 from webui.ui.theme import MARK, css, theme
+from webui.ui.uploads import KEEP_S, Uploads, UploadsFolder
 from webui.ui.visitors import Visitors
 from webui.ui.wiring import wire
 
 __all__ = ["Page", "draw_page", "launch_page"]
 
 WAITERS = 400  # threads for handlers; they only decode pictures and encode previews
-KEEP_S = 24 * 3600  # how long links to pictures last; the pictures themselves stay in outputs/
 
 HEADER = """<div class="easel-name">{mark}<h1>Easel</h1>
 <p>Describe a picture and press Generate; it is painted on this machine.</p></div>"""
@@ -53,8 +53,9 @@ THEME_BUTTON = '<button type="button" class="easel-theme" aria-label="Light or d
 class Page:
     """The running page. `url` is where it answers."""
 
-    def __init__(self, blocks: gr.Blocks) -> None:
+    def __init__(self, blocks: gr.Blocks, uploads: UploadsFolder) -> None:
         self._blocks = blocks
+        self.uploads = uploads
         self.url: str = blocks.local_url
         self._woken = rested(blocks.server)
 
@@ -85,9 +86,11 @@ def launch_page(
     """
     visitors = Visitors(_noted_owner) if gate is not None else Visitors()
     drawn = draw_page(engine, catalog, settings, extensions, visitors, gallery, models)
-    blocks = drawn.blocks
+    blocks, uploads = drawn.blocks, UploadsFolder()
+    uploads.sweep()  # nothing is under way yet
     middleware = [
         Middleware(Front, stale=drawn.stale),
+        Middleware(Uploads, folder=uploads),
         Middleware(Reception, endpoints=drawn.endpoints, functions=blocks.fns, asked=blocks._queue),
     ]
 
@@ -135,7 +138,7 @@ def launch_page(
             "or 0 for any free one",
             "port",
         ) from error
-    page = Page(blocks)
+    page = Page(blocks, uploads)
     with suppress(httpx.HTTPError):  # so that nobody waits until it is packed for the first time
         httpx.head(page.url, timeout=None, trust_env=False)
     return page
