@@ -179,6 +179,20 @@ def test_greys_of_any_range_are_scaled(mode, top):
             assert [levels.getpixel((x, 0)) for x in range(3)] == [0, 128, 255]
 
 
+@pytest.mark.parametrize(
+    ("mode", "value", "level"), [("F", 1023.0, 255), ("I", 4095, 255), ("F", 16383.0, 255)]
+)
+def test_a_cameras_numbers_are_not_black(mode, value, level):
+    assert open_picture(Image.new(mode, (2, 2), value), "image").getpixel((0, 0)) == (level,) * 3
+
+
+def test_lights_above_white_leave_the_rest_as_it_is():
+    grey = Image.new("F", (2, 1), 0.5)
+    grey.putpixel((1, 0), 3.7)
+    levels = open_picture(encoded("TIFF", grey), "image")
+    assert [levels.getpixel((x, 0))[0] for x in range(2)] == [128, 255]
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -5.0])
 def test_floats_that_are_no_greys_are_refused(value):
     grey = Image.new("F", (2, 1), 0.5)

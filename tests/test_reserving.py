@@ -228,3 +228,33 @@ def test_what_is_sealed_is_what_appears(tmp_path):
     told: list[tuple[Path, str]] = []
     saved = save(finished(), tmp_path, sealed=lambda *given: told.append(given))
     assert told == [(saved.path, hashlib.sha256(saved.path.read_bytes()).hexdigest())]
+
+
+def test_a_kept_job_saves_beside_files_that_came_while_nobody_ran(tmp_path):
+    """As the server saves: what was reserved before a kill may be another's file by now, and what was deleted leaves
+    its number."""
+    from tests.store.test_jobs import job
+    from webui import app
+    from webui.settings import Settings
+    from webui.store.jobs import JobStore
+
+    store = JobStore(tmp_path / "kept")
+    store.accept(job("job", state="running"), None)
+    made = app.compose(Settings.at(tmp_path), store=store)
+    theirs = tmp_path / "outputs" / "day" / "00000-965400086.png"
+    theirs.parent.mkdir(parents=True)
+    store.reserve("job", 0, theirs, 1, "")
+    theirs.write_bytes(b"theirs")
+    assert store.unfinished()[0].pictures == {}
+    first = made.engine._write(finished())
+    assert first.path == theirs.with_name("00001-965400086.png")
+    assert theirs.read_bytes() == b"theirs" and store.reserved("job", 0) == first.path
+    assert store.unfinished()[0].pictures == {0: first}
+    store.reserve("job", 1, theirs.with_name("00002-965400086.png"), 1, "")
+    again = made.engine._write(replace(finished(), index=1))
+    assert again.path.name == "00002-965400086.png"
+    again.path.unlink()
+    store.reserve("job", 2, theirs.with_name("00001-7.png"), 1, "")
+    (theirs.parent / "00001-7.png").write_bytes(b"theirs")
+    assert made.engine._write(replace(finished(), index=2)).path.name == "00003-965400086.png"
+    made.close()

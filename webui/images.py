@@ -60,6 +60,7 @@ THUMBNAIL = 384  # pixels, the longer side
 THUMBNAIL_PIXELS_MAX = 178_000_000  # of a saved picture: our own may be large
 EXIF_BYTES_MAX = 65_000  # what fits into a JPEG
 TOO_LONG = "image: its text is too long: at most 16 MB are read"
+LIGHTS = 16  # up to here floats are from 0 to 1, with lights that are brighter than white
 HARDLY = 200  # one in so many pixels says nothing of a mask
 
 
@@ -172,15 +173,21 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
         if not numbers or not -most / 100 <= least <= most:
             what = "values below 0" if numbers else "values without sense"
             raise RequestError(f"this picture has {what}; use PNG, JPEG or WebP")
-        scale = next((255 / top for top in (1, 255, 65535) if most <= top), 255 / max(most, 1))
+        # From 0 to 1 with lights above that, else as wide as the camera's numbers.
+        scale = 255.0 if most <= LIGHTS else 255 / _top(most)
         return picture.point(lambda value: value * scale + 0.5).convert("L")
     if picture.mode == "I":
         _, most = cast("tuple[int, int]", picture.getextrema())
-        scale = next((256 / (top + 1) for top in (255, 65535) if most <= top), 255 / max(most, 1))
+        scale = 256 / (_top(most) + 1)
         return picture.point(lambda value: value * scale).convert("L")
     if picture.mode.startswith("I"):
         return picture.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     return picture
+
+
+def _top(most: float) -> float:
+    """White, by the largest number of a picture: that of the next usual number of bits."""
+    return next((top for bits in (8, 10, 12, 14, 16) if most <= (top := 2**bits - 1)), most)
 
 
 # --- Saved pictures in other forms --------------------------------------------------------------

@@ -53,7 +53,11 @@ def publish(part: Path, path: Path) -> None:
         OSError
     ):  # a file system without links: an empty file keeps the name while ours takes its place
         os.close(os.open(path, FLAGS | os.O_EXCL, 0o666))
-        os.replace(part, path)
+        try:
+            os.replace(part, path)
+        except BaseException:
+            path.unlink()
+            raise
         return
     part.unlink()
 

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.engine.conftest import request
+from webui.errors import EaselError
 from webui.types import (
     Animation,
     Conditioner,
@@ -286,3 +287,18 @@ def test_requests_with_other_conditions_run_at_once_and_come_out_as_alone(start)
         (picture,) = bench.pictures(job)
         worst = max(abs(a - b) for a, b in zip(picture, one, strict=True))
         assert worst <= 1
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "no space"), ValueError("odd"), EaselError("no")])
+def test_a_saving_that_fails_costs_its_own_job(start, fault):
+    bench = bench_of(start)
+    write = bench.engine._write
+
+    def some(finished):
+        if finished.seed == 1:
+            raise fault
+        return write(finished)
+
+    bench.engine._write = some
+    jobs = [bench.engine.submit(request(task="red", seed=seed)) for seed in (1, 2, 3)]
+    assert [bench.end(job).state for job in jobs] == ["failed", "done", "done"]
