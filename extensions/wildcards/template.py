@@ -82,7 +82,7 @@ class Mark:
     start: int
     end: int
     name: str = ""
-    bars: list[int] = field(default_factory=list)
+    bars: tuple[int, ...] = ()
     close: int = 0  # 0: the brace means itself
 
 
@@ -242,14 +242,13 @@ class Drawing:
 def marks_of(text: str, words: frozenset[str] = frozenset()) -> list[Mark]:
     """The signs of a template in their order, braces with what belongs to them; in one pass."""
     marks: list[Mark] = []
-    opened: list[
-        tuple[int, int]
-    ] = []  # braces that wait for their end, and the tag that they are in
+    opened: list[tuple[int, int, list[int]]] = []  # braces: the mark, the tag that it is in, bars
     tags = [found.span() for found in TAG.finditer(text)]
     kept = _spans(text, words)
     tag = word = 0  # how many of them have ended
     for token in TOKEN.finditer(text):
-        start, sign = token.start(), token.group()
+        start, end = token.span()
+        sign = token[0]
         while tag < len(tags) and tags[tag][1] <= start:
             tag += 1
         while word < len(kept) and kept[word][1] <= start:
@@ -257,20 +256,21 @@ def marks_of(text: str, words: frozenset[str] = frozenset()) -> list[Mark]:
         within = tag if tag < len(tags) and tags[tag][0] < start else -1
         while opened and opened[-1][1] not in (-1, within):
             opened.pop()  # its tag has ended
-        here = bool(opened) and opened[-1][1] == within
-        mark = Mark(sign, start, token.end())
-        if token["name"]:
+        here = opened and opened[-1][1] == within
+        mark = Mark(sign, start, end)
+        if token.lastgroup:
             inside = word < len(kept) and kept[word][0] <= start
-            longer = inside and kept[word] != token.span()
+            longer = inside and kept[word] != (start, end)
             if within < 0 and not longer and not (start and LETTER.match(text, start - 1)):
                 mark.name = token["name"]
         elif sign == "{":
-            opened.append((len(marks), within))
-        elif sign == "|" and here:
-            marks[opened[-1][0]].bars.append(len(marks))
-        elif sign == "}" and here:
-            marks[opened.pop()[0]].close = len(marks)
-        elif sign in "|}" and within >= 0:
+            opened.append((len(marks), within, []))
+        elif here and sign == "|":
+            opened[-1][2].append(len(marks))
+        elif here and sign == "}":
+            number, _, bars = opened.pop()
+            marks[number].bars, marks[number].close = tuple(bars), len(marks)
+        elif within >= 0 and sign in "|}":
             mark.sign = ""  # part of a name
         marks.append(mark)
     _keep_choices(text, marks)

@@ -48,38 +48,41 @@ def parse(prompt: str) -> list[Piece]:
             for piece in pieces[first:]:
                 piece.weight *= weight
 
+    def add(text: str) -> None:
+        if text:
+            pieces.append(Piece(text))
+
     at = 0
     for mark in MARK.finditer(prompt):
-        pieces.append(Piece(prompt[at : mark.start()]))
-        before, at = at, mark.end()
+        before = prompt[at : mark.start()]
+        at = mark.end()
         inner = opened[-1][0] if opened else ""
-        match mark.lastgroup:
-            case "escaped":
-                pieces.append(Piece(mark["escaped"]))
-            case "break":
-                pieces[-1].text = prompt[before : mark.start()].rstrip()
-                pieces.append(Piece(None))
-                if blanks := BLANKS.match(prompt, at):
-                    at = blanks.end()
-            case "weight" if inner == "(":
-                close(float(mark["weight"]))
-            case "bracket" if mark[0] in "([":
-                opened.append((mark[0], len(pieces)))
-            case "bracket" if inner + mark[0] in ("()", "[]"):
-                close(STRONGER if inner == "(" else WEAKER)
-            case _:
-                pieces.append(Piece(mark[0]))
-    pieces.append(Piece(prompt[at:]))
+        kind, sign = mark.lastgroup, mark[0]
+        add(before.rstrip() if kind == "break" else before)
+        if kind == "bracket" and sign in "([":
+            opened.append((sign, len(pieces)))
+        elif kind == "bracket" and inner + sign in ("()", "[]"):
+            close(STRONGER if inner == "(" else WEAKER)
+        elif kind == "weight" and inner == "(":
+            close(float(mark["weight"]))
+        elif kind == "escaped":
+            add(mark["escaped"])
+        elif kind == "break":
+            pieces.append(Piece(None))
+            if blanks := BLANKS.match(prompt, at):
+                at = blanks.end()
+        else:
+            add(sign)
+    add(prompt[at:])
     while opened:
         close(STRONGER if opened[-1][0] == "(" else WEAKER)
     return _merged(pieces)
 
 
 def _merged(pieces: list[Piece]) -> list[Piece]:
-    """Neighbours of equal weight as one piece, empty ones left out."""
+    """Neighbours of equal weight as one piece."""
     merged: list[Piece] = []
-    said = [piece for piece in pieces if piece.text != ""]
-    for (words, weight), same in groupby(said, lambda one: (one.text is not None, one.weight)):
+    for (words, weight), same in groupby(pieces, lambda one: (one.text is not None, one.weight)):
         if words:
             merged.append(Piece("".join(piece.text or "" for piece in same), weight))
         else:
