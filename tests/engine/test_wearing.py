@@ -451,7 +451,7 @@ def test_a_decode_that_the_memory_refuses_goes_on_in_tiles(
     monkeypatch.setattr(
         tight, "decode", lambda *inputs, **options: (_ for _ in ()).throw(RuntimeError("other"))
     )
-    with pytest.raises(RuntimeError, match="other"):
+    with pytest.raises(ModelFileError, match="other"):
         runner.run([Decode(model, latent)])
 
 

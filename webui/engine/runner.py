@@ -252,7 +252,7 @@ class Runner:
     def encode_on(self, call: EncodeText, begun: Encoding | None) -> Encoding:
         """One slice of a text more, of an encoding that was `begun` or of a new one; it is done where it has a `text`.
         Who asks for the same text meanwhile shares it."""
-        with self._told():
+        with self._told(), files_blamed(call.model.name, "run"):
             encoding = begun or self._encoding(call)
             if encoding.fault is not None:
                 raise encoding.fault
