@@ -225,3 +225,17 @@ def test_the_first_gloras_have_their_factors_the_other_way_round(net: Net, tmp_p
         torch.testing.assert_close(
             changed(net, adapter, layer), merged(module), rtol=1e-4, atol=1e-5
         )
+
+
+def test_a_rank_by_its_root_that_a_file_cannot_say_is_told(net: Net, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    for told, args in (
+        (True, '{"rs_lora": "True"}'),
+        (False, '{"rs_lora": "False"}'),
+        (False, "["),
+    ):
+        for kind, options in ((GLoRAModule, {}), (LokrModule, {"full_matrix": True})):
+            state = around(kind, net, "square", options).state_dict()
+            tensors = {f"lycoris_square.{part}": value.clone() for part, value in state.items()}
+            save_file(tensors, path, {"ss_network_args": args})
+            assert ("rs_lora, which 1 layer cannot say" in loaded(net, path).note) == told

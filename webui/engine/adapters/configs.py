@@ -55,7 +55,8 @@ def beside(path: Path) -> Path | None:
 
 
 class Configs:
-    """The config of each layer of one file. `told` is whether there is one."""
+    """The config of each layer of one file. `told` is whether there is one, `rooted` whether a trainer notes that it
+    divided by the root of the rank."""
 
     def __init__(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Raises `ModelFileError` for a config that cannot be read, or that says what is not known here: without it
@@ -76,6 +77,7 @@ class Configs:
                 why = str(fault).removeprefix(f"{config}: ")
                 raise ModelFileError(f"{path.name}: its {config.name} {why}") from fault
         self._path = path
+        self.rooted = _rooted(metadata)
         if not isinstance(said, dict):
             raise ModelFileError(f"{path.name}: its config is no JSON object")
         self.told = bool(said)
@@ -170,3 +172,12 @@ class Configs:
             except (re.error, RecursionError, OverflowError) as fault:
                 raise self._fault(f"{name} has {pattern[:40]!r}, no pattern ({fault})") from fault
         return None
+
+
+def _rooted(metadata: Mapping[str, str]) -> bool:
+    """Whether kohya's notes of a training have LyCORIS' `rs_lora`."""
+    try:
+        said = json.loads(metadata.get("ss_network_args", "{}"))
+    except (ValueError, RecursionError):
+        return False  # notes of no use
+    return isinstance(said, dict) and str(said.get("rs_lora")).lower() in ("true", "1")

@@ -190,10 +190,18 @@ def _notes(
     guessed = [one for one in kinds if isinstance(one, Added) and one.kind != "difference"]
     if guessed and not configs.told and any(layer.startswith(PEFTS) for layer in layers):
         yield "peft's without its adapter_config.json, read as one whose alpha is its rank"
+    silent = [one for one in kinds if isinstance(one, Added) and _hides_its_root(one)]
+    if silent and configs.rooted:
+        yield f"trained with rs_lora, which {_count(silent, 'layer')} cannot say, and read without it"
     if twice:
         yield "its text layers are taken for the first text encoder's, its names do not say whose"
     if idle := [one for one in kinds if isinstance(one, Added) and one.scale == 0]:
         yield f"{_count(idle, 'layer')} without effect, by an alpha of 0"
+
+
+def _hides_its_root(change: Added) -> bool:
+    """Whether LyCORIS writes the same alpha for this kind however the rank divides it."""
+    return change.kind == "glora" or {"lokr_w1", "lokr_w2"} <= change.parts.keys()
 
 
 def _count(things: Sequence[object], name: str) -> str:
