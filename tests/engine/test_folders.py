@@ -15,6 +15,7 @@ from webui.engine.checkpoints import list_models
 from webui.engine.loading import load, opened
 from webui.engine.placement import place
 from webui.engine.schedules import model_sigmas
+from webui.errors import ModelFileError
 from webui.testing.families import FAMILIES, build, write
 from webui.types import ModelCard
 
@@ -125,6 +126,13 @@ def test_a_projection_that_nobody_asks_for_is_passed_over(folder):
     path = mine / "text_encoder" / "model.safetensors"
     save_file({**load_file(path), "text_projection.weight": torch.zeros(64, 64)}, path)
     assert opened(card(mine), PLACEMENT).plan.remarks == ()
+
+
+def test_a_tokenizer_without_a_padding_token_is_told(folder):
+    mine = folder()
+    say(mine, "tokenizer/tokenizer_config.json", pad_token=None)
+    with pytest.raises(ModelFileError, match="padding token"):
+        opened(card(mine), PLACEMENT)
 
 
 @pytest.mark.parametrize("variant", ["fp16", "bf16", "non_ema", "fp32", "ema", "mine"])

@@ -150,6 +150,7 @@ def test_what_is_no_model_is_told_in_every_folder(tmp_path):
 
 OTHERS = {
     ("lora", "a LoRA for Flux"): zeros("transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight"),
+    ("upscaler", "a quantised file"): zeros("x.scale_weight", "scaled_fp8"),
     ("lora", "a LoRA for Stable Diffusion 3"): zeros("lora_unet_joint_blocks_0_x.lora_down.weight"),
     ("lora", "no LoRA that is known"): zeros("something.else"),
     ("lora", "a checkpoint"): zeros("unet.conv_in.weight", "text_encoder.x"),

@@ -73,6 +73,8 @@ def _name(part: str, key: str) -> str:
 def _text(card: ModelCard, part: str, plan: PartPlan) -> TextPlan:
     place = card.path / TOKENIZERS[part]
     tokenizer = read_tokenizer(place)
+    if any(not isinstance(one, int) for one in (tokenizer.start, tokenizer.end, tokenizer.pad)):
+        raise ModelFileError(f"{place}: the tokenizer names no start, end or padding token")
     rows = _whole(plan.config, "vocab_size", 49408)
     if tokenizer.size > rows:
         raise ModelFileError(f"{place}: {tokenizer.size} tokens, but the text encoder knows {rows}")

@@ -83,7 +83,10 @@ KINDS: tuple[tuple[Test, str], ...] = (
     (_anywhere("joint_blocks.0.", "transformer_blocks.0.attn.add_q_proj."), _other("Stable Diffusion 3")),
     (_anywhere("clip_txt_mapper.", "clip_txt_pooled_mapper.", "effnet_mapper."), _other("Stable Cascade")),
     (_begins("edm_mean", "edm_vpred"), "a model of the EDM kind (Playground 2.5); those cannot be loaded"),
-    (_holds(".quant_state.", ".absmax"), "a quantised file; only plain weights load"),
+    (
+        _holds(".quant_state.", ".absmax", "scaled_fp8", ".scale_weight", ".weight_scale", ".qweight", ".comfy_quant"),
+        "a quantised file; only plain weights load",
+    ),
     (_begins(*UPSCALERS), UPSCALER),
     (_begins("emb_params", "string_to_param"), EMBEDDING),
 )  # fmt: skip

@@ -26,7 +26,16 @@ BASES = (  # beginnings of kohya's ss_base_model_version and of modelspec.archit
     ("sd3", "Stable Diffusion 3"),
     ("stable-diffusion-3", "Stable Diffusion 3"),
     ("flux", "Flux"),
+    ("stable-cascade", "Stable Cascade"),
+    ("stable_cascade", "Stable Cascade"),
+    ("pixart", "PixArt"),
+    ("hunyuan", "Hunyuan"),
+    ("wan", "Wan"),
+    ("lumina", "Lumina"),
+    ("qwen", "Qwen-Image"),
+    ("auraflow", "AuraFlow"),
 )
+OURS = ("Stable Diffusion 1", "Stable Diffusion 2", "Stable Diffusion XL")
 OTHERS = (  # parts of names that only networks of these families have
     ("double_blocks", "Flux"),
     ("single_transformer_blocks", "Flux"),
@@ -115,7 +124,7 @@ def _unfit(kind: str, header: Header) -> str | None:
         if not names.hold(*ADAPTER):
             return "no LoRA that is known here"
         family = family_of(kind, header)
-        if family in {name for _, name in OTHERS}:
+        if family and not family.startswith(OURS):
             return f"a LoRA for {family}; those for Stable Diffusion 1, 2 and XL are used"
     if kind == "vae":
         shape = next(
