@@ -84,6 +84,7 @@ class Trainer:
         self.preset, self.out, self.work = preset, out, work
         self.device, self.minutes = device, minutes
         self.bf16 = prefers_bf16(device)
+        log(f"computing in {'bf16' if self.bf16 else 'fp32'}")
         self.renderer = Renderer(find_font(font))
 
     def scenes(self) -> None:
