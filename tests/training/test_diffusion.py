@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
 
+from webui.training.autoencoder import AutoencoderPreset, build_autoencoder
 from webui.training.captions import caption
 from webui.training.diffusion import (
     DiffusionPreset,
@@ -10,6 +13,7 @@ from webui.training.diffusion import (
     alphas_cumprod,
     build_text_encoder,
     build_unet,
+    cache_latents,
     generate,
     timesteps,
     train_diffusion,
@@ -89,3 +93,13 @@ def test_another_schedule_visits_other_noise_levels(tokenizer):
         seen[name] = times
     assert seen["uniform"] == pytest.approx([999, 499.5, 0], abs=0.1)
     assert seen["sgm_uniform"] == pytest.approx([999, 666, 333], abs=0.1)
+
+
+def test_latents_go_on_from_those_that_are_there(renderer, tmp_path):
+    vae = build_autoencoder(AutoencoderPreset((8, 8, 8, 8), latent_channels=4)).eval()
+    how = {"bf16": False, "log": quiet}
+    some, more = (replace(TINY, scenes=count) for count in (32, 36))
+    whole = cache_latents(more, vae, renderer, tmp_path / "a.pt", **how)
+    cache_latents(some, vae, renderer, tmp_path / "b.pt", **how)
+    assert torch.equal(cache_latents(more, vae, renderer, tmp_path / "b.pt", **how), whole)
+    assert whole.shape == (36, 4, 16, 16)

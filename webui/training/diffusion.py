@@ -145,7 +145,8 @@ def cache_latents(
     bf16: bool = True,
     log: Callable[[str], None] = print,
 ) -> torch.Tensor:
-    """Latents of the first `preset.scenes` scenes, bf16 [N, 8, 16, 16], kept at `path`."""
+    """Latents of the first `preset.scenes` scenes, bf16 [N, C, 16, 16], kept at `path`; those already there, as
+    after a kill, are not made again."""
     kept = checkpoint.load(path)
     latents: list[torch.Tensor] = [kept["latents"]] if kept else []
     done = len(latents[0]) if latents else 0
@@ -158,6 +159,8 @@ def cache_latents(
         latents.append(posterior.latent_dist.mode().bfloat16().cpu().contiguous())
         if (first // 32) % 50 == 49:
             log(f"latents {first + 32}/{preset.scenes} {time.monotonic() - started:.0f} s")
+            latents = [torch.cat(latents)]
+            checkpoint.save(path, {"latents": latents[0]})
     everything = torch.cat(latents)
     checkpoint.save(path, {"latents": everything})
     return everything

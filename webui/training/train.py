@@ -120,8 +120,8 @@ class Trainer:
 
     def diffusion(self) -> None:
         latents = checkpoint.load(self.work / "latents.pt")
-        if latents is None:
-            raise EaselError("no latents yet: run --stage latents first")
+        if latents is None or len(latents["latents"]) < self.preset.diffusion.scenes:
+            raise EaselError("not all latents yet: run --stage latents first")
         vae = self._vae()
         sheet = [text for _, _, text in held_out_prompts(32)]
 
