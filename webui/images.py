@@ -59,6 +59,7 @@ FORMATS_OUT = ("png", "jpeg", "webp")  # what a saved picture can be had as
 THUMBNAIL = 384  # pixels, the longer side
 THUMBNAIL_PIXELS_MAX = 178_000_000  # of a saved picture: our own may be large
 EXIF_BYTES_MAX = 65_000  # what fits into a JPEG
+PROFILE_MAX = 2**20 - 1  # bytes; for Pillow, and so for most programs, a PNG with more is broken
 TOO_LONG = "image: its text is too long: at most 16 MB are read"
 LIGHTS = 16  # up to here floats are from 0 to 1, with lights that are brighter than white
 HARDLY = 200  # one in so many pixels says nothing of a mask
@@ -227,7 +228,7 @@ def converted(source: Path, suffix: str, quality: int, text: str) -> bytes:
     more: dict[str, Any] = {"icc_profile": profile} if profile else {}
     file = io.BytesIO()
     if suffix == "png":
-        opened.save(file, "PNG", pnginfo=_chunks(texts), **more)
+        opened.save(file, "PNG", pnginfo=_chunks(texts), icc_profile=_profile(opened))
         return file.getvalue()
     if text:
         exif = _exif(text).tobytes()
@@ -239,6 +240,12 @@ def converted(source: Path, suffix: str, quality: int, text: str) -> bytes:
     else:
         opened.save(file, "WEBP", quality=quality, method=4, **more)
     return file.getvalue()
+
+
+def _profile(picture: Image.Image) -> bytes | None:
+    """A picture's colour profile, unless a PNG with it could not be opened elsewhere."""
+    profile = picture.info.get("icc_profile")
+    return profile if profile and len(profile) <= PROFILE_MAX else None
 
 
 # --- Saving -------------------------------------------------------------------------------------
@@ -354,7 +361,8 @@ def _write(
         how = {"lossless": saving.lossless, "quality": saving.quality, "method": 4}
         picture.save(file, "WEBP", exif=_exif(texts[PARAMETERS]), **how)
     else:
-        picture.save(file, "PNG", pnginfo=_chunks(texts), compress_level=saving.png_level)
+        how = {"compress_level": saving.png_level, "icc_profile": _profile(picture)}
+        picture.save(file, "PNG", pnginfo=_chunks(texts), **how)
 
 
 def _chunks(texts: Mapping[str, str]) -> PngInfo:

@@ -318,6 +318,8 @@ def _user_comment(image: Image) -> str | None:
             return text
     for tag in (XP_COMMENT, DESCRIPTION):
         said = exif.get(tag, "")
+        if isinstance(said, tuple):  # as numbers, which they are
+            said = bytes(one & 255 for one in said if isinstance(one, int))
         text = _utf16(said, "utf-16-le") if isinstance(said, bytes) else _comment(said)
         if "Steps" in parse(text.rstrip("\0")):
             return text
