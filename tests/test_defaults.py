@@ -578,3 +578,13 @@ def test_what_no_request_could_have_is_no_default(values):
 def test_what_a_request_could_have_is_a_default():
     for entry in (own("txt2img", "", seed=-1, steps=8.0), own("", "gone", eta=None, width=256)):
         check_own(entry, catalog(PLAIN))
+
+
+def test_what_is_missing_is_refused_unless_a_request_says_otherwise():
+    assert completed().missing == "refuse"
+    assert [completed(missing=said).missing for said in ("warn", "Go without", "refuse")] == [
+        *("warn", "warn", "refuse"),
+    ]
+    with pytest.raises(RequestError, match=r"^missing 'never': use refuse or warn$") as refused:
+        completed(missing="never")
+    assert refused.value.field == "missing"

@@ -222,6 +222,8 @@ class Drawing:
 
     def _escaped(self, text: str) -> str:
         """`text`, which is resolved, so that it means itself: parts of it may have become a template beside others."""
+        if not any(sign in text for sign in ("|", "$$", "::", "__")):
+            return text  # there is no choice without one of them
         marks = marks_of(text, self.words)
         if not any(mark.close or (mark.name and self._means(text, mark)) for mark in marks):
             return text
@@ -249,16 +251,18 @@ def marks_of(text: str, words: frozenset[str] = frozenset()) -> list[Mark]:
     for token in TOKEN.finditer(text):
         start, end = token.span()
         sign = token[0]
-        while tag < len(tags) and tags[tag][1] <= start:
-            tag += 1
-        while word < len(kept) and kept[word][1] <= start:
-            word += 1
-        within = tag if tag < len(tags) and tags[tag][0] < start else -1
-        while opened and opened[-1][1] not in (-1, within):
-            opened.pop()  # its tag has ended
+        within = -1
+        if tags:
+            while tag < len(tags) and tags[tag][1] <= start:
+                tag += 1
+            within = tag if tag < len(tags) and tags[tag][0] < start else -1
+            while opened and opened[-1][1] not in (-1, within):
+                opened.pop()  # its tag has ended
         here = opened and opened[-1][1] == within
         mark = Mark(sign, start, end)
         if token.lastgroup:
+            while word < len(kept) and kept[word][1] <= start:
+                word += 1
             inside = word < len(kept) and kept[word][0] <= start
             longer = inside and kept[word] != (start, end)
             if within < 0 and not longer and not (start and LETTER.match(text, start - 1)):

@@ -140,6 +140,12 @@ def test_the_stream_ends_with_files_and_info(http: httpx.Client) -> None:
     assert info["seed"] == 9 and info["notes"] == []
 
 
+def test_a_request_may_go_without_what_is_missing(client: Client, painter: FlatPainter) -> None:
+    client.predict("a cat", missing="warn", steps=1, api_name="/txt2img")
+    client.predict("a cat", steps=1, api_name="/txt2img")
+    assert [request.missing for request in painter.submitted] == ["warn", "refuse"]
+
+
 def test_what_is_told_on_pictures_is_in_the_info_once(client: Client) -> None:
     _, info = client.predict("please warn", batch_size=2, steps=1, api_name="/txt2img")
     assert info["notes"] == ["Told: once, and", "no more"]
