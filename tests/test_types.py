@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, replace
+from types import MappingProxyType
 
 import pytest
 
 from webui.errors import RequestError
-from webui.types import SEED_MAX, GenerationRequest, Group, Model, Number, Task, Text
+from webui.types import SEED_MAX, Choice, GenerationRequest, Group, Model, Number, Task, Text
 
 REQUEST = GenerationRequest(
     task="txt2img",
@@ -98,3 +99,12 @@ def test_a_tasks_controls_are_listed_through_its_groups():
     )
     task = Task("t", "T", lambda request, studio: iter(()), (prompt, Group("g", (steps, size))))
     assert task.flat_controls() == (prompt, steps, size)
+
+
+def test_a_choice_may_stand_for_several_values():
+    grid = Choice(name="grid", label="Grid", choices=(("2 x 2", (2, 2)), ("3 x 2", (3, 2))))
+    assert grid.read([3, 2]) == grid.read((3, 2)) == grid.read("3 x 2") == (3, 2)
+    with pytest.raises(RequestError, match="grid"):
+        grid.read([4, 2])
+    told = replace(REQUEST, extras=MappingProxyType({"grid": (3, 2), "other": (3, object())}))
+    assert told.without_pictures().extras == {"grid": (3, 2), "other": None}

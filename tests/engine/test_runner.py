@@ -52,6 +52,22 @@ def test_the_reply_is_the_weighted_sum_of_its_rows(runner):
     )
 
 
+def test_several_rows_of_a_role_count_by_their_weights(runner):
+    with torch.inference_mode():
+        model = runner.load(LoadModel("tiny"))
+        call = denoise(runner, model, 1, 2.0, 5.0)
+        first, second = (row.context for row in call.rows)
+        rows = (Row(first, 3.0), Row(second, 1.0), Row(second, -3.0, "uncond"))
+        reply = runner.run([Denoise(model, call.x, 2.0, rows)])[0]
+        single = [
+            runner.run([Denoise(model, call.x, 2.0, (Row(context, 1.0),))])[0].denoised
+            for context in (first, second)
+        ]
+    cond = 0.75 * single[0] + 0.25 * single[1]
+    torch.testing.assert_close(reply.cond, cond, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(reply.uncond, single[1], rtol=1e-4, atol=1e-4)
+
+
 def test_an_encoded_prompt_is_kept(runner):
     with torch.inference_mode():
         model = runner.load(LoadModel("tiny"))

@@ -23,7 +23,14 @@ FULL = request(
     image=PICTURE,
     mask=MASK,
     inpaint_full_res=True,
-    extras={"weight": 0.5, "hint": PICTURE, "words": "x", "none": None, "on": True},
+    extras={
+        "weight": 0.5,
+        "hint": PICTURE,
+        "words": "x",
+        "none": None,
+        "on": True,
+        "grid": (2, (3, "x")),
+    },
 )
 
 

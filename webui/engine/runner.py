@@ -462,8 +462,18 @@ def _guided(call: Denoise, predictions: Tensor) -> Denoised:
     denoised = predictions[0] * rows[0].weight
     for row, prediction in zip(rows[1:], predictions[1:], strict=True):
         denoised = denoised + prediction * row.weight
-    parts = {row.role: prediction for row, prediction in zip(rows, predictions, strict=True)}
-    return Denoised(denoised, parts.get("cond"), parts.get("uncond"))
+    return Denoised(denoised, _mean(rows, predictions, "cond"), _mean(rows, predictions, "uncond"))
+
+
+def _mean(rows: Sequence[Row], predictions: Tensor, role: str) -> Tensor | None:
+    """What the rows of a role predict together: by their weights, where there are several."""
+    found = [(row.weight, p) for row, p in zip(rows, predictions, strict=True) if row.role == role]
+    if len(found) < 2:
+        return found[0][1] if found else None
+    total = sum(weight for weight, _ in found)
+    shares = [weight / total if total else 1 / len(found) for weight, _ in found]
+    parts = [prediction * share for share, (_, prediction) in zip(shares, found, strict=True)]
+    return torch.stack(parts).sum(0)
 
 
 def run_alone(run: Any, runner: Runner) -> Any:

@@ -105,6 +105,8 @@ class Choice(Control):
         """The value of a choice, found by its value or, in any case, by its label."""
         if self.source:
             return value  # the catalog's to find
+        if isinstance(value, list):
+            value = _tuple(value)  # as JSON writes one
         for _, meant in self.choices:
             if meant == value and isinstance(meant, bool) == isinstance(value, bool):
                 return meant  # 1 for 1.0, as JSON writes it
@@ -113,6 +115,10 @@ class Choice(Control):
                 return meant
         known = ", ".join(repr(meant) for _, meant in self.choices) or "nothing yet"
         raise RequestError(f"{self.name} {value!r}: use {known}", self.name)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

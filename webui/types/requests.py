@@ -142,8 +142,7 @@ class GenerationRequest:
 
     def without_pictures(self) -> GenerationRequest:
         """The same request, light enough to be kept: pictures, those in `extras` too, are None."""
-        plain = str | int | float | bool | None
-        extras = {k: v if isinstance(v, plain) else None for k, v in self.extras.items()}
+        extras = {k: v if _plain(v) else None for k, v in self.extras.items()}
         return replace(self, image=None, mask=None, extras=MappingProxyType(extras))
 
     def seed_of(self, index: int) -> int:
@@ -153,3 +152,10 @@ class GenerationRequest:
     def subseed_of(self, index: int) -> int:
         """The seed of the noise that is mixed into that of picture `index`."""
         return self.subseed + index
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value of an extension's control is light: a text, a number, a switch, none, or a tuple of those."""
+    if isinstance(value, tuple):
+        return all(map(_plain, value))
+    return isinstance(value, str | int | float | bool | None)

@@ -32,6 +32,8 @@ CALL = re.compile(r"/gradio_api/(call/v2|call|run|api)/([^/]+)/?$")
 JOIN = re.compile(r"/gradio_api/queue/join/?$")
 ANSWER = re.compile(r"/gradio_api/call/(?:v2/)?[^/]+/([^/]+)/?$")
 STREAM = re.compile(r"/gradio_api/queue/data/?$")
+# Gradio's, used by nothing here, and answered with a traceback or never.
+UNUSED = re.compile(r"/pwa_icon(/.*)?$|/gradio_api/(component_server|dev/reload)/?$")
 JOINING = (
     "fn_index",
     "data",
@@ -83,6 +85,10 @@ class Reception:
         self.asked = asked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and UNUSED.search(scope["path"]):
+            unused = JSONResponse({"detail": "there is nothing here"}, status_code=404)
+            await unused(scope, receive, send)
+            return
         if scope["type"] == "http" and scope["method"] == "GET":
             await self._answering(scope, receive, send)
             return
