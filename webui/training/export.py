@@ -17,14 +17,15 @@ from diffusers import AutoencoderKL, EulerDiscreteScheduler
 from torch.nn import functional as F
 
 from webui.training.diffusion import TextToLatent
+from webui.training.scenes import STYLES
 
 PROMPTS = (
     "a red apple on a blue background",
-    "a fox in the snow",
-    "a sailboat at sunset",
-    "rocket, night sky",
-    "a whale in the sea",
-    "a tiger in the forest",
+    "a purple elephant on the grass",
+    "a cat wearing sunglasses at sunset",
+    "three penguins in the snow",
+    "a fox on the left and a castle on the right in the forest",
+    "pixel art of a whale in the sea",
 )
 
 
@@ -77,7 +78,7 @@ def export_model(
     prompts: Sequence[str] = PROMPTS,
 ) -> int:
     """Write everything to `folder` and return its size in bytes. `prompts` are written without pictures: those of a
-    model that is replaced were painted with other weights."""
+    model that is replaced were painted with other weights. `styles` are the style words that it learnt."""
     fresh = folder.with_name(f".{folder.name}.new")
     old = folder.with_name(f".{folder.name}.old")
     for leftover in (fresh, old):
@@ -110,6 +111,7 @@ def export_model(
             "bias": [round(v, 5) for v in bias.tolist()],
         },
         "prompts": list(prompts),
+        "styles": list(STYLES),
     }
     _write_json(fresh / "easel.json", easel)
     if (folder / "README.md").is_file():
