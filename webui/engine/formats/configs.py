@@ -241,14 +241,25 @@ def checked(kind: str, config: Config, where: object) -> list[str]:
     for key in COUNTS:
         if any(isinstance(n, int) and n > MOST for n in _flat(config.get(key))):
             raise ModelFileError(f"{where}: {key} is more than any model has ({MOST})")
+    for key in NUMBERS:
+        if key in config and not _number(config[key]):
+            raise ModelFileError(f"{where}: {key} {_short(config[key])} is no number")
     if kind == "vae" and "scaling_factor" in config:
         factor = config["scaling_factor"]
-        number = isinstance(factor, int | float) and not isinstance(factor, bool)
-        if not number or not math.isfinite(factor) or factor <= 0:
+        if not _number(factor) or factor <= 0:
             raise ModelFileError(f"{where}: scaling_factor {_short(factor)} is no number above 0")
     return remarks
 
 
+def _number(value: object) -> bool:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    return good and math.isfinite(value)  # type: ignore[arg-type]
+
+
+NUMBERS = (  # of networks, which no shape is held against
+    *("norm_eps", "layer_norm_eps", "freq_shift", "mid_block_scale_factor"),
+    "resnet_out_scale_factor",
+)
 COUNTS = (  # of layers: building a network of a million takes hours
     *("layers_per_block", "transformer_layers_per_block", "reverse_transformer_layers_per_block"),
     "num_hidden_layers",
