@@ -105,7 +105,9 @@ def put(path: Path, age_s: float = 0) -> Path:
 def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
     left, mine = put(tmp_path / "tmp0a_b9cde"), put(tmp_path / "tmp.txt")
     whole = put(tmp_path / ("ab" * 32) / "a.png")
-    assert UploadsFolder(tmp_path).sweep() == 1
+    with left.open("rb") as still_open:
+        assert UploadsFolder(tmp_path).sweep() == 1
+        assert os.fstat(still_open.fileno()).st_size == 0  # the space is free at once
     assert (left.exists(), mine.exists(), whole.exists()) == (False, True, True)
 
 

@@ -82,6 +82,9 @@ class UploadsFolder:
         for path, name, found in seen:
             try:
                 if PART.fullmatch(name) and found.st_mtime < first - COARSE_S:
+                    os.truncate(
+                        path, 0
+                    )  # Gradio may still have it open, which would hold the space
                     os.unlink(path)
                 elif WHOLE.fullmatch(name) and newest(Path(path)) < now - KEEP_S:
                     shutil.rmtree(path)
