@@ -152,7 +152,8 @@ def wire(
     def again(event: gr.EventData) -> list[Any]:
         """The form as a picture was made, with a new seed; or, to vary it, with its own and some of another."""
         values = dict(from_infotext(said(event, "parameters"), task, catalog).values)
-        values.pop("missing", None)  # it was made here
+        if "<" not in str(values.get("prompt", "")):
+            values.pop("missing", None)  # there is no tag that it would be about
         if getattr(event, "vary", False) is True:
             values |= {"subseed": -1, "subseed_strength": VARIED}
         else:
