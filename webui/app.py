@@ -6,6 +6,7 @@ the page answers first, then the engine's thread loads torch.
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import logging
 import os
@@ -23,7 +24,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
-from webui import __version__, api, builtin, cli, images, listing, logs, plugins
+from webui import __version__, api, builtin, cli, descriptors, images, listing, logs, plugins
+from webui.crashes import Crashes
 from webui.defaults import check
 from webui.engine.adapters.shelf import Shelf
 from webui.engine.checkpoints import ModelList
@@ -34,6 +36,7 @@ from webui.engine.library import Library
 from webui.engine.library.telling import wrong_file
 from webui.errors import EaselError, RequestError
 from webui.languages import Languages
+from webui.marks import Marks, told_exits
 from webui.options import COMMANDS, CommandLine, SentenceParser, read, shared_parser
 from webui.plugins import Extensions, Limits
 from webui.preferences import Preferences
@@ -49,10 +52,15 @@ from webui.store.thumbnails import Thumbnails
 from webui.sweeping import Sweeper, sweep_parts
 from webui.types import Finished, GenerationRequest, Places, SavedPicture
 
-__all__ = ["Composition", "compose", "main"]
+__all__ = ["Composition", "compose", "end_in_time", "main"]
 
 MODELS_PATIENCE_S = 1.0  # what one list of models may take to read new files
+# What ends a process that nobody asked it to but a person; a SIGHUP where the terminal goes away.
+ENDINGS = tuple(
+    found for name in ("SIGTERM", "SIGHUP") if (found := getattr(signal, name, None)) is not None
+)
 PREVIEWS, PREVIEWS_BYTES = "previews", 5e8  # small versions of pictures beside models
+END_S = 10.0  # what threads and `atexit` functions of guests may take when all of ours has ended
 GRACE_S = 0.5  # between the engine's end and the page's: those who wait for a job are told
 
 
@@ -110,18 +118,19 @@ def compose(
     called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
     index: ModelIndex | None = None,
     gallery: Gallery | None = None,
+    crashes: Crashes | None = None,
 ) -> Composition:
     """Puts what extensions and we ourselves have registered together with the models of `settings`.
 
     `limits` are how long extensions may take. With a `store` jobs outlive the process. `hung` hears
     of a call that the device does not answer, `saved` of each picture that is on disk, `called` of each UNet call.
     With an `index` model files are read once in its lifetime, and hashed while nothing runs. A `gallery` knows of each
-    picture before its job says that it is there.
+    picture before its job says that it is there. `crashes` knows what has ended the process before.
     """
     models = ModelList(settings.models_dirs, index, None if index is None else MODELS_PATIENCE_S)
     shelf = Shelf(settings.models_dirs)
     library = Library(settings.models_dirs, models, index)
-    extensions = load_extensions(settings, limits)
+    extensions = load_extensions(settings, limits, crashes)
     parts = extensions.parts
     catalog = Catalog(
         tasks=Registry("task", parts.tasks.items(), lambda task: (task.label,)),
@@ -188,6 +197,7 @@ def compose(
         facts=index,
         shelf=shelf,
         max_chunks=lambda: settings.now.max_chunks,
+        witness=crashes,
     )
     hasher = None
     if index is not None:
@@ -265,7 +275,9 @@ def chosen_settings(settings: Settings) -> Preferences:
     return Preferences(settings, saved, lambda kept: preferences.change(data_dir, {SETTINGS: kept}))
 
 
-def load_extensions(settings: Settings, limits: Limits | None = None) -> Extensions:
+def load_extensions(
+    settings: Settings, limits: Limits | None = None, crashes: Crashes | None = None
+) -> Extensions:
     """Our own parts and every extension that `settings` and the preferences let in."""
     data_dir = settings.data_dir
     disabled = preferences.read(data_dir).get(DISABLED, ())
@@ -286,6 +298,7 @@ def load_extensions(settings: Settings, limits: Limits | None = None) -> Extensi
         keep=keep,
         reserved=RESERVED,
         limits=limits,
+        history=crashes,
     )
 
 
@@ -318,13 +331,19 @@ def serve(line: CommandLine) -> int:
     if line.help:
         shared_parser().print_help()
         return 0
+    logging.getLogger("webui").setLevel(logging.INFO)  # the terminal of a server is its log
+    descriptors.raise_limit()
+    with watched(line.settings, "serve") as crashes:
+        return serve_watched(line, crashes)
+
+
+def serve_watched(line: CommandLine, crashes: Crashes) -> int:
     from webui import http
     from webui.ui import launch_page
 
-    logging.getLogger("webui").setLevel(logging.INFO)  # the terminal of a server is its log
     store = open_store(line.settings)
     restarts = line.settings.restart_on_hang is not None
-    hung = partial(start_anew, store) if restarts else lambda what: None
+    hung = partial(start_anew, store, crashes.marks) if restarts else lambda what: None
     key, metrics = http.secret_in(line.settings.data_dir / STORE), http.Metrics()
     made = compose(
         line.settings,
@@ -334,6 +353,7 @@ def serve(line: CommandLine) -> int:
         called=metrics.called,
         index=open_index(line.settings),
         gallery=open_gallery(line.settings, store, line.logins),
+        crashes=crashes,
     )
     assert made.library is not None
     previews = Thumbnails(
@@ -355,9 +375,10 @@ def serve(line: CommandLine) -> int:
         downloads=downloads,
     )
     gate = partial(http.Gate, face=jobs_face, logins=line.logins, key=key)
-    with stop_signals() as stop:
+    with stop_signals(crashes.close) as stop:
         try:
             made.extensions.start()  # so that their `startup` hooks come before any request
+            made.engine.restore()  # who asks for a job at once is told of it
             page = launch_page(
                 made.engine,
                 made.catalog,
@@ -434,9 +455,73 @@ def versions() -> dict[str, str]:
     return found
 
 
-def start_anew(store: JobStore, what: str) -> None:
+@contextmanager
+def watched(settings: Settings, command: str) -> Iterator[Crashes]:
+    """For as long as a command runs, what it does is marked, so that the next one knows what ended it.
+
+    A fault of the system's (a segmentation fault, an abort) is written down with every thread's stack: by a server
+    into its marks, which the next one tells, by a command on the terminal. What a person does to end it is no crash.
+    """
+    crashes = Crashes(settings.data_dir / STORE, command)
+    tail = crashes.marks.tail
+    faults = not faulthandler.is_enabled()
+    with told_exits(crashes.marks), ended_by_signals(crashes.close):
+        if faults:
+            faulthandler.enable(tail if command == "serve" and tail >= 0 else 2)
+        try:
+            yield crashes
+        finally:
+            if faults:
+                faulthandler.disable()
+            crashes.close()
+
+
+@contextmanager
+def ended_by_signals(close: Callable[[], None]) -> Iterator[None]:
+    """While nobody else looks after SIGTERM and SIGHUP they end the process as ever, but for `close` before."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        close()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    with handled(on_signal, ENDINGS):
+        yield
+
+
+@contextmanager
+def handled(
+    handler: Callable[[int, FrameType | None], None], numbers: Sequence[signal.Signals]
+) -> Iterator[None]:
+    """Signals in the hands of `handler`; those that are ignored (by `nohup`) stay so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    mine = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = [signal.signal(number, handler) for number in mine]
+    try:
+        yield
+    finally:
+        for number, known in zip(mine, before, strict=True):
+            signal.signal(number, known)
+
+
+def end_in_time(code: int) -> None:
+    """Has the process end with `code` in a while, whatever threads and `atexit` functions of guests still do."""
+
+    def end() -> None:
+        time.sleep(END_S)
+        going = [thread.name for thread in threading.enumerate() if not thread.daemon]
+        say(f"something of an extension has not ended for {END_S:.0f} s ({', '.join(going)}): left")
+        os._exit(code)
+
+    threading.Thread(target=end, name="easel-end", daemon=True).start()
+
+
+def start_anew(store: JobStore, marks: Marks, what: str) -> None:
     """In the place of a process whose device does not answer: the same command once more, which takes up the jobs."""
     say(f"the device does not answer ({what}): starting anew")
+    marks.tell(f"the device did not answer for long: {what}", stack=False)
     store.close()  # waits for what is being written
     os.execv(sys.executable, sys.orig_argv)
 
@@ -444,7 +529,14 @@ def start_anew(store: JobStore, what: str) -> None:
 def generate(line: CommandLine, task: str | None = None) -> int:
     """One request, of `task` where the command is a task's name; the engine is started when it is known to be
     in order."""
-    made = compose(line.settings, store=None if line.help else store_if_free(line.settings))
+    descriptors.raise_limit()
+    with watched(line.settings, "generate") as crashes:
+        return generate_watched(line, task, crashes)
+
+
+def generate_watched(line: CommandLine, task: str | None, crashes: Crashes) -> int:
+    store = None if line.help else store_if_free(line.settings)
+    made = compose(line.settings, store=store, crashes=crashes)
     try:
         words = line.rest
         if task is not None:
@@ -456,7 +548,7 @@ def generate(line: CommandLine, task: str | None = None) -> int:
             cli.generate_parser(made.catalog).print_help()
             return 0
         request, output = cli.read_request(words, made.catalog, made.settings)
-        with stop_signals() as stop:
+        with stop_signals(crashes.close) as stop:
             made.extensions.start()
             made.engine.start(take_up=False)  # what a server left is the next server's
             return cli.generate(made.engine, request, output, stop)
@@ -485,7 +577,8 @@ def ext(line: CommandLine) -> int:
         return 0
     words = parser.parse_args(list(line.rest))
     if words.what == "list":
-        statuses = load_extensions(line.settings).statuses()
+        with watched(line.settings, "ext list") as crashes:
+            statuses = load_extensions(line.settings, crashes=crashes).statuses()
         print(listing.as_json(statuses) if words.json else listing.as_table(statuses))
         return 0
     from webui.scaffold import new
@@ -540,8 +633,9 @@ def doctor(line: CommandLine) -> int:
     if line.help:
         shared_parser().print_help()
         return 0
-    made = compose(line.settings)
-    return cli.doctor(made.catalog, made.settings)
+    with watched(line.settings, "doctor") as crashes:
+        made = compose(line.settings, crashes=crashes)
+        return cli.doctor(made.catalog, made.settings)
 
 
 def train(line: CommandLine) -> int:
@@ -574,22 +668,19 @@ def has_screen() -> bool:
 
 
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl+C set. A second one ends the process at once, exit code 130."""
+def stop_signals(close: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
+    """An event that SIGTERM, Ctrl+C and the end of the terminal set. A second one ends the process at once, exit code
+    130; `close` comes before."""
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
+            close()
             os._exit(130)
         stop.set()
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, on_signal) for number in numbers]
-    try:
+    with handled(on_signal, (*ENDINGS, signal.SIGINT)):
         yield stop
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,21 @@ The message is one sentence for the person who can act on it: what is wrong, wha
 as it is; anything that is not an `EaselError` is a bug of ours and is shown as such.
 """
 
-__all__ = ["CapacityError", "EaselError", "ExtensionError", "ModelFileError", "RequestError"]
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Literal
+
+__all__ = [
+    "CapacityError",
+    "EaselError",
+    "ExtensionError",
+    "ModelFileError",
+    "RequestError",
+    "causes",
+    "lacking",
+]
 
 SENTENCE_MAX = 2000  # characters
 
@@ -41,3 +55,40 @@ class ExtensionError(EaselError):
 
 class CapacityError(EaselError):
     """Too much for this machine: says what would fit."""
+
+
+# --- What is nobody's fault, and passes ------------------------------------------------------------
+
+FILES = (errno.EMFILE, errno.ENFILE)
+DISK = (errno.ENOSPC, errno.EDQUOT)
+FILES_TEXT = ("Too many open files",)  # libraries that hand on the system's words alone
+DISK_TEXT = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from, and so on."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def lacking(error: BaseException | None) -> Literal["", "files", "disk"]:
+    """What the machine lacks for now, where that is why something failed: open files, or space on the disk.
+
+    It comes back, so whoever meets it tries again, and counts nothing against anybody.
+    """
+    for one in causes(error):
+        if isinstance(one, OSError) and one.errno in FILES:
+            return "files"
+        if isinstance(one, OSError) and one.errno in DISK:
+            return "disk"
+        if isinstance(one, RequestError):  # its words may be a person's
+            continue
+        text = str(one)
+        if any(words in text for words in FILES_TEXT):
+            return "files"
+        if any(words in text for words in DISK_TEXT):
+            return "disk"
+    return ""

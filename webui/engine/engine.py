@@ -7,11 +7,13 @@ imported on the loop's thread, so that whoever starts the engine can answer at o
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TimeoutError_
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,10 +23,10 @@ from webui.engine.accepting import CHUNK, accept_prompts, counter
 from webui.engine.adapters.shelf import Shelf
 from webui.engine.adapters.tags import take
 from webui.engine.job import Job
-from webui.engine.ledger import Ledger, sentence
+from webui.engine.ledger import AGAIN_S, LACKING, Ledger, sentence
 from webui.engine.text.chunks import count
 from webui.engine.text.tokenizer import Tokenizer, beside, shipped
-from webui.errors import EaselError
+from webui.errors import EaselError, lacking
 from webui.types import (
     Event,
     Finished,
@@ -36,7 +38,7 @@ from webui.types import (
     Parts,
     SavedPicture,
 )
-from webui.types.kept import Keeper
+from webui.types.kept import Keeper, Witness
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,6 +52,8 @@ log = logging.getLogger(__name__)
 
 WATCH_S = 0.5
 HANG_S = 60.0  # a call that takes longer is told
+STOP_S = 30.0  # that the running call, and then the saving of pictures, may take when Easel stops
+SPARE = 64  # files that can still be opened before torch is loaded: half an import stays broken
 ROWS = 16  # of one UNet call: eight pictures with guidance
 MAX_CHUNKS = 32  # of one prompt
 
@@ -80,7 +84,8 @@ class Engine:
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
     call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
     the seconds that it took. `facts` is what is remembered of models that their files do not say, `shelf` the files
-    that models may wear: adapters, textual inversions, VAEs. `max_chunks` says how long a prompt may be.
+    that models may wear: adapters, textual inversions, VAEs. `max_chunks` says how long a prompt may be. `witness` notes
+    what is being done, in case the process ends over it, and knows what earlier ones ended over.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class Engine:
         facts: ModelFacts | None = None,
         shelf: Shelf | None = None,
         max_chunks: Callable[[], int] = lambda: MAX_CHUNKS,
+        witness: Witness | None = None,
     ) -> None:
         self.models = list_models
         self._max_chunks = max_chunks
@@ -111,7 +117,8 @@ class Engine:
         self._hung = hung
         self._called = called
         self._facts = facts
-        self._ledger = Ledger(ROWS, keeper)
+        self._ledger = Ledger(ROWS, keeper, witness)
+        self._restored = False
         self._runner: Runner | None = None
         self._turns: Loop | None = None
         self._thread = threading.Thread(target=self._run, name="easel-engine", daemon=True)
@@ -121,27 +128,44 @@ class Engine:
         """Starts the loop, with the jobs that were kept unless they are somebody else's to `take_up`; torch is
         loaded meanwhile."""
         if take_up:
-            self._ledger.restore()
+            self.restore()
         self._thread.start()
 
-    def stop(self) -> None:
+    def restore(self) -> None:
+        """Knows the jobs that were kept, before anything of them is made: faces may be asked for them at once."""
+        if not self._restored:
+            self._restored = True
+            self._ledger.restore()
+
+    def stop(self) -> bool:
         """Finishes the running call and the saving of finished pictures. What is left goes on at the next start
-        where a keeper has it, else it is cancelled."""
-        ledger = self._ledger
+        where a keeper has it, else it is cancelled. False where something does not come to its end, which is told."""
+        ledger, in_time = self._ledger, True
         ledger.close()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_S)
+            if self._thread.is_alive():
+                making = self._turns.making if self._turns is not None else None
+                what = making[0] if making else "loading PyTorch"
+                log.error("%s has not ended for %.0f s: Easel stops without it", what, STOP_S)
+                in_time = False
         self._loader.shutdown(wait=False, cancel_futures=True)
         with suppress(RuntimeError):  # it was stopped before
-            ledger.saver.submit(lambda: None).result()  # what is being saved is on disk then
-            if self._turns is not None:
+            last = ledger.saver.submit(ledger.keep_rest)
+            try:
+                last.result(STOP_S)  # what is being saved is on disk then
+            except TimeoutError_:
+                log.error("a picture has not been saved for %.0f s: Easel stops without it", STOP_S)
+                in_time = False
+            if self._turns is not None and in_time:
                 self._turns.settle()
-        ledger.saver.shutdown(wait=True)
         rest = (
             "; this job goes on at the next start" if ledger.keeper else " before this job was done"
         )
         for job in ledger.jobs.open():
             ledger.end(job, "cancelled", f"Easel was stopped{rest}", taken_up=True)
+        ledger.saver.shutdown(wait=in_time)
+        return in_time
 
     # --- what faces call, from any thread ---------------------------------------------------------
 
@@ -251,11 +275,8 @@ class Engine:
     # --- the loop's thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            loop = self._begin()
-        except Exception as error:  # the boundary: without a device there is nothing to run
-            log.exception("the engine could not start")
-            self._give_up(f"The engine could not start: {sentence(error)}")
+        loop = self._begun()
+        if loop is None:
             return
         self._turns = loop
         watch = threading.Thread(target=self._watch, args=(loop,), name="easel-watch", daemon=True)
@@ -267,6 +288,25 @@ class Engine:
             self._give_up(f"The engine failed, start Easel again: {sentence(error)}")
         self._ledger.close()
         watch.join()  # it holds the loop, whose tensors must not be freed while Python ends
+
+    def _begun(self) -> Loop | None:
+        """The loop, as soon as the machine has what it takes; None where it cannot be, which is told."""
+        ledger = self._ledger
+        while not ledger.stopping:
+            try:
+                spare_files(SPARE)
+                return self._begin()
+            except Exception as error:  # the boundary: without a device there is nothing to run
+                lack = lacking(error)
+                if not lack:
+                    log.exception("the engine could not start")
+                    self._give_up(f"The engine could not start: {sentence(error)}")
+                    return None
+                log.error("the engine waits: %s", error)
+                ledger.note_all(LACKING[lack])
+            with ledger.changed:
+                ledger.changed.wait_for(lambda: ledger.stopping, AGAIN_S)
+        return None
 
     def _give_up(self, why: str) -> None:
         ledger = self._ledger
@@ -303,8 +343,8 @@ class Engine:
         limit = None if options.models_gb is None else int(options.models_gb * 1e9)
         self._runner = runner = Runner(self.models, placement, limit, self._facts, self.shelf)
         first = next((card.name for card in self.models() if card.problem is None), None)
-        if first is not None:  # so that a request finds it; a fault is told to who asks for it
-            self._loader.submit(runner.load, LoadModel(first))
+        if first is not None and not self._ledger.witness.model(first):
+            self._loader.submit(self._ahead, first)
         self._ledger.note_all("")
         log.info("engine ready: %s", dict(self.describe()))
         return Loop(
@@ -319,7 +359,29 @@ class Engine:
             version=self._version,
         )
 
+    def _ahead(self, model: str) -> None:
+        """Loads a model so that a request finds it, on the loading thread; a fault is told to who asks for it."""
+        witness, runner = self._ledger.witness, self._runner
+        assert runner is not None
+        witness.enter_model(model)
+        try:
+            runner.load(LoadModel(model))
+        except Exception as error:  # the boundary, as said
+            log.info("%s was not loaded ahead: %s", model, error)
+        finally:
+            witness.leave()
+
     def _save(self, finished: Finished) -> SavedPicture:
         saved = self._write(finished)
         self._heard(saved, finished.request.without_pictures())
         return saved
+
+
+def spare_files(count: int) -> None:
+    """Raises `OSError` where not so many files more can be opened."""
+    opened: list[int] = []
+    try:
+        opened += (os.open(os.devnull, os.O_RDONLY) for _ in range(count))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)

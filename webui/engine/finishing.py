@@ -16,7 +16,7 @@ from PIL import Image
 
 from webui.engine.expanding import expanded
 from webui.engine.studio import PictureStudio, as_picture, as_task
-from webui.errors import EaselError, ExtensionError
+from webui.errors import EaselError, ExtensionError, lacking
 from webui.types import (
     Animation,
     Call,
@@ -64,6 +64,8 @@ def finished_picture(
                 changed = yield from processed(step, picture, request, studio)
             except Exception as error:  # the boundary: whatever a step raises, the picture is there
                 if strict or not made_here:  # nothing is lost of a picture that was only handed on
+                    raise
+                if lacking(error):  # it comes back, and so does this step
                     raise
                 warnings.append(failure(step, error))
                 continue

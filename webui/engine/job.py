@@ -52,6 +52,15 @@ class PictureRun:
     made: bool = False
     replay: Replay | None = None  # its log, where replies are kept
     encoding: Encoding | None = None  # of the text that is its call, once that is begun
+    answered: int = 0  # the replies that its task has had, recorded ones too
+    alone: bool = False  # nothing else runs while it is made: the process has ended over it
+    starved: bool = False  # the memory has not sufficed for it once
+    held: bool = False  # something is lacking that comes back: it is tried again in a while
+
+    @property
+    def mark(self) -> tuple[str, int, int]:
+        """What is known of it should the process end: its job, its place, how far it came."""
+        return self.job.id, self.index, self.answered
 
     def close(self) -> None:
         """Ends the generator where it stands; its log stays as it is."""

@@ -8,30 +8,45 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from webui.engine.job import Job
+from webui.engine.job import Job, PictureRun
 from webui.engine.queue import Queue
-from webui.errors import EaselError
+from webui.errors import EaselError, lacking
 from webui.types import EventKind, JobState, JobStatus
-from webui.types.kept import Keeper
+from webui.types.kept import Keeper, KeptJob, Unmarked, Witness
 
 __all__ = ["Ledger", "sentence"]
 
 log = logging.getLogger(__name__)
 
 REMEMBERED = 200  # jobs of earlier starts
+AGAIN_S = 10.0  # how often it is tried again what the machine lacks something for
+LACKING = {
+    "files": "Too many files are open on this machine: this is tried again every ten seconds",
+    "disk": "The disk is full: make some space, and this goes on",
+}
+TRIES = 6  # at the start, before the page is there
 
 
 class Ledger:
-    """The jobs, in the order they came. `saver` is the thread on which the keeper is told, in order."""
+    """The jobs, in the order they came. `saver` is the thread on which the keeper is told, in order.
 
-    def __init__(self, capacity: int, keeper: Keeper | None) -> None:
+    `witness` knows which pictures a process has ended over.
+    """
+
+    def __init__(
+        self, capacity: int, keeper: Keeper | None, witness: Witness | None = None
+    ) -> None:
         self.changed = threading.Condition(threading.RLock())
         self.jobs = Queue(capacity)
         self.keeper = keeper
+        self.witness = witness or Unmarked()
+        self.alone: list[PictureRun] = []  # to be made with nothing beside them, one by one
+        self._unkept: dict[str, tuple[JobState, int, str | None]] = {}
         self.saver = ThreadPoolExecutor(1, thread_name_prefix="easel-saver")
         self.stopping = False
         self.note = "Starting"  # what every job waits for
@@ -43,16 +58,56 @@ class Ledger:
             return
         for kept in self.keeper.ended(REMEMBERED):
             self.jobs.add(Job.restored(kept))
-        for kept in self.keeper.unfinished():
-            job = Job.restored(kept)
-            for run in job.runs:
-                if run.made:  # its log was to go next
+        unfinished = self._unfinished()
+        self.witness.forget_pictures({kept.id for kept in unfinished})
+        for kept in unfinished:
+            self._restore(Job.restored(kept))
+        with self.changed:
+            self._positions()
+
+    def _unfinished(self) -> Sequence[KeptJob]:
+        """What the keeper has; a machine that lacks something for a moment is waited for."""
+        assert self.keeper is not None
+        for _ in range(TRIES):
+            try:
+                return self.keeper.unfinished()
+            except (EaselError, OSError) as fault:
+                if not lacking(fault):
+                    raise
+                log.error("the jobs that had not ended cannot be read yet: %s", fault)
+                with self.changed:
+                    self.changed.wait_for(lambda: self.stopping, AGAIN_S)
+        return self.keeper.unfinished()
+
+    def _restore(self, job: Job) -> None:
+        assert self.keeper is not None
+        poisoned = None
+        for run in job.runs:
+            if run.made:  # its log was to go next
+                self.keeper.replies(job.id, run.index).remove()
+            elif (known := self.witness.picture(job.id, run.index)) is not None:
+                poisoned = poisoned or known
+                run.alone = True
+        with self.changed:
+            self.jobs.add(job)
+            self.tell(job, "queued")
+            if poisoned:
+                log.error("job %s is not tried again: %s", job.id, poisoned, extra={"job": job.id})
+                self.end(job, "failed", poisoned)
+                for run in job.runs:
                     self.keeper.replies(job.id, run.index).remove()
-            with self.changed:
-                self.jobs.add(job)
-                self.tell(job, "queued")
-                if all(run.made for run in job.runs):  # it ended before that was kept
-                    self.end(job, "done")
+            elif all(run.made for run in job.runs):  # it ended before that was kept
+                self.end(job, "done")
+            else:
+                self.alone += [run for run in job.runs if run.alone]
+
+    def solitary(self) -> PictureRun | None:
+        """The picture beside which nothing else runs now; None where there is none."""
+        if not self.alone:
+            return None
+        self.alone = [run for run in self.alone if not (run.made or run.job.ended)]
+        going = ("queued", "running")
+        return next((run for run in self.alone if run.job.state in going), None)
 
     def accept(self, job: Job, key: str | None) -> str:
         """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""
@@ -191,15 +246,32 @@ class Ledger:
             self.saver.submit(self._kept, job.id, state or job.state, job.priority, job.error)
 
     def _kept(self, job_id: str, state: JobState, priority: int, error: str | None) -> None:
+        """On the saving thread. What cannot be kept for want of space is kept with the next that can."""
         assert self.keeper is not None
-        try:
-            self.keeper.changed(job_id, state, priority, error)
-        except EaselError as fault:  # the job goes on; after a crash it would be taken up as it was
-            log.error("job %s: its state is not kept: %s", job_id, fault, extra={"job": job_id})
+        self._unkept.pop(job_id, None)
+        self._unkept[job_id] = (state, priority, error)  # last: the order is that of the changes
+        for job, told in list(self._unkept.items()):
+            try:
+                self.keeper.changed(job, *told)
+            except (
+                EaselError,
+                OSError,
+            ) as fault:  # the job goes on; a crash would take it up as it was
+                log.error("job %s: its state is not kept: %s", job, fault, extra={"job": job})
+                if lacking(fault):
+                    return
+            del self._unkept[job]
+
+    def keep_rest(self) -> None:
+        """On the saving thread: once more what could not be kept."""
+        for job, told in list(self._unkept.items())[:1]:  # the others follow it
+            self._kept(job, *told)
 
 
 def sentence(error: BaseException) -> str:
     """What to show of an error: its own sentence if it was raised on purpose, else its kind as well."""
     if isinstance(error, EaselError):
         return str(error)
+    if lack := lacking(error):
+        return LACKING[lack]
     return f"internal error ({type(error).__name__}: {error}); the log has more"

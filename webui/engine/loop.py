@@ -7,26 +7,28 @@ between two turns.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import torch
 
 from webui.engine.finishing import finished_picture
+from webui.engine.fitting import too_large
 from webui.engine.job import PictureRun
-from webui.engine.ledger import Ledger
+from webui.engine.ledger import AGAIN_S, LACKING, Ledger
+from webui.engine.memory import starved
 from webui.engine.replay import MISSING, OtherCall, Replay
 from webui.engine.runner import Loading, Runner
 from webui.engine.scheduler import Pending, batch_key, choose, row_count
 from webui.engine.schedules import resolve
 from webui.engine.studio import PictureStudio
-from webui.errors import EaselError
+from webui.errors import CapacityError, lacking
 from webui.types import (
     Call,
     Condition,
@@ -47,8 +49,13 @@ __all__ = ["Loop"]
 
 log = logging.getLogger(__name__)
 
+# A picture, what another thread brings for it, and who hears of it when that failed.
+Arrival = tuple[PictureRun, Callable[[], Any], Callable[[Exception], None] | None]
 WAITING = object()  # in the place of a reply: a call is in somebody's hands
-SPACE_S = 2.0  # how often a full disk is tried again
+NO_MEMORY = "There is not enough memory to save a picture: this is tried once more"
+SPACE_S = (
+    AGAIN_S  # how often a full disk is tried again, or whatever else the machine lacks for a while
+)
 
 
 class Loop:
@@ -81,11 +88,14 @@ class Loop:
         self._rows = rows
         self._alone = alone
         self._version = version
-        self._arrived: deque[tuple[PictureRun, Callable[[], Any]]] = deque()
+        self._arrived: deque[Arrival] = deque()
         self._turn = 0
         self._owners: dict[str, int] = {}  # the turn at which a call of theirs was last made
         self.making: tuple[str, float] | None = None  # the calls that are being made, since when
         self._full = False  # the disk is: nothing goes on before there is space
+        self._held: list[
+            tuple[float, PictureRun, Callable[[], None]]
+        ] = []  # when, which, what then
 
     def run(self) -> None:
         """Until the ledger says stop; the running call is finished."""
@@ -98,9 +108,9 @@ class Loop:
     def settle(self) -> None:
         """After the last turn: notes what the saving thread has brought since."""
         while self._arrived:
-            run, bring = self._arrived.popleft()
+            run, bring, failed = self._arrived.popleft()
             if run.made and not run.job.ended:
-                self._receive(run, bring)
+                self._receive(run, bring, failed)
 
     # --- a turn -----------------------------------------------------------------------------------
 
@@ -114,11 +124,14 @@ class Loop:
                     return []
                 running = () if self._full else self._jobs.running()
                 waiting = [run for job in running for run in job.runs if run.call is not None]
+                if solitary := self._ledger.solitary():
+                    waiting = [run for run in waiting if run is solitary]
                 if waiting:
                     return self._chosen(waiting)
                 # What was brought while pictures were started is not told again.
                 if not self._arrived:
-                    changed.wait()
+                    due = min((when for when, _, _ in self._held), default=None)
+                    changed.wait(None if due is None else max(0.0, due - time.monotonic()))
 
     def _chosen(self, waiting: list[PictureRun]) -> list[PictureRun]:
         self._turn += 1
@@ -148,12 +161,14 @@ class Loop:
             if job.cancelled:
                 self._ledger.end(job, "cancelled")
         while self._arrived:
-            run, bring = self._arrived.popleft()
+            run, bring, failed = self._arrived.popleft()
             if not run.job.ended:
-                self._receive(run, bring)
+                self._receive(run, bring, failed)
+        self._try_held()
         while not (self._ledger.stopping or self._full):
-            fresh = self._jobs.next_to_start()
-            if fresh is None:
+            solitary = self._ledger.solitary()
+            fresh = self._jobs.next_to_start() if solitary is None else solitary
+            if fresh is None or (fresh is solitary and (fresh.task is not None or fresh.held)):
                 return
             if fresh.job.state == "queued":
                 self._ledger.begin(fresh.job)
@@ -168,6 +183,8 @@ class Loop:
         calls = [run.call for run in batch if run.call is not None]
         rows = sum(map(row_count, calls))
         self.making = (f"{type(calls[0]).__name__}, {rows} rows", time.monotonic())
+        witness = self._ledger.witness
+        witness.enter_pictures(*(run.mark for run in batch))
         try:
             if isinstance(calls[0], EncodeText):
                 return [self._encoded(batch[0], calls[0])]
@@ -177,9 +194,10 @@ class Loop:
             return replies
         except Exception as error:  # the boundary: what fails here is a job's, never the loop's
             if len(calls) == 1:
-                return [error]
+                return [self._once_more(batch[0], calls[0], error)]
             log.warning("a batch of %d calls failed (%s): one by one", len(calls), error)
         finally:
+            witness.leave()
             self.making = None
         return [self._answers([run])[0] for run in batch]
 
@@ -190,6 +208,21 @@ class Loop:
             run.encoding = encoding
             return WAITING
         return Condition(call.model, encoding.text)
+
+    def _once_more(self, run: PictureRun, call: Call, error: Exception) -> Any:
+        """The reply to a call for which the memory did not suffice, now that it has all there is; or why not."""
+        if not starved(error):
+            return error
+        model = getattr(call, "model", None)
+        try:
+            self._runner.put_away(model)
+            log.warning("job %s: %s; once more, with all the memory there is", run.job.id, error)
+            return self._runner.run([call])[0]
+        except Exception as again:  # the boundary, as above
+            if not starved(again):
+                return again
+        self._runner.put_away(model)
+        return too_large(self._runner, call)
 
     # --- a picture --------------------------------------------------------------------------------
 
@@ -206,6 +239,9 @@ class Loop:
             try:
                 run.replay = Replay(replies, header, placement.device)
             except OSError as fault:
+                if lacking(fault) == "files":  # what it has is not given up for that
+                    self._hold(run, fault, lambda: self._begin(run))
+                    return
                 log.warning(
                     "job %s: its replies are not kept: %s", job.id, fault, extra={"job": job.id}
                 )
@@ -220,24 +256,119 @@ class Loop:
         call, run.call = run.call, None
         if run.task is None:  # ended meanwhile
             return
-        if call is not None and not isinstance(reply, Exception):
+        if isinstance(reply, Exception):
+            self._failed(
+                run, reply, lambda: self._ask_again(run, call), partial(self._go_on, run, call)
+            )
+            return
+        if call is not None:
             self._keep(run, Replay.record, call, reply)
-        while reply is not WAITING:
+        self._go_on(run, call, reply)
+
+    def _go_on(self, run: PictureRun, call: Call | None, reply: Any) -> None:
+        """Has a picture's task go on from `reply`, an exception where its call failed, until a call of it is in
+        somebody's hands."""
+        self._ledger.witness.enter_pictures(run.mark)
+        try:
+            self._drive(run, call, reply)
+        finally:
+            self._ledger.witness.leave()
+
+    def _drive(self, run: PictureRun, call: Call | None, reply: Any) -> None:
+        while reply is not WAITING and run.task is not None:
             failed = isinstance(reply, Exception)
             if isinstance(call, Denoise | RunNetwork) and not failed:
                 self._saw(run, call, reply)
             try:
+                run.answered += 1
                 call = run.task.throw(reply) if failed else run.task.send(reply)
             except StopIteration as stop:
                 self._finish(run, stop.value)
                 return
             except Exception as error:  # the boundary: a task's fault is its job's
-                self._ledger.fail(run.job, error)
+                self._failed(
+                    run, error, lambda: self._restart(run), partial(self._ledger.fail, run.job)
+                )
                 return
-            try:
-                reply = self._known(run, call)
-            except Exception as error:  # as of a call that fails when it is made
-                reply = error
+            except BaseException as error:  # one that means to end a thread ends its job alone
+                self._ledger.fail(run.job, RuntimeError(f"{type(error).__name__}: {error}"))
+                return
+            reply = self._asked(run, call)
+
+    def _asked(self, run: PictureRun, call: Call) -> Any:
+        """As `_known`; an exception in the place of a reply that cannot be had."""
+        try:
+            return self._known(run, call)
+        except Exception as error:  # the boundary, as of a call that fails when it is made
+            if lacking(error) and not self._ledger.stopping:
+                self._hold(run, error, lambda: self._go_on(run, call, self._asked(run, call)))
+                return WAITING
+            return error
+
+    # --- what does not work, and may in a while ---------------------------------------------------
+
+    def _failed(
+        self,
+        run: PictureRun,
+        error: Exception,
+        again: Callable[[], None],
+        in_vain: Callable[[Exception], None],
+    ) -> None:
+        """A picture cannot go on. What the machine lacks for now is waited for, and `again` tried; for want of memory
+        once, with other models put away; everything else is `in_vain`."""
+        if run.job.ended:
+            return
+        if lacking(error) and not self._ledger.stopping:
+            self._hold(run, error, again)
+        elif starved(error) and not run.starved and not isinstance(error, CapacityError):
+            run.starved = True
+            log.warning("job %s: %s; once more, with all the memory there is", run.job.id, error)
+            self._runner.put_away(run.model)
+            again()
+        elif starved(error) and not isinstance(error, CapacityError):
+            log.error("job %s", run.job.id, exc_info=error, extra={"job": run.job.id})
+            in_vain(too_large(self._runner, None))
+        else:
+            in_vain(error)
+
+    def _hold(self, run: PictureRun, error: Exception, again: Callable[[], None]) -> None:
+        """Waits with a picture for what is lacking; its job is told."""
+        lack = lacking(error)
+        assert lack
+        job = run.job
+        log.warning("job %s waits: %s", job.id, error, extra={"job": job.id})
+        run.held = True
+        self._held.append((time.monotonic() + SPACE_S, run, again))
+        self._ledger.note_job(job, LACKING[lack])
+
+    def _try_held(self) -> None:
+        """Goes on with those that have waited long enough."""
+        if not self._held:
+            return
+        now = time.monotonic()
+        going = [one for one in self._held if not one[1].job.ended]
+        due = [one for one in going if one[0] <= now]
+        self._held = [one for one in going if one[0] > now]
+        for when, run, again in due:
+            if run.job.state == "paused":
+                self._held.append((when + SPACE_S, run, again))
+                continue
+            run.held = False
+            self._ledger.note_job(run.job, "")
+            again()
+
+    def _ask_again(self, run: PictureRun, call: Call | None) -> None:
+        """Puts a call that could not be made back among those that wait."""
+        with self._ledger.changed:
+            run.call, run.since = call, self._turn
+
+    def _restart(self, run: PictureRun) -> None:
+        """A picture's task anew, on the replies that it has had."""
+        run.close()
+        run.replay, run.step, run.answered = None, 0, 0
+        self._begin(run)
+
+    # --- calls that others make, or that need not be made -----------------------------------------
 
     def _known(self, run: PictureRun, call: Call) -> Any:
         """The reply to a call if it need not be made, else `WAITING`: the call is then in somebody's hands."""
@@ -272,8 +403,20 @@ class Loop:
                 told = percent
                 self._ledger.note_job(run.job, f"Loading {what}, {percent} %")
 
-        future = self._loader.submit(self._runner.load, call, progress)
-        future.add_done_callback(lambda done: self._arrive(run, done.result))
+        def load() -> Any:
+            self._ledger.witness.enter_pictures(run.mark)
+            try:
+                return self._runner.load(call, progress)
+            finally:
+                self._ledger.witness.leave()
+
+        def failed(error: Exception) -> None:
+            self._ledger.note_job(run.job, "")
+            again = partial(self._load, run, call)
+            self._failed(run, error, again, partial(self._go_on, run, call))
+
+        future = self._loader.submit(load)
+        future.add_done_callback(lambda done: self._arrive(run, done.result, failed))
 
     def _noted(self, run: PictureRun, loaded: object) -> None:
         """Which model a picture is made with; raises `OtherCall` where it was begun with another."""
@@ -304,8 +447,7 @@ class Loop:
         assert run.replay is not None
         run.replay.remove()
         run.close()
-        run.replay = None
-        run.step = 0
+        run.replay, run.step, run.answered = None, 0, 0
         self._ledger.note_job(run.job, "Starts over: something it is made with has changed")
         self._begin(run)
 
@@ -318,21 +460,30 @@ class Loop:
 
     # --- what other threads bring -----------------------------------------------------------------
 
-    def _arrive(self, run: PictureRun, bring: Callable[[], Any]) -> None:
+    def _arrive(
+        self,
+        run: PictureRun,
+        bring: Callable[[], Any],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         with self._ledger.changed:
-            self._arrived.append((run, bring))
+            self._arrived.append((run, bring, failed))
             self._ledger.changed.notify_all()
 
-    def _receive(self, run: PictureRun, bring: Callable[[], Any]) -> None:
-        """On the loop's thread: what another thread brought, or why it could not."""
+    def _receive(
+        self,
+        run: PictureRun,
+        bring: Callable[[], Any],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """On the loop's thread: what another thread brought, or why it could not, which `failed` hears of."""
         try:
             brought = bring()
         except Exception as error:  # the boundary: loading and saving fail their own job
-            if run.made:
-                self._ledger.fail(run.job, error)
-            else:
-                self._ledger.note_job(run.job, "")
-                self._advance(run, error)
+            (failed or partial(self._ledger.fail, run.job))(error)
+            return
+        except BaseException as error:  # one that means to end a thread ends its job alone
+            self._ledger.fail(run.job, RuntimeError(f"{type(error).__name__}: {error}"))
             return
         if isinstance(brought, SavedPicture):
             self._saved(run, brought)
@@ -365,27 +516,34 @@ class Loop:
             warnings=warnings,
         )
         run.made = True
-        future = self._ledger.saver.submit(self._save, finished)
+        future = self._ledger.saver.submit(self._save, finished, run.mark)
         future.add_done_callback(lambda done: self._arrive(run, done.result))
 
-    def _save(self, finished: Finished) -> SavedPicture:
-        """On the saving thread. A full disk holds everything up until there is space: no picture is lost."""
-        ledger = self._ledger
-        while True:
-            try:
-                saved = self._write(finished)
-                break
-            except EaselError as fault:
-                full = getattr(fault.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-                if not full or ledger.stopping:
-                    raise
-                self._full = True
-                ledger.note_all("The disk is full: make some space, and this goes on")
-                with ledger.changed:
-                    ledger.changed.wait_for(lambda: ledger.stopping, SPACE_S)
-        if self._full:
-            self._full = False
-            ledger.note_all("")
+    def _save(self, finished: Finished, mark: tuple[str, int, int]) -> SavedPicture:
+        """On the saving thread. What the machine lacks for now holds everything up: no picture is lost."""
+        ledger, poor = self._ledger, False
+        ledger.witness.enter_pictures(mark)
+        try:
+            while True:
+                try:
+                    saved = self._write(finished)
+                    break
+                except Exception as fault:  # the boundary: what stays is told where it arrives
+                    lack = lacking(fault)
+                    if ledger.stopping or not (lack or (starved(fault) and not poor)):
+                        raise
+                    poor = poor or not lack
+                    log.warning("job %s: %s; once more in a while", finished.job, fault)
+                    self._full = True
+                    ledger.note_all(LACKING[lack] if lack else NO_MEMORY)
+                    with ledger.changed:
+                        ledger.changed.wait_for(lambda: ledger.stopping, SPACE_S)
+        finally:
+            ledger.witness.leave()
+            if self._full:
+                self._full = False
+                ledger.note_all("")
+        ledger.keep_rest()
         return saved
 
     def _saved(self, run: PictureRun, saved: SavedPicture) -> None:
@@ -393,6 +551,7 @@ class Loop:
         run.latest = None
         if run.replay is not None:
             run.replay.remove()
+            run.replay = None
         job.saved[run.index] = saved
         self._ledger.tell(job, "saved", picture=run.index, seed=saved.seed)
         if len(job.saved) == len(job.runs):

@@ -74,6 +74,15 @@ class Residents:
             gone.append(name)
         return gone
 
+    def leave(self, but: Model | None) -> list[str]:
+        """Lets go of every model but one, also of replaced ones. Gives the names of those that are no longer here."""
+        self._former = [one for one in self._former if one.model == but]
+        gone = [name for name, one in self._networks.items() if one.model != but]
+        for name in gone:
+            del self._networks[name]
+            self._versions.pop(name, None)
+        return gone
+
     def add(self, name: str, networks: Networks, version: Version | None = None) -> None:
         """Takes a model in. One of that name which is another by its files is set aside."""
         before = self._networks.get(name)

@@ -6,6 +6,7 @@ runs beside (reading a file must not hold up the pictures that are being made).
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -208,11 +209,23 @@ class Runner:
                 torch.cuda.empty_cache()
         try:
             return fresh.load(self._facts, progress)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError, OSError) as error:
             if not out_of_memory(error):
                 raise
             log.warning("model %s: %s", card.name, error)
             return None
+
+    def put_away(self, but: Model | None) -> None:
+        """Frees all the memory that can be had again: of every model but one, of encoded texts, of the device."""
+        with self._loading:
+            for name in self.residents.leave(but):
+                self._forget(name)
+        self._texts.clear()
+        gc.collect()
+        if self.placement.device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif self.placement.device.type == "mps":
+            torch.mps.empty_cache()
 
     def networks(self, model: Model) -> Networks:
         """The networks behind a handle, read again if they had to make room. `RequestError` where the file that they
@@ -273,7 +286,7 @@ class Runner:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's has only its text
+        except (RuntimeError, MemoryError, OSError) as error:  # torch's own is a RuntimeError
             if not out_of_memory(error):
                 raise
             raise CapacityError(

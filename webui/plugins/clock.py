@@ -33,8 +33,15 @@ class Clock:
     Each thread has a stack: entering another extension's code, or leaving by a yield, pauses what was running.
     """
 
-    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float] = time.perf_counter,
+        entered: Callable[[str, str], None] = lambda extension, hook: None,
+        left: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`entered` and `left` hear of every stay as it begins and ends, on its thread."""
         self._now = now
+        self._entered, self._left = entered, left
         self._stays: dict[int, list[Stay]] = {}  # by thread, those that are inside only
         self._seconds: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
@@ -48,8 +55,10 @@ class Clock:
         else:
             self._charge(stack[-1], now)
         stack.append(Stay(extension, hook, now))
+        self._entered(extension, hook)
 
     def leave(self) -> None:
+        self._left()
         now, thread = self._now(), threading.get_ident()
         stack = self._stays[thread]
         self._charge(stack.pop(), now)

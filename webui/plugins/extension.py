@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.errors import EaselError, ExtensionError
+from webui.errors import EaselError, ExtensionError, lacking
 from webui.plugins.clock import Clock
 from webui.plugins.finding import Found
 from webui.plugins.worker import on_worker
@@ -58,6 +58,7 @@ class Extension:
         self.loaded = False
         self.broken = False  # nothing of it could be loaded
         self.set_aside = False
+        self.ended_process = False  # too often: it is left unread
         self.hooks: tuple[str, ...] = ()
         self.has_menus = False  # it has put something into menus and tabs
         self._failures = 0
@@ -163,6 +164,9 @@ class Extension:
         """Logs, counts and tells an exception of the extension's code; gives the error to raise."""
         if isinstance(error, Fault):  # counted where it happened
             return error
+        if lacking(error):  # the machine's fault, and it passes
+            log.warning("extension %r, %s: %s", self.name, hook, error)
+            return Fault(self.name, hook, sentence_of(error, self.found))
         log.error("extension %r, %s failed", self.name, hook, exc_info=error)
         return self._count(hook, sentence_of(error, self.found))
 
@@ -223,6 +227,8 @@ class Extension:
             return "off", "its menus and controls go after a restart" if gone else ""
         if self.excluded:
             return "off", f"it is on after a start without {self.excluded}"
+        if self.ended_process:
+            return "set aside", "it is tried again when it is switched on and Easel is started anew"
         if self.broken:
             return "failed", "a restart tries it again"
         if self.set_aside:

@@ -25,7 +25,7 @@ class Extensions:
     """Made by `webui.plugins.load`. `start` before the first request, `stop` after the last.
 
     `keep(names)` remembers who is switched off, for later starts; `disabled` are those who are now, also
-    names that are not here any more.
+    names that are not here any more. `forgive(name)`: one that has ended the process is tried again.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Extensions:
         limits: Limits,
         keep: Callable[[Sequence[str]], None],
         disabled: Collection[str],
+        forgive: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._extensions: Mapping[str, Extension] = {one.name: one for one in extensions}
         self._by_hook: dict[str, list[Implementation]] = {}
@@ -46,6 +47,7 @@ class Extensions:
         self._places = places
         self._limits = limits
         self._keep = keep
+        self._forgive = forgive
         self._disabled = set(disabled)
         self._watchdog = Watchdog(clock, limits.hanging_s, limits.look_s)
         self._changing = sorted(self._of("change_request"), key=lambda one: one.order)
@@ -130,6 +132,9 @@ class Extensions:
         (self._disabled.discard if on else self._disabled.add)(name)
         self._keep(sorted(self._disabled))
         extension.enabled = on
+        if on and extension.ended_process:
+            self._forgive(name)
+            extension.ended_process = False
         log.info("extension %r is switched %s", name, "on" if on else "off")
         return extension.status()
 

@@ -9,12 +9,14 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 
+from webui.errors import lacking
 from webui.plugins.extension import Fault
 from webui.plugins.hooks import Implementation
 from webui.types import GenerationRequest, SavedPicture
 
 __all__ = ["Listeners"]
 
+AGAIN_S = 10.0  # between two tries where the machine lacks something
 
 Item = tuple[SavedPicture, GenerationRequest, Callable[[], None]]
 
@@ -25,6 +27,7 @@ class Listeners:
     def __init__(self, implementations: Sequence[Implementation]) -> None:
         self._implementations = sorted(implementations, key=lambda one: one.order)
         self._queue: queue.Queue[Item | None] = queue.Queue()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="easel-saved", daemon=True)
 
     def start(self) -> None:
@@ -42,6 +45,7 @@ class Listeners:
 
     def stop(self, timeout_s: float) -> bool:
         """Waits until everybody has heard of every picture; False when that took too long."""
+        self._stopping.set()
         if not self._thread.is_alive():
             return True
         self._queue.put(None)
@@ -52,9 +56,15 @@ class Listeners:
         while (item := self._queue.get()) is not None:
             picture, request, heard = item
             for one in self._implementations:
-                if one.extension.active:
-                    try:
-                        one.limited(one.extension.limits.saved_s, picture=picture, request=request)
-                    except Fault:  # told already, and changes nothing: the picture is there
-                        continue
+                self._tell(one, picture, request)
             heard()
+
+    def _tell(self, one: Implementation, picture: SavedPicture, request: GenerationRequest) -> None:
+        """Calls one hook; again in a while where the machine lacks something for it, until Easel stops."""
+        while one.extension.active:
+            try:
+                one.limited(one.extension.limits.saved_s, picture=picture, request=request)
+            except Fault as fault:  # told already, and changes nothing: the picture is there
+                if lacking(fault) and not self._stopping.wait(AGAIN_S):
+                    continue
+            return

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from webui import hookspecs
 from webui.errors import RequestError
@@ -25,6 +25,33 @@ __all__ = ["load"]
 OWN = "built-in"
 
 
+class History(Protocol):
+    """Who has ended the process before, and a note of whose code runs now, for the case that it does."""
+
+    def enter_extension(self, name: str, hook: str) -> None: ...
+
+    def leave(self) -> None: ...
+
+    def aside(self, sources: Mapping[str, str]) -> Mapping[str, str]:
+        """Those that have ended it too often, with a sentence for each; `sources` are all that were found."""
+        ...
+
+    def forgive(self, extension: str) -> None: ...
+
+
+class Forgetful:
+    """A `History` that knows nothing."""
+
+    def enter_extension(self, name: str, hook: str) -> None: ...
+
+    def leave(self) -> None: ...
+
+    def aside(self, sources: Mapping[str, str]) -> Mapping[str, str]:
+        return {}
+
+    def forgive(self, extension: str) -> None: ...
+
+
 def load(
     builtin: Any,
     folders: Sequence[Path],
@@ -40,6 +67,7 @@ def load(
     reserved: Collection[str] = (),
     specifications: Any = hookspecs,
     limits: Limits | None = None,
+    history: History | None = None,
 ) -> Extensions:
     """Every extension of `folders` and of installed distributions, loaded.
 
@@ -49,7 +77,9 @@ def load(
     installed entry points. Raises `RequestError` where `without` names an extension that is not there.
     """
     limits = limits or Limits()
-    clock, hooks = Clock(), Hooks(specifications)
+    history = history or Forgetful()
+    clock = Clock(entered=history.enter_extension, left=history.leave)
+    hooks = Hooks(specifications)
     found, losers = find(
         folders,
         installed() if entries is None else entries,
@@ -57,6 +87,7 @@ def load(
         api_version=api_version,
     )
     names = [one.name for one in found]
+    ended = history.aside({one.name: one.source for one in found})
     for name in without:
         if name not in names:
             raise RequestError(f"--no-extension {name}: no such extension{nearest(name, names)}")
@@ -66,6 +97,9 @@ def load(
         left_out = f"--no-extension {one.name}" if one.name in without else left_out
         extension = Extension(one, clock, limits, left_out)
         extension.enabled = one.name not in disabled
+        if one.name in ended:
+            extension.ended_process = True
+            extension.problem(ended[one.name])
         extensions.append(extension)
     for name, source in losers:
         winner = extensions[names.index(name)]
@@ -79,11 +113,21 @@ def load(
         raise AssertionError(problems)  # a bug of ours, never an extension's
     implementations: list[Implementation] = []
     for extension in extensions:
-        if extension.enabled and not extension.excluded:
+        if extension.enabled and not extension.excluded and not extension.ended_process:
             implementations += imported(extension, hooks)
     for extension in extensions:
         register.ask([one for one in implementations if one.extension is extension], places)
-    return Extensions(extensions, implementations, register, places, clock, limits, keep, disabled)
+    return Extensions(
+        extensions,
+        implementations,
+        register,
+        places,
+        clock,
+        limits,
+        keep,
+        disabled,
+        history.forgive,
+    )
 
 
 def imported(extension: Extension, hooks: Hooks) -> list[Implementation]:

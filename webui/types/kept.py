@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from webui.types.jobs import JobState, SavedPicture
 from webui.types.requests import GenerationRequest
 
-__all__ = ["Keeper", "KeptJob", "Record", "Replies"]
+__all__ = ["Keeper", "KeptJob", "Record", "Replies", "Unmarked", "Witness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +77,48 @@ class Keeper(Protocol):
         ...
 
     def replies(self, job_id: str, index: int) -> Replies: ...
+
+
+class Witness(Protocol):
+    """Knows, after a start that ended badly, what was going on. `enter_...` and `leave` stand around work, on one
+    thread; any thread may call."""
+
+    def enter_pictures(self, *pictures: tuple[str, int, int]) -> None:
+        """This thread works on pictures: job, place, and how many replies each has had."""
+        ...
+
+    def enter_model(self, name: str) -> None:
+        """This thread reads a model that nobody has asked for yet."""
+        ...
+
+    def leave(self) -> None: ...
+
+    def picture(self, job: str, index: int) -> str | None:
+        """None for a picture that nothing is known of, "" for one to be made alone, else why its job has failed."""
+        ...
+
+    def model(self, name: str) -> bool:
+        """Whether a start ended badly while this model was read before anybody asked for it."""
+        ...
+
+    def forget_pictures(self, but: Collection[str]) -> None:
+        """Forgets the pictures of all jobs but those."""
+        ...
+
+
+class Unmarked:
+    """A `Witness` that sees nothing."""
+
+    def enter_pictures(self, *pictures: tuple[str, int, int]) -> None: ...
+
+    def enter_model(self, name: str) -> None: ...
+
+    def leave(self) -> None: ...
+
+    def picture(self, job: str, index: int) -> str | None:
+        return None
+
+    def model(self, name: str) -> bool:
+        return False
+
+    def forget_pictures(self, but: Collection[str]) -> None: ...

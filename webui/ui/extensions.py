@@ -142,7 +142,8 @@ def card(status: ExtensionStatus) -> dict[str, Any]:
         "name": status.name,
         "version": status.version,
         "about": status.about,
-        "on": status.state != "off",
+        # one that was set aside unread has a switch to be tried again
+        "on": status.state != "off" and not (status.state == "set aside" and not status.hooks),
         "label": "Not responding" if status.hanging else labels[status.state],
         "troubled": troubled(status),
         "facts": facts,
