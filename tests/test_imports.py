@@ -23,6 +23,7 @@ FACES = [
     "webui.metadata",
     "webui.images",
     "webui.store",
+    "webui.descriptors",
 ]
 
 # our own packages: who may import what (a package may always import itself)

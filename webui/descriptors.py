@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 
-__all__ = ["limit", "raise_limit"]
+__all__ = ["connections", "limit", "raise_limit"]
 
 log = logging.getLogger(__name__)
 
 WANTED = (65_536, 10_240, 4096)  # macOS takes no more than the second, whatever it says
+OURS = 96  # what Easel itself has open at most when it works
+MOST = 2000  # connections, however many the system allows
 UNKNOWN = 8192  # where the system has no such limit: sockets of Windows
 
 
@@ -42,3 +44,8 @@ def limit() -> int:
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft
+
+
+def connections() -> int:
+    """How many connections the server may have open, so that files can still be: models, pictures, the store."""
+    return max(16, min(MOST, (limit() - OURS) * 3 // 4))

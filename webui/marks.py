@@ -32,6 +32,7 @@ SLOTS = 64  # the first says whose file it is, the others are threads
 TAIL_MAX = 200_000  # bytes of what a dying process said that are read
 ENDING = ".marks"
 CURRENT = re.compile(r"^Current thread 0x0*([0-9a-f]+)", re.MULTILINE)
+MODULES = re.compile(r"^Extension modules: .*$", re.MULTILINE)  # a long list of no use
 LINE = re.compile(r'^  File "([^"]+)", line \d+', re.MULTILINE)
 
 Frame = tuple[str, ...]  # its kind, then what it is about
@@ -242,6 +243,7 @@ def read(content: bytes) -> Death | None:
     if about.get("boot") != boot():
         return None
     said = content[SLOT * SLOTS :].decode("utf-8", "replace").strip("\x00\n")
+    said = MODULES.sub("", said).strip("\n")
     killed = about.get("kills")
     starved = killed is not None and (kills() or 0) > killed
     if not said and starved:

@@ -17,7 +17,7 @@ from webui.engine.formats.folders import weight_files
 from webui.engine.formats.sidecars import read_json
 from webui.engine.formats.walking import Found, found_folder, walk
 from webui.engine.library.cards import Said, file_card, folder_card, remembered, said_of
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, lacking
 from webui.types import ModelCard, ModelMemory
 
 __all__ = ["ModelList", "list_models", "read_json", "weight_files"]
@@ -182,6 +182,8 @@ class ModelList:
             card = folder_card(path, found.name) if facts is None else file_card(found, facts)
         except ModelFileError as fault:
             card = ModelCard(found.name, path, problem=str(fault))
+            if lacking(fault):  # it is asked again the next time
+                return card
         of = (found.name, found.stamp, found.beside, facts)
         made = Made(of, card, "" if found.folder else found.stamp)
         self._made[found.path] = made

@@ -84,8 +84,8 @@ class Engine:
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
     call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
     the seconds that it took. `facts` is what is remembered of models that their files do not say, `shelf` the files
-    that models may wear: adapters, textual inversions, VAEs. `max_chunks` says how long a prompt may be. `witness` notes
-    what is being done, in case the process ends over it, and knows what earlier ones ended over.
+    that models may wear: adapters, textual inversions, VAEs. `max_chunks` says how long a prompt may be. `witness`
+    notes what is being done, in case the process ends over it, and knows what earlier ones ended over.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ from sqlite3 import Error as SqliteError
 from sqlite3 import Row
 
 from webui import metadata
-from webui.errors import EaselError
+from webui.errors import EaselError, lacking
 from webui.opening import open_file
 from webui.store import requests
 from webui.store.database import Database
@@ -100,8 +100,11 @@ class JobStore:
             try:
                 request = requests.load(row["request"], self._folder / "pictures")
             except (EaselError, ValueError, KeyError, TypeError) as fault:
+                if lacking(fault):  # what is there cannot be read for now
+                    raise
                 log.error("job %s cannot go on: %s", row["id"], fault)
-                self.changed(row["id"], "failed", row["priority"], f"it cannot go on: {fault}")
+                with suppress(EaselError):  # it is found out again at the next start
+                    self.changed(row["id"], "failed", row["priority"], f"it cannot go on: {fault}")
                 continue
             found.append(self._kept(row, request))
         return found
@@ -285,7 +288,10 @@ class JobStore:
             if picture is not None:
                 found[row["place"]] = picture
                 if row["hash"] is None:
-                    self.saved(job_id, row["place"], picture)
+                    with suppress(
+                        EaselError, OSError
+                    ):  # the picture is there, and told the next time
+                        self.saved(job_id, row["place"], picture)
         return found
 
     @contextmanager
@@ -294,10 +300,23 @@ class JobStore:
         try:
             yield
         except SqliteError as fault:
-            cause = OSError(errno.ENOSPC, str(fault)) if "full" in str(fault) else fault
+            cause = OSError(number, str(fault)) if (number := lack_of(fault)) else fault
             raise EaselError(f"{self._database.path} cannot be written: {fault}") from cause
         except OSError as fault:
             raise EaselError(f"{self._folder} cannot be written: {fault.strerror}") from fault
+
+
+def lack_of(fault: SqliteError) -> int:
+    """The system's number for what the disk or the machine lacks, 0 where that is not it. SQLite opens files of its own
+    while it works, and says of that only that it could not."""
+    if "full" in str(fault):
+        return errno.ENOSPC
+    if "unable to open" in str(fault):
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as lack:
+            return lack.errno or 0
+    return 0
 
 
 def _as_saved(row: Row) -> SavedPicture | None:

@@ -101,14 +101,15 @@ class ReplyLog:
         self._file.flush()  # to the system: this survives the process, not a power failure
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def remove(self) -> None:
         """The task is done, or its log is worth nothing."""
-        self.close()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # what was not written yet is of no use any more
+            self.close()
+        with suppress(OSError):  # a file that stays is swept later
             size = self.path.stat().st_size
             self.path.unlink()
             self._room.give(size)

@@ -13,12 +13,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 
+from webui import descriptors
 from webui.errors import RequestError
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, ExtensionsFace, GalleryFace
 from webui.ui.addresses import free_port, loopback, own_names
 from webui.ui.between import form_state, model_updates, usual_of
+from webui.ui.connections import Connections
 from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
@@ -138,6 +140,9 @@ def launch_page(
             "or 0 for any free one",
             "port",
         ) from error
+    config = blocks.server.config
+    together = Connections(descriptors.connections(), max(32, descriptors.connections() // 4))
+    config.http_protocol_class = together.protocols(config.http_protocol_class)
     page = Page(blocks, uploads)
     with suppress(httpx.HTTPError):  # so that nobody waits until it is packed for the first time
         httpx.head(page.url, timeout=None, trust_env=False)
