@@ -139,7 +139,7 @@ class Crashes:
         log.error(
             "the process before this one ended without being asked to; it was at: %s%s",
             what,
-            f"\n{death.said}" if death.said else "",
+            f"\n{death.short}" if death.said else "",
         )
         if self._folder is not None and death.said:
             with suppress(OSError):

@@ -57,7 +57,7 @@ class Marks:
             folder.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                os.write(file, _slot([json.dumps(about).encode()]) + b"\n" * SLOT * (SLOTS - 1))
+                os.write(file, _slot([json.dumps(about).encode()]).ljust(SLOT * SLOTS, b"\n"))
                 lock(file)
                 self._tail = os.open(path, os.O_WRONLY | os.O_APPEND)
             except BaseException:
@@ -201,6 +201,16 @@ class Death:
     certain: bool
     threads: tuple[tuple[Frame, ...], ...] = ()
     sources: tuple[str, ...] = field(default=())
+
+    @property
+    def short(self) -> str:
+        """Its last words without what the other threads were doing."""
+        current = CURRENT.search(self.said)
+        if current is None:
+            return self.said
+        first = self.said.partition("\n")[0]
+        stack = self.said[current.start() :].partition("\n\n")[0].partition("\nThread 0x")[0]
+        return f"{first}\n{stack}"
 
 
 def deaths(folder: Path) -> list[Death]:
