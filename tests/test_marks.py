@@ -87,7 +87,7 @@ def test_what_went_on_is_not_what_ends_the_process(tmp_path):
         assert crashes.picture("job", 0) in (None, "")
         crashes.enter_pictures(("job", 0, at))
         left(crashes)
-    for expected in ("", "", "the process ended four times while this was painted"):
+    for expected in ("", "", "", "the process ended four times while this was painted"):
         crashes = Crashes(tmp_path)
         assert crashes.picture("job", 0) == expected
         crashes.enter_pictures(("job", 0, 41))
