@@ -289,7 +289,7 @@ def test_requests_with_other_conditions_run_at_once_and_come_out_as_alone(start)
         assert worst <= 1
 
 
-@pytest.mark.parametrize("fault", [OSError(28, "no space"), ValueError("odd"), EaselError("no")])
+@pytest.mark.parametrize("fault", [OSError(13, "not allowed"), ValueError("odd"), EaselError("no")])
 def test_a_saving_that_fails_costs_its_own_job(start, fault):
     bench = bench_of(start)
     write = bench.engine._write
