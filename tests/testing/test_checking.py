@@ -73,7 +73,7 @@ def register_postprocessors():
     "task": """
 def flat(request, studio):
     model = yield LoadModel(request.model)
-    cond = yield EncodeText(model, request.prompt, "")
+    cond = yield EncodeText(model, request.prompt, "", request.clip_skip)
     sigmas = studio.sigmas(model, request.scheduler, request.steps)
     noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
     latent = yield from studio.sample(request.sampler_name, noise * sigmas[0], sigmas, cond)
