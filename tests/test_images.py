@@ -254,6 +254,13 @@ def test_black_paint_on_most_of_a_clear_canvas_is_the_mask():
     assert mask.histogram()[255] == 1200 and mask.getbbox() == (0, 0, 40, 30)
 
 
+@pytest.mark.parametrize("colour", [(0, 0, 0), (0, 0, 200), (120, 120, 120)])
+@pytest.mark.parametrize("stray", [(0, 0, 0, 254), (9, 9, 9, 128), (0, 0, 0, 0)])
+def test_a_dark_mask_with_a_stray_pixel_repaints_nothing(colour, stray):
+    dark = canvas((*colour, 255), (stray, (39, 39, 40, 40)))
+    assert max(open_mask(encoded(dark), "mask").getextrema()) < 128
+
+
 @pytest.mark.parametrize("white", [True, False])
 def test_a_palette_whose_black_or_white_is_clear_repaints_the_white(white):
     palette = (
@@ -466,13 +473,14 @@ def test_upscaling_keeps_the_texts_of_every_kind_of_picture(tmp_path, mode, text
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-@pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF", "turned", "AVIF"])
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF", "turned", "AVIF", "TIFF"])
 def test_upscaling_keeps_the_settings_of_every_format(tmp_path, format, mode):
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + SETTINGS.encode("utf-16-be")
     if format == "turned":
         exif[0x0112] = 6
     how = {"comment": SETTINGS.encode()} if format == "GIF" else {"exif": exif.tobytes()}
+    how = {"tiffinfo": {270: SETTINGS}} if format == "TIFF" else how
     picture = Image.new("RGB" if format in ("JPEG", "turned") else mode, (9, 7), "teal")
     if mode == "RGBA" and picture.mode == "RGBA":
         picture.putpixel((1, 1), (1, 2, 3, 0))

@@ -86,7 +86,8 @@ def open_mask(source: Path | bytes | Image.Image, field: str) -> Image.Image:
     """A mask as an L picture, white = repaint.
 
     What is painted on an empty canvas counts, of any colour: there it is the transparency that says where. Where what
-    is visible is light and dark itself, it is the brightness, and what cannot be seen is not repainted.
+    is visible is light and dark itself, or nearly all of the picture, it is the brightness, and what cannot be seen is
+    not repainted.
     Raises `RequestError` as `open_picture` does.
     """
     picture = _decoded(source, field)
@@ -101,10 +102,10 @@ def open_mask(source: Path | bytes | Image.Image, field: str) -> Image.Image:
     bright = sum(levels[REPAINTED:])
     dark, share = count - bright, count / (picture.width * picture.height)
     few = 1 if share >= 0.5 else count / HARDLY
-    if count and min(bright, dark) >= few and (share >= 0.9 or _is_grey(picture, shown)):
-        return ImageChops.multiply(light, alpha)
     if share > 0.5 and not bright and _mean(light.histogram(ImageChops.invert(shown))) >= REPAINTED:
         return light  # black, with a hole where it would be white
+    if share >= 0.9 or (min(bright, dark) >= few and count and _is_grey(picture, shown)):
+        return ImageChops.multiply(light, alpha)
     return alpha
 
 
@@ -136,8 +137,15 @@ def _decoded(source: object, field: str) -> Image.Image:
         picture = source if isinstance(source, Image.Image) else open_file(source)
         width, height = picture.size
         if width * height <= PIXELS_MAX:
+            tiff = (
+                picture.format == "TIFF"
+            )  # its texts are none of a picture's `info`, which is copied
+            text = settings_of(picture) if tiff else None
             picture = _eight_bit(_upright(picture))
-            return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            if text is not None:
+                picture.info[PARAMETERS] = text
+            return picture
         what = f"{width} x {height} pixels; {TOO_LARGE}"
     except RequestError as fault:
         what = str(fault)

@@ -33,7 +33,7 @@ Easel.painting.greyPng = async function (grey, width, height) {
 };
 
 // A picture as a mask of that size, as the server reads one (webui/images.py): what is painted on an empty canvas by its
-// transparency, else the brightness of what can be seen.
+// transparency, else the brightness of what can be seen; nearly all of it painted is no empty canvas.
 Easel.painting.asMask = function (picture, width, height) {
   const light = new Uint8Array(width * height), alphas = new Uint8Array(width * height);
   const canvas = new OffscreenCanvas(width, Math.min(height, 256));
@@ -57,7 +57,7 @@ Easel.painting.asMask = function (picture, width, height) {
   }
   if (least === most) return light;  // transparency says nothing
   const share = shown / light.length, few = share >= 0.5 ? 1 : shown / 200;
-  if (shown && Math.min(bright, shown - bright) >= few && (share >= 0.9 || coloured * 200 <= shown)) {
+  if (share >= 0.9 || (shown && Math.min(bright, shown - bright) >= few && coloured * 200 <= shown)) {
     return light.map((level, at) => Math.round(level * alphas[at] / 255));
   }
   return alphas;
