@@ -24,6 +24,7 @@ from webui.types import Choice
 from webui.ui.page import draw_page
 from webui.ui.theme import ASSETS
 
+ENGINE = sorted((ROOT / "webui/engine").glob("*.py"))
 SPOKEN = ("aria-label", "title", "placeholder", "alt")
 # What Python puts together for the page, with {names} where values stand. The walk through the page finds what is
 # missing here.
@@ -93,15 +94,32 @@ def in_schema() -> Iterator[str]:
 
 
 def in_notes() -> Iterator[str]:
-    """What the engine says beside a job, with the {names} of its values."""
-    for path in sorted((ROOT / "webui/engine").glob("*.py")):
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
-                continue
-            if call.func.attr in ("note_all", "note_job") and not isinstance(
-                call.args[-1], ast.Name
-            ):
-                yield ast.unparse(call.args[-1]).removeprefix("f")[1:-1]
+    """What the engine says beside a job, with the {names} of its values: as it is written in the call, or under the
+    names of constants that the call gives."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in ENGINE]
+    constants = {name: value for tree in trees for name, value in constants_of(tree)}
+    for call in (node for tree in trees for node in ast.walk(tree)):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+            continue
+        if call.func.attr not in ("note_all", "note_job"):
+            continue
+        said = call.args[-1]
+        if isinstance(said, ast.Constant | ast.JoinedStr):
+            yield ast.unparse(said).removeprefix("f")[1:-1]
+            continue
+        for name in ast.walk(said):
+            if isinstance(name, ast.Name):
+                yield from constants.get(name.id, ())
+
+
+def constants_of(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
+    """The strings, and mappings to strings, that a module calls by a name."""
+    for node in tree.body:
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            continue
+        values = node.value.values if isinstance(node.value, ast.Dict) else [node.value]
+        texts = [one.value for one in values if isinstance(one, ast.Constant)]
+        yield node.targets[0].id, [text for text in texts if isinstance(text, str)]
 
 
 def drawn(folder: Path) -> set[str]:
@@ -124,6 +142,8 @@ def drawn(folder: Path) -> set[str]:
 
 def in_components(components: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for component in components:
+        if component["type"] == "api":  # an endpoint's parameter, which is not on the page
+            continue
         props = component["props"]
         own = {"label", "info", "placeholder"} & set(props)
         yield from (props[name] for name in own if isinstance(props[name], str))
