@@ -116,3 +116,15 @@ def test_who_takes_too_long_to_ask_is_let_go_and_streams_are_not():
         assert not (paused.closed or slow.closed or stream.closed)
 
     run(test)
+
+
+def test_a_connection_that_is_another_by_now_keeps_none_from_being_looked_at():
+    def test():
+        server = Server(10)
+        socket, closing, silent = server.connect(b"get /ws"), server.connect(), server.connect()
+        socket.protocol, closing.closed = object(), True
+        server.time = ASKING_S + 1
+        server.all._look()
+        assert silent.closed and not socket.closed and not server.all.open
+
+    run(test)

@@ -75,7 +75,9 @@ class Connections:
 
     def _look(self) -> None:
         """Closes those that take too long to ask."""
-        for one in [one for one in self.open if one.overdue()]:
+        for one in [
+            one for one in list(self.open) if one.overdue()
+        ]:  # some leave the list by themselves
             one.drop()
         self._looking = bool(self.open)
         if self._looking:
