@@ -226,6 +226,15 @@ def test_a_picture_made_of_another_keeps_what_is_told_on_that():
     assert notes_in(infotext(replace(again, warnings=()))) == ("first", "both")
 
 
+@pytest.mark.parametrize("task", ["img2img", "inpaint"])
+def test_words_that_had_no_part_in_a_picture_are_not_written_on_it(task):
+    source = PICTURE.copy()
+    source.info["parameters"] = text = infotext(finished(prompt="a red cat"))
+    made = finished(prompt="a dog", negative_prompt="b", task=task, image=source)
+    again = replace(made, model=None, sampled=False)  # at strength 0
+    assert parse(infotext(again)) == parse(text)
+
+
 # --- Carriers -----------------------------------------------------------------------------------
 
 TEXTS = ["a", "plain", "ünïcode", "猫, 犬", "a\nb\nSteps: 1, Seed: 2, Size: 3x4"]

@@ -84,8 +84,10 @@ def infotext(finished: Finished) -> str:
     prompt, negative, pairs = request.prompt, request.negative_prompt, _pairs(finished)
     source = _source(finished)
     if source is not None:
-        old_prompt, old_negative = source.pop("Prompt"), source.pop("Negative prompt")
-        prompt, negative = prompt or old_prompt, negative or old_negative
+        prompt, negative = (
+            source.pop("Prompt"),
+            source.pop("Negative prompt"),
+        )  # ours had no part in it
         older = source.get(NOTES, "").split("\n")
         told = ("Task", "Size", "Version") if "Steps" in source else ()
         pairs = {**source, **{key: value for key, value in pairs.items() if key not in told}}
