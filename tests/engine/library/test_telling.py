@@ -63,7 +63,7 @@ GOOD = {  # of each kind the layouts that work; the first is put into all folder
 PLACE = {
     "checkpoint": "models/Stable-diffusion",
     "lora": "models/Lora",
-    "embedding": "embeddings/",
+    "embedding": "models/embeddings",
     "hypernetwork": "models/hypernetworks",
     "vae": "models/VAE",
     "controlnet": "models/ControlNet",
@@ -207,7 +207,7 @@ def test_pickled_files_are_told_by_their_first_bytes(tmp_path):
     wanted = {
         "model": "models/Stable-diffusion",
         "adapter": "models/Lora",
-        "inversion": "embeddings/",
+        "inversion": "models/embeddings",
         "text": "is no file that PyTorch wrote",
     }
     for (_, name), file in found.items():

@@ -42,7 +42,7 @@ LORA, VAE, CONTROLNET, UPSCALER, EMBEDDING, HYPERNETWORK = (
     "a VAE: put it into models/VAE",
     "a ControlNet: put it into models/ControlNet",
     "an upscaler: put it into models/ESRGAN",
-    "an embedding: put it into embeddings/",
+    "an embedding: put it into models/embeddings",
     "a hypernetwork: put it into models/hypernetworks",
 )
 UNUSED = "those are not used here"

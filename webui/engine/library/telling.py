@@ -45,7 +45,7 @@ SECOND_ENCODER = ("lora_te2_", "text_encoder_2.")
 DOWN = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_b", ".oft_diag")
 PLACES = {
     "lora": "models/Lora",
-    "embedding": "embeddings/",
+    "embedding": "models/embeddings",
     "hypernetwork": "models/hypernetworks",
     "vae": "models/VAE",
     "controlnet": "models/ControlNet",
