@@ -14,8 +14,10 @@ from tests.ui.conftest import opened
 from tests.ui.hands import choose, generate, line, number
 from webui.app import compose
 from webui.http import Gate, Metrics, face
+from webui.images import thumbnail
 from webui.metadata import parse
-from webui.settings import ROOT, Settings
+from webui.settings import ROOT, STORE, Settings
+from webui.store.gallery import Gallery
 from webui.ui import launch_page
 
 pytestmark = [
@@ -29,16 +31,19 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]]:
     settings = Settings.at(tmp_path_factory.mktemp("studio"), port=0, device="cpu", dtype="float32")
-    composition = compose(settings)
+    gallery = Gallery(settings.data_dir / STORE, settings.outputs_dir, thumbnail)
+    composition = compose(settings, gallery=gallery)
     engine, catalog = composition.engine, composition.catalog
-    gate = partial(Gate, face=face(engine, catalog, settings, Metrics()), logins=(), key=b"k" * 32)
-    page = launch_page(engine, catalog, settings, quiet=True, gate=gate)
+    app = face(engine, catalog, settings, Metrics(), gallery)
+    gate = partial(Gate, face=app, logins=(), key=b"k" * 32)
+    page = launch_page(engine, catalog, settings, quiet=True, gallery=gallery, gate=gate)
     composition.engine.start()
     try:
         yield composition, page
     finally:
         composition.engine.stop()
         page.close()
+        gallery.close()
 
 
 def test_generate_then_repaint_a_part(window: Any, studio: tuple[Any, Any]) -> None:
