@@ -97,7 +97,8 @@ def test_what_is_drawn_later_is_translated_and_what_is_somebodys_own_is_not(tab_
     tab.evaluate(
         """() => { const made = document.createElement('div'); made.id = 'later';
         made.innerHTML = '<p title="Cancel">Step 7 of 20, 3 s left</p><p translate="no">Cancel</p>' +
-          '<pre>Cancel</pre><textarea placeholder="Cancel">Cancel</textarea><b> Cancel </b><i>512 × 512 · 20 steps</i>';
+          '<pre>Cancel</pre><textarea placeholder="Cancel">Cancel</textarea><b> Cancel </b>' +
+          '<i>512 × 512 · 20 steps</i><u>Bundled · imported in 3 ms · 8 ms in its hooks</u>';
         document.body.append(made); }"""
     )
     later = tab.locator("#later")
@@ -105,6 +106,8 @@ def test_what_is_drawn_later_is_translated_and_what_is_somebodys_own_is_not(tab_
     assert later.locator("p").first.inner_text() == "Schritt 7 von 20, noch 3 s"
     assert later.locator("p").first.get_attribute("title") == "Abbrechen"
     assert later.locator("i").inner_text() == "512 × 512 · 20 Schritte"
+    facts = "Mitgeliefert · importiert in 3 ms · 8 ms in seinen Hooks"
+    assert later.locator("u").inner_text() == facts
     assert later.locator("p").nth(1).inner_text() == "Cancel"
     assert later.locator("pre").inner_text() == "Cancel"
     assert later.locator("textarea").input_value() == "Cancel"

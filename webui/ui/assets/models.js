@@ -37,7 +37,7 @@ Easel.modelsTab = function (element, trigger) {
   box.append(Easel.icon("search"), words);
   words.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => { state.words = words.value.trim(); find(); }, 150); });
   const sort = Easel.node("select", { "aria-label": t("Sort by") });
-  for (const [value, label] of [["name", "By name"], ["newest", "Newest first"], ["size", "Largest first"]]) sort.append(Easel.node("option", { value }, t(label)));
+  for (const [value, label] of [["name", t("By name")], ["newest", t("Newest first")], ["size", t("Largest first")]]) sort.append(Easel.node("option", { value }, label));
   sort.value = state.sort;
   sort.addEventListener("change", () => { state.sort = sort.value; find(); });
   const rescan = Easel.iconButton("again", t("Rescan"), async () => {

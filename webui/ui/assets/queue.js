@@ -121,7 +121,7 @@ Easel.queue = function (element, trigger, props, watch) {
       : seconds < 5400 ? Easel.t("{number} min ago", { number: Math.round(seconds / 60) })
       : seconds < 129600 ? Easel.t("{number} h ago", { number: Math.round(seconds / 3600) })
       : Easel.t("{number} days ago", { number: Math.round(seconds / 86400) });
-    tell(row, [...one.facts, one.created ? words : "", one.whose], [1, one.facts.length + 1]);
+    tell(row, [...one.facts, one.created ? words : "", one.whose], one.whose === "you" ? [1] : [1, one.facts.length + 1]);
     row.facts.title = one.created ? new Date(one.created * 1000).toLocaleString(Easel.words.language) : "";
   }
 

@@ -49,6 +49,13 @@ Easel.words = { language: "en", list: [], studio: "" };
   }
 
   function matched(core) {
+    const parts = core.split(" · ");  // facts side by side: no sentence reaches over two, unless none is known
+    if (parts.length < 2) return sentence(core);
+    const said = parts.map((part) => translated(part)).join(" · ");
+    return said === core ? sentence(core) : said;
+  }
+
+  function sentence(core) {
     for (const { names, first, last, regex, text } of patterns) {
       if (!core.startsWith(first) || !core.endsWith(last)) continue;
       const found = regex.exec(core);
@@ -56,9 +63,7 @@ Easel.words = { language: "en", list: [], studio: "" };
       return fill(words.get(text), Object.fromEntries(names.map((name, i) => [name, words.get(found[i + 1]) ?? found[i + 1]])));
     }
     const hint = /^(.+)( \([^()\p{Ll}]{1,14}\))$/su.exec(core);  // a key, as in "Download (D)"
-    if (hint && words.has(hint[1])) return words.get(hint[1]) + hint[2];
-    const parts = core.split(" · ");  // facts side by side
-    return parts.length > 1 ? parts.map((part) => translated(part)).join(" · ") : core;
+    return hint && words.has(hint[1]) ? words.get(hint[1]) + hint[2] : core;
   }
 
   // What `now` should read. `kept` is what we put there, with its English; anything else was put there by somebody else since.
