@@ -107,9 +107,14 @@ def test_the_tab_fits_the_window(same_tab: Any, shelved: Shelf, width: int) -> N
     same_tab.set_viewport_size({"width": 1280, "height": 800})
     same_tab.get_by_role("tab", name="Extensions").click()
     same_tab.locator(f".ext[data-name={'long' * 20}]").wait_for()
+    same_tab.locator(".easel-note").wait_for()
     same_tab.set_viewport_size({"width": width, "height": 800})
     same_tab.wait_for_timeout(100)
     assert same_tab.evaluate("document.documentElement.scrollWidth") <= width
+    theme = same_tab.locator(
+        ".easel-theme"
+    ).bounding_box()  # the head's last, beside what is announced
+    assert theme["x"] + theme["width"] <= width and theme["y"] < 56
     same_tab.set_viewport_size({"width": 1280, "height": 800})
     choose(same_tab, "Text to image")
 
