@@ -118,6 +118,9 @@ def test_what_stands_below_the_pairs_is_no_negative_prompt(
         "Size: huge, Model: woman, Style: gothic, long hair",
         "a countdown\nSteps: 3, two, one\nand a rocket",
         "portrait, Seed: 5, Size: 5x5, Model: y, Steps: 4",
+        "Sampler: cross stitch, Model: Anna, Version: two, User: a weaver",
+        "Prompt: a cat\nSteps: 3\nand a ladder",
+        "a recipe: Steps: 3, stir",
         "prompt: a cat",
         "{cat|dog} in the garden",
         "[cat:dog:0.5], {{masterpiece}}",
@@ -165,6 +168,51 @@ def test_a_wrapped_line_of_pairs_is_one() -> None:
         f"a cat\n{PAIRS}, Foo: x".replace(", CFG", ",\nCFG").replace(", Model", ",\r\n Model")
     )
     assert found == {**FOUND, "Prompt": "a cat", "Negative prompt": "", "Foo": "x"}
+
+
+@pytest.mark.parametrize("at", range(PAIRS.count(" ") - 1))
+def test_a_line_of_pairs_may_be_broken_at_any_blank_but_within_its_last_values(at: int) -> None:
+    words = PAIRS.split(" ")
+    pairs = " ".join(words[: at + 2]) + "\n" + " ".join(words[at + 2 :])
+    if pairs.endswith("\n"):
+        pairs = pairs.strip()
+    assert parse(f"a cat\nNegative prompt: bad\n{pairs}") == {
+        **FOUND,
+        **{"Prompt": "a cat", "Negative prompt": "bad"},
+    }
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\t", "\u3000", "  "])
+def test_any_blank_may_stand_in_a_key(blank: str) -> None:
+    words = f"a cat\nNegative prompt: bad\n{PAIRS}"
+    for key in ("Negative prompt", "CFG scale"):
+        words = words.replace(key, key.replace(" ", blank))
+    assert parse(words) == {**FOUND, "Prompt": "a cat", "Negative prompt": "bad"}
+
+
+@pytest.mark.parametrize("blank", [" ", "  ", "\u00a0", "\t"])
+def test_line_ends_that_became_blanks_are_found_again(blank: str) -> None:
+    for text in (TEXT, infotext(finished(prompt="a cat, in oil", negative_prompt="bad"))):
+        found = parse(text)
+        spread = {key: " ".join(value.split("\n")) for key, value in found.items()}
+        assert parse(text.replace(",\n", ", ").replace("\n", blank)) == spread
+    assert parse(f"a cat{blank}{PAIRS}")["Prompt"] == "a cat"
+    assert parse("Sampler: Euler, Steps: 9, Seed: 5, Size: 8x8")["Prompt"] == ""
+
+
+def test_two_settings_in_any_order_are_no_words() -> None:
+    found = parse("a cat\nNegative prompt: bad\nSeed: 5, Steps: 20")
+    assert (found["Negative prompt"], found["Seed"], found["Steps"]) == ("bad", "5", "20")
+
+
+def test_a_list_of_settings_that_begins_with_the_prompt_is_read() -> None:
+    lines = ("Width: 512", "Height: 640", "Seed: 5", "Steps: 20", "Guidance Scale: 7")
+    told = ("Prompt: a cat,", "in oil: thick", *lines, "Sampler: euler_a", "Negative Prompt: bad")
+    assert parse("\n".join((*told, "Use Upscaling: null"))) == {
+        **{"Prompt": "a cat,\nin oil: thick", "Negative prompt": "bad", "Seed": "5"},
+        **{"Steps": "20", "CFG scale": "7", "Sampler": "Euler a", "Size": "512x640"},
+        "Use Upscaling": "null",
+    }
 
 
 def test_a_key_of_odd_letters_spoils_no_other_value() -> None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from webui.texts.objects import BLANKS, fields_of, looks_like_json
+from webui.texts.objects import BLANKS, fields_of, looks_like_json, settings_in
 
 __all__ = ["MORE", "NEGATIVE", "is_settings", "parse"]
 
@@ -20,7 +20,7 @@ NEGATIVE = "Negative prompt:"
 MORE = "More text"  # what stands below the pairs, or between them, and is none
 TEMPLATES = {"template": "Template", "negative template": "Negative template"}
 WRAPPED = 9  # lines at most over which mails wrap one of pairs
-PAIRS_MIN = 3  # fewer on a line that does not begin with the steps, and it belongs to the prompt
+PAIRS_MIN = 3  # fewer on a line that names no steps, and it belongs to the prompt
 
 NUMBER, WHOLE, ANY = r"-?\d+(\.\d+)?", r"-?\d+", r".*\S.*"
 # Keys by which a line of pairs is known, and what their values look like.
@@ -36,11 +36,20 @@ KNOWN: Mapping[str, str] = {
     **dict.fromkeys(("TI hashes", "Init image hash", "Face restoration", "Post-processing"), ANY),
 }
 FOLDED = {key.lower(): key for key in KNOWN}
+# With one of these a line is settings: words do not look like it.
+SURE = {"RNG", *(key for key, pattern in KNOWN.items() if pattern != ANY)}
+HASH = re.compile(r"[0-9a-fA-F]{8,64}")
 PLAUSIBLE = {key: re.compile(pattern, re.DOTALL) for key, pattern in KNOWN.items()}
 EXTRAS = "Postprocess "  # with this the keys begin that A1111's Extras tab writes
 STEPS = re.compile(r"steps\s*:\s*\d+\s*(?:[,|]|$)", re.IGNORECASE)
 OWN = re.compile(r"(?:^|, )Version: Easel [^,]*(?:,|$)")
 KEY = re.compile(r"\s*(\w[\w \-/]*):\s*")
+BLANK_KEY = re.compile(r"\s*(\w[\w\s\-/]*):\s*")  # with blanks of any kind in it
+# Where a line end became a blank, before the steps and before the negative prompt.
+BEFORE_STEPS = re.compile(
+    r"(?<=\S)\s+(?=Steps: ?\d+, (?:Sampler|Schedule type|CFG scale|Seed|Size): ?\S)"
+)
+BEFORE_NEGATIVE = re.compile(r"(?<=\S)\s+(?=Negative prompt:)")
 BARS = re.compile(r"steps\s*:\s*\d+\s*\|", re.IGNORECASE)
 VALUES = {
     mark: re.compile(rf'("(?:\\.|[^\\"])*")\s*(?:{sign}|$)|([^{sign}]*)(?:{sign}|$)')
@@ -49,7 +58,7 @@ VALUES = {
 PROMPT = re.compile(r"\s*prompt\s*:\s*", re.IGNORECASE)
 NEGATIVES = [  # how the line of the negative prompt begins, the surest first; the last where one begins with "Prompt:"
     re.compile(r"Negative prompt:"),
-    re.compile(r"\s*negative prompt\s*:", re.IGNORECASE),
+    re.compile(r"\s*negative\s+prompt\s*:", re.IGNORECASE),
     re.compile(r"\s*Negative\s*:"),
     re.compile(r"\s*negative(?:_prompt)?\s*:", re.IGNORECASE),
 ]
@@ -67,10 +76,14 @@ def parse(text: str) -> dict[str, str]:
     if told is not None:
         return {"Prompt": "", "Negative prompt": "", **told}
     plain = _with_plain_ends(text)
-    if _own(text):
+    spread = _spread(plain)
+    if _own(text) and not spread:
         return _own_text(plain)
     plain = plain.lstrip(BLANKS)
-    lines = [line.rstrip(BLANKS) for line in re.split(r"\r\n|\r|\n", plain)]
+    lines = spread or [line.rstrip(BLANKS) for line in re.split(r"\r\n|\r|\n", plain)]
+    listed = _listed(lines)
+    if listed is not None:
+        return {"Prompt": "", "Negative prompt": "", **listed}
     found = _settings(lines)
     if found is None and (spread := re.split("[\u2028\u2029\x85\x0b\x0c]", plain))[1:]:
         found = _settings(spread := [line.rstrip(BLANKS) for line in spread])
@@ -187,6 +200,12 @@ def _is_known(key: str, value: str) -> bool:
     return key.startswith(EXTRAS) or (key in KNOWN and bool(PLAUSIBLE[key].fullmatch(value)))
 
 
+def _is_sure(key: str, value: str) -> bool:
+    return (key in SURE and _is_known(key, value)) or (
+        key.endswith(" hash") and HASH.fullmatch(value) is not None
+    )
+
+
 def _settings(lines: Sequence[str]) -> _Pairs | None:
     """The last line of pairs, with lines of one pair each below it; None where there is none."""
     end = len(lines)
@@ -198,7 +217,9 @@ def _settings(lines: Sequence[str]) -> _Pairs | None:
         if ":" not in line or _is_template(line):
             continue
         steps, after = STEPS.match(line), at + 1
-        while steps and line.endswith(",") and after < min(end, at + WRAPPED) and lines[after]:
+        while steps and after < min(end, at + WRAPPED) and lines[after]:
+            if not line.endswith(",") and not _goes_on(line, lines[after]):
+                break
             line, after = f"{line} {lines[after].strip(BLANKS)}", after + 1
         found = _read(line)
         if steps:
@@ -220,6 +241,42 @@ def _settings(lines: Sequence[str]) -> _Pairs | None:
     return tried[0][1] if tried else None
 
 
+def _spread(text: str) -> list[str]:
+    """The lines of a text whose line ends all became blanks, none for other texts."""
+    parts = BEFORE_STEPS.split(text) if len(text.splitlines()) == 1 else []
+    if len(parts) != 2 or _read(parts[0]).known:  # the steps are not the first of the pairs
+        return []
+    return [part.strip(BLANKS) for part in (*BEFORE_NEGATIVE.split(parts[0], 1), parts[1])]
+
+
+def _listed(lines: Sequence[str]) -> dict[str, str] | None:
+    """The settings of a text that has a line for each of them, the prompts too; None for other texts."""
+    if not PROMPT.match(next(filter(None, lines), "")):
+        return None
+    told: dict[str, str] = {}
+    name = ""
+    for line in lines:
+        key = BLANK_KEY.match(line)
+        begins = not name or (key is not None and key[1][0].isupper())  # else the prompt goes on
+        if key is not None and begins and (called := " ".join(key[1].split())) not in told:
+            name = called
+            told[name] = line[key.end() :]
+        else:
+            told[name] += f"\n{line}"
+    told = {name: value.strip(BLANKS) for name, value in told.items()}
+    known = sum(_is_known(FOLDED.get(name.lower(), name), value) for name, value in told.items())
+    steps = next((value for name, value in told.items() if name.lower() == "steps"), "")
+    return settings_in(told) if steps.isdecimal() and known >= PAIRS_MIN else None
+
+
+def _goes_on(line: str, below: str) -> bool:
+    """Whether a line of pairs was broken at a blank, so that both lines together say more than the one."""
+    if not below or _is_template(below) or _all_known(below):
+        return False
+    alone, both = _read(line), _read(f"{line} {below.strip(BLANKS)}")
+    return both.known > alone.known and len(both.strange) <= len(alone.strange)
+
+
 def _is_template(line: str) -> bool:
     head, colon, _ = line.partition(":")
     return bool(colon) and head.strip(BLANKS).lower() in TEMPLATES
@@ -238,7 +295,11 @@ def _is_line_of_pairs(found: _Pairs) -> bool:
         return False
     if next(iter(found.pairs)).startswith(EXTRAS):
         return True
+    if found.known == len(found.pairs) and "Steps" in found.pairs and not found.strange:
+        return True
     if len(found.pairs) < PAIRS_MIN or found.known < 2:
+        return False
+    if not any(map(_is_sure, found.pairs, found.pairs.values())):
         return False
     first = _is_known(*next(iter(found.pairs.items())))
     if found.strange:
@@ -265,10 +326,11 @@ def _read(line: str) -> _Pairs:
             found.add(name, value if start < 0 else line[start:end].strip(BLANKS))
 
     while at < len(line):
-        key = KEY.match(line, at)
+        key = BLANK_KEY.match(line, at)
         if key is not None:
             keep()
-            name = FOLDED.get(key[1].lower(), key[1].strip())
+            name = " ".join(key[1].split())
+            name = FOLDED.get(name.lower(), name)
             value, at, closed = _value(line, key.end(), mark, objects)
             objects = objects and (
                 closed or value[:1] not in ("[", "{")

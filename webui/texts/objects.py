@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["BLANKS", "fields_of", "is_json", "looks_like_json"]
+__all__ = ["BLANKS", "fields_of", "is_json", "looks_like_json", "settings_in"]
 
 # What may stand at the ends of a line unseen: all that Python calls blank, marks of no width, and NUL.
 BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\ufeff\0"
@@ -18,6 +18,7 @@ BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u2060\u
 FIELDS: Mapping[str, str] = {
     "prompt": "Prompt",
     "negativeprompt": "Negative prompt",
+    "uc": "Negative prompt",
     "steps": "Steps",
     "sampler": "Sampler",
     "samplername": "Sampler",
@@ -42,6 +43,7 @@ SAMPLING = (
 SAMPLERS: Mapping[str, str] = {  # ComfyUI's names, which Fooocus and SwarmUI use, and A1111's
     "euler": "Euler",
     "euler_ancestral": "Euler a",
+    "euler_a": "Euler a",
     "heun": "Heun",
     "lms": "LMS",
     "ddim": "DDIM",
@@ -85,10 +87,11 @@ def fields_of(text: str) -> dict[str, str] | None:
     within = told.get("sui_image_params")
     if isinstance(within, dict):  # SwarmUI's
         told = {**within, **{key: told[key] for key in told if key != "sui_image_params"}}
-    return _read(told)
+    return settings_in(told)
 
 
-def _read(told: Mapping[str, Any]) -> dict[str, str]:
+def settings_in(told: Mapping[str, Any]) -> dict[str, str]:
+    """Fields by their names as programs call them, under A1111's keys; none where they are no settings."""
     found: dict[str, str] = {}
     others: dict[str, str] = {}
     for name, value in told.items():
@@ -101,17 +104,24 @@ def _read(told: Mapping[str, Any]) -> dict[str, str]:
         key in found for key in SAMPLING
     ):
         return {}
-    if "Size" not in found and {"width", "height"} <= others.keys():
-        found["Size"] = f"{others.pop('width')}x{others.pop('height')}"
+    if "Size" not in found and (sides := _sides(others)):
+        found["Size"] = "x".join(others.pop(side) for side in sides)
     if (size := SIZE.fullmatch(found.get("Size", ""))) is not None:
         found["Size"] = f"{size[1]}x{size[2]}"
     if "Sampler" in found:
-        name = found["Sampler"].removesuffix("_gpu")
+        name = found["Sampler"].removesuffix("_gpu").removeprefix("k_")
         found["Sampler"] = SAMPLERS.get(name, found["Sampler"])
     known = {
         " ".join(re.sub(r"[^\w \-/]+", " ", name).split()): text for name, text in others.items()
     }
     return {**{key: text for key, text in known.items() if key and key not in found}, **found}
+
+
+def _sides(others: Mapping[str, str]) -> tuple[str, ...]:
+    """What width and height are called, if both are there."""
+    called = {_folded(name): name for name in others}
+    both = ("width", "height")
+    return tuple(called[side] for side in both) if called.keys() >= set(both) else ()
 
 
 def _folded(name: str) -> str:
