@@ -159,10 +159,12 @@ INK = Style("Ink", "{prompt}, ink", "bad")
         ('name,prompt,negative_prompt,,\nInk,"{prompt}, ink",bad,,,,\n', ("", "")),
         ('extra, name ,wildcards,prompt,negative_prompt\n1,Ink,2,"{prompt}, ink",bad', ("extra", "wildcards")),
         ('name, prompt, negative_prompt\nInk, "{prompt}, ink",bad\n', ()),
+        ("Name;Prompt;Negativer Prompt\nInk;{prompt}, ink;bad\n", ()),
+        ('name,"Prompt négatif",prompt\nInk,bad,"{prompt}, ink"\n', ()),
         ('\ufeff"name",prompt,negative_prompt\nInk,"{prompt}, ink",bad\n', ()),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_any_header_is_understood(
     book: StyleBook, tmp_path: Path, text: str, others: tuple[str, ...], encoding: str
 ) -> None:
@@ -199,6 +201,13 @@ def test_a_file_that_names_no_columns_is_told_and_put_aside_whole(
     book.put("Ink", INK)
     assert (tmp_path / DAMAGED).read_bytes().strip() == content.strip()
     assert book.read() == Styles((INK,))
+
+
+def test_a_second_header_is_no_style(book: StyleBook, tmp_path: Path) -> None:
+    write(tmp_path, b"name,prompt,negative_prompt\na,ink,\nname,prompt,negative_prompt\nb,oil,\n")
+    styles = book.read()
+    assert [one.name for one in styles.found] == ["a", "b"]
+    assert [(d.line, d.reason) for d in styles.damaged] == [(3, "it names the columns again")]
 
 
 def test_a_cell_that_is_too_long_is_a_damaged_line(book: StyleBook, tmp_path: Path) -> None:

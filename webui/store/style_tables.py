@@ -142,6 +142,8 @@ def _header(cells: Sequence[str]) -> _Header | None:
         plain = _folded(column)
         exact = [i for i, name in enumerate(meant) if name == plain]
         also = [i for i, name in enumerate(meant) if ALSO.get(name) == column]
+        if column == "negative_prompt":  # in many a language: "Negativer Prompt", "Prompt négatif"
+            also += [i for i, name in enumerate(meant) if re.search(r"n[eé]gat", name)]
         places.append(next(iter(exact + also), None))
     if places[0] is None:
         return None
@@ -177,6 +179,8 @@ def _fault(
         return f"{len(row)} columns instead of {len(header.names)}"
     if not style.name:
         return "it has no name"
+    if tuple(map(bare, row)) == header.names and len(row) > 1:
+        return "it names the columns again"
     if style.name in known:
         return f"the name {style.name!r} is used above"
     return ""

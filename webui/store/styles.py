@@ -130,10 +130,15 @@ class StyleBook:
 
 
 def _text(content: bytes) -> str:
-    """The words of a file: UTF-8, or UTF-16 where a mark at its start says so. Other bytes stay as surrogates."""
+    """The words of a file: UTF-8, or UTF-16 where a mark at its start or its zeros say so. Other bytes stay as
+    surrogates."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         with suppress(UnicodeDecodeError):
             return content.decode("utf-16")
+    for order, zeros in (("utf-16-le", content[1:16:2]), ("utf-16-be", content[:16:2])):
+        if len(zeros) == 8 and not any(zeros):
+            with suppress(UnicodeDecodeError):
+                return content.decode(order)
     return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
 
 
