@@ -1,13 +1,15 @@
 """Calls made together are the calls made alone; padding and other people's rows change nothing."""
 
+from concurrent.futures import ThreadPoolExecutor, thread
+
 import pytest
 import torch
 
 from webui.engine import guidance
 from webui.engine.checkpoints import list_models
 from webui.engine.placement import place
-from webui.engine.runner import Runner
-from webui.errors import CapacityError
+from webui.engine.runner import Runner, files_blamed
+from webui.errors import CapacityError, EaselError
 from webui.types import Denoise, EncodeText, LoadModel, Row
 
 
@@ -84,3 +86,15 @@ def test_too_little_memory_is_said(runner):
         huge = torch.empty(1).expand(4, 2**19, 2**19)
         with pytest.raises(CapacityError, match="not enough memory"):
             runner.run([Denoise(model, huge, 1.0, call.rows)])
+
+
+def test_a_load_that_the_end_of_easel_cuts_short_blames_no_file(monkeypatch, caplog):
+    monkeypatch.setattr(thread, "_shutdown", True)
+    with pytest.raises(RuntimeError, match="interpreter shutdown"), files_blamed("m", "read"):
+        ThreadPoolExecutor(1).submit(print)
+    assert not caplog.records
+    with (
+        pytest.raises(EaselError, match="'m': its files cannot be read"),
+        files_blamed("m", "read"),
+    ):
+        raise RuntimeError("a shape")

@@ -422,7 +422,8 @@ def files_blamed(model: str, how: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, EaselError) or out_of_memory(error):
+        ending = "interpreter shutdown" in str(error)  # Easel ends while a model is loaded
+        if isinstance(error, EaselError) or out_of_memory(error) or ending:
             raise
         log.exception("model %s cannot be %s", model, how)
         why = next(iter(str(error).splitlines()), "") or "no reason told"
