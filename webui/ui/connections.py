@@ -11,19 +11,53 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
+import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["Connections"]
+import uvicorn
+
+__all__ = ["Connections", "few_at_once", "queue_many"]
 
 log = logging.getLogger(__name__)
 
 ASKING_S = 15.0  # from a connection, or from the first byte of a further request, to the end of its headers
 SILENT_S = 30.0  # within a body
 LOOK_S = 2.0
+AT_ONCE = 8  # taken in a turn of the loop; a few turns pass until one is counted, and another has made room
+QUEUE = 2048  # those that the system keeps meanwhile
 HEARTBEAT = "/heartbeat/"  # a page's stream that says nothing: its server is there, and it is
+
+
+@contextmanager
+def few_at_once() -> Iterator[None]:
+    """A server that is made meanwhile takes few connections in a turn of its loop.
+
+    As many as come would be taken before the first of them is counted, and all the files that may be open with them.
+    """
+    before = uvicorn.Config
+
+    class Config(before):  # type: ignore[misc, valid-type]
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **{"backlog": AT_ONCE, **named})
+
+    uvicorn.Config = Config  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        uvicorn.Config = before  # type: ignore[misc]
+
+
+def queue_many(server: Any) -> None:
+    """Those that a running server does not take at once wait in the system's queue, and are not turned away."""
+    for listening in (one for each in server.servers for one in each.sockets):
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(QUEUE)
+
 
 State: TypeAlias = Literal["asking", "sending", "idle", "heartbeat", "busy"]
 LEAST_MISSED: tuple[State, ...] = ("asking", "sending", "idle", "heartbeat")

@@ -20,7 +20,7 @@ from webui.settings import Settings
 from webui.types import EngineFace, ExtensionsFace, GalleryFace
 from webui.ui.addresses import free_port, loopback, own_names
 from webui.ui.between import form_state, model_updates, usual_of
-from webui.ui.connections import Connections
+from webui.ui.connections import Connections, few_at_once, queue_many
 from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
@@ -109,31 +109,32 @@ def launch_page(
             0, Middleware(TrustedHostMiddleware, allowed_hosts=own_names(settings.host))
         )
     try:
-        blocks.launch(
-            server_name=settings.host,
-            server_port=settings.port or free_port(settings.host),
-            prevent_thread_lock=True,
-            quiet=quiet,
-            auth=[tuple(one) for one in logins] or None,
-            share=False,
-            inbrowser=False,
-            show_error=False,
-            max_threads=WAITERS,
-            max_file_size=UPLOAD_BYTES,
-            state_session_capacity=SESSIONS,
-            enable_monitoring=False,
-            run_history=False,
-            footer_links=["api"],
-            _frontend=False,  # no look whether the page answers within three seconds: a busy machine needs longer
-            theme=theme(),
-            css=css(),
-            js="() => window.Easel && Easel.start()",
-            favicon_path=MARK,
-            app_kwargs={
-                "middleware": middleware,
-                **dict.fromkeys(("docs_url", "redoc_url", "openapi_url")),  # of Gradio's inside
-            },
-        )
+        with few_at_once():
+            blocks.launch(
+                server_name=settings.host,
+                server_port=settings.port or free_port(settings.host),
+                prevent_thread_lock=True,
+                quiet=quiet,
+                auth=[tuple(one) for one in logins] or None,
+                share=False,
+                inbrowser=False,
+                show_error=False,
+                max_threads=WAITERS,
+                max_file_size=UPLOAD_BYTES,
+                state_session_capacity=SESSIONS,
+                enable_monitoring=False,
+                run_history=False,
+                footer_links=["api"],
+                _frontend=False,  # no look whether the page answers within three seconds: a busy machine needs longer
+                theme=theme(),
+                css=css(),
+                js="() => window.Easel && Easel.start()",
+                favicon_path=MARK,
+                app_kwargs={
+                    "middleware": middleware,
+                    **dict.fromkeys(("docs_url", "redoc_url", "openapi_url")),  # of Gradio's inside
+                },
+            )
     except OSError as error:
         raise RequestError(
             f"port {settings.port}: cannot be used on {settings.host}; choose another with --port, "
@@ -143,6 +144,7 @@ def launch_page(
     config = blocks.server.config
     together = Connections(descriptors.connections(), max(32, descriptors.connections() // 4))
     config.http_protocol_class = together.protocols(config.http_protocol_class)
+    queue_many(blocks.server)
     page = Page(blocks, uploads)
     with suppress(httpx.HTTPError):  # so that nobody waits until it is packed for the first time
         httpx.head(page.url, timeout=None, trust_env=False)
