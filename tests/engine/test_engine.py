@@ -277,3 +277,19 @@ def test_a_fault_of_the_loop_is_told_and_takes_no_more(start, monkeypatch, caplo
     assert status.state == "failed" and "a bug of ours" in status.error
     with pytest.raises(EaselError, match="start Easel again"):
         bench.engine.submit(request())
+
+
+def test_no_thread_works_on_after_the_stop(start):
+    """Not even one that reads a model ahead: while Python ends it would find that half of it is gone."""
+    before = set(threading.enumerate())
+    engine = start().engine
+    job = engine.submit(request())
+
+    def ours():
+        return {t.name.partition("_")[0] for t in set(threading.enumerate()) - before}
+
+    while "easel-loader" not in ours():
+        assert not engine.wait(job, 0, 0.001).ended
+    assert engine.stop()
+    assert ours() == set()
+    assert engine.status(job).state == "cancelled", "it was not failed for that"

@@ -165,7 +165,17 @@ class Engine:
         for job in ledger.jobs.open():
             ledger.end(job, "cancelled", f"Easel was stopped{rest}", taken_up=True)
         ledger.saver.shutdown(wait=in_time)
-        return in_time
+        return self._loaded(STOP_S if in_time else 0.0) and in_time
+
+    def _loaded(self, patience_s: float) -> bool:
+        """Whether the loading thread has ended, which gives up at the next weight: it must not work on while Python
+        takes itself down."""
+        ending = threading.Thread(target=self._loader.shutdown, name="easel-loaded", daemon=True)
+        ending.start()
+        ending.join(patience_s)
+        if ending.is_alive():
+            log.error("a model is still being loaded: Easel stops without it")
+        return not ending.is_alive()
 
     # --- what faces call, from any thread ---------------------------------------------------------
 
@@ -363,9 +373,13 @@ class Engine:
         """Loads a model so that a request finds it, on the loading thread; a fault is told to who asks for it."""
         witness, runner = self._ledger.witness, self._runner
         assert runner is not None
+
+        def progress(part: float) -> None:
+            self._ledger.go_on()
+
         witness.enter_model(model)
         try:
-            runner.load(LoadModel(model))
+            runner.load(LoadModel(model), progress)
         except Exception as error:  # the boundary, as said
             log.info("%s was not loaded ahead: %s", model, error)
         finally:

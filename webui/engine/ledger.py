@@ -19,7 +19,7 @@ from webui.errors import EaselError, lacking
 from webui.types import EventKind, JobState, JobStatus
 from webui.types.kept import Keeper, KeptJob, Unmarked, Witness
 
-__all__ = ["Ledger", "sentence"]
+__all__ = ["Ledger", "Stopping", "sentence"]
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,10 @@ LACKING = {
     "disk": "The disk is full: make some space, and this goes on",
 }
 TRIES = 6  # at the start, before the page is there
+
+
+class Stopping(EaselError):
+    """What is being done was broken off because the engine stops: no fault of its job."""
 
 
 class Ledger:
@@ -132,6 +136,11 @@ class Ledger:
         with self.changed:
             self.stopping = True
             self.changed.notify_all()
+
+    def go_on(self) -> None:
+        """Raises `Stopping` once there shall be no further turn: for work that takes long, on any thread."""
+        if self.stopping:
+            raise Stopping("Easel is stopping")
 
     def _open(self) -> None:
         if self.failure:

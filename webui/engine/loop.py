@@ -21,7 +21,7 @@ import torch
 from webui.engine.finishing import finished_picture
 from webui.engine.fitting import too_large
 from webui.engine.job import PictureRun
-from webui.engine.ledger import AGAIN_S, LACKING, Ledger
+from webui.engine.ledger import AGAIN_S, LACKING, Ledger, Stopping
 from webui.engine.memory import starved
 from webui.engine.replay import MISSING, OtherCall, Replay
 from webui.engine.runner import Loading, Runner
@@ -398,6 +398,7 @@ class Loop:
         def progress(part: float) -> None:
             """On the loading thread."""
             nonlocal told
+            self._ledger.go_on()
             percent = int(part * 10) * 10
             if percent > told:
                 told = percent
@@ -479,6 +480,8 @@ class Loop:
         """On the loop's thread: what another thread brought, or why it could not, which `failed` hears of."""
         try:
             brought = bring()
+        except Stopping:  # the job goes on at the next start
+            return
         except Exception as error:  # the boundary: loading and saving fail their own job
             (failed or partial(self._ledger.fail, run.job))(error)
             return
