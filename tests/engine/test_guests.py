@@ -146,8 +146,25 @@ def test_residuals_that_do_not_fit_the_unet_are_their_extensions_fault(runner):
 
     with torch.inference_mode():
         network = runner.load(LoadNetwork("painter", "narrow", Narrow))
-        with pytest.raises(ExtensionError, match="'painter', network narrow: RuntimeError"):
+        with pytest.raises(ExtensionError, match="'painter', network narrow: .* another shape"):
             runner.run([denoise(runner, 1, network, 0.1)])
+
+
+def test_residuals_that_are_too_few_are_not_taken_for_all(runner):
+    """diffusers would add those that there are and say nothing of the others."""
+
+    class Short(Brightener):
+        def forward(self, *given, **named):
+            down, mid = super().forward(*given, **named)
+            return down[:-1], mid
+
+    with torch.inference_mode():
+        network = runner.load(LoadNetwork("test", "a/short.safetensors", Short))
+        call = denoise(runner, 1, network, 0.3)
+        with pytest.raises(
+            ExtensionError, match=r"short\.safetensors: .* made for models like this"
+        ):
+            runner.run([call])
 
 
 def test_a_network_in_memory_does_not_wait_for_one_that_is_built():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Any
 
@@ -115,9 +116,39 @@ class Guests:
                 total = added if total is None else plus(total, added)
         return total
 
-    def blamed(self, adapters: Sequence[Adapter]) -> AbstractContextManager[None]:
+    @contextmanager
+    def blamed(
+        self, adapters: Sequence[Adapter], added: Residuals | None, unet: nn.Module
+    ) -> Iterator[None]:
         """Around the UNet call that gets the residuals of `adapters`: where they do not fit, it is their fault."""
-        return named(adapters[0].network) if adapters else nullcontext()
+        if added is None or not adapters:
+            yield
+            return
+        wanted = expected(unet)
+        if wanted is not None and len(added[0]) != wanted:
+            raise unfit(adapters[0].network)  # diffusers would leave out the rest without a word
+        with named(adapters[0].network):
+            try:
+                yield
+            except RuntimeError as error:
+                if "must match the size of tensor" not in str(error):
+                    raise
+                raise unfit(adapters[0].network) from error
+
+
+def expected(unet: nn.Module) -> int | None:
+    """How many residuals a UNet's way down takes; None where it is built otherwise."""
+    blocks = getattr(unet, "down_blocks", None)
+    if blocks is None:
+        return None
+    return 1 + sum(
+        len(block.resnets) + len(getattr(block, "downsamplers", None) or ()) for block in blocks
+    )
+
+
+def unfit(network: Network) -> ExtensionError:
+    what = "what it adds has another shape than this model takes; use one that was made for models like this"
+    return ExtensionError(network.owner, f"network {os.path.basename(network.key)}", what)
 
 
 def plus(one: Residuals, other: Residuals) -> Residuals:

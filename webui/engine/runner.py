@@ -396,7 +396,7 @@ class Runner:
 
         added = self.guests.residuals([c.adapters for c in calls], owner, scaled, steps, context)
         down, mid = added or (None, None)
-        with patched(networks, calls), self.guests.blamed(calls[0].adapters):
+        with patched(networks, calls), self.guests.blamed(calls[0].adapters, added, networks.unet):
             output = networks.unet(
                 seen,
                 steps,
