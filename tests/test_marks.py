@@ -94,6 +94,19 @@ def test_what_went_on_is_not_what_ends_the_process(tmp_path):
         left(crashes)
 
 
+def test_a_process_that_is_killed_while_it_ends_as_it_was_asked_to_counts_for_nothing(tmp_path):
+    """As `docker stop` does after ten seconds. What it does itself meanwhile counts."""
+    for said in ("", "os._exit(3) was called"):
+        crashes = Crashes(tmp_path)
+        assert crashes.picture("job", 0) is None
+        crashes.enter_pictures(("job", 0, 3))
+        crashes.marks.asked()
+        if said:
+            crashes.marks.tell(said, stack=False)
+        left(crashes)
+    assert Crashes(tmp_path).picture("job", 0) == ""
+
+
 def left(crashes):
     """As if the process were gone: its lock and its marks stay as they are."""
     os.close(crashes.marks._file)

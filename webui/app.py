@@ -375,7 +375,7 @@ def serve_watched(line: CommandLine, crashes: Crashes) -> int:
         downloads=downloads,
     )
     gate = partial(http.Gate, face=jobs_face, logins=line.logins, key=key)
-    with stop_signals(crashes.close) as stop:
+    with stop_signals(crashes.close, crashes.marks.asked) as stop:
         try:
             made.extensions.start()  # so that their `startup` hooks come before any request
             made.engine.restore()  # who asks for a job at once is told of it
@@ -548,7 +548,7 @@ def generate_watched(line: CommandLine, task: str | None, crashes: Crashes) -> i
             cli.generate_parser(made.catalog).print_help()
             return 0
         request, output = cli.read_request(words, made.catalog, made.settings)
-        with stop_signals(crashes.close) as stop:
+        with stop_signals(crashes.close, crashes.marks.asked) as stop:
             made.extensions.start()
             made.engine.start(take_up=False)  # what a server left is the next server's
             return cli.generate(made.engine, request, output, stop)
@@ -668,9 +668,11 @@ def has_screen() -> bool:
 
 
 @contextmanager
-def stop_signals(close: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
-    """An event that SIGTERM, Ctrl+C and the end of the terminal set. A second one ends the process at once, exit code
-    130; `close` comes before."""
+def stop_signals(
+    close: Callable[[], None] = lambda: None, asked: Callable[[], None] = lambda: None
+) -> Iterator[threading.Event]:
+    """An event that SIGTERM, Ctrl+C and the end of the terminal set, and `asked` hears of. A second one ends the process
+    at once, exit code 130; `close` comes before."""
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -678,6 +680,7 @@ def stop_signals(close: Callable[[], None] = lambda: None) -> Iterator[threading
             close()
             os._exit(130)
         stop.set()
+        asked()
 
     with handled(on_signal, (*ENDINGS, signal.SIGINT)):
         yield stop

@@ -49,10 +49,12 @@ class Marks:
         self._free = list(range(SLOTS - 1, 0, -1))
         self._file = self._tail = -1
         self.path: Path | None = None
+        self._about: dict[str, object] = {}
         if folder is None:
             return
         path = folder / f"{os.getpid()}-{secrets.token_hex(4)}{ENDING}"
         about = {"pid": os.getpid(), "command": command, "boot": boot(), "kills": kills()}
+        self._about = about
         try:
             folder.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -110,6 +112,13 @@ class Marks:
         if slot > 0:
             with suppress(OSError):  # a full disk costs a mark
                 write_at(self._file, _slot(inside), slot * SLOT)
+
+    def asked(self) -> None:
+        """Somebody has asked the process to end: whoever kills it while it does means nothing by it."""
+        if self._file >= 0:
+            with suppress(OSError):
+                about = json.dumps({**self._about, "asked": True}).encode()
+                write_at(self._file, _slot([about]), 0)
 
     def tell(self, what: str, stack: bool = True) -> None:
         """The process is about to end by something that nobody asked for; `stack`: by this thread's doing."""
@@ -275,7 +284,7 @@ def read(content: bytes) -> Death | None:
             inside = (guilty,)
         elif sources:  # a thread that has no mark: what others were doing is not what ended it
             inside = ()
-    if not inside and not said:
+    if not said and (not inside or about.get("asked")):
         return None
     return Death(str(about.get("command", "")), said, bool(said), inside, sources)
 
