@@ -671,7 +671,7 @@ def has_screen() -> bool:
 def stop_signals(
     close: Callable[[], None] = lambda: None, asked: Callable[[], None] = lambda: None
 ) -> Iterator[threading.Event]:
-    """An event that SIGTERM, Ctrl+C and the end of the terminal set, and `asked` hears of. A second one ends the process
+    """An event that SIGTERM, Ctrl+C and the end of the terminal set; `asked` hears of it. A second one ends the process
     at once, exit code 130; `close` comes before."""
     stop = threading.Event()
 

@@ -146,7 +146,7 @@ def test_residuals_that_do_not_fit_the_unet_are_their_extensions_fault(runner):
 
     with torch.inference_mode():
         network = runner.load(LoadNetwork("painter", "narrow", Narrow))
-        with pytest.raises(ExtensionError, match="'painter', network narrow: .* another shape"):
+        with pytest.raises(ExtensionError, match=r"'painter', network narrow: .* another shape"):
             runner.run([denoise(runner, 1, network, 0.1)])
 
 
