@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from tests.engine.conftest import request
+from webui.engine import loop
 from webui.engine.samplers import SAMPLERS
 from webui.errors import EaselError
 from webui.store.jobs import JobStore
@@ -239,8 +240,6 @@ def test_without_a_store_a_job_with_pictures_cannot_be_repeated_when_it_has_ende
 
 def test_a_full_disk_holds_everything_up_until_there_is_space(start, monkeypatch):
     """The first two attempts to save fail as a full disk makes them fail; no picture is lost."""
-    from webui.engine import loop
-
     monkeypatch.setattr(loop, "SPACE_S", 0.3)
     bench = start()
     write, failed = bench.engine._write, []
@@ -304,3 +303,39 @@ def test_a_log_without_room_costs_no_picture_and_asks_the_oldest_paused_job(star
     assert bench.end(paused).state == "cancelled"
     bench.engine.stop()
     keeper.close()
+
+
+def test_a_picture_that_waits_for_space_when_easel_stops_is_saved_at_the_next_start(start, store):
+    keeper = store()
+    bench = start(keeper=keeper, deterministic=True)
+
+    def full(finished):
+        raise EaselError("no space") from OSError(errno.ENOSPC, "No space left on device")
+
+    bench.engine._write = full
+    job = bench.engine.submit(request(steps=2))
+    bench.until(job, lambda s: "disk is full" in s.note)
+    bench.engine.stop()
+    assert "goes on at the next start" in bench.engine.status(job).error
+    keeper.close()
+    again = finished(start, store, job)
+    assert [one.job for one in again.finished] == [job] and not again.engine._runner.calls
+
+
+def test_a_log_that_cannot_be_opened_for_now_is_opened_later(start, store, monkeypatch):
+    monkeypatch.setattr(loop, "SPACE_S", 0.2)
+    read, tries = ReplyLog.read, []
+
+    def crowded(self, header):
+        tries.append(header)
+        if len(tries) < 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        assert len(tries) < 20
+        return read(self, header)
+
+    monkeypatch.setattr(ReplyLog, "read", crowded)
+    bench = start(keeper=store())
+    job = bench.engine.submit(request(steps=1, batch_size=2))
+    bench.until(job, lambda s: "Too many files" in s.note)
+    assert bench.end(job).state == "done"
+    assert len(tries) <= 6, "it waits in between"

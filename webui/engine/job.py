@@ -164,8 +164,8 @@ class Job:
         return 1 if self.request.cfg_scale == 1 else 2
 
     def next_run(self) -> PictureRun | None:
-        """Its first picture that has not been started."""
-        return next((r for r in self.runs if r.task is None and not r.made), None)
+        """Its first picture that can be started now."""
+        return next((r for r in self.runs if not (r.task or r.made or r.held)), None)
 
     @property
     def active(self) -> int:

@@ -51,11 +51,10 @@ log = logging.getLogger(__name__)
 
 # A picture, what another thread brings for it, and who hears of it when that failed.
 Arrival = tuple[PictureRun, Callable[[], Any], Callable[[Exception], None] | None]
+Held = tuple[float, PictureRun, Callable[[], None]]  # when a picture is tried again, and how
 WAITING = object()  # in the place of a reply: a call is in somebody's hands
 NO_MEMORY = "There is not enough memory to save a picture: this is tried once more"
-SPACE_S = (
-    AGAIN_S  # how often a full disk is tried again, or whatever else the machine lacks for a while
-)
+SPACE_S = AGAIN_S  # how often it is tried again what the machine lacks something for
 
 
 class Loop:
@@ -93,9 +92,7 @@ class Loop:
         self._owners: dict[str, int] = {}  # the turn at which a call of theirs was last made
         self.making: tuple[str, float] | None = None  # the calls that are being made, since when
         self._full = False  # the disk is: nothing goes on before there is space
-        self._held: list[
-            tuple[float, PictureRun, Callable[[], None]]
-        ] = []  # when, which, what then
+        self._held: list[Held] = []
 
     def run(self) -> None:
         """Until the ledger says stop; the running call is finished."""
@@ -520,7 +517,15 @@ class Loop:
         )
         run.made = True
         future = self._ledger.saver.submit(self._save, finished, run.mark)
-        future.add_done_callback(lambda done: self._arrive(run, done.result))
+        future.add_done_callback(
+            lambda done: self._arrive(run, done.result, partial(self._unsaved, run))
+        )
+
+    def _unsaved(self, run: PictureRun, error: Exception) -> None:
+        """A finished picture could not be saved. What is lacking when Easel stops may be there at the next start."""
+        if lacking(error) and self._ledger.stopping:
+            return
+        self._ledger.fail(run.job, too_large(self._runner, None) if starved(error) else error)
 
     def _save(self, finished: Finished, mark: tuple[str, int, int]) -> SavedPicture:
         """On the saving thread. What the machine lacks for now holds everything up: no picture is lost."""
