@@ -212,3 +212,10 @@ def test_a_changed_embedding_stays_changed_beside_words(tmp_path: Path) -> None:
     torch.testing.assert_close(told[1], VECTORS[1])
     torch.testing.assert_close(again[0], layer.weight[3] + 1)
     torch.testing.assert_close(layer(torch.tensor([3]))[0], layer.weight[3])
+
+
+@pytest.mark.parametrize(("name", "other"), [("style", "\u017ftyle"), ("ink", "\u0131nk")])
+def test_a_word_that_only_resembles_a_name_is_a_plain_word(name: str, other: str) -> None:
+    plain = Tokenizer(tiny_tokenizer())
+    words = Words(plain, [Inversion(name, (VECTORS,))])
+    assert words.tokens(f"{name} {other}") == [*range(BEYOND, BEYOND + 3), *plain.tokens(other)]

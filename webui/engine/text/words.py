@@ -39,8 +39,11 @@ class Words:
     def tokens(self, text: str) -> list[int]:
         found: list[int] = []
         for i, part in enumerate(self._pattern.split(text)):
-            if i % 2:
-                first, count = self._first[part.lower()]
+            known = (
+                self._first.get(part.lower()) if i % 2 else None
+            )  # "ſ" is an "s" of another word
+            if known is not None:
+                first, count = known
                 found += range(first, first + count)
             elif part.strip():
                 found += self._theirs.tokens(part)
