@@ -258,3 +258,12 @@ def test_a_kept_job_saves_beside_files_that_came_while_nobody_ran(tmp_path):
     (theirs.parent / "00001-7.png").write_bytes(b"theirs")
     assert made.engine._write(replace(finished(), index=2)).path.name == "00003-965400086.png"
     made.close()
+
+
+@pytest.mark.parametrize("format", ["png", "webp"])
+def test_a_saving_that_is_tried_again_behind_its_end_gives_the_same_file(tmp_path, format):
+    """The picture had its name already when the disk had no room for a word about it."""
+    first = save(finished(), tmp_path, saving=Saving(format=format))
+    again = save(finished(), tmp_path, reserved=first.path, saving=Saving(format=format))
+    assert again.path == first.path
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [first.path]

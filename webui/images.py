@@ -304,6 +304,9 @@ def save(
                 with contextlib.suppress(FileExistsError):
                     publish(part, path)
                     break
+                if path == reserved and _holds(path, digest):  # an earlier try came so far
+                    part.unlink()
+                    break
                 # Somebody put a file there who asks nobody: it stays, and ours gets the next name.
                 stem, other, descriptor = taken(folder, pattern, facts, earlier(folder))
                 os.close(descriptor)
@@ -322,6 +325,10 @@ def save(
         raise EaselError(f"the picture cannot be saved in {folder}: {reason}") from error
     size, notes = (facts.width, facts.height), notes_in(texts.get(EXTRAS, text))
     return SavedPicture(path, finished.seed, *size, text, finished.index, notes)
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def _facts(finished: Finished) -> Facts:
