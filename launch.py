@@ -428,6 +428,7 @@ if __name__ == "__main__":
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
-    if "webui.app" in sys.modules:  # a guest's thread must not keep the process for ever
-        sys.modules["webui.app"].end_in_time(code)
+    end_in_time = getattr(sys.modules.get("webui.app"), "end_in_time", None)
+    if end_in_time is not None:  # a guest's thread must not keep the process for ever
+        end_in_time(code)
     sys.exit(code)

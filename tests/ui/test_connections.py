@@ -1,6 +1,7 @@
 """As many connections as there may be: whoever asks finds room, whoever says nothing makes it."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 from webui.ui.connections import ASKING_S, SILENT_S, Connections
@@ -64,7 +65,8 @@ def run(test):
     async def inside():
         test()
 
-    asyncio.run(inside())
+    with ThreadPoolExecutor(1) as pool:  # a browser's test may have left a loop in this thread
+        pool.submit(asyncio.run, inside()).result()
 
 
 def test_silent_connections_make_room_for_those_that_ask():
