@@ -20,6 +20,7 @@ from PIL import Image
 
 from tests.networks import tiny_folder
 from webui import app
+from webui.defaults import complete
 from webui.errors import RequestError
 from webui.settings import BUNDLED, ROOT, Settings
 from webui.store import preferences
@@ -41,6 +42,25 @@ def test_compose_sees_models_that_come_and_go(tmp_path):
     assert catalog.list_models() == []
     tiny_folder(tmp_path / "models" / "Stable-diffusion" / "new")
     assert list(catalog.models()) == ["new"]
+
+
+def test_jobs_on_disk_are_known_before_the_engine_is_started(tmp_path):
+    """Whoever asks for one as soon as the page answers is told of it."""
+    tiny_folder(tmp_path / "models" / "Stable-diffusion" / "tiny")
+    settings = Settings.at(tmp_path, models_dirs=(tmp_path / "models",))
+
+    def composed():
+        return app.compose(settings, store=app.open_store(settings))
+
+    before = composed()
+    values = {"prompt": "a cat", "width": 64, "height": 64, "steps": 1, "seed": 1}
+    request = complete("txt2img", values, before.catalog, before.settings)
+    jobs = [before.engine.submit(request) for _ in range(3)]
+    before.close()
+    after = composed()
+    after.engine.restore()
+    assert [after.engine.status(job).state for job in jobs] == ["queued"] * 3
+    after.close()
 
 
 def test_a_wrong_command_line_is_a_sentence_and_exit_code_2(capsys):
