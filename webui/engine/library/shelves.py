@@ -28,7 +28,7 @@ SHELVES: Mapping[str, tuple[str, ...]] = {  # kind -> folders below a models fol
 }
 WITH_ENDING = ("vae",)  # kinds whose names end as their files do
 READ_SAFELY = {"embedding": (".pt", ".bin"), "hypernetwork": (".pt",)}  # pickles that are never run
-FORM = "shelf 2"  # of the JSON below; another one has every file read anew
+FORM = "shelf 3"  # of the JSON below; another one has every file read anew
 SAMPLES, SAMPLE = 16, 4096
 
 

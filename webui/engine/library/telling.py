@@ -103,7 +103,7 @@ def wrong_place(kind: str, header: Header) -> str | None:
     """Why a file is not used in the folder of its kind: what it is instead, or what about it does not fit here. None
     where nothing speaks against it."""
     names = header.names
-    adapter = kind == "lora" and names.hold(*ADAPTER)
+    adapter = kind == "lora" and names.hold(*ADAPTER) and not names.begin("lora_controlnet")
     if names.begin(*WHOLE) and not adapter and not names.begin("control_model."):
         return "a checkpoint: put it into models/Stable-diffusion"
     what = misplaced(header)
@@ -138,6 +138,8 @@ def _unfit(kind: str, header: Header) -> str | None:
         return _other_controlnet(header)
     if kind == "embedding":
         return None if _is_embedding(header) else "holds no textual inversion"
+    if kind == "upscaler" and not any(len(one.shape) == 4 for one in header.tensors.values()):
+        return "no upscaler: there is no convolution in it"
     if (
         kind == "hypernetwork"
         and misplaced(header) is None
@@ -156,11 +158,15 @@ ADAPTER = (  # parts of the names of adapters' tensors
 
 
 def _is_embedding(header: Header) -> bool:
-    """Whether the tensors are vectors: a few of one or two dimensions."""
-    shapes = [one.shape for one in header.tensors.values()]
-    return len(shapes) <= FEW and any(len(shape) in (1, 2) and all(shape) for shape in shapes)
+    """Whether the tensors are vectors: a few of at most two dimensions, some of them fractions."""
+    tensors = header.tensors.values()
+    few = len(tensors) <= FEW and all(len(one.shape) <= 2 for one in tensors)
+    return few and any(
+        one.shape and all(one.shape) and one.dtype.startswith(FRACTIONS) for one in tensors
+    )
 
 
+FRACTIONS = ("F", "BF")  # how safetensors' names of such types begin
 FEW = 8  # tensors of an embedding, and what is kept beside them
 
 
