@@ -155,3 +155,10 @@ def test_averages_come_before_what_they_are_of(folder):
     assert card(mine).weights == mine / f"{UNET}.safetensors"
     (mine / f"{UNET}.safetensors").unlink()
     assert card(mine).weights == mine / f"{UNET}.fp16.safetensors"
+
+
+@pytest.mark.parametrize("value", [True, 1, "yes"])
+def test_zero_terminal_snr_is_on_as_diffusers_reads_it(folder, value):
+    made = folder()
+    say(made, SCHEDULER, rescale_betas_zero_snr=value)
+    assert card(made).zero_snr

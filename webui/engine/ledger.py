@@ -239,7 +239,9 @@ class Ledger:
                 )
 
     def _positions(self) -> None:
-        """Tells the queued jobs whose place has changed."""
+        """Tells the queued jobs whose place has changed; nobody waits for a place while Easel stops."""
+        if self.stopping:
+            return
         for place, job in enumerate(self.jobs.waiting(), 1):
             if job.place != place:
                 job.place = place

@@ -113,7 +113,7 @@ def read_folder(folder: Path) -> Folder:
         family=family_name(kind, context),
         inpainting=inputs != channels,
         prediction=prediction,
-        zero_snr=noise.get("rescale_betas_zero_snr") is True,
+        zero_snr=bool(noise.get("rescale_betas_zero_snr")),  # as diffusers asks it
         context_dim=context,
         parts=frozenset(part for part in PARTS if part in ("unet", *NEEDED[kind])),
         latent_channels=channels,

@@ -60,7 +60,7 @@ def read_configuration(path: Path) -> Configuration:
         raise ModelFileError(
             f"{path.name}: parameterization {said_[:60]!r} is none that is computed here"
         )
-    zero = any(params.get(key) is True for key in ("zero_snr", "ztsnr", "rescale_betas_zero_snr"))
+    zero = any(params.get(key) for key in ("zero_snr", "ztsnr", "rescale_betas_zero_snr"))
     return Configuration(PARAMETERIZATIONS.get(said_), zero)
 
 
