@@ -41,7 +41,7 @@ class RestingQueue(Queue):  # type: ignore[misc]
                     pass
                 try:
                     await asyncio.wait_for(self._turn.wait(), LOOK_S)
-                except TimeoutError:
+                except asyncio.TimeoutError:  # another class on Python 3.10
                     continue
         finally:
             self.stopped = True
@@ -103,7 +103,7 @@ def rested(server: Any) -> Callable[[], None]:
 
     async def seldom(counter: int) -> bool:
         loops[:] = [asyncio.get_running_loop()]
-        with suppress(TimeoutError):
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopping.wait(), LOOK_S - 0.1)  # it waits a tenth itself
         stop: bool = await look(0)  # as at each full second: the time of day is told, too
         return stop
