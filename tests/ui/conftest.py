@@ -69,7 +69,7 @@ def is_wrong(message: Any) -> bool:
 def window(browser: Any) -> Iterator[Any]:
     """One browser window for all tests: Gradio's own files are loaded once."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 
