@@ -88,14 +88,15 @@ class Handler(BaseHTTPRequestHandler):
             status = 206
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
         body = content[begin:]
+        cut, hub.cut_after = hub.cut_after, 0
+        if cut:
+            headers["Connection"] = "close"
         self.send_response(status)
         for key, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(key, value)
         self.end_headers()
-        cut, hub.cut_after = hub.cut_after, 0
         if cut:
             self.wfile.write(body[:cut])
-            self.close_connection = True
             return
         half = len(body) // 2
         self.wfile.write(body[:half])

@@ -51,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for key, value in answer.headers.items():
             self.send_header(key, value)
+        self.send_header("Connection", "close")
         if answer.chunked:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
@@ -63,7 +64,6 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
         except OSError:
             pass  # who asked has seen enough
-        self.close_connection = True
 
 
 @contextmanager

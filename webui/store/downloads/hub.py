@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from webui.errors import EaselError, RequestError
+from webui.store.downloads.asking import Client
 from webui.types.library import HubFile, HubListing
 
 __all__ = ["Hub", "HubError", "refusal"]
@@ -45,12 +46,12 @@ class Hub:
     def __init__(self, endpoint: str | None = None) -> None:
         self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
 
-    def client(self) -> httpx.Client:
+    def client(self) -> Client:
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined,unused-ignore]
 
         token = os.environ.get("HF_TOKEN") or False
         headers = build_hf_headers(token=token, library_name="easel")
-        return httpx.Client(headers=headers, timeout=TIMEOUT, follow_redirects=True)
+        return Client(headers=headers, timeout=TIMEOUT)
 
     def address(self, repo: str, file: str, revision: str) -> str:
         from huggingface_hub import hf_hub_url
