@@ -159,7 +159,7 @@ def request(i: int, steps: int, unique: int) -> Any:
 
 def started(dtype: str) -> tuple[Any, Any]:
     """Our engine with the starter model loaded, and the networks that it uses."""
-    from webui.engine.checkpoints import list_models
+    from webui.catalog.checkpoints import list_models
     from webui.engine.engine import Engine, EngineOptions
     from webui.engine.samplers import SAMPLERS
     from webui.engine.schedules import SCHEDULES

@@ -36,7 +36,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from webui.engine.checkpoints import REST_S, ModelList
+from webui.catalog.checkpoints import REST_S, ModelList
 from webui.store.models import ModelIndex
 
 ROOT = Path(__file__).resolve().parent.parent

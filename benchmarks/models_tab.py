@@ -20,8 +20,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from webui.engine.checkpoints import ModelList
-from webui.engine.library import Library
+from webui.catalog.checkpoints import ModelList
+from webui.catalog.library import Library
 from webui.http.models import model_routes
 from webui.http.owners import Visitor
 from webui.http.rights import Rights

@@ -29,8 +29,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from extensions.wildcards.template import Drawing, TemplateError
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import accept_prompts
-from webui.engine.adapters.shelf import Shelf
 from webui.engine.adapters.tags import take
 from webui.engine.text.chunks import weighted
 from webui.engine.text.emphasis import parse
@@ -54,7 +54,11 @@ AROUND = (
 
 def readers(folder: Path) -> dict[str, Callable[[str], object]]:
     """What reads texts, by name. Refusals count as answers."""
-    tokenizer, shelf, pattern = shipped(), Shelf([folder]), Pattern("[date]/[number]-[prompt]")
+    tokenizer, adapter_files, pattern = (
+        shipped(),
+        AdapterFiles([folder]),
+        Pattern("[date]/[number]-[prompt]"),
+    )
     (folder / "embeddings").mkdir()
     (folder / "embeddings" / "a__b.pt").write_bytes(b"")
 
@@ -73,7 +77,7 @@ def readers(folder: Path) -> dict[str, Callable[[str], object]]:
         "wildcards": wildcards,
         "tokens and chunks": lambda text: weighted(tokenizer, text, 75),
         "at the door": lambda text: accept_prompts(
-            {"prompt": text}, "refuse", shelf, 32, lambda: tokenizer
+            {"prompt": text}, "refuse", adapter_files, 32, lambda: tokenizer
         ),
         "a picture's text": pairs_of,
         "a picture's name": named,

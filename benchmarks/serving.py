@@ -108,7 +108,7 @@ def mix(dice: random.Random) -> Asked:
 
 def ours(models: Path, name: str, dtype: str, size: int) -> tuple[Serve, Any]:
     """Our engine, and it."""
-    from webui.engine.checkpoints import list_models
+    from webui.catalog.checkpoints import list_models
     from webui.engine.engine import Engine, EngineOptions
     from webui.engine.samplers import SAMPLERS as OURS
     from webui.engine.schedules import SCHEDULES

@@ -15,9 +15,9 @@ from PIL import Image
 from tests.networks import tiny_folder
 from webui import metadata
 from webui.app import compose, main
+from webui.catalog.checkpoints import list_models
 from webui.cli import forms, generate, read_request
 from webui.cli.jobs import CANCELLED, ProgressLine, check_output, copied, destinations
-from webui.engine.checkpoints import list_models
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS

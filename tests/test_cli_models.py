@@ -11,10 +11,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from tests.engine.formats.files import checkpoint
+from tests.catalog.formats.files import checkpoint
 from webui import app
-from webui.engine.checkpoints import ModelList
-from webui.engine.library import Library
+from webui.catalog.checkpoints import ModelList
+from webui.catalog.library import Library
 from webui.settings import ROOT
 
 

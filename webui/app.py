@@ -25,15 +25,15 @@ from pathlib import Path
 from types import FrameType
 
 from webui import __version__, api, builtin, cli, descriptors, images, listing, logs, plugins
+from webui.catalog.checkpoints import ModelList
+from webui.catalog.formats.hashing import Hasher
+from webui.catalog.formats.header import read_header
+from webui.catalog.library import Library
+from webui.catalog.library.family_detection import wrong_file
+from webui.catalog.model_folders import AdapterFiles
 from webui.crashes import Crashes
 from webui.defaults import check
-from webui.engine.adapters.shelf import Shelf
-from webui.engine.checkpoints import ModelList
 from webui.engine.engine import HANG_S, Engine, EngineOptions
-from webui.engine.formats.hashing import Hasher
-from webui.engine.formats.header import read_header
-from webui.engine.library import Library
-from webui.engine.library.telling import wrong_file
 from webui.errors import EaselError, RequestError
 from webui.languages import Languages
 from webui.marks import Marks, told_exits
@@ -128,7 +128,7 @@ def compose(
     picture before its job says that it is there. `crashes` knows what has ended the process before.
     """
     models = ModelList(settings.models_dirs, index, None if index is None else MODELS_PATIENCE_S)
-    shelf = Shelf(settings.models_dirs)
+    adapter_files = AdapterFiles(settings.models_dirs)
     library = Library(settings.models_dirs, models, index)
     extensions = load_extensions(settings, limits, crashes)
     parts = extensions.parts
@@ -146,7 +146,7 @@ def compose(
             parts.upscalers.items(),
             lambda upscaler: (upscaler.label, *upscaler.aliases),
         ),
-        list_vaes=lambda: list(shelf.vaes()),
+        list_vaes=lambda: list(adapter_files.vaes()),
     )
 
     def change(request: GenerationRequest) -> GenerationRequest:
@@ -195,7 +195,7 @@ def compose(
         hung=hung,
         called=called,
         facts=index,
-        shelf=shelf,
+        adapter_files=adapter_files,
         max_chunks=lambda: settings.now.max_chunks,
         witness=crashes,
     )

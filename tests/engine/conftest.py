@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.networks import tiny_folder
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.engine import Engine, EngineOptions
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
@@ -76,7 +76,7 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
         parts = Parts(**{**built_in, **{k: given.pop(k) for k in known & given.keys()}})
         hooks = {
             k: given.pop(k)
-            for k in ("change", "saved", "keeper", "version", "hung", "shelf", "max_chunks")
+            for k in ("change", "saved", "keeper", "version", "hung", "adapter_files", "max_chunks")
             if k in given
         }
 

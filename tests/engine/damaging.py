@@ -20,9 +20,9 @@ from extensions.controlnet.networks import widths
 from extensions.esrgan.rrdbnet import Shape, rrdbnet
 from extensions.esrgan.weights import build as upscaler
 from tests.engine.conftest import request
-from webui.engine.adapters.shelf import Shelf
-from webui.engine.checkpoints import ModelList
-from webui.engine.library import Library
+from webui.catalog.checkpoints import ModelList
+from webui.catalog.library import Library
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.samplers import SAMPLERS
@@ -296,7 +296,7 @@ def outcome(maker: Maker, kind: str, seed: int | None) -> Outcome:
         cards = ModelList([models])
         files = Library([models], cards).files()
         (odd,) = [one for one in files if "odd" in one.path.name]
-        runner = Runner(cards, PLACEMENT, shelf=Shelf([models]))
+        runner = Runner(cards, PLACEMENT, adapter_files=AdapterFiles([models]))
         if odd.problem and kind in ("sd1", "sdxl", "folder"):
             return Outcome(did, odd.problem, named="odd" in odd.problem)
         USE[kind](runner, odd.path)

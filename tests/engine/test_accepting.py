@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.engine.conftest import request
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import accept_prompts
-from webui.engine.adapters.shelf import Shelf
 from webui.engine.runner import Runner
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.tower import Tower
@@ -35,7 +35,7 @@ def accept(tmp_path_factory: pytest.TempPathFactory) -> Accept:
     tokenizer = Tokenizer(tiny_tokenizer())
 
     def check(prompt: str, name: str = "prompt", missing: str = "refuse", most: int = 4) -> None:
-        accept_prompts({name: prompt}, missing, Shelf([models]), most, lambda: tokenizer)
+        accept_prompts({name: prompt}, missing, AdapterFiles([models]), most, lambda: tokenizer)
 
     return check
 
@@ -81,7 +81,7 @@ def test_where_the_length_tells_no_tokenizer_is_asked(tmp_path: Path) -> None:
     def tokenizer() -> Tokenizer:
         raise AssertionError("asked for")
 
-    accept_prompts({"prompt": "a cat, " * 200}, "refuse", Shelf([tmp_path]), 32, tokenizer)
+    accept_prompts({"prompt": "a cat, " * 200}, "refuse", AdapterFiles([tmp_path]), 32, tokenizer)
 
 
 @pytest.mark.parametrize("name", ["prompt", "negative_prompt"])

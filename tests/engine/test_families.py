@@ -14,7 +14,7 @@ from diffusers.loaders.single_file_utils import (
 )
 from safetensors.torch import load_file, save_file
 
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.families import plan
 from webui.engine.families.single import family
 from webui.engine.loading import load, opened

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.engine.damaging import KINDS, Maker, outcome
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.errors import ModelFileError

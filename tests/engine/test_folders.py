@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.loading import load, opened
 from webui.engine.placement import place
 from webui.engine.schedules import model_sigmas

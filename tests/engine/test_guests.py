@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from webui.catalog.checkpoints import list_models
 from webui.engine import guidance
-from webui.engine.checkpoints import list_models
 from webui.engine.guests import RESIDENT, Guests
 from webui.engine.placement import place
 from webui.engine.runner import Runner

@@ -11,8 +11,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 
-from tests.engine.formats.files import checkpoint
-from webui.engine.checkpoints import list_models
+from tests.catalog.formats.files import checkpoint
+from webui.catalog.checkpoints import list_models
 from webui.engine.loading import load, opened
 from webui.engine.placement import place
 from webui.errors import ModelFileError

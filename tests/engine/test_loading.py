@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from tests.networks import tiny_folder
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.loading import load
 from webui.engine.placement import place
 from webui.errors import ModelFileError

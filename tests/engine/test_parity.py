@@ -21,7 +21,7 @@ from diffusers import (
 from PIL import Image
 
 from tests.networks import tiny_folder
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.samplers import SAMPLERS

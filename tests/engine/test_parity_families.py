@@ -15,7 +15,7 @@ from tests.engine.families import (
     pipeline,
     theirs,
 )
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.placement import place
 from webui.testing.families import FAMILIES, LAYOUTS, build, write
 

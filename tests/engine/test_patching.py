@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from webui.catalog.checkpoints import list_models
 from webui.engine import guidance
-from webui.engine.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.engine.scheduler import batch_key

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.loading import load
 from webui.engine.placement import place
 from webui.engine.probe import likely_prediction, share

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from webui.catalog.formats.header import read_header
 from webui.engine import reading
-from webui.engine.formats.header import read_header
 from webui.engine.reading import Stretch, pieces
 from webui.errors import ModelFileError
 

@@ -13,8 +13,8 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from webui.engine.adapters.shelf import Shelf
-from webui.engine.checkpoints import ModelList
+from webui.catalog.checkpoints import ModelList
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.errors import ModelFileError, RequestError
@@ -50,7 +50,7 @@ def models(tmp_path: Path, written: list[Path]) -> Path:
 @pytest.fixture
 def runner(models: Path) -> Runner:
     placement = place("cpu", "float32", "sdpa")
-    return Runner(ModelList([models]), placement, 1 << 30, shelf=Shelf([models]))
+    return Runner(ModelList([models]), placement, 1 << 30, adapter_files=AdapterFiles([models]))
 
 
 def replace(path: Path, by: Path) -> None:
@@ -264,7 +264,12 @@ def test_a_replaced_part_of_a_folder_is_told_where_the_former_had_to_go(
     part: str, models: Path
 ) -> None:
     write(models / "Stable-diffusion" / "f", dict(build(FAMILIES["sd1"], seed=1)), "folder")
-    runner = Runner(ModelList([models]), place("cpu", "float32", "sdpa"), 0, shelf=Shelf([models]))
+    runner = Runner(
+        ModelList([models]),
+        place("cpu", "float32", "sdpa"),
+        0,
+        adapter_files=AdapterFiles([models]),
+    )
     old: Any = runner.load(LoadModel("f"))
     with_another(part, models)
     runner.load(LoadModel("m.safetensors"))  # which takes the only place

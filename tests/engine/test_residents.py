@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.engine.conftest import request
 from tests.networks import tiny_folder
+from webui.catalog.checkpoints import list_models
 from webui.engine import loading
-from webui.engine.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.residents import Residents, free_bytes
 from webui.engine.runner import Runner

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor, thread
 import pytest
 import torch
 
+from webui.catalog.checkpoints import list_models
 from webui.engine import guidance
-from webui.engine.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner, files_blamed
 from webui.errors import CapacityError, EaselError

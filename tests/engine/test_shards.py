@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.engine.families import CASES, pipeline
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.loading import load
 from webui.engine.placement import place
 from webui.errors import ModelFileError

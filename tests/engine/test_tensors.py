@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from webui.engine.formats.header import read_header
+from webui.catalog.formats.header import read_header
 from webui.engine.tensors import KINDS, read_tensors
 from webui.engine.weights import DTYPES
 from webui.errors import ModelFileError

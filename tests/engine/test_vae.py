@@ -8,8 +8,8 @@ from diffusers import AutoencoderKL
 from diffusers.image_processor import VaeImageProcessor
 
 from tests.networks import tiny_folder
+from webui.catalog.checkpoints import list_models
 from webui.engine import vae
-from webui.engine.checkpoints import list_models
 from webui.engine.loading import load
 from webui.engine.placement import place
 from webui.errors import ModelFileError

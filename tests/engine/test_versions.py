@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from webui.engine.checkpoints import ModelList
-from webui.engine.formats.hashing import sha256_of
+from webui.catalog.checkpoints import ModelList
+from webui.catalog.formats.hashing import sha256_of
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.engine.versions import Version, is_as_listed

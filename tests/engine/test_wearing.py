@@ -17,9 +17,9 @@ from transformers import CLIPTextModel
 
 from tests.engine.conftest import request
 from tests.networks import tiny_folder
+from webui.catalog.checkpoints import list_models
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine import vae as vaes
-from webui.engine.adapters.shelf import Shelf
-from webui.engine.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.errors import ModelFileError, RequestError
@@ -72,7 +72,7 @@ def wardrobe(models_dir: Path) -> Mapping[str, Any]:
                     strength * difference
                 )
         network.save_pretrained(merged / name)
-    return {"shelf": Shelf([models_dir]), "differences": differences}
+    return {"adapter_files": AdapterFiles([models_dir]), "differences": differences}
 
 
 def picture(bench: Bench, **values: Any) -> np.ndarray:
@@ -85,7 +85,7 @@ def picture(bench: Bench, **values: Any) -> np.ndarray:
 def test_a_picture_with_an_adapter_is_that_of_the_merged_model(
     start: Any, wardrobe: Mapping[str, Any]
 ) -> None:
-    bench = start(shelf=wardrobe["shelf"])
+    bench = start(adapter_files=wardrobe["adapter_files"])
     worn = picture(bench, prompt="a cat <lora:styles/One:0.5:0.8>")
     merged = picture(bench, prompt="a cat ", model="merged")
     plain = picture(bench, prompt="a cat ")
@@ -106,7 +106,7 @@ def test_requests_with_other_adapters_do_not_disturb_one_another(
         "a cat",
         "a cat <lora:one:1><lora:two:-0.5>",
     )
-    bench = start(shelf=wardrobe["shelf"])
+    bench = start(adapter_files=wardrobe["adapter_files"])
     alone = [picture(bench, prompt=prompt) for prompt in prompts]
     jobs = [bench.engine.submit(request(prompt=prompt)) for prompt in prompts]
     for job, before in zip(jobs, alone, strict=True):
@@ -118,7 +118,7 @@ def test_requests_with_other_adapters_do_not_disturb_one_another(
 def test_an_adapter_that_is_not_there_is_refused_before_it_is_queued(
     start: Any, wardrobe: Mapping[str, Any]
 ) -> None:
-    bench = start(shelf=wardrobe["shelf"])
+    bench = start(adapter_files=wardrobe["adapter_files"])
     with pytest.raises(
         RequestError, match=r"<lora:twoo>: there is no such file in models/Lora; did you mean 'two'"
     ):
@@ -129,7 +129,7 @@ def test_an_adapter_that_is_not_there_is_refused_before_it_is_queued(
 def test_a_picture_may_be_made_without_what_is_missing_and_tells(
     start: Any, wardrobe: Mapping[str, Any]
 ) -> None:
-    bench = start(shelf=wardrobe["shelf"])
+    bench = start(adapter_files=wardrobe["adapter_files"])
     prompt = "a cat <lora:two:0.5><lora:twoo:1><hypernet:none><lora::1>"
     both = picture(bench, prompt=prompt, missing="warn", negative_prompt="<lora:one:1>")
     assert (both == picture(bench, prompt="a cat <lora:two:0.5>")).all()
@@ -152,7 +152,7 @@ def test_a_strength_that_leaves_no_number_is_told_as_such(
     start: Any, wardrobe: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the model's file."""
-    bench = start(shelf=wardrobe["shelf"])
+    bench = start(adapter_files=wardrobe["adapter_files"])
     broken = vaes.decode
 
     def decode(networks: Any, latents: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ def test_a_strength_that_leaves_no_number_is_told_as_such(
 def test_options_of_other_programs_are_told_on_the_picture(
     start: Any, wardrobe: Mapping[str, Any]
 ) -> None:
-    bench = start(shelf=wardrobe["shelf"])
+    bench = start(adapter_files=wardrobe["adapter_files"])
     told = picture(bench, prompt="a cat <lora:two:0.5:lbw=1,0><lora:Two:3>")
     assert (told == picture(bench, prompt="a cat <lora:two:0.5>")).all()  # a file counts once
     assert bench.finished[0].warnings == (
@@ -190,11 +190,11 @@ def test_options_of_other_programs_are_told_on_the_picture(
 def test_a_file_that_goes_before_its_turn_is_missed_or_told(
     start: Any, wardrobe: Mapping[str, Any], models_dir: Path, missing: str
 ) -> None:
-    shelf = Shelf([models_dir])
+    adapter_files = AdapterFiles([models_dir])
     there = shutil.copy(
         models_dir / "Lora" / "two.safetensors", models_dir / "Lora" / "going.safetensors"
     )
-    bench = start(shelf=shelf, begun=False)
+    bench = start(adapter_files=adapter_files, begun=False)
     job = bench.engine.submit(request(prompt="a cat <lora:going:1>", missing=missing))
     Path(there).unlink()
     bench.engine.start()
@@ -215,7 +215,7 @@ def test_an_adapter_for_another_model_fails_its_own_job(
         "lora_unet_x.lora_down.weight": torch.ones(1, 1),
     }
     save_file(wrong, models_dir / "Lora" / "stranger.safetensors")
-    bench = start(shelf=Shelf([models_dir]))
+    bench = start(adapter_files=AdapterFiles([models_dir]))
     status = bench.end(bench.engine.submit(request(prompt="<lora:stranger>a cat")))
     assert status.state == "failed" and "made for another kind of model" in (status.error or "")
     assert picture(bench).size
@@ -236,7 +236,7 @@ def test_what_of_an_adapter_and_of_a_word_is_not_used_is_told_on_the_picture(
     save_file({"emb_params": torch.ones(2, 99)}, models_dir / "embeddings" / "mybird.safetensors")
     part = {"a": torch.ones(2, 32), "b": torch.ones(2, 32)}
     save_file(part, models_dir / "embeddings" / "myfish.safetensors")
-    bench = start(shelf=Shelf([models_dir]))
+    bench = start(adapter_files=AdapterFiles([models_dir]))
     prompt = "<lora:partly:0.5>a cat, a mybird, a myfish"
     status = bench.end(bench.engine.submit(request(prompt=prompt)))
     assert status.state == "done", status.error
@@ -271,7 +271,7 @@ def test_requests_with_hypernetworks_and_without_share_the_engine(
     folder = models_dir / "hypernetworks"
     hypernetwork(folder / "soft.pt", 32, 1)
     hypernetwork(folder / "for others.pt", 768, 1)
-    bench = start(shelf=Shelf([models_dir]))
+    bench = start(adapter_files=AdapterFiles([models_dir]))
     prompts = (
         "a cat <hypernet:soft:1>",
         "a cat <hypernet:soft:0.5>",
@@ -312,7 +312,7 @@ def test_a_word_of_an_inversion_is_encoded_as_diffusers_does(models_dir: Path) -
     runner = Runner(
         lambda: list_models([models_dir]),
         place("cpu", "float32", "auto"),
-        shelf=Shelf([models_dir]),
+        adapter_files=AdapterFiles([models_dir]),
     )
     model = runner.load(LoadModel("tiny"))
     text = runner.run([EncodeText(model, "a mycat on the grass", "dog")])[0].text  # type: ignore[arg-type]
@@ -328,7 +328,7 @@ def test_a_damaged_inversion_fails_its_own_job_and_no_other(start: Any, models_d
     save_file({"emb_params": vectors}, models_dir / "embeddings" / "mycat.safetensors")
     torch.save({"string_to_param": {"*": vectors}}, models_dir / "embeddings" / "mydog.pt")
     save_file({"emb_params": torch.ones(2, 99)}, models_dir / "embeddings" / "mybird.safetensors")
-    bench = start(shelf=Shelf([models_dir]))
+    bench = start(adapter_files=AdapterFiles([models_dir]))
     for word, tensor in (
         ("mycat", "mycat.safetensors: 'emb_params'"),
         ("mydog", "mydog.pt: '*'"),
@@ -362,7 +362,7 @@ def runner(models_dir: Path) -> Runner:
     return Runner(
         lambda: list_models([models_dir]),
         place("cpu", "float32", "auto"),
-        shelf=Shelf([models_dir]),
+        adapter_files=AdapterFiles([models_dir]),
     )
 
 
@@ -394,7 +394,7 @@ def test_a_chosen_vae_decodes_and_encodes_and_the_models_own_comes_back(
 def test_the_infotext_names_a_vae_that_is_not_the_models_own(
     other: AutoencoderKL, start: Any, models_dir: Path
 ) -> None:
-    bench = start(shelf=Shelf([models_dir]))
+    bench = start(adapter_files=AdapterFiles([models_dir]))
     chosen, own = picture(bench, vae="soft.safetensors"), picture(bench, vae="none")
     assert abs(chosen - own).max() > 4
     assert (
@@ -462,7 +462,7 @@ def test_a_model_that_makes_room_takes_what_it_wore_along(
         lambda: list_models([models_dir]),
         place("cpu", "float32", "auto"),
         0,
-        shelf=wardrobe["shelf"],
+        adapter_files=wardrobe["adapter_files"],
     )
     model: Any = runner.load(LoadModel("tiny"))
     wanted = LoadAdapters(model, (("two", 1.0, 1.0),))

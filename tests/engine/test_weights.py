@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from webui.catalog.formats.header import read_header
 from webui.engine import reading, weights
-from webui.engine.formats.header import read_header
 from webui.engine.weights import Weight, check, fill
 from webui.errors import ModelFileError
 

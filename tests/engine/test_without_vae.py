@@ -8,8 +8,8 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from tests.engine.conftest import request
-from webui.engine.adapters.shelf import Shelf
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.errors import ModelFileError, RequestError
@@ -41,7 +41,7 @@ def runner(models_dir):
     return Runner(
         lambda: list_models([models_dir]),
         place("cpu", "float32", "sdpa"),
-        shelf=Shelf([models_dir]),
+        adapter_files=AdapterFiles([models_dir]),
     )
 
 
@@ -98,7 +98,7 @@ def test_a_vae_that_does_not_fit_is_named(models_dir, runner):
 
 
 def test_a_job_ends_with_the_sentence_and_another_with_the_picture(start, models_dir):
-    bench = start(shelf=Shelf([models_dir]))
+    bench = start(adapter_files=AdapterFiles([models_dir]))
     status = bench.end(bench.engine.submit(request(model="bare.safetensors")))
     assert status.state == "failed" and "no VAE of its own" in (status.error or "")
     job = bench.engine.submit(request(model="bare.safetensors", vae="soft.safetensors"))

@@ -9,7 +9,7 @@ import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
 
 from tests.networks import tiny_folder
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.samplers import SAMPLERS

@@ -26,8 +26,8 @@ from extensions.controlnet import networks
 from extensions.controlnet.networks import build, config_of, found, shapes, widths
 from extensions.controlnet.preprocessors import blur, canny, tile
 from tests.engine.conftest import request
-from webui.engine.checkpoints import list_models
-from webui.engine.library.telling import wrong_file
+from webui.catalog.checkpoints import list_models
+from webui.catalog.library.family_detection import wrong_file
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.samplers import SAMPLERS

@@ -10,7 +10,7 @@ from PIL import Image
 from extensions import morph
 from tests.engine.conftest import request
 from webui import images
-from webui.engine.checkpoints import list_models
+from webui.catalog.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.tasks import TASKS

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 
 from webui import images
-from webui.engine.checkpoints import ModelList, list_models
+from webui.catalog.checkpoints import ModelList, list_models
+from webui.catalog.library import Library
 from webui.engine.engine import Engine, EngineOptions
-from webui.engine.library import Library
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS

@@ -19,12 +19,12 @@ from PIL import Image
 from safetensors.numpy import save_file
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.engine.formats.files import checkpoint
+from tests.catalog.formats.files import checkpoint
 from tests.store.hub import fake_hub
 from tests.ui.painter import FlatPainter, catalog
 from webui import images
-from webui.engine.checkpoints import ModelList
-from webui.engine.library import Library
+from webui.catalog.checkpoints import ModelList
+from webui.catalog.library import Library
 from webui.http import Metrics, face
 from webui.http.owners import Visitor
 from webui.settings import Settings

@@ -20,9 +20,9 @@ from tests.ui.conftest import opened
 from tests.ui.painter import FlatPainter, catalog, until
 from tests.ui.test_access import violations
 from webui import images
+from webui.catalog.checkpoints import ModelList
+from webui.catalog.library import Library
 from webui.defaults import complete
-from webui.engine.checkpoints import ModelList
-from webui.engine.library import Library
 from webui.http import Gate, Metrics, face
 from webui.settings import STORE, Settings
 from webui.store.downloads import Downloads

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from webui.engine.adapters.shelf import Shelf
-from webui.engine.formats.hashing import sha256_of, stamp_of
-from webui.engine.formats.merging import merge
-from webui.engine.formats.pickles import convert
-from webui.engine.formats.recipes import DTYPES, METHODS, Recipe
-from webui.engine.formats.walking import PICKLES
+from webui.catalog.formats.hashing import sha256_of, stamp_of
+from webui.catalog.formats.merging import merge
+from webui.catalog.formats.pickles import convert
+from webui.catalog.formats.recipes import DTYPES, METHODS, Recipe
+from webui.catalog.formats.walking import PICKLES
+from webui.catalog.model_folders import AdapterFiles
 from webui.errors import ModelFileError, RequestError
 from webui.options import SentenceParser
 from webui.registry import Registry
@@ -184,7 +184,7 @@ def file_of(word: str, list_models: Callable[[], Sequence[ModelCard]]) -> Path:
 
 def vae_of(word: str, settings: Settings, list_models: Callable[[], Sequence[ModelCard]]) -> Path:
     """The file that `word` means: a path, a VAE of models/VAE with or without its ending, or a model."""
-    vaes = Shelf(settings.models_dirs).vaes()
+    vaes = AdapterFiles(settings.models_dirs).vaes()
     name = word if word in vaes else word + ENDING
     return file_of(word, list_models) if Path(word).exists() or name not in vaes else vaes[name]
 

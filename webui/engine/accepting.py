@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.engine.adapters.shelf import Shelf
+from webui.catalog.formats.header import read_header
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine.adapters.tags import take
-from webui.engine.formats.header import read_header
 from webui.engine.text.chunks import BACKTRACK, weighted
 from webui.engine.text.emphasis import WEIGHT_MAX, parse
 from webui.engine.text.tokenizer import Tokenizer
@@ -35,7 +35,7 @@ class Sized:
 def accept_prompts(
     prompts: Mapping[str, str],
     missing: str,
-    shelf: Shelf,
+    adapter_files: AdapterFiles,
     most: int,
     tokenizer: Callable[[], Tokenizer],
 ) -> None:
@@ -53,14 +53,14 @@ def accept_prompts(
                 raise RequestError(f"{name}: {len(tags)} tags; use at most {TAGS_MAX}", name)
             for tag in tags:
                 try:
-                    shelf.meant(tag.kind, tag.name)
+                    adapter_files.meant(tag.kind, tag.name)
                 except RequestError as fault:
                     raise RequestError(str(fault), name) from None
         elif len(tags) > TAGS_MAX:
             raise RequestError(f"{name}: {len(tags)} tags; use at most {TAGS_MAX}", name)
         _check_weights(name, words)
-        if _at_most(words, shelf) > most:
-            chunks = len(weighted(counter(tokenizer(), words, shelf), words, CHUNK))
+        if _at_most(words, adapter_files) > most:
+            chunks = len(weighted(counter(tokenizer(), words, adapter_files), words, CHUNK))
             if chunks > most:
                 raise RequestError(
                     f"{name}: {chunks} chunks of {CHUNK} tokens; use at most {most} (the setting max_chunks)",
@@ -68,14 +68,14 @@ def accept_prompts(
                 )
 
 
-def counter(tokenizer: Tokenizer, text: str, shelf: Shelf) -> Tokenizer | Words:
+def counter(tokenizer: Tokenizer, text: str, adapter_files: AdapterFiles) -> Tokenizer | Words:
     """What counts the tokens of `text`: the textual inversions in it count their vectors."""
-    found = _inversions(text, shelf)
+    found = _inversions(text, adapter_files)
     return Words(tokenizer, found) if found else tokenizer
 
 
-def _inversions(text: str, shelf: Shelf) -> list[Sized]:
-    known = shelf.embeddings()
+def _inversions(text: str, adapter_files: AdapterFiles) -> list[Sized]:
+    known = adapter_files.embeddings()
     return [Sized(name, _vectors(known[name])) for name in said(known, [text])]
 
 
@@ -89,11 +89,11 @@ def _check_weights(name: str, words: str) -> None:
             )
 
 
-def _at_most(words: str, shelf: Shelf) -> int:
+def _at_most(words: str, adapter_files: AdapterFiles) -> int:
     """At least as many chunks as a text can have: a token is a byte or more, and a chunk is filled but for the phrase
     that is moved on."""
     lower = words.lower()
-    found = _inversions(words, shelf)
+    found = _inversions(words, adapter_files)
     vectors = sum(lower.count(one.name.lower()) * one.count for one in found)
     return 1 + words.count("BREAK") + (len(lower.encode()) + vectors) // (CHUNK - BACKTRACK)
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import CHUNK, accept_prompts, counter
-from webui.engine.adapters.shelf import Shelf
 from webui.engine.adapters.tags import take
 from webui.engine.job import Job
 from webui.engine.ledger import AGAIN_S, LACKING, Ledger, sentence
@@ -83,8 +83,8 @@ class Engine:
     outlive the process: those that had not ended go on, each picture from where it stood, as long as `version`
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
     call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
-    the seconds that it took. `facts` is what is remembered of models that their files do not say, `shelf` the files
-    that models may wear: adapters, textual inversions, VAEs. `max_chunks` says how long a prompt may be. `witness`
+    the seconds that it took. `facts` is what is remembered of models that their files do not say, `adapter_files`
+    what models may wear: adapters, textual inversions, VAEs. `max_chunks` says how long a prompt may be. `witness`
     notes what is being done, in case the process ends over it, and knows what earlier ones ended over.
     """
 
@@ -101,13 +101,13 @@ class Engine:
         hung: Callable[[str], None] = lambda what: None,
         called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
         facts: ModelFacts | None = None,
-        shelf: Shelf | None = None,
+        adapter_files: AdapterFiles | None = None,
         max_chunks: Callable[[], int] = lambda: MAX_CHUNKS,
         witness: Witness | None = None,
     ) -> None:
         self.models = list_models
         self._max_chunks = max_chunks
-        self.shelf = shelf or Shelf(())
+        self.adapter_files = adapter_files or AdapterFiles(())
         self._parts = parts
         self._write = save
         self._options = options
@@ -192,7 +192,7 @@ class Engine:
         accept_prompts(
             prompts,
             request.missing,
-            self.shelf,
+            self.adapter_files,
             self._max_chunks(),
             lambda: self._tokenizer(request.model),
         )
@@ -255,7 +255,7 @@ class Engine:
 
     def count_tokens(self, model: str, text: str) -> int:
         words = take(text)[0]
-        return count(counter(self._tokenizer(model), words, self.shelf), words, CHUNK)
+        return count(counter(self._tokenizer(model), words, self.adapter_files), words, CHUNK)
 
     def _tokenizer(self, model: str) -> Tokenizer:
         """A model's tokenizer, which need not be in memory."""
@@ -351,7 +351,9 @@ class Engine:
         options = self._options
         placement = place(options.device, options.dtype, options.attention)
         limit = None if options.models_gb is None else int(options.models_gb * 1e9)
-        self._runner = runner = Runner(self.models, placement, limit, self._facts, self.shelf)
+        self._runner = runner = Runner(
+            self.models, placement, limit, self._facts, self.adapter_files
+        )
         first = next((card.name for card in self.models() if card.problem is None), None)
         if first is not None and not self._ledger.witness.model(first):
             self._loader.submit(self._ahead, first)

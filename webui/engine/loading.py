@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from webui.catalog.formats.hashing import hashed
+from webui.catalog.formats.sidecars import read_json
 from webui.engine import attention, vae
 from webui.engine.embeddings import added_conditions
 from webui.engine.families import PartPlan, Plan, plan
-from webui.engine.formats.hashing import hashed
-from webui.engine.formats.sidecars import read_json
 from webui.engine.importing import IMPORTING
 from webui.engine.placement import Placement
 from webui.engine.preview import PreviewMap, fit, keep, read_map

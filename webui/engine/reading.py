@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from webui.engine.formats.header import Header, open_regular, said
+from webui.catalog.formats.header import Header, open_regular, said
 from webui.errors import ModelFileError
 
 __all__ = ["PIECE", "Piece", "Stretch", "pieces"]

@@ -20,8 +20,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine import vae
-from webui.engine.adapters.shelf import Shelf
 from webui.engine.adapters.wardrobe import Wardrobe, encoders
 from webui.engine.attention import fault_of
 from webui.engine.denoiser import PREDICTIONS, input_scale, timestep
@@ -97,7 +97,7 @@ class Runner:
         placement: Placement,
         models_bytes: int | None = None,
         facts: ModelFacts | None = None,
-        shelf: Shelf | None = None,
+        adapter_files: AdapterFiles | None = None,
     ) -> None:
         self.placement = placement
         self.guests = Guests(placement)
@@ -105,8 +105,8 @@ class Runner:
         self.rows = 0
         self._list_models = list_models
         self._facts = facts
-        self.vaes = Vaes(shelf or Shelf(()))
-        self.wardrobe = Wardrobe(shelf or Shelf(()))
+        self.vaes = Vaes(adapter_files or AdapterFiles(()))
+        self.wardrobe = Wardrobe(adapter_files or AdapterFiles(()))
         limit = free_bytes(placement.device) if models_bytes is None else models_bytes
         self.residents = Residents(limit)
         self._texts: OrderedDict[Hashable, TextCondition] = OrderedDict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from webui.engine.formats.header import Header
+from webui.catalog.formats.header import Header
 from webui.engine.reading import Stretch, pieces
 from webui.engine.weights import DTYPES, finite, not_a_number
 from webui.errors import ModelFileError

@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
+from webui.catalog.formats.header import read_header
+from webui.catalog.library.family_detection import wrong_place
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine import attention
-from webui.engine.adapters.shelf import Shelf
 from webui.engine.families.keys import vae_weights
 from webui.engine.families.single import vae_config
-from webui.engine.formats.header import read_header
 from webui.engine.importing import IMPORTING
-from webui.engine.library.telling import wrong_place
 from webui.engine.loading import Networks
 from webui.engine.versions import Version
 from webui.engine.weights import Weight, check, fill
@@ -41,8 +41,8 @@ class Vaes:
     """VAEs by model and file. One whose file was replaced is read again for the next request; until then pictures that
     are being made go on with it. `load` may be called beside the thread that owns the device."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, adapter_files: AdapterFiles) -> None:
+        self._files = adapter_files
         self._vaes: OrderedDict[Key, tuple[Version, Any]] = OrderedDict()
         self._loading = Lock()
 
@@ -51,7 +51,7 @@ class Vaes:
         such file."""
         if call.name == NONE:
             return None
-        known = self._shelf.vaes()
+        known = self._files.vaes()
         if call.name != AUTOMATIC:
             if call.name not in known:
                 raise RequestError(f"vae {call.name!r} is no longer in models/VAE", "vae")

@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from webui.engine.formats.folders import TOKENIZERS, WEIGHTS
-from webui.engine.formats.hashing import stamp_of
+from webui.catalog.formats.folders import TOKENIZERS, WEIGHTS
+from webui.catalog.formats.hashing import stamp_of
 from webui.types import ModelCard
 
 __all__ = ["Version", "is_as_listed"]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from webui.engine.formats.header import Header, TensorInfo
+from webui.catalog.formats.header import Header, TensorInfo
 from webui.engine.reading import Stretch, pieces
 from webui.errors import ModelFileError
 

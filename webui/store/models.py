@@ -31,7 +31,7 @@ MIGRATIONS = (
     CREATE TABLE files (
         path TEXT PRIMARY KEY,
         stamp TEXT NOT NULL,                        -- of the version that the rest of the row is about
-        header TEXT,                                -- JSON (webui.engine.formats.facts)
+        header TEXT,                                -- JSON (webui.catalog.formats.header_cache)
         sha256 TEXT
     ) STRICT;
     CREATE TABLE models (

@@ -12,9 +12,9 @@ from typing import Any
 from PIL import Image
 
 from webui import images
+from webui.catalog.checkpoints import list_models
+from webui.catalog.model_folders import AdapterFiles
 from webui.defaults import check, complete
-from webui.engine.adapters.shelf import Shelf
-from webui.engine.checkpoints import list_models
 from webui.engine.engine import Engine, EngineOptions
 from webui.plugins import Extensions
 from webui.registry import Catalog
@@ -106,7 +106,7 @@ def open_bench(
         EngineOptions(**{"device": "cpu", "dtype": "float32", **options}),
         change=change,
         saved=extensions.saved,
-        shelf=Shelf(models_dirs),
+        adapter_files=AdapterFiles(models_dirs),
     )
     extensions.start()
     engine.start()

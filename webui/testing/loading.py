@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from webui import api, builtin, plugins
+from webui.catalog.library.family_detection import wrong_file
 from webui.defaults import FIELDS
-from webui.engine.library.telling import wrong_file
 from webui.plugins import Extensions, Limits
 from webui.plugins.finding import find
 from webui.testing.examples import PARTS

@@ -20,9 +20,9 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from webui.catalog.formats.pickles import convert
 from webui.engine.adapters import hypernetworks
 from webui.engine.adapters.hypernetworks import Hypernetwork, applied
-from webui.engine.formats.pickles import convert
 from webui.errors import ModelFileError
 
 CPU = torch.device("cpu")

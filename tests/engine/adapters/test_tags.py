@@ -24,7 +24,10 @@ from webui.engine.adapters.tags import Tag, take
         ("<lora:style::0.5>", Tag("style", 1, 0.5)),
         ("<lora:style:>", Tag("style", 1, 1)),
         ("<lora:style:TE=.5:Unet=1e-1>", Tag("style", 0.5, 0.1)),
-        ("<lora:style:high>", Tag("style:high", 1, 1)),  # the shelf knows which names there are
+        (
+            "<lora:style:high>",
+            Tag("style:high", 1, 1),
+        ),  # the folder knows which names there are
         ("<lora:a<b:1>", Tag("a<b", 1, 1)),
         ("<lora:test2 :1>", Tag("test2", 1, 1)),
     ],

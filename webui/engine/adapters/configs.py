@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from webui.catalog.formats.sidecars import read_json
 from webui.engine.adapters.fields import BOOLEANS, HARMLESS, KINDS, SAME, USED
-from webui.engine.formats.sidecars import read_json
 from webui.errors import ModelFileError
 
 __all__ = ["NOTHING", "Config", "Configs", "beside"]

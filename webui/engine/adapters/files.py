@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from webui.catalog.formats.hashing import stamp_of
+from webui.catalog.formats.header import read_header, said
 from webui.engine.adapters.configs import Configs, beside
 from webui.engine.adapters.deltas import Added, Change, change_of
 from webui.engine.adapters.names import Names, Target
 from webui.engine.adapters.parts import ALIASES, BIASES, split
 from webui.engine.adapters.rotations import TurnedInputs
-from webui.engine.formats.hashing import stamp_of
-from webui.engine.formats.header import read_header, said
 from webui.engine.tensors import read_tensors
 from webui.errors import ModelFileError
 

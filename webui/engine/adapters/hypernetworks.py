@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from webui.catalog.formats.header import Header, read_header, said
+from webui.catalog.formats.pickles import HYPERNETWORK, convert
 from webui.engine.adapters.files import version_of
-from webui.engine.formats.header import Header, read_header, said
-from webui.engine.formats.pickles import HYPERNETWORK, convert
 from webui.engine.tensors import read_tensors
 from webui.errors import ModelFileError
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from webui.catalog.library.family_detection import wrong_file
+from webui.catalog.model_folders import AdapterFiles
 from webui.engine.adapters import hypernetworks
 from webui.engine.adapters.applying import Kept, Uses
 from webui.engine.adapters.files import LoadedAdapter, read, version_of
 from webui.engine.adapters.hypernetworks import Hypernetwork
 from webui.engine.adapters.names import Names, original_names
 from webui.engine.adapters.patch import Adapted
-from webui.engine.adapters.shelf import Shelf
-from webui.engine.library.telling import wrong_file
 from webui.engine.loading import Networks
 from webui.engine.memory import out_of_memory
 from webui.engine.text import inversions
@@ -51,9 +51,9 @@ class Wardrobe:
     """What models may wear. A file that was replaced is read again when it is asked for next; pictures that are being
     made keep what they were begun with. `load` may be called beside the thread that owns the device."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, adapter_files: AdapterFiles) -> None:
         self.kept = Kept()
-        self._shelf = shelf
+        self._files = adapter_files
         self._adapters: OrderedDict[Key, Loaded] = OrderedDict()
         self._inversions: dict[tuple[Path, tuple[int, ...]], tuple[Version, Inversion | str]] = {}
         self._names: dict[str, tuple[int, Names]] = {}
@@ -105,7 +105,7 @@ class Wardrobe:
         warns = call.missing == "warn"
         for one in names:
             try:
-                meant = self._shelf.meant(one.kind, one.name, hint=not warns)
+                meant = self._files.meant(one.kind, one.name, hint=not warns)
             except RequestError as fault:
                 if not warns:
                     raise
@@ -183,7 +183,7 @@ class Wardrobe:
 
         `ModelFileError` names one that is damaged.
         """
-        files = self._shelf.embeddings()
+        files = self._files.embeddings()
         if not files:
             return [], ()
         widths = tuple(tower.width for tower in networks.text.towers)

@@ -6,10 +6,10 @@ schedule); all sizes are read from the file's own shapes, so narrower and deeper
 
 from __future__ import annotations
 
+from webui.catalog.formats.header import read_header
 from webui.engine.families.folders import folder_plan
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
 from webui.engine.families.single import single_plan
-from webui.engine.formats.header import read_header
 from webui.types import ModelCard
 
 __all__ = ["PartPlan", "Plan", "TextPlan", "plan"]

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from webui.catalog.formats.configs import schedule
+from webui.catalog.formats.folders import TOKENIZERS, configs_checked, weight_files
+from webui.catalog.formats.header import read_header
+from webui.catalog.formats.sidecars import read_json
 from webui.engine.families.keys import text_name, vae_name, without_buffers
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
-from webui.engine.formats.configs import schedule
-from webui.engine.formats.folders import TOKENIZERS, configs_checked, weight_files
-from webui.engine.formats.header import read_header
-from webui.engine.formats.sidecars import read_json
 from webui.engine.text.tokenizer import read as read_tokenizer
 from webui.engine.weights import Weight
 from webui.errors import ModelFileError

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from webui.engine.formats.header import Header
+from webui.catalog.formats.header import Header
 from webui.engine.weights import Weight
 
 __all__ = [

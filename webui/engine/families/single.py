@@ -12,9 +12,9 @@ from operator import sub
 from pathlib import Path
 from typing import Any
 
+from webui.catalog.formats.header import Header
 from webui.engine.families.keys import diffusers_parts, ldm_parts, unused
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
-from webui.engine.formats.header import Header
 from webui.engine.schedules import model_sigmas
 from webui.engine.tensors import read_tensors
 from webui.engine.text.tokenizer import shipped

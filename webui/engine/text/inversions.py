@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from webui.engine.formats.header import read_header, said
-from webui.engine.formats.pickles import convert
-from webui.engine.library.telling import wrong_pickle, wrong_place
+from webui.catalog.formats.header import read_header, said
+from webui.catalog.formats.pickles import convert
+from webui.catalog.library.family_detection import wrong_pickle, wrong_place
 from webui.engine.tensors import read_tensors
 from webui.engine.text.chunks import BEYOND
 from webui.errors import ModelFileError

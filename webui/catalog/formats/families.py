@@ -1,0 +1,295 @@
+"""Which model a single file holds, told from the names and shapes in its header.
+
+Two layouts are known. "ldm" has the names of the original code (`model.diffusion_model.`, `first_stage_model.`,
+`cond_stage_model.` or `conditioner.embedders.`), "diffusers" those of a diffusers folder, each with its part in front
+(`unet.`, `vae.`, `text_encoder.`, `text_encoder_2.`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from webui.catalog.formats.header import Header
+from webui.catalog.formats.tensor_names import Names
+from webui.catalog.formats.wrong_folder import misplaced
+from webui.errors import ModelFileError
+
+__all__ = ["PARTS", "Recognised", "family_name", "predicted", "recognise"]
+
+UNET, VAE, OLD_TEXT, NEW_TEXT = (
+    "model.diffusion_model.",
+    "first_stage_model.",
+    "cond_stage_model.",
+    "conditioner.embedders.",
+)
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+STARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # of the names of each part's tensors
+    "ldm": {
+        "unet": (UNET,),
+        "vae": (VAE,),
+        "text_encoder": (
+            f"{OLD_TEXT}transformer.",
+            f"{OLD_TEXT}model.",
+            f"{OLD_TEXT}clip_l.transformer.",
+            f"{OLD_TEXT}clip_h.transformer.",
+            f"{NEW_TEXT}0.transformer.",
+        ),
+        "text_encoder_2": (
+            f"{NEW_TEXT}0.model.",
+            f"{NEW_TEXT}1.model.",
+            f"{NEW_TEXT}1.transformer.",
+            f"{OLD_TEXT}clip_g.transformer.",
+            f"{OLD_TEXT}clip_g.model.",
+        ),
+    },
+    "diffusers": {part: (f"{part}.",) for part in PARTS},
+}
+LAYERS = {768: 12, 1024: 23, 1280: 32}  # of the text encoders of these widths, at least
+UNCLIP = 1024  # width of the texts of unCLIP models, which have labels as XL has
+SIZES = {"sdxl": 6, "sdxl-refiner": 5}  # numbers about the picture beside the text, each
+TIMES = 256  # wide
+NEEDED = {
+    "sd": ("unet", "text_encoder"),
+    "sdxl": ("unet", "text_encoder", "text_encoder_2"),
+    "sdxl-refiner": ("unet", "text_encoder_2"),
+}
+SAID = {"unet": "U-Net", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
+OTHER_INPUTS = {  # input channels of U-Nets that are trained for something else
+    5: "a depth-to-image model",
+    7: "an upscaling model",
+    8: "an InstructPix2Pix model",
+}
+OTHER_PREDICTIONS = (
+    "flow",
+    "flow_prediction",
+    "rectified_flow",
+    "rf",
+    "edm",
+    "edm_vpred",
+    "x_flow",
+)
+V_PREDICTION = ("v", "v_prediction", "v-prediction", "vprediction", "velocity")
+EPSILON = ("eps", "epsilon", "noise")
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a checkpoint is. `kind` is that of `ModelCard`, `family` the name that people know.
+
+    `context_dim` is the width of the texts that the U-Net sees. `prediction` is None where the header does not say;
+    files of Stable Diffusion 2 seldom do. `parts` are those of `PARTS` that are in the file.
+    """
+
+    layout: str
+    kind: str
+    family: str
+    inpainting: bool
+    prediction: str | None
+    zero_snr: bool
+    context_dim: int
+    parts: frozenset[str]
+    latent_channels: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "parts": sorted(self.parts)}
+
+    @staticmethod
+    def from_json(told: Mapping[str, Any]) -> Recognised:
+        return Recognised(**{**told, "parts": frozenset(told["parts"])})
+
+
+def recognise(header: Header, without_vae: bool = False) -> Recognised:
+    """What the file is; `ModelFileError` with a sentence where it is no Stable Diffusion checkpoint.
+
+    Its VAE may be missing only where `without_vae` says so.
+    """
+    names = header.names
+    layout = "ldm" if names.begin(UNET) else "diffusers"
+    if problem := misplaced(header):
+        raise ModelFileError(f"{header.path.name}: {problem}")
+    parts = frozenset(part for part, starts in STARTS[layout].items() if names.begin(*starts))
+    if "unet" not in parts:
+        raise ModelFileError(f"{header.path.name}: no Stable Diffusion model that is known here")
+    found = _unet(header, layout)
+    kind = _kind(header.path.name, parts, names, found)
+    missing = [SAID[part] for part in NEEDED[kind] if part not in parts]
+    if parts == {"unet"}:
+        raise ModelFileError(
+            f"{header.path.name}: holds a U-Net alone; a checkpoint has its text encoder too"
+        )
+    if missing:
+        raise ModelFileError(f"{header.path.name}: has no {missing[0]}; the file is not whole")
+    if "vae" not in parts and not without_vae:
+        raise ModelFileError(
+            f"{header.path.name}: has no VAE; bake one in: python launch.py models merge FILE --vae VAE -o NAME"
+        )
+    _must_fit(header, layout, kind, found)
+    prediction, zero_snr = predicted(header)
+    second = found.context == 1024 or names.begin(f"{OLD_TEXT}model.")
+    if prediction is None and not (kind == "sd" and second):
+        prediction = "epsilon"  # what all but Stable Diffusion 2 are unless they say otherwise
+    return Recognised(
+        layout,
+        kind,
+        family_name(kind, found.context),
+        found.inputs != found.outputs,
+        prediction,
+        zero_snr,
+        found.context,
+        parts,
+        found.outputs,
+    )
+
+
+def family_name(kind: str, context_dim: int) -> str:
+    """The name that people know a family by."""
+    if kind == "sdxl":
+        return "Stable Diffusion XL"
+    if kind == "sdxl-refiner":
+        return "Stable Diffusion XL refiner"
+    return {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}.get(
+        context_dim, "Stable Diffusion 1 kind"
+    )
+
+
+def predicted(header: Header) -> tuple[str | None, bool]:
+    """What the U-Net predicts as far as the header says, and whether its schedule ends in pure noise.
+
+    Asked are `modelspec.prediction_type` and the names `v_pred` and `ztsnr`, which are metadata or empty tensors.
+    `ModelFileError` for what no sampler here can use.
+    """
+    told = {key.lower(): value.strip().lower() for key, value in header.metadata.items()}
+    said = told.get("modelspec.prediction_type", told.get("prediction_type", ""))
+    if said in OTHER_PREDICTIONS:
+        raise ModelFileError(
+            f"{header.path.name}: its U-Net predicts {said!r}; only models that predict noise, v or the picture load"
+        )
+    flags = {name for name in ("v_pred", "ztsnr") if name in header.tensors or _true(told, name)}
+    prediction = None
+    if "v_pred" in flags or said in V_PREDICTION:
+        prediction = "v_prediction"
+    elif said in EPSILON:
+        prediction = "epsilon"
+    elif said == "sample":
+        prediction = "sample"
+    return prediction, "ztsnr" in flags
+
+
+def _true(told: Mapping[str, str], name: str) -> bool:
+    return told.get(name, "false") not in ("false", "0", "no", "none", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unet:
+    inputs: int
+    outputs: int
+    context: int
+    labels: int | None  # width of what it gets beside the time: None where there is nothing
+
+
+def _unet(header: Header, layout: str) -> _Unet:
+    """Shapes of the U-Net, checked for what every one of ours has."""
+    ldm = layout == "ldm"
+    first = f"{UNET}input_blocks.0.0.weight" if ldm else "unet.conv_in.weight"
+    last = f"{UNET}out.2.weight" if ldm else "unet.conv_out.weight"
+    label = f"{UNET}label_emb.0.0.weight" if ldm else "unet.add_embedding.linear_1.weight"
+    inputs, outputs = _channels(header, first, 1), _channels(header, last, 0)
+    start = UNET if ldm else "unet."
+    end = ".attn2.to_k.weight"
+    attention = next((n for n in header.tensors if n.startswith(start) and n.endswith(end)), None)
+    if attention is None:
+        raise ModelFileError(
+            f"{header.path.name}: its U-Net looks at no text; the file is not whole"
+        )
+    shape, labels = header.tensors[attention].shape, header.shape(label)
+    if len(shape) != 2:
+        raise ModelFileError(f"{header.path.name}: {attention!r} has the wrong shape {shape}")
+    if inputs not in (outputs, 2 * outputs + 1):
+        what = OTHER_INPUTS.get(inputs, f"its U-Net has {inputs} input channels")
+        raise ModelFileError(
+            f"{header.path.name}: {what}; only those of {outputs} load, or {2 * outputs + 1} for inpainting"
+        )
+    return _Unet(inputs, outputs, shape[1], labels[1] if labels and len(labels) == 2 else None)
+
+
+def _channels(header: Header, name: str, axis: int) -> int:
+    shape = header.shape(name)
+    if shape is None:
+        raise ModelFileError(f"{header.path.name}: has no {name!r}; the file is not whole")
+    if len(shape) != 4 or not 0 < shape[axis] <= 64:
+        raise ModelFileError(f"{header.path.name}: {name!r} has the wrong shape {shape}")
+    return shape[axis]
+
+
+def _kind(file: str, parts: frozenset[str], names: Names, unet: _Unet) -> str:
+    """By the text encoders that are there, which also tells narrow models apart, then by the U-Net's shapes."""
+    if "text_encoder_2" in parts:
+        return "sdxl" if "text_encoder" in parts else "sdxl-refiner"
+    if unet.labels is None:
+        return "sd"
+    if names.begin(f"{OLD_TEXT}model.") and unet.context == UNCLIP:
+        raise ModelFileError(f"{file}: an unCLIP model; those cannot be loaded")
+    return "sdxl-refiner" if unet.context == 1280 else "sdxl"
+
+
+def _must_fit(header: Header, layout: str, kind: str, unet: _Unet) -> None:
+    """Raises `ModelFileError` where the parts of a file are not made for each other, as far as shapes tell."""
+    file = header.path.name
+    if kind != "sd" and unet.labels is None:
+        raise ModelFileError(
+            f"{file}: the text encoders of an XL model around the U-Net of another"
+        )
+    texts = [part for part in NEEDED[kind] if part != "unet"]
+    found = [_encoder(header, STARTS[layout][part]) for part in texts]
+    widths = [one.width for one in found]
+    if all(widths) and sum(widths) != unet.context:
+        raise ModelFileError(
+            f"{file}: its U-Net is made for a text encoder of width {unet.context}, but the file's has width "
+            f"{' + '.join(map(str, widths))}; the file is not whole"
+        )
+    for part, one in zip(texts, found, strict=True):
+        wanted = LAYERS.get(one.width, 0)
+        if wanted and not header.names.begin(*(start.format(wanted - 1) for start in one.layers)):
+            raise ModelFileError(
+                f"{file}: its {SAID[part]} has fewer than {wanted} layers; the file is not whole"
+            )
+    pooled = found[-1].pooled
+    if kind != "sd" and pooled and unet.labels != pooled + SIZES[kind] * TIMES:
+        raise ModelFileError(
+            f"{file}: its U-Net is told {unet.labels} numbers beside the text, its text encoder and the picture's "
+            f"sizes are {pooled + SIZES[kind] * TIMES}; the parts are of different models"
+        )
+    latent = header.shape(f"{STARTS[layout]['vae'][0]}decoder.conv_in.weight")
+    if latent is not None and len(latent) == 4 and latent[1] != unet.outputs:
+        raise ModelFileError(
+            f"{file}: its VAE has {latent[1]} latent channels, its U-Net {unet.outputs}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    """Widths of a text encoder and of what it gives for a whole text, 0 where no shape tells. `layers` are how the
+    names of a layer may begin, with a place for its number."""
+
+    width: int = 0
+    pooled: int = 0
+    layers: tuple[str, ...] = ()
+
+
+def _encoder(header: Header, starts: tuple[str, ...]) -> _Encoder:
+    for start in starts:
+        for inner, layers in (
+            ("text_model.embeddings.", "text_model.encoder.layers.{}."),
+            ("embeddings.", "encoder.layers.{}."),
+            ("", "transformer.resblocks.{}."),
+        ):
+            shape = header.shape(f"{start}{inner}token_embedding.weight")
+            if shape is None or len(shape) != 2:
+                continue
+            plain = header.shape(f"{start}text_projection.weight")
+            turned = header.shape(f"{start}text_projection")
+            pooled = plain[:1] if plain else (turned[1:] if turned else ())
+            return _Encoder(shape[1], pooled[0] if pooled else 0, (f"{start}{layers}",))
+    return _Encoder()

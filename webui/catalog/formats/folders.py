@@ -1,0 +1,217 @@
+"""A diffusers folder: whether it is a model and of which family, told from its small JSON files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from webui.catalog.formats.configs import checked, index_checked, schedule
+from webui.catalog.formats.families import PARTS, SIZES, Recognised, family_name
+from webui.catalog.formats.sidecars import read_json
+from webui.engine.schedules import model_sigmas
+from webui.errors import ModelFileError
+
+__all__ = [
+    "TOKENIZERS",
+    "WEIGHTS",
+    "Folder",
+    "configs_checked",
+    "is_model",
+    "read_folder",
+    "weight_files",
+]
+
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+    "text_encoder_2": "model",
+}
+NEEDED = {
+    "sd": ("vae", "text_encoder"),
+    "sdxl": ("vae", "text_encoder", "text_encoder_2"),
+    "sdxl-refiner": ("vae", "text_encoder_2"),
+}
+# Of the same weights, the first that is there: whole numbers before halves, averages before what they are of. Other
+# variants are taken where there is nothing else.
+VARIANTS = ("", ".fp32", ".fp16", ".bf16", ".ema_only", ".ema", ".non_ema")
+TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
+SHOWN = 3  # missing files that are named
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+CONVERT = (
+    "convert it once with diffusers, on a machine where you trust the file: "
+    "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW, safe_serialization=True)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What a folder is, the file that stands for it (the first of its U-Net's), and the bytes of all its weights."""
+
+    recognised: Recognised
+    weights: Path
+    size: int
+
+
+def is_model(folder: Path) -> bool:
+    return (folder / "model_index.json").is_file() or (folder / "unet" / "config.json").is_file()
+
+
+def read_folder(folder: Path) -> Folder:
+    """What the configs say; `ModelFileError` for anything that cannot be loaded."""
+    index = folder / "model_index.json"
+    told = read_json(index) if index.is_file() else {}
+    pipeline = str(told.get("_class_name", ""))
+    unet_config = folder / "unet" / "config.json"
+    if not unet_config.is_file():
+        what = f" ({pipeline})" if pipeline else ""
+        raise ModelFileError(
+            f"{folder}: no unet/config.json{what}; only Stable Diffusion 1, 2 and XL load"
+        )
+    unet = read_json(unet_config)
+    kind = _kind(folder, unet, unet_config)
+    configs_checked(folder, kind)
+    if kind == "sd" and ("XL" in pipeline or (folder / "text_encoder_2").exists()):
+        raise ModelFileError(f"{folder}: the parts of an XL model around the U-Net of another")
+    vae = read_json(folder / "vae" / "config.json")
+    widths = [
+        _whole(read_json(path), "hidden_size", path, 768)
+        for part in NEEDED[kind]
+        if part != "vae" and (path := folder / part / "config.json")
+    ]
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    noise = schedule(read_json(scheduler))
+    prediction = noise.get("prediction_type", "epsilon")
+    if prediction not in PREDICTIONS:
+        raise ModelFileError(f"{scheduler}: prediction_type {prediction!r} is not known")
+    try:
+        model_sigmas(noise)
+    except ModelFileError as fault:
+        raise ModelFileError(f"{scheduler}: {fault}") from fault
+    files = [file for part in ("unet", *NEEDED[kind]) for file in weight_files(folder, part)]
+
+    channels = _whole(vae, "latent_channels", folder / "vae" / "config.json", 4)
+    inputs = _whole(unet, "in_channels", unet_config, 4)
+    if inputs not in (channels, 2 * channels + 1):
+        raise ModelFileError(
+            f"{unet_config}: {inputs} input channels; a VAE of {channels} channels goes with "
+            f"{channels}, or {2 * channels + 1} for inpainting"
+        )
+    context = unet.get("cross_attention_dim", 1280)
+    if context != sum(widths):
+        both = " + ".join(map(str, widths))
+        raise ModelFileError(
+            f"{unet_config}: made for a text encoder of width {context}, but the folder's has width {both}"
+        )
+    if kind != "sd":
+        _must_be_told(folder, kind, unet, unet_config)
+    recognised = Recognised(
+        layout="folder",
+        kind=kind,
+        family=family_name(kind, context),
+        inpainting=inputs != channels,
+        prediction=prediction,
+        zero_snr=bool(noise.get("rescale_betas_zero_snr")),  # as diffusers asks it
+        context_dim=context,
+        parts=frozenset(part for part in PARTS if part in ("unet", *NEEDED[kind])),
+        latent_channels=channels,
+    )
+    return Folder(recognised, files[0], sum(file.stat().st_size for file in files))
+
+
+def configs_checked(folder: Path, kind: str) -> list[str]:
+    """Sentences about what is not used of the configs of a folder. `ModelFileError` for what cannot be computed."""
+    index = folder / "model_index.json"
+    remarks = index_checked(read_json(index), index) if index.is_file() else []
+    texts = [part for part in NEEDED[kind] if part != "vae"]
+    files = {part: folder / part / "config.json" for part in ("unet", "vae", *texts)}
+    files["scheduler"] = folder / "scheduler" / "scheduler_config.json"
+    for part in texts:
+        place = folder / TOKENIZERS[part] / "tokenizer_config.json"
+        if place.is_file():
+            files[TOKENIZERS[part]] = place
+    for part, path in files.items():
+        remarks += checked(part, read_json(path), path)
+    return [remark.replace(str(folder), folder.name) for remark in remarks]
+
+
+def _must_be_told(folder: Path, kind: str, unet: Mapping[str, Any], path: Path) -> None:
+    """Raises `ModelFileError` where the U-Net is told more or fewer numbers beside the text than there are."""
+    encoder = folder / "text_encoder_2" / "config.json"
+    pooled = _whole(read_json(encoder), "projection_dim", encoder, 512)
+    each = _whole(unet, "addition_time_embed_dim", path, 256)
+    told, there = unet.get("projection_class_embeddings_input_dim"), pooled + SIZES[kind] * each
+    if told != there:
+        raise ModelFileError(
+            f"{path}: told {told} numbers beside the text, but the folder's second text encoder and the picture's "
+            f"sizes are {there}"
+        )
+
+
+def _kind(folder: Path, unet: Mapping[str, Any], path: Path) -> str:
+    added, classes = unet.get("addition_embed_type"), unet.get("class_embed_type")
+    if added not in (None, "text_time") or classes is not None:
+        raise ModelFileError(
+            f"{path}: its U-Net takes {added or classes!r} embeddings; such models cannot be loaded"
+        )
+    if added is None:
+        return "sd"
+    return "sdxl" if (folder / "text_encoder").is_dir() else "sdxl-refiner"
+
+
+def weight_files(folder: Path, part: str) -> list[Path]:
+    """The safetensors files of `part` (a key of `WEIGHTS`): one, or the shards of its index.
+
+    The first of `VARIANTS` that is there is taken. `ModelFileError` where there is none.
+    """
+    base, place = WEIGHTS[part], folder / part
+    for variant in (*VARIANTS, *_others(place, base)):
+        one = place / f"{base}{variant}.safetensors"
+        if one.is_file():
+            return [one]
+        for ending in (
+            f".safetensors.index{variant}.json",
+            f"{variant}.safetensors.index.json",
+        ):
+            index = place / f"{base}{ending}"
+            if index.is_file():
+                return sorted({place / file for file in shards(index).values()})
+    pickles = sorted(place.glob("*.bin")) if place.is_dir() else []
+    if pickles:
+        raise ModelFileError(
+            f"{pickles[0]}: pickled weights can run code and are refused; {CONVERT}"
+        )
+    raise ModelFileError(f"{place / base}.safetensors: is missing")
+
+
+def _others(place: Path, base: str) -> list[str]:
+    """Variants of other names, as long as they are whole files: shards have numbers for names."""
+    found = sorted(place.glob(f"{base}.*.safetensors")) if place.is_dir() else []
+    names = [path.name.removeprefix(base).removesuffix(".safetensors") for path in found]
+    return [name for name in names if "-of-" not in name]
+
+
+def shards(index: Path) -> dict[str, str]:
+    """The file, beside `index`, that each tensor lies in. `ModelFileError` names the files that are not there."""
+    told = read_json(index, 16 << 20).get("weight_map")
+    if not isinstance(told, dict) or not told:
+        raise ModelFileError(f"{index}: names no files")
+    found = {str(key): str(file) for key, file in told.items()}
+    files = sorted(set(found.values()))
+    missing = [f for f in files if Path(f).name != f or not (index.parent / f).is_file()]
+    if missing:
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        raise ModelFileError(
+            f"{index}: {len(missing)} of its {len(files)} files are missing: "
+            f"{', '.join(missing[:SHOWN])}{more}"
+        )
+    return found
+
+
+def _whole(config: Mapping[str, Any], key: str, path: Path, default: int) -> int:
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ModelFileError(f"{path}: {key} is {value!r}, not a whole number")
+    return value

@@ -1,5 +1,0 @@
-"""Everything in the models folders, checkpoints and all else, as the page tells of it."""
-
-from webui.engine.library.library import Library, LibraryMemory
-
-__all__ = ["Library", "LibraryMemory"]
