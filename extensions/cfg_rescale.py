@@ -8,10 +8,9 @@ For what the network predicts (noise, velocity or the picture), with one standar
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
-from webui.api import Denoise, GenerationRequest, Group, Number, TaskRun, hookimpl
+from webui.api import Denoise, GenerationRequest, Group, Number, TaskRun, hookimpl, parameterisation
 
 __version__ = "1.0"
 NEEDS_API = ">=1.0,<2"
@@ -43,17 +42,9 @@ def rescaled(call: Denoise, phi: float) -> TaskRun:
     reply = yield call
     if reply.cond is None or reply.uncond is None:  # no guidance, so nothing to mend
         return reply
-    c_skip, c_out = coefficients(call.model.prediction, call.sigma)
+    network = parameterisation(call.model)
+    c_skip, c_out = network.c_skip(call.sigma), network.c_out(call.sigma)
     cfg = (reply.denoised - c_skip * call.x) / c_out
     cond = (reply.cond - c_skip * call.x) / c_out
     factor = phi * cond.std() / cfg.std() + (1 - phi)
     return replace(reply, denoised=c_skip * call.x + c_out * factor * cfg)
-
-
-def coefficients(prediction: str, sigma: float) -> tuple[float, float]:
-    """`(c_skip, c_out)` of denoised = c_skip * x + c_out * prediction, on the scale x = x0 + sigma * noise."""
-    if prediction == "epsilon":
-        return 1.0, -sigma
-    if prediction == "v_prediction":
-        return 1 / (1 + sigma**2), -sigma / math.sqrt(1 + sigma**2)
-    return 0.0, 1.0

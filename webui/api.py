@@ -5,6 +5,7 @@
 specifier as pip has them); one that does not fit is not imported, and says so on the Extensions tab.
 """
 
+from webui.diffusion.parameterisation import Parameterisation, parameterisation
 from webui.errors import CapacityError, EaselError, ExtensionError, ModelFileError, RequestError
 from webui.hookspecs import hookimpl
 from webui.types import (
@@ -100,6 +101,7 @@ __all__ = [
     "Network",
     "NoiseSource",
     "Number",
+    "Parameterisation",
     "Patch",
     "Picture",
     "Places",
@@ -120,4 +122,5 @@ __all__ = [
     "TextCondition",
     "Upscaler",
     "hookimpl",
+    "parameterisation",
 ]

@@ -11,7 +11,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import resca
 from extensions import cfg_rescale
 from tests.engine.conftest import request
 from tests.extensions.parity import PARTS, TOLERANCE, difference, ours, pipeline, theirs, tiny_model
-from webui.engine.denoiser import PREDICTIONS
+from webui.diffusion.parameterisation import NAMES, parameterisation
 from webui.types import Denoise, Denoised, Model, Row, Wrapper
 
 PARTS = replace(PARTS, wrappers=(Wrapper("cfg_rescale", cfg_rescale.wrap_denoise),))
@@ -22,15 +22,16 @@ def with_rescale(models, phi, scale=SCALE):
     return ours(models, PARTS, cfg_scale=scale, extras={"cfg_rescale": phi})
 
 
-@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("prediction", NAMES)
 @pytest.mark.parametrize("sigma", [0.03, 1.0, 14.6])
 def test_it_is_diffusers_function_in_the_networks_own_prediction(prediction, sigma):
     """Predictions are drawn, turned into denoised latents by the engine's table, and rescaled both ways."""
     x, cond, uncond = torch.randn(3, 4, 8, 9, generator=torch.Generator().manual_seed(0))
     x = x * (1 + sigma**2) ** 0.5
     cfg = uncond + SCALE * (cond - uncond)
-    c_skip, c_out = PREDICTIONS[prediction](sigma)
     model = Model("m", 4, False, (0.03, 14.6), prediction=prediction)
+    network = parameterisation(model)
+    c_skip, c_out = network.c_skip(sigma), network.c_out(sigma)
     run = cfg_rescale.rescaled(Denoise(model, x, sigma, (Row(x, 1.0),)), 0.7)
     next(run)
     reply = Denoised(*(c_skip * x + c_out * given for given in (cfg, cond, uncond)))

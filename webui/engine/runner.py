@@ -10,7 +10,7 @@ import gc
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -18,14 +18,11 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
-from torch import Tensor
 
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine import vae
 from webui.engine.adapters.wardrobe import Wardrobe, encoders
-from webui.engine.attention import fault_of
-from webui.engine.denoiser import PREDICTIONS, input_scale, timestep
-from webui.engine.embeddings import added_conditions
+from webui.engine.denoising import denoised
 from webui.engine.guests import Guests
 from webui.engine.loading import Networks, opened, preview_with
 from webui.engine.memory import out_of_memory
@@ -44,7 +41,6 @@ from webui.types import (
     Denoised,
     Encode,
     EncodeText,
-    Framing,
     LoadAdapters,
     LoadModel,
     LoadNetwork,
@@ -54,7 +50,6 @@ from webui.types import (
     ModelFacts,
     Network,
     Patch,
-    Row,
     RunNetwork,
     TextCondition,
 )
@@ -374,46 +369,9 @@ class Runner:
         return text
 
     def _denoise(self, calls: Sequence[Denoise]) -> list[Denoised]:
-        """One UNet call for all rows of all `calls`."""
-        networks = self.networks(calls[0].model)
-        owner = [i for i, call in enumerate(calls) for _ in call.rows]
         self.calls += 1
-        self.rows += len(owner)
-
-        device, dtype = self.placement.device, self.placement.dtype
-        sigmas = [call.sigma for call in calls]
-        x = torch.stack([call.x for call in calls])  # [N, C, h, w]
-        scale = torch.tensor([input_scale(s) for s in sigmas], device=device)
-        seen = scaled = (x * scale.view(-1, 1, 1, 1)).to(dtype)[owner]  # [R, C, h, w]
-        if "concat" in calls[0].inputs:
-            extra = torch.stack([call.inputs["concat"] for call in calls]).to(dtype)
-            seen = torch.cat([seen, extra[owner]], dim=1)
-        texts = [row.context for call in calls for row in call.rows]
-        context = torch.stack(texts).to(dtype)  # [R, 77 * chunks, D]
-        levels = calls[0].model.sigmas
-        times = [timestep(s, levels) for s in sigmas]
-        steps = torch.tensor(times, device=device, dtype=torch.float32)[owner]
-
-        added = self.guests.residuals([c.adapters for c in calls], owner, scaled, steps, context)
-        down, mid = added or (None, None)
-        with patched(networks, calls), self.guests.blamed(calls[0].adapters, added, networks.unet):
-            output = networks.unet(
-                seen,
-                steps,
-                context,
-                added_cond_kwargs=_added(networks, calls),
-                down_block_additional_residuals=down,
-                mid_block_additional_residual=mid,
-                return_dict=False,
-            )[0].float()
-
-        replies, first = [], 0
-        for call, latent in zip(calls, x, strict=True):
-            c_skip, c_out = PREDICTIONS[networks.model.prediction](call.sigma)
-            last = first + len(call.rows)
-            replies.append(_guided(call, latent * c_skip + output[first:last] * c_out))
-            first = last
-        return replies
+        self.rows += sum(len(call.rows) for call in calls)
+        return denoised(self.networks(calls[0].model), calls, self.guests)
 
 
 @contextmanager
@@ -431,63 +389,6 @@ def files_blamed(model: str, how: str) -> Iterator[None]:
             f"model {model!r}: its files cannot be {how} ({type(error).__name__}: {why[:200]}); they are damaged, or "
             "made for something else than they say"
         ) from error
-
-
-def _added(networks: Networks, calls: Sequence[Denoise]) -> dict[str, Tensor] | None:
-    """What the U-Net is told beside the texts of all rows; a picture is taken as whole where nobody says else."""
-    if not networks.model.pooled_dim:
-        return None
-    rows: list[Row] = []
-    framings: list[Framing] = []
-    for call in calls:
-        scale = networks.model.downscale
-        size = (call.x.shape[-1] * scale, call.x.shape[-2] * scale)
-        rows += call.rows
-        framings += [call.framing or Framing(size, size)] * len(call.rows)
-    return added_conditions(networks, rows, framings)
-
-
-@contextmanager
-def patched(networks: Networks, calls: Sequence[Denoise]) -> Iterator[None]:
-    """The UNet as the patches of `calls` want it: those of the calls, which are equal, and those of rows."""
-    rows: dict[tuple[Patch, ...], list[int]] = {}
-    for number, row in enumerate(row for call in calls for row in call.rows):
-        if row.patches:
-            rows.setdefault(row.patches, []).append(number)
-    whole, patching = calls[0].patches, networks.patching
-    with ExitStack() as undo:
-        for patch in whole:
-            try:
-                undo.enter_context(patch.applied(networks.unet))
-            except Exception as error:  # the boundary: an extension's fault has its name
-                if isinstance(error, EaselError) or out_of_memory(error):
-                    raise
-                raise fault_of(patch, error) from error
-        patching.whole, patching.rows = whole, rows
-        try:
-            yield
-        finally:
-            patching.whole, patching.rows = (), {}
-
-
-def _guided(call: Denoise, predictions: Tensor) -> Denoised:
-    """The weighted sum of a call's rows [rows, C, h, w], and its conditional and unconditional parts."""
-    rows = call.rows
-    denoised = predictions[0] * rows[0].weight
-    for row, prediction in zip(rows[1:], predictions[1:], strict=True):
-        denoised = denoised + prediction * row.weight
-    return Denoised(denoised, _mean(rows, predictions, "cond"), _mean(rows, predictions, "uncond"))
-
-
-def _mean(rows: Sequence[Row], predictions: Tensor, role: str) -> Tensor | None:
-    """What the rows of a role predict together: by their weights, where there are several."""
-    found = [(row.weight, p) for row, p in zip(rows, predictions, strict=True) if row.role == role]
-    if len(found) < 2:
-        return found[0][1] if found else None
-    total = sum(weight for weight, _ in found)
-    shares = [weight / total if total else 1 / len(found) for weight, _ in found]
-    parts = [prediction * share for share, (_, prediction) in zip(shares, found, strict=True)]
-    return torch.stack(parts).sum(0)
 
 
 def run_alone(run: Any, runner: Runner) -> Any:

@@ -18,7 +18,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from webui.engine.denoiser import timestep
+from webui.diffusion.parameterisation import named
 from webui.engine.schedules import SCHEDULES
 from webui.training import checkpoint, loop, losses
 from webui.training.captions import caption
@@ -350,6 +350,7 @@ def generate(
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
     x: torch.Tensor = torch.stack(noise).to(device).contiguous(memory_format=torch.channels_last)
     levels = ((1 - alphas_cumprod()) / alphas_cumprod()).sqrt().tolist()
+    timestep = named("v_prediction", tuple(levels)).timestep
     sigmas = SCHEDULES[scheduler].make(steps, levels[0], levels[-1], levels)
     signal = [(1 + sigma * sigma) ** -0.5 for sigma in sigmas]  # sqrt of alpha bar; 1 at the end
     noisy = [sigma * a for sigma, a in zip(sigmas, signal, strict=True)]
@@ -358,7 +359,7 @@ def generate(
         tokens = encode(tokenizer, [negative] * len(prompts) + prompts).to(device)
         context = model.text(input_ids=tokens).last_hidden_state
         for i in range(steps):
-            rows = torch.full((2 * len(prompts),), timestep(sigmas[i], levels), device=device)
+            rows = torch.full((2 * len(prompts),), timestep(sigmas[i]), device=device)
             v = model.unet(torch.cat([x, x]), rows, context).sample.float()
             free, asked = v.chunk(2)
             v = free + cfg_scale * (asked - free)
