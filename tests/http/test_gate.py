@@ -238,6 +238,13 @@ def test_the_page_and_its_api_still_answer(open_house, http):
     assert http.get("/config").status_code == 200
 
 
+def test_health_is_told_to_whoever_asks_by_head_too(http, stranger):
+    for client in (http, stranger):
+        answer = client.head("/health")
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-length"] == str(len(client.get("/health").content))
+
+
 def test_what_is_not_there_is_a_sentence(http):
     assert http.get("/api/nothing").json() == {"error": "there is no /api/nothing", "field": None}
     answer = http.delete("/api/jobs")

@@ -17,7 +17,17 @@ from PIL import Image, ImageChops
 
 from tests.http.house import LONG, SMALL, house, told_by
 from webui.errors import EaselError
-from webui.types import COMMON, PROMPTS, Decode, EncodeText, LoadModel, Mask, Picture, Task
+from webui.types import (
+    COMMON,
+    PROMPTS,
+    Decode,
+    EncodeText,
+    LoadModel,
+    Mask,
+    Picture,
+    SubmissionKey,
+    Task,
+)
 
 ENDED = ("done", "failed", "cancelled")
 
@@ -47,7 +57,7 @@ def test_what_cannot_be_kept_is_not_accepted(tmp_path, models_dir):
         def __getattr__(self, name: str) -> Any:
             return getattr(self.store, name)
 
-        def accept(self, job: Any, key: str | None) -> str:
+        def accept(self, job: Any, key: SubmissionKey | None) -> str:
             raise EaselError("the disk is full")
 
     with house(tmp_path, models_dir, keeper=Full) as served:
@@ -77,6 +87,21 @@ def test_a_repeated_submission_is_the_same_job(open_house, http):
         http.post("/api/jobs", json=SMALL, headers={"Idempotency-Key": "k" * 201}).status_code
         == 422
     )
+
+
+def test_a_key_that_comes_again_with_another_body_is_refused(open_house, http):
+    def send(**values: Any) -> httpx.Response:
+        return http.post("/api/jobs", json=values, headers={"Idempotency-Key": "other-body"})
+
+    first = send(**SMALL).json()["id"]
+    assert send(**dict(reversed(SMALL.items()))).json()["id"] == first  # it says the same
+    known = len(open_house.engine.jobs())
+    for other in ({**SMALL, "seed": 2}, {**SMALL, "priority": 1}, {**SMALL, "prompt": "x"}):
+        answer = send(**other)
+        assert answer.status_code == 422
+        assert answer.json()["field"] == "Idempotency-Key"
+        assert "another request" in answer.json()["error"]
+    assert len(open_house.engine.jobs()) == known
 
 
 def test_a_picture_comes_as_it_was_saved(open_house, http):

@@ -26,12 +26,12 @@ from webui import images
 from webui.catalog.checkpoints import ModelList
 from webui.catalog.library import Library
 from webui.http import Metrics, face
-from webui.http.owners import Visitor
 from webui.settings import Settings
 from webui.store.downloads import Downloads
 from webui.store.downloads.hub import Hub
 from webui.store.models import ModelIndex
 from webui.store.thumbnails import Thumbnails
+from webui.types import Visitor
 
 DOWN = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
 

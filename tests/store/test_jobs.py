@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from tests.engine.conftest import request
-from webui.errors import EaselError
+from webui.errors import EaselError, RequestError
 from webui.store import requests
 from webui.store.database import MIGRATIONS, Database
 from webui.store.jobs import JobStore
-from webui.types import SavedPicture
+from webui.types import SavedPicture, SubmissionKey
 from webui.types.kept import KeptJob
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,10 +74,39 @@ def test_unfinished_jobs_come_in_their_order_and_ended_ones_do_not(store):
 
 
 def test_a_repeated_key_is_the_same_job(store):
-    assert store.accept(job("one"), "abc") == "one"
-    assert store.accept(job("two"), "abc") == "one"
+    assert store.accept(job("one"), SubmissionKey("abc", "a body")) == "one"
+    assert store.accept(job("two"), SubmissionKey("abc", "a body")) == "one"
     assert store.accept(job("three"), None) == "three"
     assert [found.id for found in store.unfinished()] == ["one", "three"]
+
+
+def test_a_key_with_another_body_is_refused_after_a_restart_too(tmp_path):
+    store = JobStore(tmp_path)
+    store.accept(job("one"), SubmissionKey("abc", "a body"))
+    for _ in range(2):
+        with pytest.raises(RequestError, match="came with another request before") as caught:
+            store.accept(job("two"), SubmissionKey("abc", "another"))
+        assert caught.value.field == "Idempotency-Key"
+        store.close()
+        store = JobStore(tmp_path)
+    assert store.accept(job("three"), SubmissionKey("abc", "a body")) == "one"
+    assert [found.id for found in store.unfinished()] == ["one"]
+    store.close()
+
+
+def test_keys_of_an_older_database_give_their_jobs(tmp_path):
+    """What came with them is not known any more, so nothing is refused."""
+    older = Database(tmp_path / "easel.db", MIGRATIONS[:3])
+    with older.changing() as connection:
+        connection.execute(
+            "INSERT INTO jobs (id, number, key, request, state, created_s) VALUES ('one', 1, 'abc', ?, 'queued', 1)",
+            (requests.dump(request(), tmp_path / "pictures"),),
+        )
+    older.close()
+    store = JobStore(tmp_path)
+    assert store.accept(job("two"), SubmissionKey("abc", "any body")) == "one"
+    store.close()
+    assert (tmp_path / "easel.db.version-3").is_file()
 
 
 def test_a_saved_picture_is_known(store, tmp_path):
@@ -275,7 +304,8 @@ def test_one_key_at_the_same_time_is_one_job(store):
     for round_ in range(20):
         with ThreadPoolExecutor(6) as threads:
             names = [f"{round_}-{n}" for n in range(6)]
-            ids = set(threads.map(lambda name: store.accept(job(name), f"key {round_}"), names))  # noqa: B023
+            key = SubmissionKey(f"key {round_}", "")
+            ids = set(threads.map(lambda name: store.accept(job(name), key), names))  # noqa: B023
         assert len(ids) == 1
     assert len(store.unfinished()) == 20
 

@@ -45,6 +45,7 @@ from webui.types import (
     Picture,
     SavedPicture,
     Seed,
+    SubmissionKey,
     Switch,
     Task,
     Text,
@@ -153,7 +154,7 @@ class FlatPainter:
         request: GenerationRequest,
         owner: str = "",
         priority: int = 0,
-        key: str | None = None,
+        key: SubmissionKey | None = None,
     ) -> str:
         job = uuid.uuid4().hex
         with self._changed:

@@ -168,12 +168,12 @@ def test_with_a_login_everybody_has_their_own_jobs(
     jobs = {"a": idle.submit(request(), "ann"), "b": idle.submit(request(), "bob")}
     who: Any = SimpleNamespace(username=username, client=SimpleNamespace(host="10.0.0.7"))
     visitors = Visitors()
-    assert [name for name, job in jobs.items() if visitors.may_see(idle.status(job), who)] == sees
+    assert [name for name, job in jobs.items() if visitors.of(who).sees(idle.status(job))] == sees
     for name, job in jobs.items():
         if name not in sees:
             with pytest.raises(RequestError, match="is not known"):
                 visitors.status(idle, job, who)
-    assert login_or_address(who) == (username or "10.0.0.7")
+    assert login_or_address(who).owner == (username or "10.0.0.7")
     with pytest.raises(RequestError, match="is not known"):
         visitors.status(idle, ["no", "id"], who)
 

@@ -37,6 +37,7 @@ from webui.types import (
     ModelFacts,
     Parts,
     SavedPicture,
+    SubmissionKey,
 )
 from webui.types.kept import Keeper, Witness
 
@@ -184,7 +185,7 @@ class Engine:
         request: GenerationRequest,
         owner: str = "",
         priority: int = 0,
-        key: str | None = None,
+        key: SubmissionKey | None = None,
     ) -> str:
         request = self._change(request)
         prompts = self._parts.tasks[request.task].prompts(request)

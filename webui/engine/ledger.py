@@ -16,7 +16,7 @@ from typing import Any
 from webui.engine.job import Job, PictureRun
 from webui.engine.queue import Queue
 from webui.errors import EaselError, lacking
-from webui.types import EventKind, JobState, JobStatus
+from webui.types import EventKind, JobState, JobStatus, SubmissionKey
 from webui.types.kept import Keeper, KeptJob, Unmarked, Witness
 
 __all__ = ["Ledger", "Stopping", "sentence"]
@@ -113,7 +113,7 @@ class Ledger:
         going = ("queued", "running")
         return next((run for run in self.alone if run.job.state in going), None)
 
-    def accept(self, job: Job, key: str | None) -> str:
+    def accept(self, job: Job, key: SubmissionKey | None) -> str:
         """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""
         self._open()
         if self.keeper is not None:

@@ -7,6 +7,6 @@ from webui.http.face import face
 from webui.http.gate import Gate
 from webui.http.metrics import Metrics
 from webui.http.own_jobs import OwnJobs
-from webui.http.owners import Visitor, secret_in
+from webui.http.owners import secret_in
 
-__all__ = ["Gate", "Metrics", "OwnJobs", "Visitor", "face", "secret_in"]
+__all__ = ["Gate", "Metrics", "OwnJobs", "face", "secret_in"]

@@ -105,10 +105,11 @@ def face(
     if downloads is not None:
         app.include_router(download_routes(downloads, rights))
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", tags=["server"])
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         """Says "ok" as long as the server answers."""
-        return {"status": "ok"}
+        return {"status": "ok"}  # needs no thread: it answers when all of them are taken
 
     @app.get("/metrics", tags=["server"], response_class=Response)
     def numbers(request: Request) -> Response:

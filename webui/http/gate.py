@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.http.logins import Logins, named
-from webui.http.owners import Visitor, cookie_name, cookie_of, owner_of, visitor_in
+from webui.http.owners import cookie_name, cookie_of, owner_of, visitor_in
+from webui.types import Visitor
 
 __all__ = ["OPEN", "Gate", "is_ours"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import mimetypes
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -22,7 +24,7 @@ from webui.http.stream import stream
 from webui.http.views import Fault, Job, JobDetail, JobList, Submitted, detail, picture_at, view
 from webui.registry import Catalog
 from webui.settings import Settings
-from webui.types import EngineFace, JobState, JobStatus
+from webui.types import EngineFace, JobState, JobStatus, SubmissionKey
 
 __all__ = ["Forbidden", "job_routes"]
 
@@ -89,10 +91,11 @@ def job_routes(
     ) -> JSONResponse:
         """Accepts a job. The answer comes when it is on disk: from then on no crash loses it. What is left
         out takes the model's own default. With an `Idempotency-Key` (1 to 200 printable characters) a request that is
-        sent again gives the job that the first one made."""
+        sent again gives the job that the first one made; another request with the same key is refused."""
         if idempotency_key is not None and not KEY.fullmatch(idempotency_key):
             raise RequestError(
-                "Idempotency-Key: use 1 to 200 ASCII letters, digits and signs, no spaces"
+                "Idempotency-Key: use 1 to 200 ASCII letters, digits and signs, no spaces",
+                "Idempotency-Key",
             )
         body = await parsed(request)
 
@@ -101,7 +104,10 @@ def job_routes(
             task = catalog.tasks[catalog.tasks.find(values.pop("task", None))]
             priority = _priority(values.pop("priority", 0))
             asked = complete(task.name, with_pictures(task, values), catalog, settings)
-            return of(request).submit(asked, priority=priority, key=idempotency_key)
+            key = None
+            if idempotency_key is not None:
+                key = SubmissionKey(idempotency_key, _digest(body))
+            return of(request).submit(asked, priority=priority, key=key)
 
         job = await to_thread.run_sync(accept, limiter=submitting)
         return _made(job)
@@ -223,6 +229,11 @@ def job_routes(
         return StreamingResponse(listening(), media_type="text/event-stream", headers=headers)
 
     return routes
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """Equal for bodies that say the same, in whatever order."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def _made(job: str) -> JSONResponse:

@@ -146,7 +146,7 @@ def model_routes(
         visitor = request.state.visitor
 
         def put() -> FileDetail:
-            picture = gallery.get(number, None if visitor.sees_all else visitor.owner)
+            picture = gallery.get(number, visitor.limit)
             png = images.converted(picture.path, "png", 100, picture.parameters)
             return told(request, library.set_preview(file, png))
 

@@ -1,7 +1,6 @@
 """The engine as one visitor has it: what they submit is theirs, and jobs that are not theirs do not exist.
 
-The one place where that is decided; the page and the API have such an engine in their hands, never the engine
-itself.
+Who may see which is `Visitor`'s to say; the API has such an engine in its hands, never the engine itself.
 """
 
 from __future__ import annotations
@@ -11,8 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from webui.errors import RequestError
-from webui.http.owners import Visitor
-from webui.types import EngineFace, Event, GenerationRequest, JobStatus, ModelCard
+from webui.types import (
+    EngineFace,
+    Event,
+    GenerationRequest,
+    JobStatus,
+    ModelCard,
+    SubmissionKey,
+    Visitor,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,12 +42,13 @@ class OwnJobs:
         request: GenerationRequest,
         owner: str = "",
         priority: int = 0,
-        key: str | None = None,
+        key: SubmissionKey | None = None,
     ) -> str:
         """As the engine's, for the visitor whatever `owner` says. Two visitors' equal keys are two keys."""
         owner = self._visitor().owner
         if key is not None:
-            key = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()
+            own = hashlib.sha256(f"{owner}\n{key.key}".encode()).hexdigest()
+            key = SubmissionKey(own, key.body)
         return self._engine.submit(request, owner, priority, key)
 
     def repeat(self, job_id: str, owner: str = "") -> str:

@@ -11,27 +11,14 @@ import hmac
 import os
 import re
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 from webui.errors import EaselError
-from webui.types import JobStatus
 
-__all__ = ["Visitor", "cookie_name", "cookie_of", "owner_of", "secret_in", "visitor_in"]
+__all__ = ["cookie_name", "cookie_of", "owner_of", "secret_in", "visitor_in"]
 
 KEY_BYTES = 32
 COOKIE = re.compile(r"([0-9a-f]{12})\.([0-9a-f]{64})")
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who asks: `owner` is whose jobs they submit. Where people log in, each sees their own alone."""
-
-    owner: str
-    sees_all: bool = True
-
-    def sees(self, status: JobStatus) -> bool:
-        return self.sees_all or status.owner == self.owner
 
 
 def owner_of(login: str | None, cookie: str | None, address: str | None, key: bytes) -> str:

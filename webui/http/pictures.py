@@ -257,8 +257,8 @@ def picture_routes(gallery: GalleryFace) -> APIRouter:
 
 def _owner(request: Request) -> str | None:
     """Who asks, None where everybody sees everything."""
-    visitor = request.state.visitor
-    return None if visitor.sees_all else visitor.owner
+    limit: str | None = request.state.visitor.limit
+    return limit
 
 
 async def _all(change: Any, *values: Any) -> list[int]:

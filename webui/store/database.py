@@ -56,6 +56,8 @@ MIGRATIONS: tuple[str, ...] = (
     "ALTER TABLE pictures DROP COLUMN favourite",  # the gallery's to know
     # SHA-256 of what is about to lie at the path, "" while that is being written; NULL in rows of before.
     "ALTER TABLE pictures ADD COLUMN sealed TEXT",
+    # SHA-256 of what was sent with the key; NULL in rows of before, and without a key.
+    "ALTER TABLE jobs ADD COLUMN body TEXT",
 )
 
 

@@ -23,12 +23,12 @@ from sqlite3 import Error as SqliteError
 from sqlite3 import Row
 
 from webui import metadata
-from webui.errors import EaselError, lacking
+from webui.errors import EaselError, RequestError, lacking
 from webui.opening import open_file
 from webui.store import requests
 from webui.store.database import Database
 from webui.store.replies import ReplyLog, Room
-from webui.types import GenerationRequest, JobState, SavedPicture
+from webui.types import GenerationRequest, JobState, SavedPicture, SubmissionKey
 from webui.types.kept import KeptJob
 
 __all__ = ["JobStore"]
@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 DAY_S = 24 * 3600
 ENDED = ("done", "failed", "cancelled")
 PICTURE = re.compile(r"[0-9a-f]{64}\.png")
+OTHER_BODY = (
+    "Idempotency-Key: it came with another request before; send the same request again, "
+    "or use a new key for a new job"
+)
 
 
 class JobStore:
@@ -63,19 +67,22 @@ class JobStore:
 
     # --- jobs -------------------------------------------------------------------------------------
 
-    def accept(self, job: KeptJob, key: str | None) -> str:
+    def accept(self, job: KeptJob, key: SubmissionKey | None) -> str:
+        name, body = (None, None) if key is None else (key.key, key.body)
         with self._told(), self._accepting:
             text = requests.dump(job.request, self._folder / "pictures")
             with self._database.changing() as connection:
                 known = connection.execute(
-                    "SELECT id FROM jobs WHERE key IS NOT NULL AND key = ?", (key,)
+                    "SELECT id, body FROM jobs WHERE key IS NOT NULL AND key = ?", (name,)
                 ).fetchone()
                 if known is not None:
+                    if known["body"] not in (None, body):
+                        raise RequestError(OTHER_BODY, "Idempotency-Key")
                     return str(known["id"])
                 connection.execute(
-                    "INSERT INTO jobs (id, number, owner, key, request, state, priority, created_s) "
-                    "SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ?, ? FROM jobs",
-                    (job.id, job.owner, key, text, job.state, job.priority, job.created_s),
+                    "INSERT INTO jobs (id, number, owner, key, body, request, state, priority, created_s) "
+                    "SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ?, ?, ? FROM jobs",
+                    (job.id, job.owner, name, body, text, job.state, job.priority, job.created_s),
                 )
         return job.id
 

@@ -49,6 +49,7 @@ from webui.types.jobs import (
     JobState,
     JobStatus,
     SavedPicture,
+    SubmissionKey,
 )
 from webui.types.models import (
     Example,
@@ -86,6 +87,7 @@ from webui.types.requests import (
     GenerationRequest,
 )
 from webui.types.standard import COMMON, IMAGE, INPAINTING, MASK, PROMPTS, STRENGTH
+from webui.types.visitors import Visitor
 
 __all__ = [
     "CFG_MAX",
@@ -159,11 +161,13 @@ __all__ = [
     "Search",
     "Seed",
     "Studio",
+    "SubmissionKey",
     "Switch",
     "Task",
     "TaskRun",
     "Text",
     "TextCondition",
     "Upscaler",
+    "Visitor",
     "Wrapper",
 ]

@@ -23,6 +23,7 @@ __all__ = [
     "JobState",
     "JobStatus",
     "SavedPicture",
+    "SubmissionKey",
 ]
 
 JobState: TypeAlias = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
@@ -123,6 +124,17 @@ class JobStatus:
         return self.state in ("done", "failed", "cancelled")
 
 
+@dataclass(frozen=True, slots=True)
+class SubmissionKey:
+    """An `Idempotency-Key`: what a client calls a submission, so that sending it twice makes one job.
+
+    `key` is unique to its owner, `body` a digest of everything that was sent with it.
+    """
+
+    key: str
+    body: str
+
+
 class EngineFace(Protocol):
     """The engine as page, API and command line see it. Every method returns at once but `wait`, and
     may be called from any thread (`submit` may take a while). An unknown job id raises `RequestError`."""
@@ -132,11 +144,11 @@ class EngineFace(Protocol):
         request: GenerationRequest,
         owner: str = "",
         priority: int = 0,
-        key: str | None = None,
+        key: SubmissionKey | None = None,
     ) -> str:
         """Queues a job of `owner` and gives its id; one that came before with the same `key` is not made
-        again. Extensions' `change_request` hooks run here, so it may take a while: not for an event
-        loop's own thread. What they refuse raises `EaselError`."""
+        again, and `RequestError` is raised where another body came with it. Extensions' `change_request` hooks
+        run here, so it may take a while: not for an event loop's own thread. What they refuse raises `EaselError`."""
         ...
 
     def repeat(self, job_id: str, owner: str = "") -> str:

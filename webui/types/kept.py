@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from webui.types.jobs import JobState, SavedPicture
+from webui.types.jobs import JobState, SavedPicture, SubmissionKey
 from webui.types.requests import GenerationRequest
 
 __all__ = ["Keeper", "KeptJob", "Record", "Replies", "Unmarked", "Witness"]
@@ -56,8 +56,9 @@ class Replies(Protocol):
 class Keeper(Protocol):
     """Remembers jobs. Every method may be called from any thread; what it was told is on disk when it returns."""
 
-    def accept(self, job: KeptJob, key: str | None) -> str:
-        """Keeps a new job and gives its id: that of an earlier one that came with the same `key`."""
+    def accept(self, job: KeptJob, key: SubmissionKey | None) -> str:
+        """Keeps a new job and gives its id: that of an earlier one that came with the same `key`. Raises
+        `RequestError` where that one came with another body."""
         ...
 
     def changed(

@@ -114,7 +114,7 @@ def _add_task(
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         try:
             request = await to_thread.run_sync(accept, values)
-            job = await to_thread.run_sync(engine.submit, request, visitors.owner_of(asked))
+            job = await to_thread.run_sync(engine.submit, request, visitors.of(asked).owner)
             status = await ended(engine, job)
         except EaselError as error:
             raise words_of(error) from None

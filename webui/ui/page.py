@@ -17,7 +17,7 @@ from webui import descriptors
 from webui.errors import RequestError
 from webui.registry import Catalog
 from webui.settings import Settings
-from webui.types import EngineFace, ExtensionsFace, GalleryFace
+from webui.types import EngineFace, ExtensionsFace, GalleryFace, Visitor
 from webui.ui.addresses import free_port, loopback, own_names
 from webui.ui.between import form_state, model_updates, usual_of
 from webui.ui.connections import Connections, few_at_once, queue_many
@@ -83,10 +83,10 @@ def launch_page(
 
     `logins` are the users, with their passwords, who may come in; without any everybody may. `gate(app, login)` makes
     what stands in front of Gradio's app: it is told whose login a request's cookies are, answers what is not the
-    page's, and says in `state.visitor.owner` who asks. `models` draws the Models tab, which needs its routes. Raises
+    page's, and says in `state.visitor` who asks. `models` draws the Models tab, which needs its routes. Raises
     `RequestError` for a taken port.
     """
-    visitors = Visitors(_noted_owner) if gate is not None else Visitors()
+    visitors = Visitors(_noted) if gate is not None else Visitors()
     drawn = draw_page(engine, catalog, settings, extensions, visitors, gallery, models)
     blocks, uploads = drawn.blocks, UploadsFolder()
     uploads.sweep()  # nothing is under way yet
@@ -161,10 +161,10 @@ class Drawn:
     stale: Callable[[], bool]
 
 
-def _noted_owner(request: gr.Request) -> str:
+def _noted(request: gr.Request) -> Visitor:
     """Who asks, as the gate has noted it."""
-    owner: str = request.request.state.visitor.owner
-    return owner
+    visitor: Visitor = request.request.state.visitor
+    return visitor
 
 
 def draw_page(

@@ -63,8 +63,8 @@ class OwnPictures:
         if found := IN_GALLERY.fullmatch(parts.path):
             if self.gallery is None:
                 return None
-            owner = None if request.username is None else self.visitors.owner_of(request)
-            return there(self.gallery.get(int(found[1]), owner).path)
+            limit = self.visitors.of(request).limit
+            return there(self.gallery.get(int(found[1]), limit).path)
         if found := IN_JOB.fullmatch(parts.path):
             status = self.visitors.status(self.engine, found[1], request)
             number = int(found[2])

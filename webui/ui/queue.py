@@ -76,20 +76,21 @@ def wire_queue(
     board = Board(engine, catalog, own)
 
     def jobs(request: gr.Request) -> list[JobStatus]:
-        return [status for status in engine.jobs() if visitors.may_see(status, request)]
+        visitor = visitors.of(request)
+        return [status for status in engine.jobs() if visitor.sees(status)]
 
     def look(request: gr.Request, event: gr.EventData) -> Any:
         known = (getattr(event, "open", None), getattr(event, "ended", None))
-        return board.told(jobs(request), visitors.owner_of(request), known) or gr.skip()
+        return board.told(jobs(request), visitors.of(request).owner, known) or gr.skip()
 
     def act(request: gr.Request, event: gr.EventData) -> Any:
         job, what = getattr(event, "job", None), getattr(event, "act", None)
         try:
             status = visitors.status(engine, job, request)
-            board.act(status, what, jobs(request), visitors.owner_of(request))
+            board.act(status, what, jobs(request), visitors.of(request).owner)
         except EaselError as error:
             gr.Warning(html.escape(str(error)), title="Not done")
-        return board.told(jobs(request), visitors.owner_of(request))
+        return board.told(jobs(request), visitors.of(request).owner)
 
     def visit(request: gr.Request, event: gr.EventData) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""Whose jobs are whose, as the page sees it. Knows how to ask who somebody is, not how that is found out."""
+"""Who sent a request of the page. Knows how to ask, not how that is found out, nor what they may see (`Visitor`)."""
 
 from __future__ import annotations
 
@@ -9,35 +9,31 @@ from typing import TypeAlias
 import gradio as gr
 
 from webui.errors import RequestError
-from webui.types import EngineFace, JobStatus
+from webui.types import EngineFace, JobStatus, Visitor
 
-__all__ = ["OwnerOf", "Visitors", "login_or_address"]
+__all__ = ["VisitorOf", "Visitors", "login_or_address"]
 
-OwnerOf: TypeAlias = Callable[[gr.Request], str]
+VisitorOf: TypeAlias = Callable[[gr.Request], Visitor]
 
 
-def login_or_address(request: gr.Request) -> str:
+def login_or_address(request: gr.Request) -> Visitor:
     """The login, else the address that somebody comes from."""
-    if request.username:
-        return str(request.username)
-    return str(request.client.host) if request.client else ""
+    if request.username is not None:
+        return Visitor(str(request.username), sees_all=False)
+    return Visitor(str(request.client.host) if request.client else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Visitors:
-    """`owner_of` names who sent a request: the owner of what they submit. With a login everybody has their own
-    jobs only; without one all jobs are everybody's."""
+    """`of` says who sent a request."""
 
-    owner_of: OwnerOf = login_or_address
-
-    def may_see(self, status: JobStatus, request: gr.Request) -> bool:
-        return request.username is None or status.owner == self.owner_of(request)
+    of: VisitorOf = login_or_address
 
     def status(self, engine: EngineFace, job: object, request: gr.Request) -> JobStatus:
         """A job that whoever sent `request` may see; any other is a `RequestError`."""
         if not isinstance(job, str):
             raise RequestError(f"job {job!r} is not known")
         status = engine.status(job)
-        if not self.may_see(status, request):
+        if not self.of(request).sees(status):
             raise RequestError(f"job {job!r} is not known: it may have ended long ago")
         return status

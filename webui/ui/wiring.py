@@ -51,7 +51,7 @@ def wire(
         request: gr.Request, raw: Sequence[Any], instead: Mapping[str, Any] | None = None
     ) -> str:
         """The job of the form's values, some of them others `instead`."""
-        owner = visitors.owner_of(request)
+        owner = visitors.of(request).owner
 
         def submit() -> str:
             opened = [
