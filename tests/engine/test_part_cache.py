@@ -145,7 +145,7 @@ def test_for_want_of_memory_all_goes_but_what_a_call_works_with() -> None:
     cache.hold("picture", ["y"])
     with cache.using(["z"]):
         cache.put_away(lambda one: one.kind == "unet")
-        assert keys(cache) == [("unet", "a"), "x", "y", "z"][:1] + ["y", "z"]
+        assert keys(cache) == [("unet", "a"), "y", "z"]
     cache.add(part("x"))
     assert cache.find("x").pins == 1  # type: ignore[union-attr]  # the picture needs it still
 

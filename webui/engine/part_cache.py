@@ -1,8 +1,8 @@
 """What is in memory, and what leaves it: one cache of parts with one budget for each place.
 
-A part is whatever takes memory between calls: a U-Net, a VAE, a text encoder, an adapter, the weights that adapters have
-merged, a network of an extension, an encoded text. Knows keys, bytes, places and turns; never a tensor, so its laws are
-tested in integers:
+A part is whatever takes memory between calls: a U-Net, a VAE, a text encoder, an adapter, the weights that adapters
+have merged, a network of an extension, an encoded text. Knows keys, bytes, places and turns; never a tensor, so its
+laws are tested in integers:
 
 - A place holds no more than its limit, but for parts that are pinned and for the model that was used last.
 - The part that leaves is the one that was used longest ago; one that no new request can reach goes before all others,
