@@ -80,7 +80,7 @@ def compare(name: str, size: tuple[int, int], folder: Path) -> dict[str, Any]:
     place_ = place("cpu", "float32", "sdpa")
     fresh = opened(card, place_)
     fresh.dtypes = dict.fromkeys(fresh.networks, torch.bfloat16)
-    loaded = fresh.load()
+    loaded = fresh.read()
     for network in fresh.networks.values():
         widen(network)
     runner = Recording(lambda: [card], place_)

@@ -21,7 +21,7 @@ from webui.types import Denoise, Denoised, Framing, Patch, Row
 
 if TYPE_CHECKING:
     from webui.engine.guests import Guests
-    from webui.engine.loading import Networks
+    from webui.engine.networks import Networks
 
 __all__ = ["denoised", "guided", "patched"]
 

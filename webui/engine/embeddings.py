@@ -12,7 +12,7 @@ from webui.errors import EaselError
 from webui.types import Framing, Row
 
 if TYPE_CHECKING:
-    from webui.engine.loading import Networks
+    from webui.engine.networks import Networks
 
 __all__ = ["added_conditions", "numbers"]
 

@@ -5,7 +5,8 @@ Weights come from safetensors only, and no code of a model's is ever run. The ne
 making tensors beside it.
 
 Loading has two halves, so that memory is made free in between: `opened` builds the networks without memory and compares
-them with the files' headers, `load` gives them their weights.
+them with the files' headers, `read` gives them their weights. What only running them tells is found out afterwards, by
+`preparing`.
 """
 
 from __future__ import annotations
@@ -13,61 +14,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from itertools import count
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from webui.catalog.formats.hashing import hashed
-from webui.catalog.formats.sidecars import read_json
-from webui.engine import attention, vae
-from webui.engine.embeddings import added_conditions
+from webui.engine import attention
 from webui.engine.families import PartPlan, Plan, plan
 from webui.engine.importing import IMPORTING
+from webui.engine.networks import Networks
 from webui.engine.placement import Placement
-from webui.engine.preview import PreviewMap, fit, keep, read_map
-from webui.engine.probe import likely_prediction
+from webui.engine.preparing import known_preview, prepare
+from webui.engine.preview import PreviewMap
 from webui.engine.schedules import model_sigmas
 from webui.engine.text.encoder import TextEncoder
 from webui.engine.text.tower import Tower
 from webui.engine.weights import byte_count, check, fill
 from webui.errors import ModelFileError
-from webui.types import Framing, Model, ModelCard, ModelFacts, Row
+from webui.types import Model, ModelCard, ModelFacts
 
-__all__ = ["Networks", "Opened", "load", "opened", "preview_with"]
+__all__ = ["Opened", "load", "opened"]
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
-BESIDE, SINGLE_BESIDE = "easel.json", ".easel.json"
-PROBED = 32  # height and width of the latent that the probe looks at
-SERIALS = count(1)
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class Networks:
-    """A loaded model. `scaling_factor` is between the VAE's latents and the U-Net's, `bytes` what its weights take.
-
-    `patching` is what the U-Net's attention looks at. Without `has_vae` the VAE is a network without weights, and the
-    model wears one of another file. `notes` are sentences about what had to be changed while it
-    ran. No other load of a model has its `serial`: what was made for these weights is kept by it. Everything here
-    belongs to the thread that owns the device.
-    """
-
-    model: Model
-    unet: Any
-    vae: Any
-    text: TextEncoder
-    scaling_factor: float
-    preview: PreviewMap
-    placement: Placement
-    patching: attention.Patching
-    bytes: int = 0
-    has_vae: bool = True
-    notes: list[str] = field(default_factory=list)
-    serial: int = field(default_factory=lambda: next(SERIALS))
 
 
 @dataclass(slots=True, eq=False)
@@ -89,15 +60,15 @@ class Opened:
         """The parts whose weights the files have, with their networks."""
         return [(part, net) for part, net in self.networks.items() if self.plan.parts[part].weights]
 
-    def load(
+    def read(
         self,
         facts: ModelFacts | None = None,
         progress: Callable[[float], None] = lambda part: None,
     ) -> Networks:
-        """The networks with their weights, in eval mode, without gradients.
+        """The networks with their weights, in eval mode, without gradients. None of them is run: what neither the card
+        nor `facts` knows is left unknown.
 
-        `progress` hears how much has arrived, from 0 to 1. What the U-Net predicts is asked of `facts` or found out
-        where the card does not say, and remembered. NaN in a weight raises `ModelFileError` with its name.
+        `progress` hears how much has arrived, from 0 to 1. NaN in a weight raises `ModelFileError` with its name.
         """
         card, size, done = self.card, self.bytes, 0
 
@@ -120,8 +91,12 @@ def load(
     facts: ModelFacts | None = None,
     progress: Callable[[float], None] = lambda part: None,
 ) -> Networks:
-    """The networks of `card` on `placement`. Every fault of its files raises `ModelFileError` naming the file."""
-    return opened(card, placement).load(facts, progress)
+    """The networks of `card` on `placement`, with all that is known of them, on the thread that owns the device. Every
+    fault of its files raises `ModelFileError` naming the file."""
+    networks = opened(card, placement).read(facts, progress)
+    for _ in prepare(networks, card, facts):
+        pass
+    return networks
 
 
 def opened(card: ModelCard, placement: Placement) -> Opened:
@@ -252,50 +227,17 @@ def _assembled(opened: Opened, digest: str, facts: ModelFacts | None) -> Network
         model, unet, autoencoder, text, scaling, blank, placement, patching, opened.bytes,
         bool(opened.plan.parts["vae"].weights),
     )  # fmt: skip
-    found.model = replace(model, prediction=_prediction(found, card, facts))
-    found.preview = _preview(found, _beside(card)) if found.has_vae else blank
+    prediction = card.prediction or (facts.prediction(card) if facts else None)
+    if prediction is None:
+        found.unknown.add("prediction")
+    else:
+        found.model = replace(model, prediction=prediction)
+    preview = known_preview(card, model.latent_channels) if found.has_vae else None
+    if preview is None:
+        found.unknown.add("preview")
+    else:
+        found.preview = preview
     return found
-
-
-def preview_with(networks: Networks, worn: Networks, card: ModelCard) -> None:
-    """Gives a model without a VAE of its own its preview colours, by the first one that it has `worn`."""
-    if not any(map(any, networks.preview.matrix)):
-        networks.preview = _preview(worn, _beside(card))
-
-
-def _prediction(networks: Networks, card: ModelCard, facts: ModelFacts | None) -> str:
-    """What the U-Net predicts: as the card says, as is remembered, or as one call of it shows."""
-    known = card.prediction or (facts.prediction(card) if facts else None)
-    if known is not None:
-        return known
-    found = _probed(networks)
-    log.info("%r predicts %s, as a call of it shows", card.name, found)
-    if facts is not None:
-        facts.remember_prediction(card, found)
-    return found
-
-
-@torch.inference_mode()
-def _probed(networks: Networks) -> str:
-    model, place = networks.model, networks.placement
-    text = networks.text.encode("", "")
-    row = Row(text.cond, 1.0, pooled=text.pooled_cond)
-    size = PROBED * model.downscale
-    added = added_conditions(networks, [row], [Framing((size, size), (size, size))])
-    last = torch.tensor([float(len(model.sigmas) - 1)], device=place.device)
-
-    def call(noise: Tensor) -> Tensor:
-        seen = noise.to(place.device, place.dtype)
-        if model.inpainting:  # all is masked, nothing of a picture is seen
-            hole = torch.ones_like(seen[:, :1])
-            seen = torch.cat([seen, hole, torch.zeros_like(seen)], dim=1)
-        context = text.cond[None].to(place.dtype)
-        said: Tensor = networks.unet(
-            seen, last, context, added_cond_kwargs=added, return_dict=False
-        )[0]
-        return said
-
-    return likely_prediction(call, (model.latent_channels, PROBED, PROBED))
 
 
 def _short_hash(card: ModelCard, plan: Plan, facts: ModelFacts | None) -> str:
@@ -305,25 +247,3 @@ def _short_hash(card: ModelCard, plan: Plan, facts: ModelFacts | None) -> str:
         return card.hash
     path = card.weights or next(iter(plan.parts["unet"].weights.values())).file.path
     return hashed(path, facts.keep_sha256 if facts else None)[:10]
-
-
-def _beside(card: ModelCard) -> Path:
-    """Where the preview colours of a model are kept."""
-    if card.layout == "folder":
-        return card.path / BESIDE
-    return card.path.with_name(card.path.stem + SINGLE_BESIDE)
-
-
-def _preview(networks: Networks, path: Path) -> PreviewMap:
-    """The model's preview colours: those beside it, or fitted now and kept there."""
-    beside = read_json(path) if path.is_file() else {}
-    known = read_map(beside, networks.model.latent_channels)
-    if known is not None:
-        return known
-    downscale = networks.model.downscale
-    fitted = fit(
-        lambda pixels: vae.encode(networks, pixels), size=8 * downscale, downscale=downscale
-    )
-    keep(fitted, path)
-    log.info("fitted the preview colours of %r", networks.model.name)
-    return fitted

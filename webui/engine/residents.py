@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from webui.engine.loading import Networks
+from webui.engine.networks import Networks
 from webui.engine.versions import Version
 from webui.types import Model
 

@@ -24,9 +24,11 @@ from webui.engine import vae
 from webui.engine.adapters.wardrobe import Wardrobe, encoders
 from webui.engine.denoising import denoised
 from webui.engine.guests import Guests
-from webui.engine.loading import Networks, opened, preview_with
+from webui.engine.loading import opened
 from webui.engine.memory import out_of_memory
+from webui.engine.networks import Networks
 from webui.engine.placement import Placement
+from webui.engine.preparing import prepare
 from webui.engine.residents import Residents, free_bytes
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.tiling import VaeTile
@@ -203,7 +205,10 @@ class Runner:
             if self.placement.device.type == "cuda":
                 torch.cuda.empty_cache()
         try:
-            return fresh.load(self._facts, progress)
+            found = fresh.read(self._facts, progress)
+            for _ in prepare(found, card, self._facts):
+                pass
+            return found
         except (RuntimeError, MemoryError, OSError) as error:
             if not out_of_memory(error):
                 raise
@@ -334,7 +339,8 @@ class Runner:
         self.vaes.load(path, networks)
         card = self._card(model.name)
         if not networks.has_vae and card is not None:
-            preview_with(networks, self.vaes.worn(networks, path), card)
+            for _ in prepare(networks, card, other_vae=self.vaes.worn(networks, path)):
+                pass
 
     def _text(self, call: EncodeText) -> TextCondition:
         encoding: Encoding | None = None

@@ -17,7 +17,7 @@ from webui.engine.tiling import Tile, Tiled, run_tile, tiled
 from webui.errors import ModelFileError
 
 if TYPE_CHECKING:
-    from webui.engine.loading import Networks
+    from webui.engine.networks import Networks
 
 __all__ = ["TILED_ABOVE", "decode", "encode", "tile"]
 

@@ -23,7 +23,7 @@ from webui.engine import attention
 from webui.engine.families.keys import vae_weights
 from webui.engine.families.single import vae_config
 from webui.engine.importing import IMPORTING
-from webui.engine.loading import Networks
+from webui.engine.networks import Networks
 from webui.engine.versions import Version
 from webui.engine.weights import Weight, check, fill
 from webui.errors import ModelFileError, RequestError

@@ -18,8 +18,8 @@ from webui.engine.adapters.files import LoadedAdapter, read, version_of
 from webui.engine.adapters.hypernetworks import Hypernetwork
 from webui.engine.adapters.names import Names, original_names
 from webui.engine.adapters.patch import Adapted
-from webui.engine.loading import Networks
 from webui.engine.memory import out_of_memory
+from webui.engine.networks import Networks
 from webui.engine.text import inversions
 from webui.engine.text.inversions import Inversion
 from webui.engine.text.words import said
