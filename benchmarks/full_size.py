@@ -72,7 +72,7 @@ def networks(name: str, dtype: Any, inpainting: bool = False, seed: int = 0) -> 
     """The networks of a family with random weights in `dtype`, drawn tensor by tensor."""
     import torch
 
-    from webui.engine.weights import recreate_positions
+    from webui.engine.weight_loading import recreate_positions
     from webui.testing.families import build
 
     with torch.device("meta"):

@@ -233,12 +233,12 @@ def switch(folder: Path) -> dict[str, Any]:
     with torch.inference_mode():
         for turn in range(1, SWITCHES + 1):
             seconds.append(switched(turn))
-            assert list(runner.residents) == [cards[turn % 2].name]
+            assert list(runner.model_cache) == [cards[turn % 2].name]
             if turn in (WARM, SWITCHES):
                 gc.collect()
                 used[turn] = resident(), trimmed()
-        one = runner.residents.bytes
-        runner.residents.limit = 3 * one
+        one = runner.model_cache.bytes
+        runner.model_cache.limit = 3 * one
         back = [switched(turn) for turn in range(SWITCHES + 1, SWITCHES + 5)][2:]
     gb = {f"gb_after_{turn}": [round(b / 1e9, 4) for b in both] for turn, both in used.items()}
     growth = [round(b / a - 1, 4) for a, b in zip(used[WARM], used[SWITCHES], strict=True)]

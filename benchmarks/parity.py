@@ -84,7 +84,7 @@ def compare(name: str, size: tuple[int, int], folder: Path) -> dict[str, Any]:
     for network in fresh.networks.values():
         widen(network)
     runner = Recording(lambda: [card], place_)
-    runner.residents.add("model", loaded)
+    runner.model_cache.add("model", loaded)
     latent = ours(runner, "model", case, size)
     return {
         "largest_difference": difference(latent, expected),

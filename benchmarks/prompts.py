@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from extensions.wildcards.template import Drawing, TemplateError
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import accept_prompts
-from webui.engine.adapters.tags import take
+from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.text.chunks import weighted
-from webui.engine.text.emphasis import parse
+from webui.engine.text.emphasis import parse_attention
 from webui.engine.text.tokenizer import shipped
 from webui.errors import RequestError
 from webui.metadata import parse as pairs_of
@@ -72,8 +72,8 @@ def readers(folder: Path) -> dict[str, Callable[[str], object]]:
         return pattern.stem(facts, 1)
 
     return {
-        "brackets": parse,
-        "tags": take,
+        "brackets": parse_attention,
+        "tags": extract_network_tags,
         "wildcards": wildcards,
         "tokens and chunks": lambda text: weighted(tokenizer, text, 75),
         "at the door": lambda text: accept_prompts(

@@ -16,9 +16,9 @@ from contextlib import suppress
 import pytest
 
 from extensions.wildcards.template import Drawing, TemplateError
-from webui.engine.adapters.tags import take
+from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.text.chunks import weighted
-from webui.engine.text.emphasis import parse
+from webui.engine.text.emphasis import parse_attention
 from webui.errors import RequestError
 from webui.metadata import parse as pairs_of
 
@@ -72,8 +72,8 @@ class Letters:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "brackets": parse,
-    "tags": take,
+    "brackets": parse_attention,
+    "tags": extract_network_tags,
     "wildcards": wildcards,
     "chunks": lambda text: weighted(Letters(), text, 75),  # type: ignore[arg-type]
     "a picture's text": pairs_of,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.ui.painter import POSTER, catalog
 from webui.defaults import complete, extra_controls, from_infotext, task_of
-from webui.engine.finishing import finished_picture
+from webui.engine.postprocessing import finished_picture
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
 from webui.metadata import infotext

@@ -190,7 +190,7 @@ def compose(
         ),
         change=change,
         saved=saved,
-        keeper=store,
+        persistence=store,
         version=code_version(extensions),
         hung=hung,
         called=called,

@@ -124,9 +124,9 @@ def register_conditioners(places: Places) -> Sequence[Conditioner]:
 
     Called once. Return `Conditioner` values; `prepare(request, studio, cond)` is a task that returns the changed
     `Condition`, or None when it has nothing to do. It runs at the start of every sampling. To run a network beside
-    the UNet, yield `LoadNetwork`, and put an `Adapter` with its handle into `cond.adapters`: all rows of a batch that
-    use the network then share one call of it. Controls appear in a group of their own, and their values are in
-    `request.extras` by name. An error fails the picture, with the extension's name.
+    the UNet, yield `LoadNetwork`, and put a `ControlNetwork` with its handle into `cond.control_networks`: all rows of
+    a batch that use the network then share one call of it. Controls appear in a group of their own, and their values
+    are in `request.extras` by name. An error fails the picture, with the extension's name.
 
         from dataclasses import replace
 

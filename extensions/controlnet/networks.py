@@ -108,7 +108,7 @@ def widths(path: Path) -> tuple[int, int]:
 
 
 def build(path: Path) -> nn.Module:
-    """The network of `path` as an `Adapter` needs it. What is wrong with the file raises `ModelFileError`."""
+    """The network of `path`, as a `ControlNetwork` names it. What is wrong with the file raises `ModelFileError`."""
     import torch
     from diffusers import ControlNetModel
     from safetensors.torch import load_file
@@ -173,7 +173,7 @@ USED = frozenset(
     " controlnet_conditioning_channel_order conditioning_embedding_out_channels".split()
 )
 HARMLESS = frozenset("upcast_attention addition_embed_type_num_heads".split())
-ONLY: Mapping[str, tuple[Any, ...]] = {  # what an Adapter's call does not give is not there
+ONLY: Mapping[str, tuple[Any, ...]] = {  # what the call of a ControlNetwork does not give is not there
     "conditioning_channels": (3,),
     "global_pool_conditions": (None, False),
     **dict.fromkeys(

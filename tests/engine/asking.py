@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from extensions.esrgan.rrdbnet import Shape, rrdbnet
 from webui.app import Composition, compose
 from webui.defaults import FIELDS, complete
-from webui.engine.finishing import FAILED
+from webui.engine.postprocessing import FAILED
 from webui.errors import EaselError
 from webui.plugins import Limits
 from webui.settings import Settings

@@ -61,7 +61,7 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
     """Starts engines, in fp32 unless told otherwise, and stops them after the test.
 
     Keywords are fields of `Parts` (`samplers=`, `conditioners=` ...), of `EngineOptions`, or the engine's own
-    (`change`, `saved`, `keeper`, `version`). With `begun=False` the test starts it.
+    (`change`, `saved`, `persistence`, `version`). With `begun=False` the test starts it.
     """
     benches: list[Bench] = []
 
@@ -76,7 +76,15 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
         parts = Parts(**{**built_in, **{k: given.pop(k) for k in known & given.keys()}})
         hooks = {
             k: given.pop(k)
-            for k in ("change", "saved", "keeper", "version", "hung", "adapter_files", "max_chunks")
+            for k in (
+                "change",
+                "saved",
+                "persistence",
+                "version",
+                "hung",
+                "adapter_files",
+                "max_chunks",
+            )
             if k in given
         }
 

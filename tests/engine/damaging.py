@@ -32,7 +32,7 @@ from webui.engine.tasks import TASKS
 from webui.errors import EaselError
 from webui.testing.families import FAMILIES, build, write
 from webui.types import (
-    Adapter,
+    ControlNetwork,
     Decode,
     EncodeText,
     LoadAdapters,
@@ -336,16 +336,16 @@ def _embedding(runner: Runner, path: Path) -> None:
 
 def _lora(runner: Runner, path: Path) -> None:
     model = _model(runner)
-    adapted = runner.run([LoadAdapters(model, (("odd", 1.0, 1.0),))])[0]
-    runner.run([EncodeText(model, "a cat", "", 1, adapted)])
+    lora = runner.run([LoadAdapters(model, (("odd", 1.0, 1.0),))])[0]
+    runner.run([EncodeText(model, "a cat", "", 1, lora)])
 
 
 def _controlnet(runner: Runner, path: Path) -> None:
     widths(path)
     network = runner.run([LoadNetwork("controlnet", str(path), partial(controlnet, path))])[0]
-    adapter = Adapter(network, {"hint": torch.rand(3, 64, 64)})
+    adapter = ControlNetwork(network, {"hint": torch.rand(3, 64, 64)})
     x, steps, texts = torch.zeros(1, 4, 32, 32), torch.ones(1), torch.zeros(1, 77, 64)
-    runner.guests.residuals([(adapter,)], [0], x, steps, texts)
+    runner.extension_networks.residuals([(adapter,)], [0], x, steps, texts)
 
 
 def _upscaler(runner: Runner, path: Path) -> None:

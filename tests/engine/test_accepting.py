@@ -15,8 +15,8 @@ from tests.engine.conftest import request
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import accept_prompts
 from webui.engine.runner import Runner
+from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.tokenizer import Tokenizer
-from webui.engine.text.tower import Tower
 from webui.errors import RequestError
 from webui.testing.models import tiny_tokenizer
 from webui.types import EncodeText
@@ -174,13 +174,13 @@ def test_pictures_of_one_long_text_encode_it_once(
     start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[int] = []
-    states = Tower.states
+    states = ClipTextModel.states
 
-    def counted(self: Tower, ids: Any, *given: Any) -> Any:
+    def counted(self: ClipTextModel, ids: Any, *given: Any) -> Any:
         called.append(len(ids))
         return states(self, ids, *given)
 
-    monkeypatch.setattr(Tower, "states", counted)
+    monkeypatch.setattr(ClipTextModel, "states", counted)
     bench = start()
     job = bench.engine.submit(
         request(prompt=" BREAK ".join(f"x {n}" for n in range(20)), batch_size=3, steps=1)

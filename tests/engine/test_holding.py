@@ -74,7 +74,7 @@ def test_memory_that_runs_out_once_costs_other_models_their_place_alone(start):
     runner = bench.engine._runner
     runner._denoise, _ = failing(runner._denoise, 1, RuntimeError(FULL))
     assert bench.end(bench.engine.submit(request())).state == "done"
-    assert list(runner.residents) == ["tiny"]
+    assert list(runner.model_cache) == ["tiny"]
 
 
 def test_a_size_that_does_not_fit_is_refused_with_one_that_does(start):

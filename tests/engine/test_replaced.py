@@ -126,10 +126,10 @@ def decomposed(weight: Tensor, state: dict[str, Tensor]) -> Tensor:
     return state[f"{KEY}.dora_scale"] * whole / torch.linalg.vector_norm(whole, dim=1, keepdim=True)
 
 
-def seen(runner: Runner, model: Any, adapted: Any) -> Tensor:
+def seen(runner: Runner, model: Any, lora: Any) -> Tensor:
     """The weight that the layer computes with, told from what it makes of the unit vectors."""
     unet = runner.networks(model).unet
-    with torch.inference_mode(), adapted.applied(unet):
+    with torch.inference_mode(), lora.applied(unet):
         return unet.get_submodule(LAYER)(torch.eye(64)).T
 
 
@@ -170,7 +170,7 @@ def test_a_replaced_adapter_is_read_again_and_running_pictures_keep_theirs(
     weight = own(runner, model)
     torch.testing.assert_close(seen(runner, model, fresh), decomposed(weight, dora(4)))
     assert torch.equal(seen(runner, model, begun), before)
-    assert len(runner.wardrobe._adapters) == 1
+    assert len(runner.adapter_cache._adapters) == 1
     path.unlink()
     assert torch.equal(seen(runner, model, begun), before)
 
@@ -194,9 +194,9 @@ def test_the_same_tensors_with_another_config_are_another_adapter(
             if not path.exists():
                 save_file(state, path)
             path.with_name("adapter_config.json").write_text(config, encoding="utf-8")
-        adapted: Any = runner.load(LoadAdapters(model, ((name, 1.0, 1.0),)))
+        lora: Any = runner.load(LoadAdapters(model, ((name, 1.0, 1.0),)))
         changed = own(runner, model) + up @ down * alpha / 2
-        torch.testing.assert_close(seen(runner, model, adapted), changed, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(seen(runner, model, lora), changed, rtol=1e-4, atol=1e-4)
 
 
 # --- Textual inversions -----------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_a_replaced_inversion_is_read_again(ending: str, runner: Runner, models:
         os.replace(path.with_suffix(".part"), path)
         found.append(encoded(runner, model))
     assert torch.equal(found[0], found[2]) and not torch.allclose(found[0], found[1])
-    assert len(runner.wardrobe._inversions) == 1
+    assert len(runner.adapter_cache._inversions) == 1
 
 
 # --- Parts of a folder -----------------------------------------------------------------------------

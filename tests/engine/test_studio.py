@@ -11,9 +11,9 @@ from webui.engine.schedules import SCHEDULES
 from webui.engine.studio import PictureStudio
 from webui.types import (
     UNCOND,
-    Adapter,
     Condition,
     Conditioner,
+    ControlNetwork,
     Denoise,
     Denoised,
     Model,
@@ -168,10 +168,10 @@ def test_an_adapter_works_from_start_to_end():
     """The steps that diffusers keeps: those with i / n >= start and (i + 1) / n <= end."""
     n = len(SIGMAS) - 1
     for start, end in ((0.0, 1.0), (0.25, 1.0), (0.0, 0.5), (0.3, 0.8), (0.0, 0.0)):
-        adapter = Adapter(Network("x", "y"), {}, 1.0, start, end)
-        calls, _, _ = sampled(parts(), Condition(MODEL, TEXT, adapters=(adapter,)))
+        adapter = ControlNetwork(Network("x", "y"), {}, 1.0, start, end)
+        calls, _, _ = sampled(parts(), Condition(MODEL, TEXT, control_networks=(adapter,)))
         kept = [1.0 - float(i / n < start or (i + 1) / n > end) for i in range(n)]  # as diffusers
-        assert [float(len(call.adapters)) for call in calls] == kept
+        assert [float(len(call.control_networks)) for call in calls] == kept
 
 
 def test_parts_of_a_picture_count_their_steps_on():

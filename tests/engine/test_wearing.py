@@ -422,7 +422,7 @@ def test_a_large_decode_is_made_of_calls_and_is_the_picture(
     bench = start()
     whole = picture(bench, width=640, height=512, steps=1)
     calls: list[str] = []
-    monkeypatch.setattr("webui.engine.expanding.TILED_ABOVE", 512 * 512)
+    monkeypatch.setattr("webui.engine.call_expansion.TILED_ABOVE", 512 * 512)
     monkeypatch.setattr(
         vaes,
         "tile",
@@ -466,12 +466,12 @@ def test_a_model_that_makes_room_takes_what_it_wore_along(
     )
     model: Any = runner.load(LoadModel("tiny"))
     wanted = LoadAdapters(model, (("two", 1.0, 1.0),))
-    adapted: Any = runner.load(wanted)
-    text = runner.run([EncodeText(model, "a cat", "", adapted=adapted)])[0].text
-    assert runner.resident(wanted) == adapted and runner.wardrobe.kept.bytes
+    lora: Any = runner.load(wanted)
+    text = runner.run([EncodeText(model, "a cat", "", lora=lora)])[0].text
+    assert runner.resident(wanted) == lora and runner.adapter_cache.merged.bytes
     runner.load(LoadModel("tiny-inpainting"))
-    assert runner.resident(wanted) is None and not runner.wardrobe.kept.bytes
+    assert runner.resident(wanted) is None and not runner.adapter_cache.merged.bytes
     again = runner.run(
-        [EncodeText(runner.load(LoadModel("tiny")), "a cat", "", adapted=runner.load(wanted))]
+        [EncodeText(runner.load(LoadModel("tiny")), "a cat", "", lora=runner.load(wanted))]
     )  # type: ignore[arg-type]
     assert torch.equal(again[0].text.cond, text.cond)

@@ -586,10 +586,10 @@ def test_the_condition_keeps_the_adapters_it_had(models_dir, conditioner):
     runner = Runner(lambda: list_models([models_dir]), place("cpu", "float32", "sdpa"))
     with torch.inference_mode():
         model = runner.load(LoadModel("tiny"))
-    before = Condition(model, None, adapters=("another",), size=(64, 64))
+    before = Condition(model, None, control_networks=("another",), size=(64, 64))
     made = request(extras=values(conditioner, image=picture()))
     studio = PictureStudio(made, 0, Parts(TASKS, SAMPLERS, SCHEDULES), torch.device("cpu"))
     cond = run_alone(conditioner.prepare(made, studio, before), runner)
-    assert len(cond.adapters) == 2 and cond.adapters[0] == "another"
-    hint = cond.adapters[1].inputs["hint"]
+    assert len(cond.control_networks) == 2 and cond.control_networks[0] == "another"
+    hint = cond.control_networks[1].inputs["hint"]
     assert hint.shape == (3, 64, 64) and 0 <= hint.min() and hint.max() <= 1

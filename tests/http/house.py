@@ -30,7 +30,7 @@ from webui.store.jobs import JobStore
 from webui.store.models import ModelIndex
 from webui.store.thumbnails import Thumbnails
 from webui.types import Finished, GenerationRequest, Parts, SavedPicture, Task
-from webui.types.kept import Keeper
+from webui.types.persistence import JobPersistence
 from webui.ui import Page, launch_page
 
 SMALL = {"task": "txt2img", "model": "tiny", "width": 64, "height": 64, "steps": 2, "seed": 1}
@@ -83,10 +83,10 @@ def house(
     *,
     logins: tuple[tuple[str, str], ...] = (),
     tasks: tuple[Task, ...] = (),
-    keeper: Callable[[Keeper], Keeper] = lambda store: store,
+    persistence: Callable[[JobPersistence], JobPersistence] = lambda store: store,
     change: Callable[[GenerationRequest], GenerationRequest] = lambda request: request,
 ) -> Iterator[House]:
-    """`tasks` replace those of their names; `keeper` and `change` stand in for the engine's own."""
+    """`tasks` replace those of their names; `persistence` and `change` stand in for the engine's own."""
     small = {"width": 64, "height": 64, "steps": 2}
     settings = Settings.at(folder, port=0, models_dirs=(models_dir,), defaults=small)
     all_tasks = {**TASKS, **{task.name: task for task in tasks}}
@@ -121,7 +121,7 @@ def house(
         options=EngineOptions(device="cpu", dtype="float32"),
         change=change,
         saved=metrics.saved,
-        keeper=keeper(store),
+        persistence=persistence(store),
     )
     key = secret_in(folder / "data")
     names = [name for name, _ in logins]

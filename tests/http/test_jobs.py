@@ -60,7 +60,7 @@ def test_what_cannot_be_kept_is_not_accepted(tmp_path, models_dir):
         def accept(self, job: Any, key: SubmissionKey | None) -> str:
             raise EaselError("the disk is full")
 
-    with house(tmp_path, models_dir, keeper=Full) as served:
+    with house(tmp_path, models_dir, persistence=Full) as served:
         answer = httpx.post(f"{served.url}/api/jobs", json=SMALL)
         assert (answer.status_code, answer.json()["error"]) == (503, "the disk is full")
         assert httpx.get(f"{served.url}/api/jobs").json() == {"jobs": []}

@@ -216,7 +216,11 @@ def unhashable(request, studio, cond):
         (Task("t", "T", lambda r, s: (yield 3)), (None, None), "type int, which is no call"),
         (Conditioner("c", lambda *g: 3), (None, None, COND), "conditioner 'c': returned a value of type int"),
         (Conditioner("c", unhashable), (None, None, COND), "make it a frozen dataclass"),
-        (Conditioner("c", lambda *g: replace(COND, adapters=[])), (None, None, COND), "give a tuple of Adapter"),
+        (
+            Conditioner("c", lambda *g: replace(COND, control_networks=[])),
+            (None, None, COND),
+            "give a tuple of ControlNetwork",
+        ),
         (PostProcessor("p", lambda *g: b"x"), (PICTURE, None, None), "'p': returned a value of type bytes"),
         (Upscaler("u", lambda *g: None), (PICTURE, 2.0, None), "upscaler 'u': returned nothing"),
     ],

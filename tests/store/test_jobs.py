@@ -17,18 +17,18 @@ from webui.store import requests
 from webui.store.database import MIGRATIONS, Database
 from webui.store.jobs import JobStore
 from webui.types import SavedPicture, SubmissionKey
-from webui.types.kept import KeptJob
+from webui.types.persistence import StoredJob
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def job(name: str, **values) -> KeptJob:
+def job(name: str, **values) -> StoredJob:
     given = {"owner": "me", "priority": 0, "state": "queued", "created_s": 5.5}
-    return KeptJob(name, request(prompt=name), **{**given, **values})
+    return StoredJob(name, request(prompt=name), **{**given, **values})
 
 
-def fields_of(kept: KeptJob) -> dict[str, object]:
-    return {field.name: getattr(kept, field.name) for field in fields(KeptJob)}
+def fields_of(kept: StoredJob) -> dict[str, object]:
+    return {field.name: getattr(kept, field.name) for field in fields(StoredJob)}
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_ended_jobs_are_remembered_without_their_pictures(store, tmp_path):
     for name in "abc":
         kept = job(name)
         store.accept(
-            KeptJob(**{**fields_of(kept), "request": replace(kept.request, image=given)}), None
+            StoredJob(**{**fields_of(kept), "request": replace(kept.request, image=given)}), None
         )
         store.changed(
             name, "failed" if name == "b" else "done", error="no" if name == "b" else None
@@ -255,7 +255,7 @@ def test_ended_jobs_are_remembered_without_their_pictures(store, tmp_path):
 def test_tidying_leaves_what_open_jobs_need(store, tmp_path):
     kept = job("one")
     with_picture = replace(kept.request, image=Image.new("RGB", (8, 8)))
-    store.accept(KeptJob(**{**fields_of(kept), "request": with_picture}), None)
+    store.accept(StoredJob(**{**fields_of(kept), "request": with_picture}), None)
     for name in ("one", "gone"):
         log = store.replies(name, 0)
         log.read({})
@@ -281,7 +281,7 @@ def test_tidying_leaves_what_a_job_that_is_just_accepted_needs(store, tmp_path, 
     monkeypatch.setattr(requests, "dump", dumped)
     kept = job("one")
     with_picture = replace(kept.request, image=Image.new("RGB", (8, 8)))
-    store.accept(KeptJob(**{**fields_of(kept), "request": with_picture}), None)
+    store.accept(StoredJob(**{**fields_of(kept), "request": with_picture}), None)
     tidying[0].join()
     assert store.unfinished()[0].request.image.size == (8, 8)
 

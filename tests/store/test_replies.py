@@ -5,7 +5,7 @@ import random
 import pytest
 
 from webui.store.replies import ReplyLog, Room
-from webui.types.kept import Record
+from webui.types.persistence import Record
 
 HEADER = {"request": "abc", "sampler": "Euler"}
 RECORDS = [

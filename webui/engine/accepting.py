@@ -9,9 +9,9 @@ from pathlib import Path
 
 from webui.catalog.formats.header import read_header
 from webui.catalog.model_folders import AdapterFiles
-from webui.engine.adapters.tags import take
+from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.text.chunks import BACKTRACK, weighted
-from webui.engine.text.emphasis import WEIGHT_MAX, parse
+from webui.engine.text.emphasis import WEIGHT_MAX, parse_attention
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.words import Words, said
 from webui.errors import ModelFileError, RequestError
@@ -45,7 +45,7 @@ def accept_prompts(
     The `tokenizer` is asked for where the length alone does not tell.
     """
     for name, prompt in prompts.items():
-        words, tags, faults = take(prompt)
+        words, tags, faults = extract_network_tags(prompt)
         if missing == "refuse" and name != "negative_prompt":
             if faults:
                 raise RequestError(faults[0], name)
@@ -80,7 +80,7 @@ def _inversions(text: str, adapter_files: AdapterFiles) -> list[Sized]:
 
 
 def _check_weights(name: str, words: str) -> None:
-    for piece in parse(words):
+    for piece in parse_attention(words):
         if not abs(piece.weight) <= WEIGHT_MAX:
             text = (piece.text or "").strip()[:40]
             raise RequestError(

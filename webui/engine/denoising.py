@@ -14,19 +14,21 @@ from torch import Tensor
 
 from webui.diffusion.parameterisation import parameterisation
 from webui.engine.attention import fault_of
-from webui.engine.embeddings import added_conditions
 from webui.engine.memory import out_of_memory
+from webui.engine.sdxl_conditioning import added_conditions
 from webui.errors import EaselError
-from webui.types import Denoise, Denoised, Framing, Patch, Row
+from webui.types import Denoise, Denoised, Patch, Row, SizeConditioning
 
 if TYPE_CHECKING:
-    from webui.engine.guests import Guests
+    from webui.engine.extension_networks import ExtensionNetworks
     from webui.engine.networks import Networks
 
 __all__ = ["denoised", "guided", "patched"]
 
 
-def denoised(networks: Networks, calls: Sequence[Denoise], guests: Guests) -> list[Denoised]:
+def denoised(
+    networks: Networks, calls: Sequence[Denoise], extension_networks: ExtensionNetworks
+) -> list[Denoised]:
     """The replies to `calls`, of which one call of the U-Net is made for all rows."""
     owner = [i for i, call in enumerate(calls) for _ in call.rows]
     device, dtype = networks.placement.device, networks.placement.dtype
@@ -43,9 +45,14 @@ def denoised(networks: Networks, calls: Sequence[Denoise], guests: Guests) -> li
     times = [predicts.timestep(s) for s in sigmas]
     steps = torch.tensor(times, device=device, dtype=torch.float32)[owner]
 
-    added = guests.residuals([c.adapters for c in calls], owner, scaled, steps, context)
+    added = extension_networks.residuals(
+        [c.control_networks for c in calls], owner, scaled, steps, context
+    )
     down, mid = added or (None, None)
-    with patched(networks, calls), guests.blamed(calls[0].adapters, added, networks.unet):
+    with (
+        patched(networks, calls),
+        extension_networks.blamed(calls[0].control_networks, added, networks.unet),
+    ):
         output = networks.unet(
             seen,
             steps,
@@ -72,13 +79,15 @@ def _added(networks: Networks, calls: Sequence[Denoise]) -> dict[str, Tensor] | 
     if not networks.model.pooled_dim:
         return None
     rows: list[Row] = []
-    framings: list[Framing] = []
+    size_conditionings: list[SizeConditioning] = []
     for call in calls:
         scale = networks.model.downscale
         size = (call.x.shape[-1] * scale, call.x.shape[-2] * scale)
         rows += call.rows
-        framings += [call.framing or Framing(size, size)] * len(call.rows)
-    return added_conditions(networks, rows, framings)
+        size_conditionings += [call.size_conditioning or SizeConditioning(size, size)] * len(
+            call.rows
+        )
+    return added_conditions(networks, rows, size_conditionings)
 
 
 @contextmanager

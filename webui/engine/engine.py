@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import CHUNK, accept_prompts, counter
-from webui.engine.adapters.tags import take
+from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.job import Job
-from webui.engine.ledger import AGAIN_S, LACKING, Ledger, sentence
+from webui.engine.jobs import AGAIN_S, LACKING, Jobs, sentence
 from webui.engine.text.chunks import count
 from webui.engine.text.tokenizer import Tokenizer, beside, shipped
 from webui.errors import EaselError, lacking
@@ -39,7 +39,7 @@ from webui.types import (
     SavedPicture,
     SubmissionKey,
 )
-from webui.types.kept import Keeper, Witness
+from webui.types.persistence import JobPersistence, Witness
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -80,7 +80,7 @@ class Engine:
     """See `webui.types.EngineFace` for what the faces use. `start` before, `stop` after.
 
     `save` puts a finished picture on disk; then `saved` hears of it, with the request without its pictures
-    (both on the saving thread). `change` is what becomes of a request when it is accepted. With a `keeper` jobs
+    (both on the saving thread). `change` is what becomes of a request when it is accepted. With `persistence` jobs
     outlive the process: those that had not ended go on, each picture from where it stood, as long as `version`
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
     call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
@@ -97,7 +97,7 @@ class Engine:
         options: EngineOptions,
         change: Callable[[GenerationRequest], GenerationRequest] = lambda request: request,
         saved: Callable[[SavedPicture, GenerationRequest], None] = lambda picture, request: None,
-        keeper: Keeper | None = None,
+        persistence: JobPersistence | None = None,
         version: str = "",
         hung: Callable[[str], None] = lambda what: None,
         called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
@@ -118,7 +118,7 @@ class Engine:
         self._hung = hung
         self._called = called
         self._facts = facts
-        self._ledger = Ledger(ROWS, keeper, witness)
+        self._jobs = Jobs(ROWS, persistence, witness)
         self._restored = False
         self._runner: Runner | None = None
         self._turns: Loop | None = None
@@ -136,13 +136,13 @@ class Engine:
         """Knows the jobs that were kept, before anything of them is made: faces may be asked for them at once."""
         if not self._restored:
             self._restored = True
-            self._ledger.restore()
+            self._jobs.restore()
 
     def stop(self) -> bool:
         """Finishes the running call and the saving of finished pictures. What is left goes on at the next start
-        where a keeper has it, else it is cancelled. False where something does not come to its end, which is told."""
-        ledger, in_time = self._ledger, True
-        ledger.close()
+        where it is stored, else it is cancelled. False where something does not come to its end, which is told."""
+        jobs, in_time = self._jobs, True
+        jobs.close()
         if self._thread.is_alive():
             self._thread.join(STOP_S)
             if self._thread.is_alive():
@@ -152,7 +152,7 @@ class Engine:
                 in_time = False
         self._loader.shutdown(wait=False, cancel_futures=True)
         with suppress(RuntimeError):  # it was stopped before
-            last = ledger.saver.submit(ledger.keep_rest)
+            last = jobs.saver.submit(jobs.keep_rest)
             try:
                 last.result(STOP_S)  # what is being saved is on disk then
             except TimeoutError_:
@@ -161,11 +161,13 @@ class Engine:
             if self._turns is not None and in_time:
                 self._turns.settle()
         rest = (
-            "; this job goes on at the next start" if ledger.keeper else " before this job was done"
+            "; this job goes on at the next start"
+            if jobs.persistence
+            else " before this job was done"
         )
-        for job in ledger.jobs.open():
-            ledger.end(job, "cancelled", f"Easel was stopped{rest}", taken_up=True)
-        ledger.saver.shutdown(wait=in_time)
+        for job in jobs.queue.open():
+            jobs.end(job, "cancelled", f"Easel was stopped{rest}", taken_up=True)
+        jobs.saver.shutdown(wait=in_time)
         return self._loaded(STOP_S if in_time else 0.0) and in_time
 
     def _loaded(self, patience_s: float) -> bool:
@@ -197,53 +199,53 @@ class Engine:
             self._max_chunks(),
             lambda: self._tokenizer(request.model),
         )
-        return self._ledger.accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
+        return self._jobs.accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
 
     def repeat(self, job_id: str, owner: str = "") -> str:
-        keeper, job = self._ledger.keeper, self._ledger.jobs[job_id]
+        persistence, job = self._jobs.persistence, self._jobs.queue[job_id]
         request = job.request
         if job.stripped:
-            if keeper is None:
+            if persistence is None:
                 raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
-            request = keeper.request(job_id)
-        return self._ledger.accept(Job(uuid.uuid4().hex[:12], request, owner), None)
+            request = persistence.request(job_id)
+        return self._jobs.accept(Job(uuid.uuid4().hex[:12], request, owner), None)
 
     def status(self, job_id: str) -> JobStatus:
-        with self._ledger.changed:
-            return self._ledger.status(self._ledger.jobs[job_id])
+        with self._jobs.changed:
+            return self._jobs.status(self._jobs.queue[job_id])
 
     def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
-        changed = self._ledger.changed
+        changed = self._jobs.changed
         with changed:
-            job = self._ledger.jobs[job_id]
+            job = self._jobs.queue[job_id]
             changed.wait_for(lambda: job.version > after or job.ended, timeout_s)
-            return self._ledger.status(job)
+            return self._jobs.status(job)
 
     def events(self, job_id: str, after: int = 0) -> Sequence[Event]:
-        with self._ledger.changed:
-            return [e for e in self._ledger.jobs[job_id].events if e.number > after]
+        with self._jobs.changed:
+            return [e for e in self._jobs.queue[job_id].events if e.number > after]
 
     def cancel(self, job_id: str) -> None:
-        with self._ledger.changed:
-            self._ledger.jobs[job_id].cancelled = True
-            self._ledger.changed.notify_all()
+        with self._jobs.changed:
+            self._jobs.queue[job_id].cancelled = True
+            self._jobs.changed.notify_all()
 
     def pause(self, job_id: str) -> None:
-        self._ledger.hold(self._ledger.jobs[job_id], True)
+        self._jobs.hold(self._jobs.queue[job_id], True)
 
     def resume(self, job_id: str) -> None:
-        self._ledger.hold(self._ledger.jobs[job_id], False)
+        self._jobs.hold(self._jobs.queue[job_id], False)
 
     def prioritise(self, job_id: str, priority: int) -> None:
-        self._ledger.prioritise(self._ledger.jobs[job_id], priority)
+        self._jobs.prioritise(self._jobs.queue[job_id], priority)
 
     def jobs(self) -> Sequence[JobStatus]:
-        with self._ledger.changed:
-            return self._ledger.statuses()
+        with self._jobs.changed:
+            return self._jobs.statuses()
 
     def preview(self, job_id: str) -> Image | None:
-        with self._ledger.changed:
-            runs = [r for r in self._ledger.jobs[job_id].runs if r.latest is not None]
+        with self._jobs.changed:
+            runs = [r for r in self._jobs.queue[job_id].runs if r.latest is not None]
             if not runs or self._runner is None or runs[0].model is None:
                 return None
             run, latent, model = runs[0], runs[0].latest, runs[0].model
@@ -255,7 +257,7 @@ class Engine:
         return picture
 
     def count_tokens(self, model: str, text: str) -> int:
-        words = take(text)[0]
+        words = extract_network_tags(text)[0]
         return count(counter(self._tokenizer(model), words, self.adapter_files), words, CHUNK)
 
     def _tokenizer(self, model: str) -> Tokenizer:
@@ -270,7 +272,7 @@ class Engine:
     def describe(self) -> Mapping[str, str]:
         runner = self._runner
         if runner is None:
-            state = self._ledger.failure or self._ledger.note
+            state = self._jobs.failure or self._jobs.note
             return MappingProxyType({k: state for k in ("device", "dtype", "attention")})
         place = runner.placement
         attention = place.attention
@@ -297,13 +299,13 @@ class Engine:
         except Exception as error:  # the boundary: a fault of ours, told to whoever waits
             log.exception("the engine's loop failed")
             self._give_up(f"The engine failed, start Easel again: {sentence(error)}")
-        self._ledger.close()
+        self._jobs.close()
         watch.join()  # it holds the loop, whose tensors must not be freed while Python ends
 
     def _begun(self) -> Loop | None:
         """The loop, as soon as the machine has what it takes; None where it cannot be, which is told."""
-        ledger = self._ledger
-        while not ledger.stopping:
+        jobs = self._jobs
+        while not jobs.stopping:
             try:
                 spare_files(SPARE)
                 return self._begin()
@@ -314,37 +316,37 @@ class Engine:
                     self._give_up(f"The engine could not start: {sentence(error)}")
                     return None
                 log.error("the engine waits: %s", error)
-                ledger.note_all(LACKING[lack])
-            with ledger.changed:
-                ledger.changed.wait_for(lambda: ledger.stopping, AGAIN_S)
+                jobs.note_all(LACKING[lack])
+            with jobs.changed:
+                jobs.changed.wait_for(lambda: jobs.stopping, AGAIN_S)
         return None
 
     def _give_up(self, why: str) -> None:
-        ledger = self._ledger
-        with ledger.changed:
-            ledger.failure = why
-            for job in ledger.jobs.open():  # kept ones wait for a better start
-                ledger.end(job, "failed", why, taken_up=True)
+        jobs = self._jobs
+        with jobs.changed:
+            jobs.failure = why
+            for job in jobs.queue.open():  # kept ones wait for a better start
+                jobs.end(job, "failed", why, taken_up=True)
 
     def _watch(self, loop: Loop) -> None:
         """Tells of a call that does not come back, on a thread of its own. It cannot be broken off from here."""
-        ledger, told = self._ledger, None
-        while not ledger.stopping:
-            with ledger.changed:
-                ledger.changed.wait_for(lambda: ledger.stopping, WATCH_S)
+        jobs, told = self._jobs, None
+        while not jobs.stopping:
+            with jobs.changed:
+                jobs.changed.wait_for(lambda: jobs.stopping, WATCH_S)
             making = loop.making
             if told and making != told:
                 told = None
-                ledger.note_all("")
+                jobs.note_all("")
             if making and not told and time.monotonic() - making[1] > self._options.hang_s:
                 told, what = making, making[0]
                 log.error("the device has not answered for %.0f s: %s", self._options.hang_s, what)
-                ledger.note_all(f"The device has not answered for long: {what}")
+                jobs.note_all(f"The device has not answered for long: {what}")
                 self._hung(what)
 
     def _begin(self) -> Loop:
         """Loads torch, finds the device, and has the first model loaded."""
-        self._ledger.note_all("Loading PyTorch")
+        self._jobs.note_all("Loading PyTorch")
         from webui.engine.loop import Loop
         from webui.engine.placement import place
         from webui.engine.runner import Runner
@@ -356,12 +358,12 @@ class Engine:
             self.models, placement, limit, self._facts, self.adapter_files
         )
         first = next((card.name for card in self.models() if card.problem is None), None)
-        if first is not None and not self._ledger.witness.model(first):
+        if first is not None and not self._jobs.witness.model(first):
             self._loader.submit(self._ahead, first)
-        self._ledger.note_all("")
+        self._jobs.note_all("")
         log.info("engine ready: %s", dict(self.describe()))
         return Loop(
-            self._ledger,
+            self._jobs,
             runner,
             self._parts,
             self._save,
@@ -374,11 +376,11 @@ class Engine:
 
     def _ahead(self, model: str) -> None:
         """Loads a model so that a request finds it, on the loading thread; a fault is told to who asks for it."""
-        witness, runner = self._ledger.witness, self._runner
+        witness, runner = self._jobs.witness, self._runner
         assert runner is not None
 
         def progress(part: float) -> None:
-            self._ledger.go_on()
+            self._jobs.go_on()
 
         witness.enter_model(model)
         try:

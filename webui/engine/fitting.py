@@ -85,7 +85,7 @@ def like(call: Denoise | Decode | Encode, width: int, height: int) -> Call:
     if isinstance(call, Decode):
         return replace(call, latent=empty(call.latent, w, h))
     inputs = {name: empty(given, w, h) for name, given in call.inputs.items()}
-    return replace(call, x=empty(call.x, w, h), inputs=inputs, adapters=())
+    return replace(call, x=empty(call.x, w, h), inputs=inputs, control_networks=())
 
 
 def empty(given: torch.Tensor, width: int, height: int) -> torch.Tensor:

@@ -24,7 +24,7 @@ from webui.types import (
     SavedPicture,
     TaskRun,
 )
-from webui.types.kept import KeptJob
+from webui.types.persistence import StoredJob
 
 if TYPE_CHECKING:
     from webui.engine.replay import Replay
@@ -115,7 +115,7 @@ class Job:
         self.runs = [PictureRun(self, i) for i in range(self.request.batch_size)]
 
     @classmethod
-    def restored(cls, kept: KeptJob) -> Job:
+    def restored(cls, kept: StoredJob) -> Job:
         """A job of an earlier start: what was running waits in the queue again, finished pictures stay, and what
         had ended has ended."""
         state: JobState = "queued" if kept.state == "running" else kept.state
@@ -128,9 +128,11 @@ class Job:
             run.made = run.index in job.saved
         return job
 
-    def kept(self) -> KeptJob:
+    def kept(self) -> StoredJob:
         """What is kept of it."""
-        return KeptJob(self.id, self.request, self.owner, self.priority, self.state, self.created_s)
+        return StoredJob(
+            self.id, self.request, self.owner, self.priority, self.state, self.created_s
+        )
 
     @property
     def ended(self) -> bool:

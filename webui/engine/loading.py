@@ -29,9 +29,9 @@ from webui.engine.placement import Placement
 from webui.engine.preparing import known_preview, prepare
 from webui.engine.preview import PreviewMap
 from webui.engine.schedules import model_sigmas
+from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.encoder import TextEncoder
-from webui.engine.text.tower import Tower
-from webui.engine.weights import byte_count, check, fill
+from webui.engine.weight_loading import byte_count, check, fill
 from webui.errors import ModelFileError
 from webui.types import Model, ModelCard, ModelFacts
 
@@ -202,7 +202,14 @@ def _assembled(opened: Opened, digest: str, facts: ModelFacts | None) -> Network
             raise ModelFileError(f"{opened.plan.parts[part].source}: {fault}") from fault
     text = TextEncoder(
         *(
-            Tower(how.tokenizer, networks[part], how.pad, how.skipped, how.normed, how.kept_back)
+            ClipTextModel(
+                how.tokenizer,
+                networks[part],
+                how.pad,
+                how.skip_layers,
+                how.final_norm,
+                how.missing_layers,
+            )
             for part, how in opened.plan.texts.items()
         ),
         zeros=opened.plan.zeros,

@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
-from webui.engine.finishing import finished_picture
 from webui.engine.fitting import too_large
 from webui.engine.job import PictureRun
-from webui.engine.ledger import AGAIN_S, LACKING, Ledger, Stopping
+from webui.engine.jobs import AGAIN_S, LACKING, Jobs, Stopping
 from webui.engine.memory import starved
+from webui.engine.postprocessing import finished_picture
 from webui.engine.replay import MISSING, OtherCall, Replay
 from webui.engine.runner import Loading, Runner
 from webui.engine.scheduler import Pending, batch_key, choose, row_count
@@ -58,7 +58,7 @@ SPACE_S = AGAIN_S  # how often it is tried again what the machine lacks somethin
 
 
 class Loop:
-    """Turns until the ledger says stop. `rows` is how many rows a UNet call may have.
+    """Turns until `jobs` is stopping. `rows` is how many rows a UNet call may have.
 
     `alone`: no two requests share a call. `save` puts a finished picture on disk, on the saving thread; `called` hears
     of each UNet call: the model's name, rows, seconds.
@@ -67,7 +67,7 @@ class Loop:
 
     def __init__(
         self,
-        ledger: Ledger,
+        jobs: Jobs,
         runner: Runner,
         parts: Parts,
         save: Callable[[Finished], SavedPicture],
@@ -77,8 +77,8 @@ class Loop:
         alone: bool,
         version: str,
     ) -> None:
-        self._ledger = ledger
-        self._jobs = ledger.jobs
+        self._jobs = jobs
+        self._queue = jobs.queue
         self._runner = runner
         self._parts = parts
         self._write = save
@@ -95,7 +95,7 @@ class Loop:
         self._held: list[Held] = []
 
     def run(self) -> None:
-        """Until the ledger says stop; the running call is finished."""
+        """Until `jobs` is stopping; the running call is finished."""
         with torch.inference_mode():
             while batch := self._next_batch():
                 for run, reply in zip(batch, self._answers(batch), strict=True):
@@ -113,15 +113,15 @@ class Loop:
 
     def _next_batch(self) -> list[PictureRun]:
         """Waits until there is something to do; an empty list when the engine stops."""
-        changed = self._ledger.changed
+        changed = self._jobs.changed
         with changed:
             while True:
                 self._take_in()
-                if self._ledger.stopping:
+                if self._jobs.stopping:
                     return []
-                running = () if self._full else self._jobs.running()
+                running = () if self._full else self._queue.running()
                 waiting = [run for job in running for run in job.runs if run.call is not None]
-                if solitary := self._ledger.solitary():
+                if solitary := self._jobs.solitary():
                     waiting = [run for run in waiting if run is solitary]
                 if waiting:
                     return self._chosen(waiting)
@@ -154,21 +154,21 @@ class Loop:
 
     def _take_in(self) -> None:
         """Cancels what is to be cancelled, hands over what other threads brought, starts pictures."""
-        for job in self._jobs.open():
+        for job in self._queue.open():
             if job.cancelled:
-                self._ledger.end(job, "cancelled")
+                self._jobs.end(job, "cancelled")
         while self._arrived:
             run, bring, failed = self._arrived.popleft()
             if not run.job.ended:
                 self._receive(run, bring, failed)
         self._try_held()
-        while not (self._ledger.stopping or self._full):
-            solitary = self._ledger.solitary()
-            fresh = self._jobs.next_to_start() if solitary is None else solitary
+        while not (self._jobs.stopping or self._full):
+            solitary = self._jobs.solitary()
+            fresh = self._queue.next_to_start() if solitary is None else solitary
             if fresh is None or (fresh is solitary and (fresh.task is not None or fresh.held)):
                 return
             if fresh.job.state == "queued":
-                self._ledger.begin(fresh.job)
+                self._jobs.begin(fresh.job)
             self._begin(fresh)
 
     def _answers(self, batch: list[PictureRun]) -> list[Any]:
@@ -180,7 +180,7 @@ class Loop:
         calls = [run.call for run in batch if run.call is not None]
         rows = sum(map(row_count, calls))
         self.making = (f"{type(calls[0]).__name__}, {rows} rows", time.monotonic())
-        witness = self._ledger.witness
+        witness = self._jobs.witness
         witness.enter_pictures(*(run.mark for run in batch))
         try:
             if isinstance(calls[0], EncodeText):
@@ -226,13 +226,13 @@ class Loop:
     def _begin(self, run: PictureRun) -> None:
         """Starts a picture's task, on the replies of an earlier start where there are any."""
         job, placement = run.job, self._runner.placement
-        if self._ledger.keeper is not None:
+        if self._jobs.persistence is not None:
             header = {
                 "version": self._version,
                 "device": f"{placement.device.type} {placement.dtype_name}",
                 "picture": run.index,
             }
-            replies = self._ledger.keeper.replies(job.id, run.index)
+            replies = self._jobs.persistence.replies(job.id, run.index)
             try:
                 run.replay = Replay(replies, header, placement.device)
             except OSError as fault:
@@ -265,11 +265,11 @@ class Loop:
     def _go_on(self, run: PictureRun, call: Call | None, reply: Any) -> None:
         """Has a picture's task go on from `reply`, an exception where its call failed, until a call of it is in
         somebody's hands."""
-        self._ledger.witness.enter_pictures(run.mark)
+        self._jobs.witness.enter_pictures(run.mark)
         try:
             self._drive(run, call, reply)
         finally:
-            self._ledger.witness.leave()
+            self._jobs.witness.leave()
 
     def _drive(self, run: PictureRun, call: Call | None, reply: Any) -> None:
         while reply is not WAITING and run.task is not None:
@@ -284,11 +284,11 @@ class Loop:
                 return
             except Exception as error:  # the boundary: a task's fault is its job's
                 self._failed(
-                    run, error, lambda: self._restart(run), partial(self._ledger.fail, run.job)
+                    run, error, lambda: self._restart(run), partial(self._jobs.fail, run.job)
                 )
                 return
             except BaseException as error:  # one that means to end a thread ends its job alone
-                self._ledger.fail(run.job, RuntimeError(f"{type(error).__name__}: {error}"))
+                self._jobs.fail(run.job, RuntimeError(f"{type(error).__name__}: {error}"))
                 return
             reply = self._asked(run, call)
 
@@ -297,7 +297,7 @@ class Loop:
         try:
             return self._known(run, call)
         except Exception as error:  # the boundary, as of a call that fails when it is made
-            if lacking(error) and not self._ledger.stopping:
+            if lacking(error) and not self._jobs.stopping:
                 self._hold(run, error, lambda: self._go_on(run, call, self._asked(run, call)))
                 return WAITING
             return error
@@ -315,7 +315,7 @@ class Loop:
         once, with other models put away; everything else is `in_vain`."""
         if run.job.ended:
             return
-        if lacking(error) and not self._ledger.stopping:
+        if lacking(error) and not self._jobs.stopping:
             self._hold(run, error, again)
         elif starved(error) and not run.starved and not isinstance(error, CapacityError):
             run.starved = True
@@ -336,7 +336,7 @@ class Loop:
         log.warning("job %s waits: %s", job.id, error, extra={"job": job.id})
         run.held = True
         self._held.append((time.monotonic() + SPACE_S, run, again))
-        self._ledger.note_job(job, LACKING[lack])
+        self._jobs.note_job(job, LACKING[lack])
 
     def _try_held(self) -> None:
         """Goes on with those that have waited long enough."""
@@ -351,12 +351,12 @@ class Loop:
                 self._held.append((when + SPACE_S, run, again))
                 continue
             run.held = False
-            self._ledger.note_job(run.job, "")
+            self._jobs.note_job(run.job, "")
             again()
 
     def _ask_again(self, run: PictureRun, call: Call | None) -> None:
         """Puts a call that could not be made back among those that wait."""
-        with self._ledger.changed:
+        with self._jobs.changed:
             run.call, run.since = call, self._turn
 
     def _restart(self, run: PictureRun) -> None:
@@ -383,33 +383,33 @@ class Loop:
         except OtherCall as why:
             self._start_over(run, str(why))
             return WAITING
-        with self._ledger.changed:
+        with self._jobs.changed:
             run.call, run.since = call, self._turn
         return WAITING
 
     def _load(self, run: PictureRun, call: Loading) -> None:
         what = name_of(call)
-        self._ledger.note_job(run.job, f"Loading {what}")
+        self._jobs.note_job(run.job, f"Loading {what}")
         told = 0
 
         def progress(part: float) -> None:
             """On the loading thread."""
             nonlocal told
-            self._ledger.go_on()
+            self._jobs.go_on()
             percent = int(part * 10) * 10
             if percent > told:
                 told = percent
-                self._ledger.note_job(run.job, f"Loading {what}, {percent} %")
+                self._jobs.note_job(run.job, f"Loading {what}, {percent} %")
 
         def load() -> Any:
-            self._ledger.witness.enter_pictures(run.mark)
+            self._jobs.witness.enter_pictures(run.mark)
             try:
                 return self._runner.load(call, progress)
             finally:
-                self._ledger.witness.leave()
+                self._jobs.witness.leave()
 
         def failed(error: Exception) -> None:
-            self._ledger.note_job(run.job, "")
+            self._jobs.note_job(run.job, "")
             again = partial(self._load, run, call)
             self._failed(run, error, again, partial(self._go_on, run, call))
 
@@ -436,7 +436,7 @@ class Loop:
             )
             run.replay.remove()
             run.replay = None
-            self._ledger.ask_oldest_paused()
+            self._jobs.ask_oldest_paused()
 
     def _start_over(self, run: PictureRun, why: str) -> None:
         """What was recorded is not what is asked now: the picture is made from its beginning."""
@@ -446,15 +446,15 @@ class Loop:
         run.replay.remove()
         run.close()
         run.replay, run.step, run.answered = None, 0, 0
-        self._ledger.note_job(run.job, "Starts over: something it is made with has changed")
+        self._jobs.note_job(run.job, "Starts over: something it is made with has changed")
         self._begin(run)
 
     def _saw(self, run: PictureRun, call: Denoise | RunNetwork, reply: Any) -> None:
         job = run.job
-        with self._ledger.changed:
+        with self._jobs.changed:
             run.saw(call, reply)
             job.sampling_s = job.sampling_s or time.monotonic()
-            self._ledger.tell(job, "step", picture=run.index, step=run.step, steps=run.steps)
+            self._jobs.tell(job, "step", picture=run.index, step=run.step, steps=run.steps)
 
     # --- what other threads bring -----------------------------------------------------------------
 
@@ -464,9 +464,9 @@ class Loop:
         bring: Callable[[], Any],
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
-        with self._ledger.changed:
+        with self._jobs.changed:
             self._arrived.append((run, bring, failed))
-            self._ledger.changed.notify_all()
+            self._jobs.changed.notify_all()
 
     def _receive(
         self,
@@ -480,15 +480,15 @@ class Loop:
         except Stopping:  # the job goes on at the next start
             return
         except Exception as error:  # the boundary: loading and saving fail their own job
-            (failed or partial(self._ledger.fail, run.job))(error)
+            (failed or partial(self._jobs.fail, run.job))(error)
             return
         except BaseException as error:  # one that means to end a thread ends its job alone
-            self._ledger.fail(run.job, RuntimeError(f"{type(error).__name__}: {error}"))
+            self._jobs.fail(run.job, RuntimeError(f"{type(error).__name__}: {error}"))
             return
         if isinstance(brought, SavedPicture):
             self._saved(run, brought)
             return
-        self._ledger.note_job(run.job, "")
+        self._jobs.note_job(run.job, "")
         try:
             self._noted(run, brought)
         except OtherCall as why:
@@ -516,21 +516,21 @@ class Loop:
             warnings=warnings,
         )
         run.made = True
-        future = self._ledger.saver.submit(self._save, finished, run.mark)
+        future = self._jobs.saver.submit(self._save, finished, run.mark)
         future.add_done_callback(
             lambda done: self._arrive(run, done.result, partial(self._unsaved, run))
         )
 
     def _unsaved(self, run: PictureRun, error: Exception) -> None:
         """A finished picture could not be saved. What is lacking when Easel stops may be there at the next start."""
-        if lacking(error) and self._ledger.stopping:
+        if lacking(error) and self._jobs.stopping:
             return
-        self._ledger.fail(run.job, too_large(self._runner, None) if starved(error) else error)
+        self._jobs.fail(run.job, too_large(self._runner, None) if starved(error) else error)
 
     def _save(self, finished: Finished, mark: tuple[str, int, int]) -> SavedPicture:
         """On the saving thread. What the machine lacks for now holds everything up: no picture is lost."""
-        ledger, poor = self._ledger, False
-        ledger.witness.enter_pictures(mark)
+        jobs, poor = self._jobs, False
+        jobs.witness.enter_pictures(mark)
         try:
             while True:
                 try:
@@ -538,20 +538,20 @@ class Loop:
                     break
                 except Exception as fault:  # the boundary: what stays is told where it arrives
                     lack = lacking(fault)
-                    if ledger.stopping or not (lack or (starved(fault) and not poor)):
+                    if jobs.stopping or not (lack or (starved(fault) and not poor)):
                         raise
                     poor = poor or not lack
                     log.warning("job %s: %s; once more in a while", finished.job, fault)
                     self._full = True
-                    ledger.note_all(LACKING[lack] if lack else NO_MEMORY)
-                    with ledger.changed:
-                        ledger.changed.wait_for(lambda: ledger.stopping, SPACE_S)
+                    jobs.note_all(LACKING[lack] if lack else NO_MEMORY)
+                    with jobs.changed:
+                        jobs.changed.wait_for(lambda: jobs.stopping, SPACE_S)
         finally:
-            ledger.witness.leave()
+            jobs.witness.leave()
             if self._full:
                 self._full = False
-                ledger.note_all("")
-        ledger.keep_rest()
+                jobs.note_all("")
+        jobs.keep_rest()
         return saved
 
     def _saved(self, run: PictureRun, saved: SavedPicture) -> None:
@@ -561,9 +561,9 @@ class Loop:
             run.replay.remove()
             run.replay = None
         job.saved[run.index] = saved
-        self._ledger.tell(job, "saved", picture=run.index, seed=saved.seed)
+        self._jobs.tell(job, "saved", picture=run.index, seed=saved.seed)
         if len(job.saved) == len(job.runs):
-            self._ledger.end(job, "done")
+            self._jobs.end(job, "done")
             made = f"{self._runner.calls} UNet calls with {self._runner.rows} rows so far"
             log.info("job %s: %s; %s", job.id, job.summary(), made, extra={"job": job.id})
 

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from webui.catalog.formats.sidecars import read_json
 from webui.engine import vae
-from webui.engine.embeddings import added_conditions
+from webui.engine.detect_prediction import likely_prediction
 from webui.engine.networks import Networks
 from webui.engine.preview import PreviewMap, fit, keep, read_map
-from webui.engine.probe import likely_prediction
-from webui.types import Framing, ModelCard, ModelFacts, Row
+from webui.engine.sdxl_conditioning import added_conditions
+from webui.types import ModelCard, ModelFacts, Row, SizeConditioning
 
 __all__ = ["known_preview", "prepare", "prepared"]
 
@@ -84,7 +84,7 @@ def _probed(networks: Networks) -> str:
     text = networks.text.encode("", "")
     row = Row(text.cond, 1.0, pooled=text.pooled_cond)
     size = PROBED * model.downscale
-    added = added_conditions(networks, [row], [Framing((size, size), (size, size))])
+    added = added_conditions(networks, [row], [SizeConditioning((size, size), (size, size))])
     last = torch.tensor([float(len(model.sigmas) - 1)], device=place.device)
 
     def call(noise: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from webui.types import Call, Decode, Denoise, Denoised, Encode, Model, RunNetwork
-from webui.types.kept import Record, Replies
+from webui.types.persistence import Record, Replies
 
 __all__ = ["MISSING", "OtherCall", "Replay"]
 
@@ -100,7 +100,7 @@ def described(call: Call) -> dict[str, Any]:
                 "x": fingerprint(call.x),
                 "rows": [[row.role, row.weight, repr(row.patches)] for row in call.rows],
                 "patches": repr(call.patches),
-                "adapters": [[a.network.key, a.weight] for a in call.adapters],
+                "adapters": [[a.network.key, a.weight] for a in call.control_networks],
             }
         case Encode():
             return {"kind": "Encode", "x": fingerprint(call.pixels)}

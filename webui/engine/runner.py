@@ -21,19 +21,19 @@ import torch
 
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine import vae
-from webui.engine.adapters.wardrobe import Wardrobe, encoders
+from webui.engine.adapters.adapter_cache import AdapterCache, encoders
 from webui.engine.denoising import denoised
-from webui.engine.guests import Guests
+from webui.engine.extension_networks import ExtensionNetworks
+from webui.engine.file_version import Version, is_as_listed
 from webui.engine.loading import opened
 from webui.engine.memory import out_of_memory
+from webui.engine.model_cache import ModelCache, free_bytes
 from webui.engine.networks import Networks
 from webui.engine.placement import Placement
 from webui.engine.preparing import prepare
-from webui.engine.residents import Residents, free_bytes
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.tiling import VaeTile
 from webui.engine.vaes import NONE, Vaes
-from webui.engine.versions import Version, is_as_listed
 from webui.errors import CapacityError, EaselError, ModelFileError, RequestError
 from webui.types import (
     Call,
@@ -97,15 +97,15 @@ class Runner:
         adapter_files: AdapterFiles | None = None,
     ) -> None:
         self.placement = placement
-        self.guests = Guests(placement)
+        self.extension_networks = ExtensionNetworks(placement)
         self.calls = 0  # UNet calls made, and the rows in them: how full the batches are
         self.rows = 0
         self._list_models = list_models
         self._facts = facts
         self.vaes = Vaes(adapter_files or AdapterFiles(()))
-        self.wardrobe = Wardrobe(adapter_files or AdapterFiles(()))
+        self.adapter_cache = AdapterCache(adapter_files or AdapterFiles(()))
         limit = free_bytes(placement.device) if models_bytes is None else models_bytes
-        self.residents = Residents(limit)
+        self.model_cache = ModelCache(limit)
         self._texts: OrderedDict[Hashable, TextCondition] = OrderedDict()
         self._encodings: WeakValueDictionary[Hashable, Encoding] = WeakValueDictionary()
         self._loading = Lock()
@@ -116,17 +116,17 @@ class Runner:
         """What `call` asks for, if it is in memory."""
         match call:
             case LoadNetwork():
-                return self.guests.resident(call)
+                return self.extension_networks.resident(call)
             case LoadVae():
                 found = self._vae(call)
                 if found is None:
                     return ""
-                networks = self.residents.of(call.model)
+                networks = self.model_cache.of(call.model)
                 return found[0] if networks and self.vaes.resident(networks, found[1]) else None
             case LoadAdapters():
-                networks = self.residents.of(call.model)
-                return self.wardrobe.resident(call, networks) if networks else None
-        networks = self.residents.current(call.name)
+                networks = self.model_cache.of(call.model)
+                return self.adapter_cache.resident(call, networks) if networks else None
+        networks = self.model_cache.current(call.name)
         return networks.model if networks else None
 
     def load(
@@ -139,7 +139,7 @@ class Runner:
         `progress` hears how much of a model has arrived, from 0 to 1.
         """
         if isinstance(call, LoadNetwork):
-            return self.guests.load(call)
+            return self.extension_networks.load(call)
         with files_blamed(call.name if isinstance(call, LoadModel) else call.model.name, "read"):
             match call:
                 case LoadVae():
@@ -148,18 +148,18 @@ class Runner:
                         self._wear(found[1], call.model)
                     return found[0] if found else ""
                 case LoadAdapters():
-                    return self.wardrobe.load(call, self.networks(call.model))
+                    return self.adapter_cache.load(call, self.networks(call.model))
             return self._load(call.name, progress).model
 
     def _load(self, name: str, progress: Callable[[float], None] = lambda part: None) -> Networks:
         with self._loading:
-            if self.residents.current(name) is not None:
-                return self.residents.used(name)
+            if self.model_cache.current(name) is not None:
+                return self.model_cache.used(name)
             card = self._card_now(name)
             if card is None:
                 raise RequestError(f"model {name!r} is no longer there", "model")
             version = Version.of(card)  # asked first: a file that changes meanwhile is read again
-            networks = self._loaded(card, self.residents.limit, progress)
+            networks = self._loaded(card, self.model_cache.limit, progress)
             if (
                 networks is None
             ):  # more is taken than by models alone: once more, without the others
@@ -168,11 +168,11 @@ class Runner:
                 raise CapacityError(
                     f"model {name!r} does not fit into the memory of {self.placement.device}"
                 )
-            if name in self.residents:
+            if name in self.model_cache:
                 log.info("the files of %s were replaced", name)
                 self._forget(name)
             networks.model = replace(networks.model, parts=version.parts)
-            self.residents.add(name, networks, version)
+            self.model_cache.add(name, networks, version)
             if self._facts is not None:
                 self._facts.used(card)
             return networks
@@ -190,7 +190,7 @@ class Runner:
 
     def _forget(self, name: str) -> None:
         """Drops what was read for a model that leaves the memory."""
-        self.wardrobe.forget(name)
+        self.adapter_cache.forget(name)
         self.vaes.forget(name)
 
     def _loaded(
@@ -198,7 +198,7 @@ class Runner:
     ) -> Networks | None:
         """A model from its files, None where the memory does not suffice; the others keep `limit` less its size."""
         fresh = opened(card, self.placement)  # a bad file costs no other model its place
-        if gone := self.residents.make_room(fresh.bytes, limit):
+        if gone := self.model_cache.make_room(fresh.bytes, limit):
             log.info("made room for %s: %s", card.name, ", ".join(gone))
             for name in gone:
                 self._forget(name)
@@ -218,7 +218,7 @@ class Runner:
     def put_away(self, but: Model | None) -> None:
         """Frees all the memory that can be had again: of every model but one, of encoded texts, of the device."""
         with self._loading:
-            for name in self.residents.leave(but):
+            for name in self.model_cache.leave(but):
                 self._forget(name)
         self._texts.clear()
         gc.collect()
@@ -230,7 +230,7 @@ class Runner:
     def networks(self, model: Model) -> Networks:
         """The networks behind a handle, read again if they had to make room. `RequestError` where the file that they
         came from is no longer there."""
-        if (found := self.residents.of(model)) is not None:
+        if (found := self.model_cache.of(model)) is not None:
             return found
         found = self._load(model.name)
         if found.model != model:
@@ -242,11 +242,11 @@ class Runner:
 
     def present(self, model: Model) -> Networks | None:
         """The networks behind a handle if they are in memory. Any thread may ask."""
-        return self.residents.of(model)
+        return self.model_cache.of(model)
 
     def tokenizer(self, model: str) -> Tokenizer | None:
         """The tokenizer of a model that is in memory. Any thread may ask."""
-        found = self.residents.get(model)
+        found = self.model_cache.get(model)
         return found.text.tokenizer if found else None
 
     # --- calls ------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ class Runner:
             case LoadModel() | LoadNetwork() | LoadVae() | LoadAdapters():
                 return self.load(call)
             case RunNetwork():
-                return self.guests.run(call)
+                return self.extension_networks.run(call)
             case EncodeText() | Encode() | Decode() | VaeTile():
                 with files_blamed(call.model.name, "run"):
                     return self._made(call)
@@ -324,7 +324,7 @@ class Runner:
         """The VAE that a call means, its name and its file; None for the model's own. `RequestError` where there is
         neither."""
         found = self.vaes.chosen(call, self._card(call.model.name))
-        networks = self.residents.of(call.model)
+        networks = self.model_cache.of(call.model)
         if found is None and networks is not None and not networks.has_vae:
             stem = call.model.name.removesuffix(".safetensors")
             raise RequestError(
@@ -351,8 +351,8 @@ class Runner:
     def _encoding(self, call: EncodeText) -> Encoding:
         """The encoding of a text: one that was made before, one that somebody is at, or a new one."""
         networks = self.networks(call.model)
-        words, notes = self.wardrobe.inversions(networks, (call.prompt, call.negative_prompt))
-        asked = (call.prompt, call.negative_prompt, call.clip_skip, call.adapted)
+        words, notes = self.adapter_cache.inversions(networks, (call.prompt, call.negative_prompt))
+        asked = (call.prompt, call.negative_prompt, call.clip_skip, call.lora)
         key = (networks.serial, *asked, *words, notes)
         if key in self._texts:
             self._texts.move_to_end(key)
@@ -361,8 +361,8 @@ class Runner:
         if found is None:
 
             def worn() -> AbstractContextManager[None]:
-                adapted = call.adapted
-                return adapted.encoding(encoders(networks)) if adapted else nullcontext()
+                lora = call.lora
+                return lora.encoding(encoders(networks)) if lora else nullcontext()
 
             run = networks.text.encoding(*asked[:3], words, worn)
             found = self._encodings[key] = Encoding(key, run, notes=notes)
@@ -377,7 +377,7 @@ class Runner:
     def _denoise(self, calls: Sequence[Denoise]) -> list[Denoised]:
         self.calls += 1
         self.rows += sum(len(call.rows) for call in calls)
-        return denoised(self.networks(calls[0].model), calls, self.guests)
+        return denoised(self.networks(calls[0].model), calls, self.extension_networks)
 
 
 @contextmanager

@@ -88,7 +88,9 @@ def batch_key(call: Call) -> Hashable | None:
     if not isinstance(call, Denoise):
         return None
     context = tuple(call.rows[0].context.shape)
-    adapters = tuple((adapter.network, _shapes(adapter.inputs)) for adapter in call.adapters)
+    adapters = tuple(
+        (adapter.network, _shapes(adapter.inputs)) for adapter in call.control_networks
+    )
     return (call.model, tuple(call.x.shape), context, _shapes(call.inputs), call.patches, adapters)
 
 

@@ -111,12 +111,12 @@ class PictureStudio:
                     cond.patches,
                     tuple(
                         adapter
-                        for adapter in cond.adapters
+                        for adapter in cond.control_networks
                         if adapter.start <= index / steps and (index + 1) / steps <= adapter.end
                     ),
                     step=part[0] * steps + index,
                     steps=part[1] * steps,
-                    framing=cond.framing,
+                    size_conditioning=cond.size_conditioning,
                 )
                 denoised: Denoised = yield from self._wrap(call, 0)
                 reply = (denoised.denoised, denoised.uncond) if wants else denoised.denoised

@@ -22,10 +22,10 @@ from webui.catalog.model_folders import AdapterFiles
 from webui.engine import attention
 from webui.engine.families.keys import vae_weights
 from webui.engine.families.single import vae_config
+from webui.engine.file_version import Version
 from webui.engine.importing import IMPORTING
 from webui.engine.networks import Networks
-from webui.engine.versions import Version
-from webui.engine.weights import Weight, check, fill
+from webui.engine.weight_loading import Weight, check, fill
 from webui.errors import ModelFileError, RequestError
 from webui.types import LoadVae, ModelCard
 

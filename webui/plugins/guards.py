@@ -18,11 +18,11 @@ from PIL import Image
 from webui.plugins.extension import Extension
 from webui.plugins.hooks import Implementation
 from webui.types import (
-    Adapter,
     Animation,
     Call,
     Condition,
     Conditioner,
+    ControlNetwork,
     Denoise,
     Denoised,
     Patch,
@@ -237,7 +237,7 @@ def no_denoise(call: Denoise) -> str:
         return "yielded a Denoise with inputs that are no tensors"
     return (
         no_patches(call.patches)
-        or no_adapters(call.adapters)
+        or no_control_networks(call.control_networks)
         or next((wrong for row in rows if (wrong := no_patches(row.patches))), "")
     )
 
@@ -245,7 +245,7 @@ def no_denoise(call: Denoise) -> str:
 def no_condition(cond: Any) -> str:
     if not isinstance(cond, Condition):
         return f"returned {kind(cond)}; return a Condition or None"
-    return no_patches(cond.patches) or no_adapters(cond.adapters)
+    return no_patches(cond.patches) or no_control_networks(cond.control_networks)
 
 
 def no_picture(picture: Any) -> str:
@@ -266,10 +266,12 @@ def no_patches(patches: Any) -> str:
     return ""
 
 
-def no_adapters(adapters: Any) -> str:
-    if isinstance(adapters, tuple) and all(isinstance(adapter, Adapter) for adapter in adapters):
+def no_control_networks(adapters: Any) -> str:
+    if isinstance(adapters, tuple) and all(
+        isinstance(adapter, ControlNetwork) for adapter in adapters
+    ):
         return ""
-    return f"adapters is {adapters!r}; give a tuple of Adapter"
+    return f"adapters is {adapters!r}; give a tuple of ControlNetwork"
 
 
 def is_tensor(value: Any) -> bool:

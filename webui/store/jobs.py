@@ -1,4 +1,4 @@
-"""Jobs, their pictures and their replies between starts (`webui.types.kept.Keeper`), under one folder.
+"""Jobs, their pictures and their replies between starts (`webui.types.persistence.JobPersistence`), under one folder.
 
     easel.db        jobs and pictures
     pictures/       the pictures of requests, by their content
@@ -29,7 +29,7 @@ from webui.store import requests
 from webui.store.database import Database
 from webui.store.replies import ReplyLog, Room
 from webui.types import GenerationRequest, JobState, SavedPicture, SubmissionKey
-from webui.types.kept import KeptJob
+from webui.types.persistence import StoredJob
 
 __all__ = ["JobStore"]
 
@@ -67,7 +67,7 @@ class JobStore:
 
     # --- jobs -------------------------------------------------------------------------------------
 
-    def accept(self, job: KeptJob, key: SubmissionKey | None) -> str:
+    def accept(self, job: StoredJob, key: SubmissionKey | None) -> str:
         name, body = (None, None) if key is None else (key.key, key.body)
         with self._told(), self._accepting:
             text = requests.dump(job.request, self._folder / "pictures")
@@ -96,7 +96,7 @@ class JobStore:
                 (state, priority, error, ended_s, job_id),
             )
 
-    def unfinished(self) -> Sequence[KeptJob]:
+    def unfinished(self) -> Sequence[StoredJob]:
         """The jobs that had not ended. One whose request can no longer be read has failed, with that sentence.
         A picture that was renamed into its place is finished, even if nobody lived to write that down."""
         found = []
@@ -116,7 +116,7 @@ class JobStore:
             found.append(self._kept(row, request))
         return found
 
-    def ended(self, limit: int) -> Sequence[KeptJob]:
+    def ended(self, limit: int) -> Sequence[StoredJob]:
         found = []
         rows = self._database.rows(
             "SELECT * FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY number DESC LIMIT ?",
@@ -129,8 +129,8 @@ class JobStore:
                 found.append(self._kept(row, requests.load(row["request"], None)))
         return found
 
-    def _kept(self, row: Row, request: GenerationRequest) -> KeptJob:
-        return KeptJob(
+    def _kept(self, row: Row, request: GenerationRequest) -> StoredJob:
+        return StoredJob(
             row["id"],
             request,
             row["owner"],

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from webui.types.kept import Record
+from webui.types.persistence import Record
 
 __all__ = ["ReplyLog", "Room"]
 

@@ -53,7 +53,7 @@ class Bench:
 
     def frames(self, task: str = "txt2img", **values: Any) -> Sequence[Image.Image]:
         """The frames of an animation, or the one picture."""
-        from webui.engine.finishing import FAILED
+        from webui.engine.postprocessing import FAILED
 
         status = self.run(self.request(task, **values))
         if status.state != "done":

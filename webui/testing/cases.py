@@ -58,7 +58,7 @@ def is_proper(call: Call, case: Case) -> None:
 
 def making(what: str, parts: Parts, request: GenerationRequest) -> Case:
     """A whole picture with `parts`, as the engine makes it: task, conditioners, wrappers, post-processors."""
-    from webui.engine.finishing import finished_picture
+    from webui.engine.postprocessing import finished_picture
 
     def begin(request: GenerationRequest) -> TaskRun:
         return finished_picture(request, studio_of(parts, request), parts, strict=True)

@@ -17,15 +17,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "Adapter",
     "Call",
     "Condition",
+    "ControlNetwork",
     "Decode",
     "Denoise",
     "Denoised",
     "Encode",
     "EncodeText",
-    "Framing",
     "LoadAdapters",
     "LoadModel",
     "LoadNetwork",
@@ -34,6 +33,7 @@ __all__ = [
     "Patch",
     "Row",
     "RunNetwork",
+    "SizeConditioning",
     "TextCondition",
 ]
 
@@ -49,14 +49,14 @@ class LoadModel:
 
 @dataclass(frozen=True, slots=True)
 class EncodeText:
-    """Encodes prompt and negative prompt; the reply is a `Condition`. `clip_skip` as in a request; `adapted` is the
+    """Encodes prompt and negative prompt; the reply is a `Condition`. `clip_skip` as in a request; `lora` is the
     engine's: the adapters that the prompt's tags name."""
 
     model: Model
     prompt: str
     negative_prompt: str
     clip_skip: int = 1
-    adapted: Any = None
+    lora: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class TextCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class Framing:
+class SizeConditioning:
     """What Stable Diffusion XL is told about the picture that it makes, in pixels.
 
     `original` (width, height) is the size that a training picture had before it was shrunk, `crop` (left, top) what
@@ -152,7 +152,7 @@ class RunNetwork:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Adapter:
+class ControlNetwork:
     """A network that runs before the UNet and adds to it (ControlNet, T2I adapter).
 
     It is run once a UNet call, for all rows of all pictures that use it: `network(x, timesteps, context,
@@ -210,17 +210,17 @@ class Condition:
     """What a sampler is steered by: the model, encoded texts, and what conditioners add.
 
     `inputs["concat"]` [K, h, w] are extra channels of the UNet's input (inpainting UNets). `size` is the
-    (width, height) in pixels of what is being sampled, known from when `Studio.sample` begins. `framing` is what
-    Stable Diffusion XL is told of the picture; None means `size`, uncropped.
+    (width, height) in pixels of what is being sampled, known from when `Studio.sample` begins. `size_conditioning` is
+    what Stable Diffusion XL is told of the picture; None means `size`, uncropped.
     """
 
     model: Model
     text: TextCondition
     inputs: Mapping[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))
     patches: tuple[Patch, ...] = ()
-    adapters: tuple[Adapter, ...] = ()
+    control_networks: tuple[ControlNetwork, ...] = ()
     size: tuple[int, int] = (0, 0)
-    framing: Framing | None = None
+    size_conditioning: SizeConditioning | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,8 +244,8 @@ class Denoise:
     """One prediction of the clean latent.
 
     `x` is [C, h, w] fp32 on the variance-exploding scale, `sigma` its noise level. `inputs` are named
-    per-row tensors ("concat": [K, h, w], extra UNet channels). `patches` and `adapters` change what the
-    UNet does. `step` of `steps` is for progress only. `framing` as in `Condition`. The reply is a `Denoised`.
+    per-row tensors ("concat": [K, h, w], extra UNet channels). `patches` and `control_networks` change what the
+    UNet does. `step` of `steps` is for progress only. `size_conditioning` as in `Condition`. The reply is a `Denoised`.
     """
 
     model: Model
@@ -254,10 +254,10 @@ class Denoise:
     rows: tuple[Row, ...]
     inputs: Mapping[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))
     patches: tuple[Patch, ...] = ()
-    adapters: tuple[Adapter, ...] = ()
+    control_networks: tuple[ControlNetwork, ...] = ()
     step: int = 0
     steps: int = 1
-    framing: Framing | None = None
+    size_conditioning: SizeConditioning | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

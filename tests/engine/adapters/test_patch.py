@@ -6,44 +6,46 @@ from typing import Any
 
 import pytest
 
-from webui.engine.adapters.applying import Kept
-from webui.engine.adapters.patch import Adapted
+from webui.engine.adapters.applying import MergedWeightCache
+from webui.engine.adapters.patch import LoraPatch
 from webui.types import Patch
 
 A, B, NET = "a", "b", "net"  # stand for adapters, which are told apart by what they are
 
 
-def adapted(*unet: Any, hypernetworks: Any = ()) -> Adapted:
-    return Adapted(unet, tuple((one, strength / 2) for one, strength in unet), KEPT, hypernetworks)
+def lora(*unet: Any, hypernetworks: Any = ()) -> LoraPatch:
+    return LoraPatch(
+        unet, tuple((one, strength / 2) for one, strength in unet), KEPT, hypernetworks
+    )
 
 
-KEPT = Kept()
+KEPT = MergedWeightCache()
 
 
 def test_strengths_lie_on_a_straight_line() -> None:
-    first, last = adapted((A, 1.0), (B, 0.4)), adapted((A, 0.5), hypernetworks=((NET, 2.0),))
+    first, last = lora((A, 1.0), (B, 0.4)), lora((A, 0.5), hypernetworks=((NET, 2.0),))
     half = first.towards(last, 0.5)
-    assert isinstance(half, Adapted)
+    assert isinstance(half, LoraPatch)
     assert dict(half.unet) == pytest.approx({A: 0.75, B: 0.2})
     assert dict(half.text) == pytest.approx({A: 0.375, B: 0.1})
     assert dict(half.hypernetworks) == {NET: 1.0}
 
 
 def test_the_ends_are_the_ends() -> None:
-    first, last = adapted((A, 1.0)), adapted((B, 0.4))
+    first, last = lora((A, 1.0)), lora((B, 0.4))
     assert (first.towards(last, 0), first.towards(last, 1)) == (first, last)
 
 
 def test_nothing_stands_for_the_model_as_it_is() -> None:
-    only = adapted((A, 1.0))
+    only = lora((A, 1.0))
     assert only.towards(None, 0) == only
     assert only.towards(None, 1) is None
     quarter = only.towards(None, 0.75)
-    assert isinstance(quarter, Adapted) and quarter.unet == ((A, 0.25),)
+    assert isinstance(quarter, LoraPatch) and quarter.unet == ((A, 0.25),)
 
 
 def test_a_patch_without_strengths_changes_half_way() -> None:
-    one, other = Patch(), adapted((A, 1.0))
+    one, other = Patch(), lora((A, 1.0))
     assert [one.towards(other, part) is other for part in (0.0, 0.4, 0.6, 1.0)] == [
         *(False, False),
         *(True, True),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from webui.engine.adapters.tags import Tag, take
+from webui.engine.adapters.tags import Tag, extract_network_tags
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from webui.engine.adapters.tags import Tag, take
     ],
 )
 def test_a_tag_has_a_name_and_two_strengths(written: str, tag: Tag) -> None:
-    words, tags, faults = take(f"a cat {written}, red")
+    words, tags, faults = extract_network_tags(f"a cat {written}, red")
     assert (words, [replace(one, notes=()) for one in tags], faults) == ("a cat , red", [tag], [])
 
 
@@ -52,7 +52,7 @@ def test_a_tag_has_a_name_and_two_strengths(written: str, tag: Tag) -> None:
 def test_options_of_other_programs_are_told_and_the_adapter_is_taken(
     written: str, text: float, unet: float, unknown: list[str]
 ) -> None:
-    words, (tag,), faults = take(f"a {written}cat")
+    words, (tag,), faults = extract_network_tags(f"a {written}cat")
     assert (words, faults) == ("a cat", [])
     assert (tag.name, tag.text, tag.unet) == ("x", text, unet)
     assert tag.notes == tuple(
@@ -64,30 +64,37 @@ def test_options_of_other_programs_are_told_and_the_adapter_is_taken(
     "strength", ["1e400", "-1001", "inf", "nan", "9" * 400, "te=1e99", "1:1e9"]
 )
 def test_a_strength_that_no_number_can_hold_is_told(strength: str) -> None:
-    (fault,) = take(f"<lora:x:{strength}>")[2]
+    (fault,) = extract_network_tags(f"<lora:x:{strength}>")[2]
     assert "is too large; use -1000 to 1000" in fault and len(fault) < 200
 
 
 def test_a_tag_that_is_never_closed_is_no_tag() -> None:
-    assert take("<lora:a:1 <lora:b:1> <lora:c") == ("<lora:a:1  <lora:c", [Tag("b", 1, 1)], [])
+    assert extract_network_tags("<lora:a:1 <lora:b:1> <lora:c") == (
+        "<lora:a:1  <lora:c",
+        [Tag("b", 1, 1)],
+        [],
+    )
 
 
 def test_hypernetworks_have_tags_of_their_own() -> None:
-    words, tags, notes = take("a <hypernet:a:0.5><lora:a:1>cat<HYPERNET:b>")
+    words, tags, notes = extract_network_tags("a <hypernet:a:0.5><lora:a:1>cat<HYPERNET:b>")
     assert (words, notes) == ("a cat", [])
     assert tags == [Tag("a", 0.5, 0.5, "hypernet"), Tag("a", 1, 1), Tag("b", 1, 1, "hypernet")]
 
 
 def test_the_first_of_two_tags_of_a_name_counts() -> None:
-    assert take("<lora:a:1><lora:b:2><lora:a:3>")[1] == [Tag("a", 1, 1), Tag("b", 2, 2)]
+    assert extract_network_tags("<lora:a:1><lora:b:2><lora:a:3>")[1] == [
+        Tag("a", 1, 1),
+        Tag("b", 2, 2),
+    ]
 
 
 @pytest.mark.parametrize("written", ["<lora::1>", "<lora: >", "<lora:::>"])
 def test_what_is_not_understood_is_told_and_taken_out(written: str) -> None:
-    words, tags, notes = take(f"a {written}cat")
+    words, tags, notes = extract_network_tags(f"a {written}cat")
     assert (words, tags) == ("a cat", [])
     assert notes == [f"{written} is not understood: write <lora:name:strength>"]
 
 
 def test_other_brackets_are_words() -> None:
-    assert take("a <cat> 1 < 2") == ("a <cat> 1 < 2", [], [])
+    assert extract_network_tags("a <cat> 1 < 2") == ("a <cat> 1 < 2", [], [])

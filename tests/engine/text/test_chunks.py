@@ -1,6 +1,6 @@
 """Cutting tokens into chunks, on plain numbers."""
 
-from webui.engine.text.chunks import count, cut, framed, weighted
+from webui.engine.text.chunks import count, cut, weighted, with_special_tokens
 
 COMMA = 0
 
@@ -41,8 +41,8 @@ def test_phrase_that_just_fits_is_not_moved():
 
 
 def test_framed_is_always_as_long():
-    assert framed([5, 6], 4, start=1, end=2, pad=3) == [1, 5, 6, 2, 3, 3]
-    assert framed([5, 6, 7, 8], 4, start=1, end=2, pad=3) == [1, 5, 6, 7, 8, 2]
+    assert with_special_tokens([5, 6], 4, start=1, end=2, pad=3) == [1, 5, 6, 2, 3, 3]
+    assert with_special_tokens([5, 6, 7, 8], 4, start=1, end=2, pad=3) == [1, 5, 6, 7, 8, 2]
 
 
 class Words:

@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from webui.engine.text.emphasis import DEEPEST, parse
+from webui.engine.text.emphasis import DEEPEST, parse_attention
 
 
 def weights(prompt: str) -> list[tuple[str | None, float]]:
-    return [(piece.text, round(piece.weight, 4)) for piece in parse(prompt)]
+    return [(piece.text, round(piece.weight, 4)) for piece in parse_attention(prompt)]
 
 
 def test_the_example_that_a1111_documents() -> None:
@@ -58,8 +58,11 @@ def test_what_brackets_weigh(prompt: str, expected: list[tuple[str | None, float
 
 def test_weights_stop_growing_at_a_depth_that_nobody_means() -> None:
     """Else the work would grow with the square of a prompt's length, and weights beyond every number."""
-    assert parse("(" * DEEPEST + "x")[-1].weight == parse("(" * 20_000 + "x")[-1].weight
-    assert parse("(" * 9_000 + "x" + ")" * 9_000 + "y")[-1].weight == 1.0
+    assert (
+        parse_attention("(" * DEEPEST + "x")[-1].weight
+        == parse_attention("(" * 20_000 + "x")[-1].weight
+    )
+    assert parse_attention("(" * 9_000 + "x" + ")" * 9_000 + "y")[-1].weight == 1.0
 
 
 def test_any_text_can_be_parsed_and_keeps_its_words() -> None:
@@ -68,6 +71,6 @@ def test_any_text_can_be_parsed_and_keeps_its_words() -> None:
         prompt = "".join(
             random.choices(["(", ")", "[", "]", ":1.2)", "\\(", "x", " ", ":", "1"], k=20)
         )
-        pieces = parse(prompt)
+        pieces = parse_attention(prompt)
         assert pieces and all(math.isfinite(piece.weight) for piece in pieces)
         assert "".join(piece.text or "" for piece in pieces).count("x") == prompt.count("x")

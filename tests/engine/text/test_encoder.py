@@ -10,9 +10,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from tests.engine.families import CASES
 from tests.engine.families import pipeline as pipeline_of
 from tests.networks import tiny_folder, tiny_tokenizer
+from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.encoder import TextEncoder
 from webui.engine.text.tokenizer import Tokenizer, shipped
-from webui.engine.text.tower import Tower
 from webui.errors import RequestError
 from webui.testing.families import FAMILIES, build
 
@@ -32,7 +32,7 @@ def encoder(pipeline):
 
 def encoder_of(model, **how):
     tokenizer = Tokenizer(tiny_tokenizer())
-    return TextEncoder(Tower(tokenizer, model, tokenizer.pad, **how))
+    return TextEncoder(ClipTextModel(tokenizer, model, tokenizer.pad, **how))
 
 
 def words(count):
@@ -106,7 +106,7 @@ def test_more_layers_skipped_than_there_are_reads_the_first(deep):
 
 def test_a_published_encoder_without_its_last_layer_counts_it_nevertheless(deep):
     """Stable Diffusion 2: 1 and 2 both read the last of the layers that are there."""
-    plain, lacking = encoder_of(deep), encoder_of(deep, kept_back=1)
+    plain, lacking = encoder_of(deep), encoder_of(deep, missing_layers=1)
     for skip, same in ((1, 1), (2, 1), (3, 2)):
         assert torch.equal(lacking.encode("cat", "", skip).cond, plain.encode("cat", "", same).cond)
 
@@ -152,8 +152,10 @@ def xl():
 
 def towers(networks):
     return TextEncoder(
-        Tower(shipped(), networks["text_encoder"], shipped().end, skipped=1, normed=False),
-        Tower(shipped(), networks["text_encoder_2"], 0, skipped=1, normed=False),
+        ClipTextModel(
+            shipped(), networks["text_encoder"], shipped().end, skip_layers=1, final_norm=False
+        ),
+        ClipTextModel(shipped(), networks["text_encoder_2"], 0, skip_layers=1, final_norm=False),
         zeros=True,
     )
 

@@ -18,57 +18,59 @@ from webui.engine.adapters.deltas import Change
 from webui.engine.adapters.files import LoadedAdapter
 from webui.engine.adapters.names import Target
 
-__all__ = ["Kept", "Uses", "applied"]
+__all__ = ["AdapterStrengths", "MergedWeightCache", "applied"]
 
-Uses = tuple[
+AdapterStrengths = tuple[
     tuple[LoadedAdapter, float], ...
 ]  # adapters with their strengths, in the order they are applied
 Stack = list[tuple[Change, float]]
 
 
-class Kept:
+class MergedWeightCache:
     """Changed weights between calls: at most `limit` bytes, the adapters used longest ago go first. Any thread may
     call."""
 
     def __init__(self, limit: int = 2 << 30) -> None:
         self.limit = limit
         self.bytes = 0
-        self._kept: OrderedDict[Uses, dict[Target, Tensor]] = OrderedDict()
+        self._weights: OrderedDict[AdapterStrengths, dict[Target, Tensor]] = OrderedDict()
         self._lock = Lock()  # a model may leave the memory while another one is at work
 
-    def find(self, uses: Uses, target: Target) -> Tensor | None:
+    def find(self, uses: AdapterStrengths, target: Target) -> Tensor | None:
         """The weight that is kept for these adapters, which count as just used."""
         with self._lock:
-            found = self._kept.get(uses)
+            found = self._weights.get(uses)
             if found is None:
                 return None
-            self._kept.move_to_end(uses)
+            self._weights.move_to_end(uses)
             return found.get(target)
 
-    def keep(self, uses: Uses, target: Target, weight: Tensor) -> None:
+    def keep(self, uses: AdapterStrengths, target: Target, weight: Tensor) -> None:
         """Keeps a weight if there is room, or room can be made of other adapters'."""
         with self._lock:
             while self.bytes + weight.nbytes > self.limit:
-                oldest = next(iter(self._kept), uses)
+                oldest = next(iter(self._weights), uses)
                 if oldest == uses:
                     return
                 self._drop(oldest)
-            self._kept.setdefault(uses, {})[target] = weight
-            self._kept.move_to_end(uses)
+            self._weights.setdefault(uses, {})[target] = weight
+            self._weights.move_to_end(uses)
             self.bytes += weight.nbytes
 
     def forget(self, gone: Callable[[LoadedAdapter], bool]) -> None:
         """Drops what was made with adapters that are `gone`: of a model that leaves the memory, or of a former file."""
         with self._lock:
-            for uses in [uses for uses in self._kept if any(gone(one) for one, _ in uses)]:
+            for uses in [uses for uses in self._weights if any(gone(one) for one, _ in uses)]:
                 self._drop(uses)
 
-    def _drop(self, uses: Uses) -> None:
-        self.bytes -= sum(tensor.nbytes for tensor in self._kept.pop(uses).values())
+    def _drop(self, uses: AdapterStrengths) -> None:
+        self.bytes -= sum(tensor.nbytes for tensor in self._weights.pop(uses).values())
 
 
 @contextmanager
-def applied(name: str, network: nn.Module, uses: Uses, kept: Kept) -> Iterator[None]:
+def applied(
+    name: str, network: nn.Module, uses: AdapterStrengths, merged: MergedWeightCache
+) -> Iterator[None]:
     """`network` (by its `Target.network` name) as adapters change it."""
     stacks = _stacks(name, uses)
     modules: dict[str, dict[str, Stack]] = defaultdict(dict)
@@ -78,7 +80,7 @@ def applied(name: str, network: nn.Module, uses: Uses, kept: Kept) -> Iterator[N
     try:
         for path, parameters in modules.items():
             module = network.get_submodule(path)
-            module.forward = _forward(module, name, path, parameters, uses, kept)
+            module.forward = _forward(module, name, path, parameters, uses, merged)
             changed.append(module)
         yield
     finally:
@@ -86,7 +88,7 @@ def applied(name: str, network: nn.Module, uses: Uses, kept: Kept) -> Iterator[N
             del module.forward  # what the class says holds again
 
 
-def _stacks(name: str, uses: Uses) -> Mapping[Target, Stack]:
+def _stacks(name: str, uses: AdapterStrengths) -> Mapping[Target, Stack]:
     stacks: dict[Target, Stack] = defaultdict(list)
     for adapter, strength in uses:
         for target, change in adapter.changes.items():
@@ -100,8 +102,8 @@ def _forward(
     name: str,
     path: str,
     parameters: Mapping[str, Stack],
-    uses: Uses,
-    kept: Kept,
+    uses: AdapterStrengths,
+    merged: MergedWeightCache,
 ) -> Callable[..., Any]:
     plain = type(module).forward
 
@@ -111,7 +113,7 @@ def _forward(
             for key, stack in parameters.items():
                 weight = own[key]
                 assert weight is not None
-                changed = _weight(weight, stack, Target(name, path, key), uses, kept)
+                changed = _weight(weight, stack, Target(name, path, key), uses, merged)
                 module._parameters[key] = changed  # type: ignore[assignment]
             return plain(module, *inputs, **options)
         finally:
@@ -121,14 +123,18 @@ def _forward(
 
 
 def _weight(
-    weight: Tensor, stack: Sequence[tuple[Change, float]], target: Target, uses: Uses, kept: Kept
+    weight: Tensor,
+    stack: Sequence[tuple[Change, float]],
+    target: Target,
+    uses: AdapterStrengths,
+    merged: MergedWeightCache,
 ) -> Tensor:
-    known = kept.find(uses, target)
+    known = merged.find(uses, target)
     if known is not None:
         return known
     result = weight.float()
     for change, strength in stack:
         result = change.changed(result, strength)
     result = result.to(weight.dtype)
-    kept.keep(uses, target, result)
+    merged.keep(uses, target, result)
     return result

@@ -18,7 +18,7 @@ from webui.engine.adapters.deltas import Added, Change, change_of
 from webui.engine.adapters.names import Names, Target
 from webui.engine.adapters.parts import ALIASES, BIASES, split
 from webui.engine.adapters.rotations import TurnedInputs
-from webui.engine.tensors import read_tensors
+from webui.engine.read_tensors import read_tensors
 from webui.errors import ModelFileError
 
 __all__ = ["LoadedAdapter", "read", "version_of"]

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from webui.catalog.formats.header import Header, read_header, said
 from webui.catalog.formats.pickles import HYPERNETWORK, convert
 from webui.engine.adapters.files import version_of
-from webui.engine.tensors import read_tensors
+from webui.engine.read_tensors import read_tensors
 from webui.errors import ModelFileError
 
 __all__ = ["Hypernetwork", "HypernetworkUses", "applied", "read"]

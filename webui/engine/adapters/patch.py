@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webui.engine.adapters import hypernetworks
-from webui.engine.adapters.applying import Kept, Uses, applied
+from webui.engine.adapters.applying import AdapterStrengths, MergedWeightCache, applied
 from webui.engine.adapters.hypernetworks import HypernetworkUses
 from webui.types import Patch
 
-__all__ = ["Adapted"]
+__all__ = ["LoraPatch"]
 
 
 @dataclass(frozen=True, slots=True)
-class Adapted(Patch):
+class LoraPatch(Patch):
     """Adapters with their strengths in the U-Net and in the text encoders. Equal ones share a batch.
 
     `hashes` is what the infotext says of them, `notes` what of their files had no place in the model, and what is
     `told` of the tags. Hypernetworks are of the U-Net alone.
     """
 
-    unet: Uses
-    text: Uses
-    kept: Kept = field(compare=False, repr=False)
+    unet: AdapterStrengths
+    text: AdapterStrengths
+    merged: MergedWeightCache = field(compare=False, repr=False)
     hypernetworks: HypernetworkUses = ()
     told: tuple[str, ...] = field(default=(), compare=False)
 
@@ -36,7 +36,7 @@ class Adapted(Patch):
     @contextmanager
     def applied(self, unet: Any) -> Iterator[None]:
         with (
-            applied("unet", unet, self.unet, self.kept),
+            applied("unet", unet, self.unet, self.merged),
             hypernetworks.applied(unet, self.hypernetworks),
         ):
             yield
@@ -46,19 +46,19 @@ class Adapted(Patch):
         """Around the text encoders' call; `encoders` by their names, "text_encoder" and "text_encoder_2"."""
         with ExitStack() as undo:
             for name, encoder in encoders.items():
-                undo.enter_context(applied(name, encoder, self.text, self.kept))
+                undo.enter_context(applied(name, encoder, self.text, self.merged))
             yield
 
     def towards(self, other: Patch | None, part: float) -> Patch | None:
         """Every adapter of either, with strengths on the straight line between the two; 0 where one has none."""
-        if other is not None and not isinstance(other, Adapted):
+        if other is not None and not isinstance(other, LoraPatch):
             return Patch.towards(self, other, part)
         ends = ((self, 1 - part), (other, part))
         there = [(one, share) for one, share in ends if one is not None and share]
-        mixed = Adapted(
+        mixed = LoraPatch(
             _mixed([(one.unet, share) for one, share in there]),
             _mixed([(one.text, share) for one, share in there]),
-            self.kept,
+            self.merged,
             _mixed([(one.hypernetworks, share) for one, share in there]),
         )
         return mixed if mixed.unet or mixed.hypernetworks else None

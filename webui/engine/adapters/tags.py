@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["STRENGTH_MAX", "Tag", "take"]
+__all__ = ["STRENGTH_MAX", "Tag", "extract_network_tags"]
 
 OPEN = re.compile(r"<(lora|lyco|hypernet):", re.IGNORECASE)
 NUMBER = re.compile(
@@ -30,7 +30,7 @@ class Tag:
     notes: tuple[str, ...] = ()
 
 
-def take(prompt: str) -> tuple[str, list[Tag], list[str]]:
+def extract_network_tags(prompt: str) -> tuple[str, list[Tag], list[str]]:
     """The prompt without its tags, the tags in order, and sentences about those that cannot be meant.
 
     `<lora:name>` is strength 1, `<lora:name:0.8>` both strengths, `<lora:name:te:unet>` each; `te=` and `unet=` may

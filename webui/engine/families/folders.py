@@ -13,7 +13,7 @@ from webui.catalog.formats.sidecars import read_json
 from webui.engine.families.keys import text_name, vae_name, without_buffers
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
 from webui.engine.text.tokenizer import read as read_tokenizer
-from webui.engine.weights import Weight
+from webui.engine.weight_loading import Weight
 from webui.errors import ModelFileError
 from webui.types import ModelCard
 
@@ -83,11 +83,11 @@ def _text(card: ModelCard, part: str, plan: PartPlan) -> TextPlan:
     )  # a shipped one knows only what the first encoder is filled up with
     pad = tokenizer.pad if own else (tokenizer.end if part == "text_encoder" else 0)
     if card.kind != "sd":
-        return TextPlan(tokenizer, pad, skipped=1, normed=False)
+        return TextPlan(tokenizer, pad, skip_layers=1, final_norm=False)
     # Stable Diffusion 2 is published without the last of its encoder's 24 layers.
     odd = _whole(plan.config, "num_hidden_layers", 12) % 2
     return TextPlan(
-        tokenizer, pad, kept_back=1 if odd and plan.config.get("hidden_act") == "gelu" else 0
+        tokenizer, pad, missing_layers=1 if odd and plan.config.get("hidden_act") == "gelu" else 0
     )
 
 

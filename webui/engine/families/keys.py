@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from webui.catalog.formats.header import Header
-from webui.engine.weights import Weight
+from webui.engine.weight_loading import Weight
 
 __all__ = [
     "OPENCLIP",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui.engine.text.tokenizer import Tokenizer
-from webui.engine.weights import Weight
+from webui.engine.weight_loading import Weight
 
 __all__ = ["PartPlan", "Plan", "TextPlan"]
 
@@ -25,13 +25,13 @@ class PartPlan:
 
 @dataclass(frozen=True, slots=True)
 class TextPlan:
-    """How a text encoder is used: with which tokens it is filled up, and see `Tower`."""
+    """How a text encoder is used: with which tokens it is filled up, and see `ClipTextModel`."""
 
     tokenizer: Tokenizer
     pad: int
-    skipped: int = 0
-    normed: bool = True
-    kept_back: int = 0
+    skip_layers: int = 0
+    final_norm: bool = True
+    missing_layers: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from typing import Any
 from webui.catalog.formats.header import Header
 from webui.engine.families.keys import diffusers_parts, ldm_parts, unused
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
+from webui.engine.read_tensors import read_tensors
 from webui.engine.schedules import model_sigmas
-from webui.engine.tensors import read_tensors
 from webui.engine.text.tokenizer import shipped
-from webui.engine.weights import Weight
+from webui.engine.weight_loading import Weight
 from webui.errors import ModelFileError
 from webui.types import ModelCard
 
@@ -110,8 +110,8 @@ def _text_plan(card: ModelCard, known: Mapping[str, Any], config: Mapping[str, A
         )
     pad = tokenizer.end if known["pad"] == "end" else int(known["pad"])
     if card.kind != "sd":
-        return TextPlan(tokenizer, pad, skipped=1, normed=False)
-    return TextPlan(tokenizer, pad, kept_back=known.get("last_layers_left_out", 0))
+        return TextPlan(tokenizer, pad, skip_layers=1, final_norm=False)
+    return TextPlan(tokenizer, pad, missing_layers=known.get("last_layers_left_out", 0))
 
 
 def _family(card: ModelCard, header: Header, parts: Mapping[str, Weights]) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from webui.engine.text.emphasis import parse
+from webui.engine.text.emphasis import parse_attention
 
 if TYPE_CHECKING:
     from webui.engine.text.tokenizer import Tokenizer
     from webui.engine.text.words import Words
 
-__all__ = ["BACKTRACK", "BEYOND", "Chunk", "count", "cut", "framed", "weighted"]
+__all__ = ["BACKTRACK", "BEYOND", "Chunk", "count", "cut", "weighted", "with_special_tokens"]
 
 BEYOND = (
     1 << 24
@@ -34,9 +34,9 @@ class Chunk:
 
 
 def weighted(tokenizer: Tokenizer | Words, text: str, size: int) -> list[Chunk]:
-    """The chunks of a prompt, at least one: brackets are weights, `BREAK` ends a chunk (`emphasis.parse`)."""
+    """The chunks of a prompt, at least one: brackets are weights, `BREAK` ends a chunk (`emphasis.parse_attention`)."""
     sections = [Chunk()]
-    for piece in parse(text):
+    for piece in parse_attention(text):
         if piece.text is None:
             sections.append(Chunk())
             continue
@@ -82,6 +82,8 @@ def cut(tokens: Sequence[int], size: int, comma: int | None = None) -> list[list
     return [*pieces, list(tokens[at:])] if at < len(tokens) or not pieces else pieces
 
 
-def framed(piece: Sequence[int], size: int, start: int, end: int, pad: int) -> list[int]:
+def with_special_tokens(
+    piece: Sequence[int], size: int, start: int, end: int, pad: int
+) -> list[int]:
     """`size + 2` tokens: the start token, the piece, the end token, padding."""
     return [start, *piece, end, *[pad] * (size - len(piece))]

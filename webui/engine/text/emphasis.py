@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
-__all__ = ["DEEPEST", "WEIGHT_MAX", "Piece", "parse"]
+__all__ = ["DEEPEST", "WEIGHT_MAX", "Piece", "parse_attention"]
 
 STRONGER, WEAKER = 1.1, 1 / 1.1
 DEEPEST = 64  # 1.1 to that power is 446
@@ -35,7 +35,7 @@ class Piece:
     weight: float = 1.0
 
 
-def parse(prompt: str) -> list[Piece]:
+def parse_attention(prompt: str) -> list[Piece]:
     """The prompt in pieces of equal weight, in order; at least one."""
     pieces: list[Piece] = []
     opened: list[

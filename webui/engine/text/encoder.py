@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from webui.engine.text.chunks import Chunk, count, framed, weighted
+from webui.engine.text.chunks import Chunk, count, weighted, with_special_tokens
+from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.inversions import Inversion, embedded
 from webui.engine.text.tokenizer import Tokenizer
-from webui.engine.text.tower import Tower
 from webui.engine.text.words import Words
 from webui.errors import RequestError
 from webui.types import TextCondition
@@ -29,7 +29,7 @@ class TextEncoder:
     `zeros`: an empty negative prompt counts as zeros rather than as an empty text.
     """
 
-    def __init__(self, *towers: Tower, zeros: bool = False) -> None:
+    def __init__(self, *towers: ClipTextModel, zeros: bool = False) -> None:
         self.towers = towers
         self.zeros = zeros
         self.chunk = towers[0].places - 2
@@ -142,11 +142,13 @@ def _distinct(rows: list[Chunk]) -> tuple[list[int], list[Chunk]]:
 
 
 def _encoded(
-    tower: Tower, known: Tokenizer | Words, rows: Sequence[Chunk], size: int, clip_skip: int
+    tower: ClipTextModel, known: Tokenizer | Words, rows: Sequence[Chunk], size: int, clip_skip: int
 ) -> tuple[Tensor, Tensor | None]:
     """Chunks as [rows, 77, D], and [rows, P] where the tower has a projection."""
     device = tower.model.device
-    ids = [framed(chunk.ids, size, known.start, known.end, tower.pad) for chunk in rows]
+    ids = [
+        with_special_tokens(chunk.ids, size, known.start, known.end, tower.pad) for chunk in rows
+    ]
     ends = torch.tensor([1 + len(chunk.ids) for chunk in rows], device=device)
     states, pooled = tower.states(torch.tensor(ids, device=device), clip_skip, ends)
     if not all(chunk.plain for chunk in rows):

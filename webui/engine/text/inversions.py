@@ -20,7 +20,7 @@ from torch import Tensor
 from webui.catalog.formats.header import read_header, said
 from webui.catalog.formats.pickles import convert
 from webui.catalog.library.family_detection import wrong_pickle, wrong_place
-from webui.engine.tensors import read_tensors
+from webui.engine.read_tensors import read_tensors
 from webui.engine.text.chunks import BEYOND
 from webui.errors import ModelFileError
 

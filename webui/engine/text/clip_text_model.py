@@ -10,24 +10,25 @@ from torch import Tensor
 
 from webui.engine.text.tokenizer import Tokenizer
 
-__all__ = ["Tower"]
+__all__ = ["ClipTextModel"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tower:
+class ClipTextModel:
     """A transformers `CLIPTextModel` or `CLIPTextModelWithProjection` on its device, behind its tokenizer.
 
-    `pad` fills up a text. `skipped` is how many layers from the end the family always leaves out: 0 reads the
-    last one. `normed`: what is read goes through the final layer norm. `kept_back` is how many layers beyond those
-    the network itself lacks (Stable Diffusion 2 is shipped without the last one), so that clip skip counts as ever.
+    `pad` fills up a text. `skip_layers` is how many layers from the end the family always leaves out: 0 reads the
+    last one. `final_norm`: what is read goes through the final layer norm. `missing_layers` is how many layers beyond
+    those the network itself lacks (Stable Diffusion 2 is shipped without the last one), so that clip skip counts as
+    ever.
     """
 
     tokenizer: Tokenizer
     model: Any
     pad: int
-    skipped: int = 0
-    normed: bool = True
-    kept_back: int = 0
+    skip_layers: int = 0
+    final_norm: bool = True
+    missing_layers: int = 0
 
     @property
     def inner(self) -> Any:
@@ -54,15 +55,15 @@ class Tower:
         `clip_skip` counts as A1111 does, 1 is the last layer; the family's own layer is the latest one read.
         The second is None without a projection; it is read at the places `ends` [B], always after the last layer.
         """
-        back = max(clip_skip - 1 - self.kept_back, self.skipped)
+        back = max(clip_skip - 1 - self.missing_layers, self.skip_layers)
         model = self.inner
-        if back == 0 and self.normed:
+        if back == 0 and self.final_norm:
             last: Tensor = model(input_ids=ids).last_hidden_state  # after the final layer norm
             return last, self._pooled(last, ends)
         output = model(input_ids=ids, output_hidden_states=True)
         layers = output.hidden_states  # of the embeddings and of every layer
         states: Tensor = layers[max(1, len(layers) - 1 - back)]
-        if self.normed:
+        if self.final_norm:
             states = model.final_layer_norm(states)
         return states, self._pooled(output.last_hidden_state, ends)
 

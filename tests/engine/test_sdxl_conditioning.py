@@ -7,15 +7,15 @@ import torch
 
 from tests.engine.families import CASES, pipeline
 from webui.engine import guidance
-from webui.engine.embeddings import added_conditions, numbers
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.engine.scheduler import batch_key
+from webui.engine.sdxl_conditioning import added_conditions, numbers
 from webui.errors import EaselError
 from webui.testing.families import FAMILIES, build, write
-from webui.types import Denoise, EncodeText, Framing, LoadModel, ModelCard
+from webui.types import Denoise, EncodeText, LoadModel, ModelCard, SizeConditioning
 
-FRAMING = Framing(original=(1200, 800), crop=(16, 8), target=(1024, 640))
+FRAMING = SizeConditioning(original=(1200, 800), crop=(16, 8), target=(1024, 640))
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +46,10 @@ def test_the_numbers_are_those_of_diffusers(kind):
     assert [list(n) for n in ours] == [row[0].tolist() for row in expected]
 
 
-def denoise(runner, model, seed, scale, framing=None, size=(8, 12)):
+def denoise(runner, model, seed, scale, size_conditioning=None, size=(8, 12)):
     text = runner.run([EncodeText(model, f"a cat {seed}", "dog")])[0].text
     x = torch.randn(4, *size, generator=torch.Generator().manual_seed(seed)) * 3
-    return Denoise(model, x, 3.0, guidance.rows(text, scale), framing=framing)
+    return Denoise(model, x, 3.0, guidance.rows(text, scale), size_conditioning=size_conditioning)
 
 
 @pytest.mark.parametrize("kind", ["sdxl", "sdxl-refiner"])
@@ -70,8 +70,8 @@ def test_what_is_told_changes_the_picture(runner, kind):
     with torch.inference_mode():
         model = runner.load(LoadModel(kind))
         usual = denoise(runner, model, 1, 1.0)
-        told = replace(usual, framing=replace(FRAMING, aesthetic=9.0))
-        whole = replace(usual, framing=Framing((96, 64), (96, 64)))
+        told = replace(usual, size_conditioning=replace(FRAMING, aesthetic=9.0))
+        whole = replace(usual, size_conditioning=SizeConditioning((96, 64), (96, 64)))
         first, second, third = (runner.run([call])[0].denoised for call in (usual, told, whole))
     assert not torch.allclose(first, second, atol=1e-4)
     assert torch.equal(first, third)  # uncropped at its own size is what is said when nobody says

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from webui.catalog.formats.header import Header, TensorInfo
-from webui.engine.reading import Stretch, pieces
+from webui.engine.async_reader import Stretch, pieces
 from webui.errors import ModelFileError
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from webui.types.jobs import JobState, SavedPicture, SubmissionKey
 from webui.types.requests import GenerationRequest
 
-__all__ = ["Keeper", "KeptJob", "Record", "Replies", "Unmarked", "Witness"]
+__all__ = ["JobPersistence", "Record", "Replies", "StoredJob", "Unmarked", "Witness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptJob:
+class StoredJob:
     """A job as it was kept. `pictures` are those that are on disk, by their place in the job."""
 
     id: str
@@ -53,10 +53,10 @@ class Replies(Protocol):
         ...
 
 
-class Keeper(Protocol):
+class JobPersistence(Protocol):
     """Remembers jobs. Every method may be called from any thread; what it was told is on disk when it returns."""
 
-    def accept(self, job: KeptJob, key: SubmissionKey | None) -> str:
+    def accept(self, job: StoredJob, key: SubmissionKey | None) -> str:
         """Keeps a new job and gives its id: that of an earlier one that came with the same `key`. Raises
         `RequestError` where that one came with another body."""
         ...
@@ -65,11 +65,11 @@ class Keeper(Protocol):
         self, job_id: str, state: JobState, priority: int = 0, error: str | None = None
     ) -> None: ...
 
-    def unfinished(self) -> Sequence[KeptJob]:
+    def unfinished(self) -> Sequence[StoredJob]:
         """The jobs that had not ended, in the order they came."""
         ...
 
-    def ended(self, limit: int) -> Sequence[KeptJob]:
+    def ended(self, limit: int) -> Sequence[StoredJob]:
         """The last `limit` jobs that had ended, in the order they came, their requests without pictures."""
         ...
 

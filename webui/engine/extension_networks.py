@@ -17,9 +17,9 @@ from webui.engine import attention
 from webui.engine.memory import out_of_memory
 from webui.engine.placement import Placement
 from webui.errors import EaselError, ExtensionError, ModelFileError
-from webui.types import Adapter, LoadNetwork, Network, RunNetwork
+from webui.types import ControlNetwork, LoadNetwork, Network, RunNetwork
 
-__all__ = ["Guests", "Residuals"]
+__all__ = ["ExtensionNetworks", "Residuals"]
 
 RESIDENT = 4  # networks kept in memory
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ Residuals = tuple[
 ]  # one for each skip connection of the UNet, one for its middle
 
 
-class Guests:
+class ExtensionNetworks:
     """Networks by their handles. `load` may be called beside the thread that owns the device."""
 
     def __init__(self, placement: Placement) -> None:
@@ -89,7 +89,7 @@ class Guests:
 
     def residuals(
         self,
-        pictures: Sequence[Sequence[Adapter]],
+        pictures: Sequence[Sequence[ControlNetwork]],
         owner: Sequence[int],
         x: Tensor,
         steps: Tensor,
@@ -118,7 +118,7 @@ class Guests:
 
     @contextmanager
     def blamed(
-        self, adapters: Sequence[Adapter], added: Residuals | None, unet: nn.Module
+        self, adapters: Sequence[ControlNetwork], added: Residuals | None, unet: nn.Module
     ) -> Iterator[None]:
         """Around the UNet call that gets the residuals of `adapters`: where they do not fit, it is their fault."""
         if added is None or not adapters:

@@ -8,12 +8,20 @@ from torch import nn
 
 from webui.catalog.checkpoints import list_models
 from webui.engine import guidance
-from webui.engine.guests import RESIDENT, Guests
+from webui.engine.extension_networks import RESIDENT, ExtensionNetworks
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.engine.scheduler import batch_key
 from webui.errors import ExtensionError
-from webui.types import Adapter, Denoise, EncodeText, LoadModel, LoadNetwork, Network, RunNetwork
+from webui.types import (
+    ControlNetwork,
+    Denoise,
+    EncodeText,
+    LoadModel,
+    LoadNetwork,
+    Network,
+    RunNetwork,
+)
 
 SKIPS = (
     (32, 8),
@@ -47,8 +55,8 @@ def denoise(runner, seed: int, network: Network | None, level: float = 0.0, weig
     text = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].text
     x = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2
     inputs = {"level": torch.full((1, 1, 1), level)}
-    adapters = (Adapter(network, inputs, weight),) if network else ()
-    return Denoise(model, x, 2.0, guidance.rows(text, 4.0), adapters=adapters)
+    adapters = (ControlNetwork(network, inputs, weight),) if network else ()
+    return Denoise(model, x, 2.0, guidance.rows(text, 4.0), control_networks=adapters)
 
 
 def test_pictures_with_other_inputs_and_weights_share_one_call_of_the_network(runner):
@@ -115,26 +123,26 @@ def test_a_network_gives_fp32_whatever_it_computes_in(models_dir):
     runner = Runner(lambda: list_models([models_dir]), place("cpu", "bfloat16", "auto"))
     half = runner.load(LoadNetwork("test", "half", lambda: nn.Linear(3, 3)))
     full = runner.load(LoadNetwork("test", "full", lambda: nn.Linear(3, 3), float32=True))
-    assert runner.guests.module(half).weight.dtype == torch.bfloat16
-    assert runner.guests.module(full).weight.dtype == torch.float32
+    assert runner.extension_networks.module(half).weight.dtype == torch.bfloat16
+    assert runner.extension_networks.module(full).weight.dtype == torch.float32
     for network in (half, full):
         assert runner.run([RunNetwork(network, (torch.ones(2, 3),))])[0].dtype == torch.float32
 
 
 def test_a_network_that_made_room_is_built_again():
-    guests = Guests(place("cpu", "float32", "auto"))
+    extension_networks = ExtensionNetworks(place("cpu", "float32", "auto"))
     built = []
 
     def build(name):
         built.append(name)
         return nn.Identity()
 
-    first = guests.load(LoadNetwork("test", "0", lambda: build("0")))
+    first = extension_networks.load(LoadNetwork("test", "0", lambda: build("0")))
     for i in range(1, RESIDENT + 1):
-        guests.load(LoadNetwork("test", str(i), lambda i=i: build(str(i))))
-    assert guests.resident(LoadNetwork("test", "0", build)) is None
+        extension_networks.load(LoadNetwork("test", str(i), lambda i=i: build(str(i))))
+    assert extension_networks.resident(LoadNetwork("test", "0", build)) is None
     x = torch.ones(2)
-    assert torch.equal(guests.run(RunNetwork(first, (x,))), x)
+    assert torch.equal(extension_networks.run(RunNetwork(first, (x,))), x)
     assert built == [*map(str, range(RESIDENT + 1)), "0"]
 
 
@@ -168,8 +176,8 @@ def test_residuals_that_are_too_few_are_not_taken_for_all(runner):
 
 
 def test_a_network_in_memory_does_not_wait_for_one_that_is_built():
-    guests = Guests(place("cpu", "float32", "auto"))
-    here = guests.load(LoadNetwork("test", "here", nn.Identity))
+    extension_networks = ExtensionNetworks(place("cpu", "float32", "auto"))
+    here = extension_networks.load(LoadNetwork("test", "here", nn.Identity))
     building, free = threading.Event(), threading.Event()
 
     def slow():
@@ -177,10 +185,12 @@ def test_a_network_in_memory_does_not_wait_for_one_that_is_built():
         assert free.wait(30)
         return nn.Identity()
 
-    loader = threading.Thread(target=guests.load, args=(LoadNetwork("test", "slow", slow),))
+    loader = threading.Thread(
+        target=extension_networks.load, args=(LoadNetwork("test", "slow", slow),)
+    )
     loader.start()
     assert building.wait(30)
-    assert torch.equal(guests.run(RunNetwork(here, (torch.ones(2),))), torch.ones(2))
+    assert torch.equal(extension_networks.run(RunNetwork(here, (torch.ones(2),))), torch.ones(2))
     free.set()
     loader.join(30)
-    assert guests.resident(LoadNetwork("test", "slow", slow)) is not None
+    assert extension_networks.resident(LoadNetwork("test", "slow", slow)) is not None

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from webui.engine.expanding import expanded
+from webui.engine.call_expansion import expanded
 from webui.engine.studio import PictureStudio, as_picture, as_task
 from webui.errors import EaselError, ExtensionError, lacking
 from webui.types import (

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from webui.errors import EaselError
-from webui.types import Framing, Row
+from webui.types import Row, SizeConditioning
 
 if TYPE_CHECKING:
     from webui.engine.networks import Networks
@@ -18,11 +18,11 @@ __all__ = ["added_conditions", "numbers"]
 
 
 def added_conditions(
-    networks: Networks, rows: Sequence[Row], framings: Sequence[Framing]
+    networks: Networks, rows: Sequence[Row], size_conditionings: Sequence[SizeConditioning]
 ) -> dict[str, Tensor] | None:
     """diffusers' `added_cond_kwargs` for the rows of a U-Net call; None for models that are told nothing.
 
-    `framings` has one for each row. Gives `text_embeds` [R, P] and `time_ids` [R, 6], of the refiner [R, 5].
+    `size_conditionings` has one for each row. Gives `text_embeds` [R, P] and `time_ids` [R, 6], of the refiner [R, 5].
     """
     model, place = networks.model, networks.placement
     if not model.pooled_dim:
@@ -34,8 +34,8 @@ def added_conditions(
             "change texts by dataclasses.replace, so that it stays"
         )
     told = [
-        numbers(framing, model.kind, row.role == "uncond")
-        for row, framing in zip(rows, framings, strict=True)
+        numbers(size_conditioning, model.kind, row.role == "uncond")
+        for row, size_conditioning in zip(rows, size_conditionings, strict=True)
     ]
     return {
         "text_embeds": torch.stack(pooled).to(place.device, place.dtype),
@@ -43,10 +43,13 @@ def added_conditions(
     }
 
 
-def numbers(framing: Framing, kind: str, negative: bool) -> tuple[float, ...]:
+def numbers(size_conditioning: SizeConditioning, kind: str, negative: bool) -> tuple[float, ...]:
     """Original height and width, crop from the top and left, target height and width; the refiner is given how
     pleasing the picture is in the place of the target."""
-    told = (*framing.original[::-1], *framing.crop[::-1])
+    told = (*size_conditioning.original[::-1], *size_conditioning.crop[::-1])
     if kind == "sdxl-refiner":
-        return (*told, framing.negative_aesthetic if negative else framing.aesthetic)
-    return (*told, *framing.target[::-1])
+        return (
+            *told,
+            size_conditioning.negative_aesthetic if negative else size_conditioning.aesthetic,
+        )
+    return (*told, *size_conditioning.target[::-1])

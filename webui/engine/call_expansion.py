@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from webui.engine.adapters.patch import Adapted
-from webui.engine.adapters.tags import take
+from webui.engine.adapters.patch import LoraPatch
+from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.tiling import VaeTile, tiled
 from webui.engine.vae import TILED_ABOVE
 from webui.errors import ModelFileError, RequestError
@@ -61,7 +61,7 @@ def expanded(
                 case EncodeText():
                     strong += [
                         f"<{tag.kind}:{tag.name}>"
-                        for tag in take(call.prompt)[1]
+                        for tag in extract_network_tags(call.prompt)[1]
                         if max(abs(tag.text), abs(tag.unet)) > USUAL
                     ]
                     reply = yield from _encoded(call, notes, warnings, missing)
@@ -89,30 +89,30 @@ def _encoded(
     call: EncodeText, notes: dict[str, Any], warnings: list[str], missing: str
 ) -> Generator[Call, Any, Condition]:
     """The texts without tags, encoded with the adapters that the prompt's tags name."""
-    prompt, tags, faults = take(call.prompt)
-    negative, idle, more = take(call.negative_prompt)
+    prompt, tags, faults = extract_network_tags(call.prompt)
+    negative, idle, more = extract_network_tags(call.negative_prompt)
     told = [*faults, *more, *(note for tag in tags for note in tag.notes)]
     told += [
         f"<{tag.kind}:{tag.name}> in the negative prompt does nothing; write it into the prompt."
         for tag in idle
     ]
     call = replace(call, prompt=prompt, negative_prompt=negative)
-    adapted: Adapted | None = None
+    lora: LoraPatch | None = None
     if tags:
         loras = tuple((tag.name, tag.text, tag.unet) for tag in tags if tag.kind == "lora")
         others = tuple((tag.name, tag.unet) for tag in tags if tag.kind == "hypernet")
-        adapted = yield LoadAdapters(call.model, loras, others, missing)
-        told += adapted.notes
-        if adapted.unet:
-            notes["Lora hashes"] = adapted.hashes
+        lora = yield LoadAdapters(call.model, loras, others, missing)
+        told += lora.notes
+        if lora.unet:
+            notes["Lora hashes"] = lora.hashes
     _tell(told, warnings)
-    if not adapted:
+    if not lora:
         plain: Condition = yield call
         _tell(plain.text.notes, warnings)
         return plain
-    cond: Condition = yield replace(call, adapted=adapted)
+    cond: Condition = yield replace(call, lora=lora)
     _tell(cond.text.notes, warnings)
-    return replace(cond, patches=(*cond.patches, adapted))
+    return replace(cond, patches=(*cond.patches, lora))
 
 
 def _tell(sentences: Iterable[str], warnings: list[str]) -> None:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from webui.catalog.formats.header import Header
-from webui.engine.reading import Stretch, pieces
-from webui.engine.weights import DTYPES, finite, not_a_number
+from webui.engine.async_reader import Stretch, pieces
+from webui.engine.weight_loading import DTYPES, finite, not_a_number
 from webui.errors import ModelFileError
 
 __all__ = ["read_tensors"]

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from webui.catalog.formats.header import read_header
-from webui.engine.tensors import KINDS, read_tensors
-from webui.engine.weights import DTYPES
+from webui.engine.read_tensors import KINDS, read_tensors
+from webui.engine.weight_loading import DTYPES
 from webui.errors import ModelFileError
 
 

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from webui.catalog.formats.header import read_header
-from webui.engine import reading, weights
-from webui.engine.weights import Weight, check, fill
+from webui.engine import async_reader, weight_loading
+from webui.engine.weight_loading import Weight, check, fill
 from webui.errors import ModelFileError
 
 CPU = torch.device("cpu")
@@ -28,7 +28,7 @@ TARGETS = (torch.float32, torch.float16, torch.bfloat16)
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(reading, "PIECE", 1 << 10)
+    monkeypatch.setattr(async_reader, "PIECE", 1 << 10)
 
 
 def network(**shapes):
@@ -112,7 +112,9 @@ def test_every_pattern_of_16_bits_is_told_as_torch_tells_it(kind):
     patterns = torch.arange(1 << 16, dtype=torch.int32).to(torch.uint16)
     finite = patterns.view(KINDS[kind]).isfinite()
     assert finite.any() and not finite.all()
-    said = [weights.finite(kind, patterns[n : n + 1].view(torch.uint8)) for n in range(1 << 16)]
+    said = [
+        weight_loading.finite(kind, patterns[n : n + 1].view(torch.uint8)) for n in range(1 << 16)
+    ]
     assert said == finite.tolist()
 
 
@@ -123,7 +125,7 @@ def test_one_number_among_many_is_enough(kind, odd):
     if odd is not None:
         some[617] = odd
     finite = bool(some.float().isfinite().all())
-    assert weights.finite(kind, some.view(torch.uint8)) == finite
+    assert weight_loading.finite(kind, some.view(torch.uint8)) == finite
 
 
 @pytest.mark.parametrize("kind", ["F32", "F64"])
@@ -131,7 +133,7 @@ def test_the_largest_numbers_are_numbers(kind):
     dtype = KINDS[kind]
     info = torch.finfo(dtype)
     some = torch.tensor([info.max, info.min, info.tiny, 0.0, -0.0, 5e-324], dtype=dtype)
-    assert weights.finite(kind, some.view(torch.uint8))
+    assert weight_loading.finite(kind, some.view(torch.uint8))
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)

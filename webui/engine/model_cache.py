@@ -8,17 +8,17 @@ from collections.abc import Iterator
 
 import torch
 
+from webui.engine.file_version import Version
 from webui.engine.networks import Networks
-from webui.engine.versions import Version
 from webui.types import Model
 
-__all__ = ["Residents", "free_bytes"]
+__all__ = ["ModelCache", "free_bytes"]
 
 SHARE = 0.6  # of the memory that is free at the start: the rest is for pictures
 UNKNOWN = 8 << 30  # taken as free where the system does not tell
 
 
-class Residents:
+class ModelCache:
     """Models by name, the ones used longest ago first. At least one stays, however large it is.
 
     A model whose file was replaced stays beside the new one for the pictures that are being made with it, as the first

@@ -1,4 +1,4 @@
-"""Every job's state, and whoever is told of it: faces that wait, the keeper, the log. Knows no call and no tensor.
+"""Every job's state, and whoever is told of it: faces that wait, the store, the log. Knows no call and no tensor.
 
 Everything here happens under one lock (`changed`), which faces, the loop and the other threads share.
 """
@@ -17,9 +17,9 @@ from webui.engine.job import Job, PictureRun
 from webui.engine.queue import Queue
 from webui.errors import EaselError, lacking
 from webui.types import EventKind, JobState, JobStatus, SubmissionKey
-from webui.types.kept import Keeper, KeptJob, Unmarked, Witness
+from webui.types.persistence import JobPersistence, StoredJob, Unmarked, Witness
 
-__all__ = ["Ledger", "Stopping", "sentence"]
+__all__ = ["Jobs", "Stopping", "sentence"]
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +36,18 @@ class Stopping(EaselError):
     """What is being done was broken off because the engine stops: no fault of its job."""
 
 
-class Ledger:
-    """The jobs, in the order they came. `saver` is the thread on which the keeper is told, in order.
+class Jobs:
+    """The jobs, in the order they came. `saver` is the thread on which the store is told, in order.
 
     `witness` knows which pictures a process has ended over.
     """
 
     def __init__(
-        self, capacity: int, keeper: Keeper | None, witness: Witness | None = None
+        self, capacity: int, persistence: JobPersistence | None, witness: Witness | None = None
     ) -> None:
         self.changed = threading.Condition(threading.RLock())
-        self.jobs = Queue(capacity)
-        self.keeper = keeper
+        self.queue = Queue(capacity)
+        self.persistence = persistence
         self.witness = witness or Unmarked()
         self.alone: list[PictureRun] = []  # to be made with nothing beside them, one by one
         self._unkept: dict[str, tuple[JobState, int, str | None]] = {}
@@ -58,10 +58,10 @@ class Ledger:
 
     def restore(self) -> None:
         """Takes up the jobs that had not ended, and remembers the last ones that had."""
-        if self.keeper is None:
+        if self.persistence is None:
             return
-        for kept in self.keeper.ended(REMEMBERED):
-            self.jobs.add(Job.restored(kept))
+        for kept in self.persistence.ended(REMEMBERED):
+            self.queue.add(Job.restored(kept))
         unfinished = self._unfinished()
         self.witness.forget_pictures({kept.id for kept in unfinished})
         for kept in unfinished:
@@ -69,37 +69,37 @@ class Ledger:
         with self.changed:
             self._positions()
 
-    def _unfinished(self) -> Sequence[KeptJob]:
-        """What the keeper has; a machine that lacks something for a moment is waited for."""
-        assert self.keeper is not None
+    def _unfinished(self) -> Sequence[StoredJob]:
+        """What the store has; a machine that lacks something for a moment is waited for."""
+        assert self.persistence is not None
         for _ in range(TRIES):
             try:
-                return self.keeper.unfinished()
+                return self.persistence.unfinished()
             except (EaselError, OSError) as fault:
                 if not lacking(fault):
                     raise
                 log.error("the jobs that had not ended cannot be read yet: %s", fault)
                 with self.changed:
                     self.changed.wait_for(lambda: self.stopping, AGAIN_S)
-        return self.keeper.unfinished()
+        return self.persistence.unfinished()
 
     def _restore(self, job: Job) -> None:
-        assert self.keeper is not None
+        assert self.persistence is not None
         poisoned = None
         for run in job.runs:
             if run.made:  # its log was to go next
-                self.keeper.replies(job.id, run.index).remove()
+                self.persistence.replies(job.id, run.index).remove()
             elif (known := self.witness.picture(job.id, run.index)) is not None:
                 poisoned = poisoned or known
                 run.alone = True
         with self.changed:
-            self.jobs.add(job)
+            self.queue.add(job)
             self.tell(job, "queued")
             if poisoned:
                 log.error("job %s is not tried again: %s", job.id, poisoned, extra={"job": job.id})
                 self.end(job, "failed", poisoned)
                 for run in job.runs:
-                    self.keeper.replies(job.id, run.index).remove()
+                    self.persistence.replies(job.id, run.index).remove()
             elif all(run.made for run in job.runs):  # it ended before that was kept
                 self.end(job, "done")
             else:
@@ -116,8 +116,8 @@ class Ledger:
     def accept(self, job: Job, key: SubmissionKey | None) -> str:
         """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""
         self._open()
-        if self.keeper is not None:
-            known = self.keeper.accept(job.kept(), key)
+        if self.persistence is not None:
+            known = self.persistence.accept(job.kept(), key)
             if known != job.id:
                 return known
         with self.changed:
@@ -126,7 +126,7 @@ class Ledger:
             except EaselError:  # it is refused after all, so it must not be taken up either
                 self.keep(job, "cancelled")
                 raise
-            self.jobs.add(job)
+            self.queue.add(job)
             self.tell(job, "queued")
             self._positions()
         return job.id
@@ -150,15 +150,15 @@ class Ledger:
 
     def status(self, job: Job) -> JobStatus:
         with self.changed:
-            return job.status(self.jobs.position(job), "" if job.ended else self.note)
+            return job.status(self.queue.position(job), "" if job.ended else self.note)
 
     def statuses(self) -> list[JobStatus]:
         """Every job's status, in the order they came."""
         with self.changed:
-            places = {job.id: place for place, job in enumerate(self.jobs.waiting(), 1)}
+            places = {job.id: place for place, job in enumerate(self.queue.waiting(), 1)}
             return [
                 job.status(places.get(job.id, 0), "" if job.ended else self.note)
-                for job in self.jobs
+                for job in self.queue
             ]
 
     # --- changes ----------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class Ledger:
         """What every job waits for ("" for nothing)."""
         with self.changed:
             self.note = note
-            for job in self.jobs.open():
+            for job in self.queue.open():
                 job.version += 1
             self.changed.notify_all()
 
@@ -232,7 +232,7 @@ class Ledger:
     def ask_oldest_paused(self) -> None:
         """There is no room for further logs of replies: whoever paused first is asked to decide."""
         with self.changed:
-            paused = next((job for job in self.jobs.open() if job.state == "paused"), None)
+            paused = next((job for job in self.queue.open() if job.state == "paused"), None)
             if paused is not None:
                 self.note_job(
                     paused, "What is kept of it fills the room for others: resume or cancel it"
@@ -242,28 +242,28 @@ class Ledger:
         """Tells the queued jobs whose place has changed; nobody waits for a place while Easel stops."""
         if self.stopping:
             return
-        for place, job in enumerate(self.jobs.waiting(), 1):
+        for place, job in enumerate(self.queue.waiting(), 1):
             if job.place != place:
                 job.place = place
                 self.tell(job, "position", position=place)
 
-    # --- the keeper -------------------------------------------------------------------------------
+    # --- the store ------------------------------------------------------------------------------------
 
     def keep(self, job: Job, state: JobState | None = None) -> None:
-        """Has the keeper know a job's state, in order and without holding up the loop."""
-        if self.keeper is None:
+        """Has the store know a job's state, in order and without holding up the loop."""
+        if self.persistence is None:
             return
         with suppress(RuntimeError):  # the saving thread has ended with the engine
             self.saver.submit(self._kept, job.id, state or job.state, job.priority, job.error)
 
     def _kept(self, job_id: str, state: JobState, priority: int, error: str | None) -> None:
         """On the saving thread. What cannot be kept for want of space is kept with the next that can."""
-        assert self.keeper is not None
+        assert self.persistence is not None
         self._unkept.pop(job_id, None)
         self._unkept[job_id] = (state, priority, error)  # last: the order is that of the changes
         for job, told in list(self._unkept.items()):
             try:
-                self.keeper.changed(job, *told)
+                self.persistence.changed(job, *told)
             except (
                 EaselError,
                 OSError,

@@ -14,8 +14,8 @@ from tests.engine.conftest import request
 from tests.networks import tiny_folder
 from webui.catalog.checkpoints import list_models
 from webui.engine import loading
+from webui.engine.model_cache import ModelCache, free_bytes
 from webui.engine.placement import place
-from webui.engine.residents import Residents, free_bytes
 from webui.engine.runner import Runner
 from webui.errors import CapacityError, ModelFileError
 from webui.types import LoadModel
@@ -38,7 +38,7 @@ def runner_of(folder, models_bytes):
 def size_of_one(folder):
     runner = runner_of(folder, 0)
     runner.load(LoadModel("a"))
-    return runner.residents.bytes
+    return runner.model_cache.bytes
 
 
 def test_bytes_are_those_of_the_weights(folder):
@@ -52,10 +52,10 @@ def test_the_models_used_last_stay_as_far_as_they_fit(folder):
     runner = runner_of(folder, 2 * size_of_one(folder))
     first, _ = (runner.load(LoadModel(name)) for name in ("a", "b"))
     kept = runner.networks(first)
-    assert list(runner.residents) == ["a", "b"]
+    assert list(runner.model_cache) == ["a", "b"]
     runner.load(LoadModel("a"))
     runner.load(LoadModel("c"))
-    assert list(runner.residents) == ["a", "c"]
+    assert list(runner.model_cache) == ["a", "c"]
     assert runner.networks(first) is kept
 
 
@@ -63,7 +63,7 @@ def test_one_model_stays_however_small_the_budget(folder):
     runner = runner_of(folder, 0)
     for name in NAMES:
         model = runner.load(LoadModel(name))
-        assert list(runner.residents) == [name]
+        assert list(runner.model_cache) == [name]
         assert runner.load(LoadModel(name)) is model
 
 
@@ -99,7 +99,7 @@ def test_a_file_that_does_not_fit_costs_no_other_its_place(folder):
     runner.load(LoadModel("a"))
     with pytest.raises(ModelFileError, match="conv_in"):
         runner.load(LoadModel("b"))
-    assert list(runner.residents) == ["a"]
+    assert list(runner.model_cache) == ["a"]
 
 
 def test_a_model_that_finds_no_memory_gets_it_from_the_others(folder, monkeypatch):
@@ -108,14 +108,14 @@ def test_a_model_that_finds_no_memory_gets_it_from_the_others(folder, monkeypatc
     real, tried = loading.fill, []
 
     def full(*given):
-        tried.append(list(runner.residents))
-        if "a" in runner.residents:
+        tried.append(list(runner.model_cache))
+        if "a" in runner.model_cache:
             raise torch.OutOfMemoryError("full")
         real(*given)
 
     monkeypatch.setattr("webui.engine.loading.fill", full)
     runner.load(LoadModel("b"))
-    assert tried[0] == ["a"] and tried[1] == [] and list(runner.residents) == ["b"]
+    assert tried[0] == ["a"] and tried[1] == [] and list(runner.model_cache) == ["b"]
 
 
 def test_a_model_too_large_for_the_machine_is_said(folder, monkeypatch):
@@ -147,7 +147,7 @@ def test_the_budget_that_nobody_gave_is_a_part_of_what_is_free():
     with open("/proc/meminfo", encoding="ascii") as told:
         total = next(int(line.split()[1]) << 10 for line in told if line.startswith("MemTotal"))
     assert 0 < free_bytes(torch.device("cpu")) < total
-    assert Residents(5).make_room(100) == []
+    assert ModelCache(5).make_room(100) == []
 
 
 def test_a_waiting_job_is_told_how_much_has_arrived(start, monkeypatch):

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from webui.catalog.checkpoints import list_models
+from webui.engine.detect_prediction import likely_prediction, share
 from webui.engine.loading import load
 from webui.engine.placement import place
-from webui.engine.probe import likely_prediction, share
 from webui.engine.schedules import model_sigmas
 from webui.testing.families import FAMILIES, build, write
 from webui.types import ModelCard

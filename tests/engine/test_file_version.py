@@ -8,9 +8,9 @@ import torch
 
 from webui.catalog.checkpoints import ModelList
 from webui.catalog.formats.hashing import sha256_of
+from webui.engine.file_version import Version, is_as_listed
 from webui.engine.placement import place
 from webui.engine.runner import Runner
-from webui.engine.versions import Version, is_as_listed
 from webui.errors import ModelFileError, RequestError
 from webui.store.models import ModelIndex
 from webui.testing.families import FAMILIES, build, write
@@ -101,9 +101,9 @@ def test_the_replaced_one_is_the_first_to_go_and_then_says_so(runner, path, writ
     replace(path, written[1])
     new = runner.load(LoadModel("m.safetensors"))
     one = runner.networks(new).bytes
-    assert runner.residents.bytes == 2 * one
-    assert runner.residents.make_room(one, limit=2 * one) == []
-    assert runner.residents.bytes == one and runner.networks(new)
+    assert runner.model_cache.bytes == 2 * one
+    assert runner.model_cache.make_room(one, limit=2 * one) == []
+    assert runner.model_cache.bytes == one and runner.networks(new)
     with pytest.raises(RequestError, match=r"'m\.safetensors' was replaced while a picture"):
         runner.networks(old)
 

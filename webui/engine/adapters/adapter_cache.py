@@ -13,21 +13,21 @@ from typing import Any
 from webui.catalog.library.family_detection import wrong_file
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.adapters import hypernetworks
-from webui.engine.adapters.applying import Kept, Uses
+from webui.engine.adapters.applying import AdapterStrengths, MergedWeightCache
 from webui.engine.adapters.files import LoadedAdapter, read, version_of
 from webui.engine.adapters.hypernetworks import Hypernetwork
 from webui.engine.adapters.names import Names, original_names
-from webui.engine.adapters.patch import Adapted
+from webui.engine.adapters.patch import LoraPatch
+from webui.engine.file_version import Version
 from webui.engine.memory import out_of_memory
 from webui.engine.networks import Networks
 from webui.engine.text import inversions
 from webui.engine.text.inversions import Inversion
 from webui.engine.text.words import said
-from webui.engine.versions import Version
 from webui.errors import ModelFileError, RequestError
 from webui.types import LoadAdapters
 
-__all__ = ["Wardrobe", "encoders"]
+__all__ = ["AdapterCache", "encoders"]
 
 Loaded = LoadedAdapter | Hypernetwork
 Key = tuple[int, Path]  # the serial of a model's networks, the adapter's file
@@ -47,26 +47,26 @@ class Asked:
     path: Path = Path()
 
 
-class Wardrobe:
+class AdapterCache:
     """What models may wear. A file that was replaced is read again when it is asked for next; pictures that are being
     made keep what they were begun with. `load` may be called beside the thread that owns the device."""
 
     def __init__(self, adapter_files: AdapterFiles) -> None:
-        self.kept = Kept()
+        self.merged = MergedWeightCache()
         self._files = adapter_files
         self._adapters: OrderedDict[Key, Loaded] = OrderedDict()
         self._inversions: dict[tuple[Path, tuple[int, ...]], tuple[Version, Inversion | str]] = {}
         self._names: dict[str, tuple[int, Names]] = {}
         self._loading = Lock()
 
-    def resident(self, call: LoadAdapters, networks: Networks) -> Adapted | None:
+    def resident(self, call: LoadAdapters, networks: Networks) -> LoraPatch | None:
         """What `call` asks for, if all of it is in memory. `RequestError` for a name that is no file."""
         asked, told = self._asked(call)
         found = [(self._current((networks.serial, one.path)), one) for one in asked]
         worn = [(adapter, one) for adapter, one in found if adapter is not None]
-        return self._adapted(worn, told) if len(worn) == len(found) else None
+        return self._patch(worn, told) if len(worn) == len(found) else None
 
-    def load(self, call: LoadAdapters, networks: Networks) -> Adapted:
+    def load(self, call: LoadAdapters, networks: Networks) -> LoraPatch:
         """Reads what is not in memory yet; raises as `files.read` does."""
         with self._loading:
             found: list[tuple[Loaded, Asked]] = []
@@ -92,7 +92,7 @@ class Wardrobe:
                 found.append((adapter, one))
             while self._bytes() > RESIDENT_BYTES and len(self._adapters) > len(found):
                 self._adapters.popitem(last=False)
-        return self._adapted(found, told)
+        return self._patch(found, told)
 
     def _asked(self, call: LoadAdapters) -> tuple[list[Asked], list[str]]:
         """What a call asks for, each file once with its first strengths, and sentences about what is left out."""
@@ -143,7 +143,7 @@ class Wardrobe:
             for key in [key for key, one in self._adapters.items() if one.model == model]:
                 del self._adapters[key]
             self._names.pop(model, None)
-            self.kept.forget(lambda adapter: adapter.model == model)
+            self.merged.forget(lambda adapter: adapter.model == model)
 
     def _current(self, key: Key) -> Loaded | None:
         """What was read of a file if that is still the same. One that is gone is no reason to let go of it."""
@@ -153,14 +153,14 @@ class Wardrobe:
     def _drop(self, former: Loaded | None) -> None:
         if former is not None:
             del self._adapters[former.serial, former.path]
-            self.kept.forget(lambda adapter: adapter == former)
+            self.merged.forget(lambda adapter: adapter == former)
 
-    def _adapted(self, found: Sequence[tuple[Loaded, Asked]], told: Sequence[str]) -> Adapted:
+    def _patch(self, found: Sequence[tuple[Loaded, Asked]], told: Sequence[str]) -> LoraPatch:
         loras = [(a, one) for a, one in found if isinstance(a, LoadedAdapter)]
-        unet: Uses = tuple((adapter, one.unet) for adapter, one in loras)
-        text: Uses = tuple((adapter, one.text) for adapter, one in loras)
+        unet: AdapterStrengths = tuple((adapter, one.unet) for adapter, one in loras)
+        text: AdapterStrengths = tuple((adapter, one.text) for adapter, one in loras)
         before = tuple((a, one.unet) for a, one in found if isinstance(a, Hypernetwork))
-        return Adapted(unet, text, self.kept, before, tuple(told))
+        return LoraPatch(unet, text, self.merged, before, tuple(told))
 
     def _bytes(self) -> int:
         return sum(adapter.bytes for adapter in self._adapters.values())

@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import save_file
 
 from webui.catalog.formats.header import read_header
-from webui.engine import reading
-from webui.engine.reading import Stretch, pieces
+from webui.engine import async_reader
+from webui.engine.async_reader import Stretch, pieces
 from webui.errors import ModelFileError
 
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "PIECE", 64)
+    monkeypatch.setattr(async_reader, "PIECE", 64)
     path = tmp_path / "some.safetensors"
     save_file({"a": torch.arange(3000, dtype=torch.int16)}, path)
     return read_header(path)
@@ -44,7 +44,7 @@ def test_stretches_arrive_in_order_and_whole(file):
 
 def test_what_is_lent_is_a_few_pieces_of_memory(file):
     places = {piece.bytes.data_ptr() for piece in pieces(file, [Stretch(0, 6000, None, 0)], yes)}
-    assert 1 <= len(places) <= reading.AHEAD + 1
+    assert 1 <= len(places) <= async_reader.AHEAD + 1
 
 
 def test_every_piece_is_looked_at_beside_the_one_who_asks(file):
