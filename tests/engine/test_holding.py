@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.engine.conftest import request
-from webui.engine import engine, loop
+from webui.engine import device, faults
 from webui.engine.tasks import TASKS
 from webui.errors import EaselError, ModelFileError, lacking
 from webui.types import LoadModel, Task
@@ -16,8 +16,7 @@ FULL = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 byte
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    monkeypatch.setattr(loop, "SPACE_S", 0.05)
-    monkeypatch.setattr(engine, "AGAIN_S", 0.05)
+    monkeypatch.setattr(faults, "AGAIN_S", 0.05)
 
 
 def failing(function, times, error):
@@ -61,8 +60,8 @@ def test_a_task_that_meets_too_many_open_files_begins_again(start):
 
 
 def test_an_engine_that_starts_among_too_many_open_files_waits(start, monkeypatch):
-    spare, calls = failing(engine.spare_files, 2, OSError(errno.EMFILE, "Too many open files"))
-    monkeypatch.setattr(engine, "spare_files", spare)
+    spare, calls = failing(device.spare_files, 2, OSError(errno.EMFILE, "Too many open files"))
+    monkeypatch.setattr(device, "spare_files", spare)
     bench = start()
     assert bench.end(bench.engine.submit(request())).state == "done" and len(calls) == 3
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.engine.conftest import request
-from webui.engine import loop
+from webui.engine import faults
 from webui.engine.samplers import SAMPLERS
 from webui.errors import EaselError
 from webui.store.jobs import JobStore
@@ -240,7 +240,7 @@ def test_without_a_store_a_job_with_pictures_cannot_be_repeated_when_it_has_ende
 
 def test_a_full_disk_holds_everything_up_until_there_is_space(start, monkeypatch):
     """The first two attempts to save fail as a full disk makes them fail; no picture is lost."""
-    monkeypatch.setattr(loop, "SPACE_S", 0.3)
+    monkeypatch.setattr(faults, "AGAIN_S", 0.3)
     bench = start()
     write, failed = bench.engine._write, []
 
@@ -323,7 +323,7 @@ def test_a_picture_that_waits_for_space_when_easel_stops_is_saved_at_the_next_st
 
 
 def test_a_log_that_cannot_be_opened_for_now_is_opened_later(start, store, monkeypatch):
-    monkeypatch.setattr(loop, "SPACE_S", 0.2)
+    monkeypatch.setattr(faults, "AGAIN_S", 0.2)
     read, tries = ReplyLog.read, []
 
     def crowded(self, header):

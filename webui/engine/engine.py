@@ -1,86 +1,64 @@
-"""The engine as faces hold it: takes requests, tells how they go, and owns the threads that work on them.
+"""The engine as faces hold it: takes requests, tells how they go, and owns the jobs and the devices that work on them.
 
-Three kinds of threads: the loop (owns the device), one that loads models, one that saves pictures. torch is
-imported on the loop's thread, so that whoever starts the engine can answer at once.
+Each device has a thread for its loop and one that loads models (`device.py`); one thread saves pictures for all, one
+calls whoever listens. Nobody who asks waits for any of them.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TimeoutError_
-from contextlib import suppress
-from dataclasses import dataclass
-from types import MappingProxyType
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
 
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import CHUNK, accept_prompts, counter
-from webui.engine.adapters.tags import extract_network_tags
+from webui.engine.adapters.tags import take
+from webui.engine.context import EngineContext
+from webui.engine.device import HANG_S, ROWS, Device, EngineOptions
 from webui.engine.job import Job
-from webui.engine.jobs import AGAIN_S, LACKING, Jobs, sentence
+from webui.engine.jobs import Jobs
+from webui.engine.saving import PictureSaver, StateWriter
+from webui.engine.taking_up import take_up
 from webui.engine.text.chunks import count
 from webui.engine.text.tokenizer import Tokenizer, beside, shipped
-from webui.errors import EaselError, lacking
+from webui.errors import EaselError
 from webui.types import (
     Event,
     Finished,
     GenerationRequest,
     JobStatus,
-    LoadModel,
     ModelCard,
     ModelFacts,
     Parts,
     SavedPicture,
     SubmissionKey,
 )
-from webui.types.persistence import JobPersistence, Witness
+from webui.types.kept import Keeper, Unmarked, Witness
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from webui.engine.loop import Loop
     from webui.engine.runner import Runner
 
-__all__ = ["Engine", "EngineOptions"]
+__all__ = ["HANG_S", "Engine", "EngineOptions"]
 
 log = logging.getLogger(__name__)
 
-WATCH_S = 0.5
-HANG_S = 60.0  # a call that takes longer is told
-STOP_S = 30.0  # that the running call, and then the saving of pictures, may take when Easel stops
-SPARE = 64  # files that can still be opened before torch is loaded: half an import stays broken
-ROWS = 16  # of one UNet call: eight pictures with guidance
+STOP_S = 8.0  # that stopping may take in all,
+CALL_S, SAVE_S = 5.0, 2.0  # of it the running call at most, and the saving of pictures at least
 MAX_CHUNKS = 32  # of one prompt
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """What the engine runs on; "auto" lets it choose.
-
-    `deterministic` gives a picture the same bits whatever runs beside it: no two requests share a call.
-    A call that takes longer than `hang_s` seconds is told, in the log and to every job. Models stay in memory as
-    far as they fit `models_gb` gigabytes (None: a share of what is free at the start); one always does.
-    """
-
-    device: str = "auto"
-    dtype: str = "auto"
-    attention: str = "auto"
-    deterministic: bool = False
-    hang_s: float = HANG_S
-    models_gb: float | None = None
 
 
 class Engine:
     """See `webui.types.EngineFace` for what the faces use. `start` before, `stop` after.
 
     `save` puts a finished picture on disk; then `saved` hears of it, with the request without its pictures
-    (both on the saving thread). `change` is what becomes of a request when it is accepted. With `persistence` jobs
+    (both on the saving thread). `change` is what becomes of a request when it is accepted. With a `keeper` jobs
     outlive the process: those that had not ended go on, each picture from where it stood, as long as `version`
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
     call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
@@ -97,7 +75,7 @@ class Engine:
         options: EngineOptions,
         change: Callable[[GenerationRequest], GenerationRequest] = lambda request: request,
         saved: Callable[[SavedPicture, GenerationRequest], None] = lambda picture, request: None,
-        persistence: JobPersistence | None = None,
+        keeper: Keeper | None = None,
         version: str = "",
         hung: Callable[[str], None] = lambda what: None,
         called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
@@ -111,74 +89,75 @@ class Engine:
         self.adapter_files = adapter_files or AdapterFiles(())
         self._parts = parts
         self._write = save
-        self._options = options
         self._change = change
         self._heard = saved
-        self._version = version
-        self._hung = hung
-        self._called = called
-        self._facts = facts
-        self._jobs = Jobs(ROWS, persistence, witness)
+        self._keeper = keeper
+        self._witness = witness or Unmarked()
+        self._saving = ThreadPoolExecutor(1, thread_name_prefix="easel-saver")
+        self._states = StateWriter(keeper, self._saving)
+        self._jobs = Jobs(ROWS, self._states.keep)
+        saver = PictureSaver(self._jobs, self._states, self._saving, self._save, self._witness)
+        context = EngineContext(
+            jobs=self._jobs,
+            saver=saver,
+            parts=parts,
+            list_models=list_models,
+            adapter_files=self.adapter_files,
+            facts=facts,
+            keeper=keeper,
+            witness=self._witness,
+            version=version,
+            called=called,
+            hung=hung,
+        )
+        self._devices = [Device(context, options)]
         self._restored = False
-        self._runner: Runner | None = None
-        self._turns: Loop | None = None
-        self._thread = threading.Thread(target=self._run, name="easel-engine", daemon=True)
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="easel-loader")
 
     def start(self, take_up: bool = True) -> None:
-        """Starts the loop, with the jobs that were kept unless they are somebody else's to `take_up`; torch is
+        """Starts the devices, with the jobs that were kept unless they are somebody else's to `take_up`; torch is
         loaded meanwhile."""
         if take_up:
             self.restore()
-        self._thread.start()
+        self._jobs.listeners.start()
+        for device in self._devices:
+            device.start()
 
     def restore(self) -> None:
         """Knows the jobs that were kept, before anything of them is made: faces may be asked for them at once."""
-        if not self._restored:
-            self._restored = True
-            self._jobs.restore()
+        if not self._restored and self._keeper is not None:
+            take_up(self._jobs, self._keeper, self._witness)
+        self._restored = True
 
     def stop(self) -> bool:
-        """Finishes the running call and the saving of finished pictures. What is left goes on at the next start
-        where it is stored, else it is cancelled. False where something does not come to its end, which is told."""
-        jobs, in_time = self._jobs, True
+        """Finishes the running call and the saving of finished pictures, within `STOP_S` seconds whatever runs. What is
+        left goes on at the next start where a keeper has it, else it is cancelled. False where something does not come
+        to its end, which is told."""
+        jobs, until = self._jobs, time.monotonic() + STOP_S
         jobs.close()
-        if self._thread.is_alive():
-            self._thread.join(STOP_S)
-            if self._thread.is_alive():
-                making = self._turns.making if self._turns is not None else None
-                what = making[0] if making else "loading PyTorch"
-                log.error("%s has not ended for %.0f s: Easel stops without it", what, STOP_S)
-                in_time = False
-        self._loader.shutdown(wait=False, cancel_futures=True)
-        with suppress(RuntimeError):  # it was stopped before
-            last = jobs.saver.submit(jobs.keep_rest)
-            try:
-                last.result(STOP_S)  # what is being saved is on disk then
-            except TimeoutError_:
-                log.error("a picture has not been saved for %.0f s: Easel stops without it", STOP_S)
-                in_time = False
-            if self._turns is not None and in_time:
-                self._turns.settle()
-        rest = (
-            "; this job goes on at the next start"
-            if jobs.persistence
-            else " before this job was done"
+        call_until = time.monotonic() + CALL_S
+        in_time = all(
+            [device.end(max(0.0, call_until - time.monotonic())) for device in self._devices]
         )
-        for job in jobs.queue.open():
-            jobs.end(job, "cancelled", f"Easel was stopped{rest}", taken_up=True)
-        jobs.saver.shutdown(wait=in_time)
-        return self._loaded(STOP_S if in_time else 0.0) and in_time
-
-    def _loaded(self, patience_s: float) -> bool:
-        """Whether the loading thread has ended, which gives up at the next weight: it must not work on while Python
-        takes itself down."""
-        ending = threading.Thread(target=self._loader.shutdown, name="easel-loaded", daemon=True)
-        ending.start()
-        ending.join(patience_s)
-        if ending.is_alive():
-            log.error("a model is still being loaded: Easel stops without it")
-        return not ending.is_alive()
+        saved = True
+        with suppress(RuntimeError):  # it was stopped before
+            last = self._saving.submit(self._states.rest)
+            try:
+                last.result(max(SAVE_S, until - time.monotonic() - SAVE_S / 2))
+            except TimeoutError_:
+                log.error("a picture has not been saved for long: Easel stops without it")
+                saved = False
+        if in_time:
+            for device in self._devices:
+                device.settle()
+        rest = (
+            "; this job goes on at the next start" if self._keeper else " before this job was done"
+        )
+        for job in jobs.open():
+            jobs.end(job, "cancelled", f"Easel was stopped{rest}", later=True)
+        self._saving.shutdown(wait=saved)
+        jobs.listeners.stop()
+        patience = max(0.5, until - time.monotonic()) if in_time and saved else 0.0
+        return all([device.loaded(patience) for device in self._devices]) and in_time and saved
 
     # --- what faces call, from any thread ---------------------------------------------------------
 
@@ -199,208 +178,87 @@ class Engine:
             self._max_chunks(),
             lambda: self._tokenizer(request.model),
         )
-        return self._jobs.accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
+        return self._accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
+
+    def _accept(self, job: Job, key: SubmissionKey | None) -> str:
+        """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""
+        self._jobs.check_open()
+        if self._keeper is not None:
+            known = self._keeper.accept(job.kept(), key)
+            if known != job.id:
+                return known
+        try:
+            self._jobs.add(job)
+        except EaselError:  # it is refused after all, so it must not be taken up either
+            self._states.refuse(job)
+            raise
+        return job.id
 
     def repeat(self, job_id: str, owner: str = "") -> str:
-        persistence, job = self._jobs.persistence, self._jobs.queue[job_id]
+        job = self._jobs[job_id]
         request = job.request
         if job.stripped:
-            if persistence is None:
+            if self._keeper is None:
                 raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
-            request = persistence.request(job_id)
-        return self._jobs.accept(Job(uuid.uuid4().hex[:12], request, owner), None)
+            request = self._keeper.request(job_id)
+        return self._accept(Job(uuid.uuid4().hex[:12], request, owner), None)
 
     def status(self, job_id: str) -> JobStatus:
-        with self._jobs.changed:
-            return self._jobs.status(self._jobs.queue[job_id])
+        return self._jobs.status(job_id)
+
+    def watch(self, job_id: str, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        return self._jobs.watch(job_id, wake)
 
     def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
-        changed = self._jobs.changed
-        with changed:
-            job = self._jobs.queue[job_id]
-            changed.wait_for(lambda: job.version > after or job.ended, timeout_s)
-            return self._jobs.status(job)
+        return self._jobs.wait(job_id, after, timeout_s)
 
     def events(self, job_id: str, after: int = 0) -> Sequence[Event]:
-        with self._jobs.changed:
-            return [e for e in self._jobs.queue[job_id].events if e.number > after]
+        return self._jobs.events(job_id, after)
 
     def cancel(self, job_id: str) -> None:
-        with self._jobs.changed:
-            self._jobs.queue[job_id].cancelled = True
-            self._jobs.changed.notify_all()
+        self._jobs.end(self._jobs[job_id], "cancelled")
 
     def pause(self, job_id: str) -> None:
-        self._jobs.hold(self._jobs.queue[job_id], True)
+        self._jobs.pause(self._jobs[job_id])
 
     def resume(self, job_id: str) -> None:
-        self._jobs.hold(self._jobs.queue[job_id], False)
+        self._jobs.resume(self._jobs[job_id])
 
     def prioritise(self, job_id: str, priority: int) -> None:
-        self._jobs.prioritise(self._jobs.queue[job_id], priority)
+        self._jobs.prioritise(self._jobs[job_id], priority)
 
     def jobs(self) -> Sequence[JobStatus]:
-        with self._jobs.changed:
-            return self._jobs.statuses()
+        return self._jobs.statuses()
 
     def preview(self, job_id: str) -> Image | None:
-        with self._jobs.changed:
-            runs = [r for r in self._jobs.queue[job_id].runs if r.latest is not None]
-            if not runs or self._runner is None or runs[0].model is None:
-                return None
-            run, latent, model = runs[0], runs[0].latest, runs[0].model
-        request = run.job.request
-        networks = self._runner.present(model)
-        if networks is None:  # it had to make room for another model; this thread waits for no file
-            return None
-        picture: Image = networks.preview.picture(latent, request.width, request.height)
-        return picture
+        looks = [picture.look for picture in self._jobs[job_id].pictures]
+        look = next((look for look in looks if look is not None), None)
+        return None if look is None else look()
 
     def count_tokens(self, model: str, text: str) -> int:
-        words = extract_network_tags(text)[0]
+        words = take(text)[0]
         return count(counter(self._tokenizer(model), words, self.adapter_files), words, CHUNK)
 
     def _tokenizer(self, model: str) -> Tokenizer:
         """A model's tokenizer, which need not be in memory."""
-        runner = self._runner
-        own = None if runner is None else runner.tokenizer(model)
+        found = (device.tokenizer(model) for device in self._devices)
+        own = next((one for one in found if one is not None), None)
         if own is None:
             card = next((card for card in self.models() if card.name == model), None)
             own = beside(card.path) if card and card.path.is_dir() else shipped()
         return own
 
     def describe(self) -> Mapping[str, str]:
-        runner = self._runner
-        if runner is None:
-            state = self._jobs.failure or self._jobs.note
-            return MappingProxyType({k: state for k in ("device", "dtype", "attention")})
-        place = runner.placement
-        attention = place.attention
-        return MappingProxyType(
-            {
-                "device": f"{place.device} ({place.device_reason})",
-                "dtype": f"{place.dtype_name} ({place.dtype_reason})",
-                "attention": f"{attention.name} ({attention.reason})",
-                "calls": f"{runner.calls} UNet calls with {runner.rows} rows so far",
-            }
-        )
+        return self._devices[0].describe()
 
-    # --- the loop's thread ------------------------------------------------------------------------
+    # --- beside -----------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        loop = self._begun()
-        if loop is None:
-            return
-        self._turns = loop
-        watch = threading.Thread(target=self._watch, args=(loop,), name="easel-watch", daemon=True)
-        watch.start()
-        try:
-            loop.run()
-        except Exception as error:  # the boundary: a fault of ours, told to whoever waits
-            log.exception("the engine's loop failed")
-            self._give_up(f"The engine failed, start Easel again: {sentence(error)}")
-        self._jobs.close()
-        watch.join()  # it holds the loop, whose tensors must not be freed while Python ends
-
-    def _begun(self) -> Loop | None:
-        """The loop, as soon as the machine has what it takes; None where it cannot be, which is told."""
-        jobs = self._jobs
-        while not jobs.stopping:
-            try:
-                spare_files(SPARE)
-                return self._begin()
-            except Exception as error:  # the boundary: without a device there is nothing to run
-                lack = lacking(error)
-                if not lack:
-                    log.exception("the engine could not start")
-                    self._give_up(f"The engine could not start: {sentence(error)}")
-                    return None
-                log.error("the engine waits: %s", error)
-                jobs.note_all(LACKING[lack])
-            with jobs.changed:
-                jobs.changed.wait_for(lambda: jobs.stopping, AGAIN_S)
-        return None
-
-    def _give_up(self, why: str) -> None:
-        jobs = self._jobs
-        with jobs.changed:
-            jobs.failure = why
-            for job in jobs.queue.open():  # kept ones wait for a better start
-                jobs.end(job, "failed", why, taken_up=True)
-
-    def _watch(self, loop: Loop) -> None:
-        """Tells of a call that does not come back, on a thread of its own. It cannot be broken off from here."""
-        jobs, told = self._jobs, None
-        while not jobs.stopping:
-            with jobs.changed:
-                jobs.changed.wait_for(lambda: jobs.stopping, WATCH_S)
-            making = loop.making
-            if told and making != told:
-                told = None
-                jobs.note_all("")
-            if making and not told and time.monotonic() - making[1] > self._options.hang_s:
-                told, what = making, making[0]
-                log.error("the device has not answered for %.0f s: %s", self._options.hang_s, what)
-                jobs.note_all(f"The device has not answered for long: {what}")
-                self._hung(what)
-
-    def _begin(self) -> Loop:
-        """Loads torch, finds the device, and has the first model loaded."""
-        self._jobs.note_all("Loading PyTorch")
-        from webui.engine.loop import Loop
-        from webui.engine.placement import place
-        from webui.engine.runner import Runner
-
-        options = self._options
-        placement = place(options.device, options.dtype, options.attention)
-        limit = None if options.models_gb is None else int(options.models_gb * 1e9)
-        self._runner = runner = Runner(
-            self.models, placement, limit, self._facts, self.adapter_files
-        )
-        first = next((card.name for card in self.models() if card.problem is None), None)
-        if first is not None and not self._jobs.witness.model(first):
-            self._loader.submit(self._ahead, first)
-        self._jobs.note_all("")
-        log.info("engine ready: %s", dict(self.describe()))
-        return Loop(
-            self._jobs,
-            runner,
-            self._parts,
-            self._save,
-            self._called,
-            self._loader,
-            rows=ROWS,
-            alone=options.deterministic,
-            version=self._version,
-        )
-
-    def _ahead(self, model: str) -> None:
-        """Loads a model so that a request finds it, on the loading thread; a fault is told to who asks for it."""
-        witness, runner = self._jobs.witness, self._runner
-        assert runner is not None
-
-        def progress(part: float) -> None:
-            self._jobs.go_on()
-
-        witness.enter_model(model)
-        try:
-            runner.load(LoadModel(model), progress)
-        except Exception as error:  # the boundary, as said
-            log.info("%s was not loaded ahead: %s", model, error)
-        finally:
-            witness.leave()
+    @property
+    def _runner(self) -> Runner | None:
+        return self._devices[0].runner
 
     def _save(self, finished: Finished) -> SavedPicture:
+        """On the saving thread."""
         saved = self._write(finished)
         self._heard(saved, finished.request.without_pictures())
         return saved
-
-
-def spare_files(count: int) -> None:
-    """Raises `OSError` where not so many files more can be opened."""
-    opened: list[int] = []
-    try:
-        opened += (os.open(os.devnull, os.O_RDONLY) for _ in range(count))
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)

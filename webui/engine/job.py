@@ -1,212 +1,283 @@
-"""A job: one accepted request, as one generator per picture, and what is known of it at any moment.
+"""A job: one accepted request, the states it may be in, and what is known of it at any moment.
 
-Holds state and answers questions about it; the engine alone changes it, under its lock.
+The only file that changes a job. `Jobs` calls what changes it under its lock; everybody else reads `status` and
+`events`, immutable values that are swapped whole. Plain data: no tensor, no generator, no lock.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from webui.types import (
-    Call,
-    Denoise,
-    Event,
-    EventKind,
-    GenerationRequest,
-    JobState,
-    JobStatus,
-    Model,
-    RunNetwork,
-    SavedPicture,
-    TaskRun,
-)
-from webui.types.persistence import StoredJob
+from webui.types import Event, EventKind, GenerationRequest, JobState, JobStatus, SavedPicture
+from webui.types.kept import KeptJob
 
 if TYPE_CHECKING:
-    from webui.engine.replay import Replay
-    from webui.engine.runner import Encoding
+    from PIL.Image import Image
 
-__all__ = ["Job", "PictureRun"]
+__all__ = ["TRANSITIONS", "IllegalTransition", "Job", "Picture"]
 
 EVENTS = 500  # of a job, steps in a row counted once
 
+# Where a job may go from each state. A paused one is done where its last picture was being saved meanwhile, a queued
+# one where it ended before that was kept.
+TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
+    {
+        "queued": frozenset({"running", "paused", "done", "failed", "cancelled"}),
+        "running": frozenset({"paused", "done", "failed", "cancelled"}),
+        "paused": frozenset({"queued", "running", "done", "failed", "cancelled"}),
+        "done": frozenset(),
+        "failed": frozenset(),
+        "cancelled": frozenset(),
+    }
+)
+
+PictureState: TypeAlias = Literal["waiting", "making", "made"]
+
+
+class IllegalTransition(RuntimeError):
+    """A job was sent where it cannot go from its state: a bug of ours."""
+
 
 @dataclass(slots=True, eq=False)
-class PictureRun:
-    """One picture of a job while it is made: the task's generator and the call it waits for."""
+class Picture:
+    """One picture of a job. The device that makes it holds the rest (`PictureRun`)."""
 
     job: Job
     index: int
-    task: TaskRun | None = None  # None before it is started and after it has ended
-    call: Call | None = None  # what it waits for, while that is in the scheduler's hands
-    since: int = 0  # the turn at which `call` came in
-    model: Model | None = None
-    latest: Any = None  # the last denoised latent [C, h, w]
+    state: PictureState = "waiting"
     step: int = 0
     steps: int = 0
-    sampled: bool = False  # whether a UNet call was made for it
-    made: bool = False
-    replay: Replay | None = None  # its log, where replies are kept
-    encoding: Encoding | None = None  # of the text that is its call, once that is begun
-    answered: int = 0  # the replies that its task has had, recorded ones too
-    alone: bool = False  # nothing else runs while it is made: the process has ended over it
-    starved: bool = False  # the memory has not sufficed for it once
-    held: bool = False  # something is lacking that comes back: it is tried again in a while
-
-    @property
-    def mark(self) -> tuple[str, int, int]:
-        """What is known of it should the process end: its job, its place, how far it came."""
-        return self.job.id, self.index, self.answered
-
-    def close(self) -> None:
-        """Ends the generator where it stands; its log stays as it is."""
-        if self.task is not None:
-            self.task.close()
-        if self.replay is not None:
-            self.replay.close()
-        self.task = self.call = self.latest = self.encoding = None
-
-    def saw(self, call: Denoise | RunNetwork, reply: Any) -> None:
-        """Notes the progress of a sampling, or of the steps that an extension's network makes."""
-        if isinstance(call, Denoise):
-            self.latest = reply.denoised
-            self.sampled = True
-        if call.steps:
-            before = self.step if call.steps == self.steps else 0
-            self.step, self.steps = max(before, call.step + 1), call.steps
+    look: Callable[[], Image | None] | None = None  # draws what it looks like now
 
     @property
     def progress(self) -> float:
-        if self.made:
+        if self.state == "made":
             return 1.0
         return self.step / self.steps if self.steps else 0.0
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One accepted request."""
+    """One accepted request. `status` and `events` are for everybody, the methods for `Jobs`."""
 
     id: str
     request: GenerationRequest
     owner: str = ""
     priority: int = 0
     state: JobState = "queued"
-    version: int = 1
-    note: str = ""
-    error: str | None = None
-    cancelled: bool = False  # asked for; carried out between two calls
-    place: int = 0  # in the queue, as it was last told
-    served: int = 0  # the turn at which a call of it was last made
     created_s: float = field(default_factory=time.time)
-    started_s: float = 0.0
-    sampling_s: float = 0.0  # when its first UNet call was answered
-    ended_s: float = 0.0  # these three on the monotonic clock
-    ended_at_s: float | None = None
+    error: str | None = None
+    ended_at_s: float | None = None  # since 1970
     stripped: bool = False  # of the pictures of its request
-    runs: list[PictureRun] = field(default_factory=list)
+    later: bool = False  # it has ended here alone, and goes on at the next start
+    number: int = 0  # of those that came
+    served: int = 0  # the turn at which a call of it was last made
+    place: int = 0  # in the queue, as it was last told
     saved: dict[int, SavedPicture] = field(default_factory=dict)
-    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS))
+    pictures: tuple[Picture, ...] = field(init=False)
+    status: JobStatus = field(init=False)
+    events: tuple[Event, ...] = ()
+    _version: int = 1
+    _note: str = ""  # what it waits for
+    _engine_note: str = ""  # what every job waits for
+    _started_s: float = 0.0  # these three on the monotonic clock
+    _sampling_s: float = 0.0  # when its first UNet call was answered
+    _ended_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.runs = [PictureRun(self, i) for i in range(self.request.batch_size)]
+        count = range(self.request.batch_size)
+        self.pictures = tuple(
+            Picture(self, index, "made" if index in self.saved else "waiting") for index in count
+        )
+        self.status = self._status()
 
     @classmethod
-    def restored(cls, kept: StoredJob) -> Job:
+    def restored(cls, kept: KeptJob) -> Job:
         """A job of an earlier start: what was running waits in the queue again, finished pictures stay, and what
         had ended has ended."""
         state: JobState = "queued" if kept.state == "running" else kept.state
-        job = cls(kept.id, kept.request, kept.owner, kept.priority, state)
-        job.created_s = kept.created_s
-        job.error, job.ended_at_s = kept.error, kept.ended_s
-        job.stripped = job.ended  # of what was kept nothing but the words is in memory
-        job.saved.update(kept.pictures)
-        for run in job.runs:
-            run.made = run.index in job.saved
-        return job
-
-    def kept(self) -> StoredJob:
-        """What is kept of it."""
-        return StoredJob(
-            self.id, self.request, self.owner, self.priority, self.state, self.created_s
+        return cls(
+            kept.id,
+            kept.request,
+            kept.owner,
+            kept.priority,
+            state,
+            kept.created_s,
+            kept.error,
+            kept.ended_s,
+            stripped=state in ("done", "failed", "cancelled"),  # its words alone were kept
+            saved=dict(kept.pictures),
         )
+
+    # --- questions --------------------------------------------------------------------------------
+
+    def kept(self) -> KeptJob:
+        """What is kept of it."""
+        return KeptJob(self.id, self.request, self.owner, self.priority, self.state, self.created_s)
 
     @property
     def ended(self) -> bool:
-        return self.state in ("done", "failed", "cancelled")
-
-    def tell(self, kind: EventKind, data: Mapping[str, Any]) -> None:
-        """Notes an event. Only the newest of steps and positions in a row is kept: it says what they did."""
-        self.version += 1
-        last = self.events[-1] if self.events else None
-        number = max(last.number + 1 if last else 0, time.time_ns() // 1_000_000)
-        if last and kind in ("step", "position") and last.kind == kind:
-            if last.data.get("picture") == data.get("picture"):
-                self.events.pop()
-        self.events.append(Event(number, kind, data))
-
-    def end(self, state: JobState, error: str | None, forget: bool) -> None:
-        """Ends its pictures where they stand; their logs go, too, where `forget`."""
-        self.state, self.error, self.note = state, error, ""
-        self.ended_s, self.ended_at_s = time.monotonic(), time.time()
-        bare = self.request.without_pictures()  # its status is told for long
-        self.stripped = self.stripped or bare != self.request
-        self.request = bare
-        for run in self.runs:
-            run.close()
-            if run.replay is not None and forget:
-                run.replay.remove()
+        return not TRANSITIONS[self.state]
 
     @property
     def rows_each(self) -> int:
         """The rows of a UNet call that one of its pictures takes."""
         return 1 if self.request.cfg_scale == 1 else 2
 
-    def next_run(self) -> PictureRun | None:
-        """Its first picture that can be started now."""
-        return next((r for r in self.runs if not (r.task or r.made or r.held)), None)
-
     @property
     def active(self) -> int:
         """How many of its pictures are being made."""
-        return sum(r.task is not None for r in self.runs)
+        return sum(picture.state == "making" for picture in self.pictures)
+
+    def next_picture(self) -> Picture | None:
+        """Its first picture that can be started now."""
+        return next((p for p in self.pictures if p.state == "waiting"), None)
 
     def seconds(self) -> float:
-        if not self.started_s:
+        """Since its first picture was begun, until it ended."""
+        if not self._started_s:
             return 0.0
-        return (self.ended_s or time.monotonic()) - self.started_s
+        return (self._ended_s or time.monotonic()) - self._started_s
 
     def summary(self) -> str:
         """A line for the log."""
         r = self.request
         return (
-            f"{len(self.runs)} x {r.task} {r.width}x{r.height}, {r.sampler_name}, {r.steps} steps, "
+            f"{len(self.pictures)} x {r.task} {r.width}x{r.height}, {r.sampler_name}, {r.steps} steps, "
             f"in {self.seconds():.2f} s"
         )
 
-    def status(self, position: int, note: str) -> JobStatus:
-        """What faces see. `position` and `note` are the engine's to know."""
-        going = [r for r in self.runs if not r.made] or self.runs
-        slowest = min(going, key=lambda r: r.step)
-        progress = sum(r.progress for r in self.runs) / len(self.runs)
+    # --- changes, each of which `Jobs` makes under its lock ---------------------------------------
+
+    def enter(self, number: int, engine_note: str) -> None:
+        """It is known from now on, as the `number`th that came."""
+        self.number, self._engine_note = number, engine_note
+        if self.ended:
+            self.publish()
+        else:
+            self.tell("queued")
+
+    def go(self, state: JobState, **data: Any) -> None:
+        """Moves it to another state; raises `IllegalTransition` where that is none of those in `TRANSITIONS`."""
+        if state not in TRANSITIONS[self.state]:
+            raise IllegalTransition(f"job {self.id} is {self.state} and cannot become {state}")
+        before, self.state = self.state, state
+        if state == "running":
+            self._started_s = self._started_s or time.monotonic()
+        if state in ("queued", "running"):
+            self.tell("started" if before == "queued" else "resumed")
+        else:
+            self.tell(state, **data)
+
+    def resume(self) -> None:
+        """Lets it go on where it stood."""
+        self.go("running" if self._started_s else "queued")
+
+    def end(self, state: JobState, error: str | None, bare: GenerationRequest, later: bool) -> None:
+        """Ends it with a sentence. `bare` is its request without pictures, since its status is told for long;
+        `later`: it goes on at the next start."""
+        self.error, self._note = error, ""
+        self._ended_s, self.ended_at_s = time.monotonic(), time.time()
+        self.stripped = self.stripped or bare != self.request
+        self.request, self.later = bare, later
+        for picture in self.pictures:
+            picture.look = None
+        self.go(state, error=error)
+
+    def begin(self, picture: Picture) -> None:
+        """A device takes a picture of it."""
+        picture.state = "making"
+        if self.state == "queued":
+            self.go("running")
+
+    def made(self, picture: Picture) -> None:
+        """A picture is finished; it is not on disk yet."""
+        picture.state = "made"
+        self.publish()
+
+    def restart(self, picture: Picture) -> None:
+        """A picture is made from its beginning."""
+        picture.step = 0
+        self.publish()
+
+    def step(self, picture: Picture, step: int, steps: int) -> None:
+        """A picture's call number `step` (from 0) of `steps` was answered."""
+        before = picture.step if steps == picture.steps else 0
+        picture.step, picture.steps = max(before, step + 1), steps
+
+    def stepped(self, picture: Picture) -> None:
+        """A call of a picture was answered: its progress is told."""
+        self._sampling_s = self._sampling_s or time.monotonic()
+        self.tell("step", picture=picture.index, step=picture.step, steps=picture.steps)
+
+    def keep_picture(self, picture: Picture, saved: SavedPicture) -> None:
+        """A picture is on disk."""
+        picture.look = None
+        self.saved[picture.index] = saved
+        self.tell("saved", picture=picture.index, seed=saved.seed)
+
+    def prioritise(self, priority: int) -> None:
+        self.priority = priority
+        self.publish()
+
+    def note(self, note: str) -> None:
+        """What it waits for ("" for nothing)."""
+        self._note = note
+        self.publish()
+
+    def note_engine(self, note: str) -> None:
+        """What every job waits for ("" for nothing)."""
+        self._engine_note = note
+        self.publish()
+
+    def tell_place(self, place: int) -> None:
+        """Its place in the queue, from 1."""
+        self.place = place
+        self.tell("position", position=place)
+
+    def serve(self, turn: int) -> None:
+        """A call of it is made at `turn`."""
+        self.served = turn
+
+    def tell(self, kind: EventKind, **data: Any) -> None:
+        """Notes an event. Only the newest of steps and positions in a row is kept: it says what they did."""
+        events, last = self.events, self.events[-1] if self.events else None
+        number = max(last.number + 1 if last else 0, time.time_ns() // 1_000_000)
+        if last and kind in ("step", "position") and last.kind == kind:
+            if last.data.get("picture") == data.get("picture"):
+                events = events[:-1]
+        self.events = (*events[1 - EVENTS :], Event(number, kind, data))
+        self.publish()  # after the event: who reads that it has ended finds what ended it
+
+    def publish(self) -> None:
+        """Swaps the status that everybody reads."""
+        self._version += 1
+        self.status = self._status()
+
+    def _status(self) -> JobStatus:
+        pictures = self.pictures
+        going = [p for p in pictures if p.state != "made"] or pictures
+        slowest = min(going, key=lambda p: p.step)
+        progress = sum(p.progress for p in pictures) / len(pictures)
         eta = None
-        if self.state == "running" and self.sampling_s and 0 < progress < 1:
-            eta = (time.monotonic() - self.sampling_s) * (1 - progress) / progress
+        if self.state == "running" and self._sampling_s and 0 < progress < 1:
+            eta = (time.monotonic() - self._sampling_s) * (1 - progress) / progress
         return JobStatus(
             id=self.id,
             state=self.state,
-            version=self.version,
+            version=self._version,
             request=self.request,
-            position=position,
+            position=self.place if self.state == "queued" else 0,
             step=slowest.step,
-            steps=max(r.steps for r in self.runs),
+            steps=max(p.steps for p in pictures),
             progress=1.0 if self.state == "done" else progress,
             eta_s=eta,
             seconds=self.seconds(),
-            note=self.note or note,
+            note="" if self.ended else self._note or self._engine_note,
             error=self.error,
             pictures=tuple(self.saved[i] for i in sorted(self.saved)),
             owner=self.owner,

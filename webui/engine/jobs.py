@@ -1,6 +1,8 @@
-"""Every job's state, and whoever is told of it: faces that wait, the store, the log. Knows no call and no tensor.
+"""Every job that the engine knows, and every change of one. Knows no call, no file and no tensor.
 
-Everything here happens under one lock (`changed`), which faces, the loop and the other threads share.
+Rule 1: the lock protects plain data for microseconds; no code of a task, an extension, a keeper or a listener runs
+under it. Rule 2: whoever asks takes no lock; `status` and `events` of a job are immutable values, swapped
+whole at each change.
 """
 
 from __future__ import annotations
@@ -8,28 +10,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
 
-from webui.engine.job import Job, PictureRun
-from webui.engine.queue import Queue
-from webui.errors import EaselError, lacking
-from webui.types import EventKind, JobState, JobStatus, SubmissionKey
-from webui.types.persistence import JobPersistence, StoredJob, Unmarked, Witness
+from webui.engine.faults import sentence
+from webui.engine.job import Job, Picture
+from webui.engine.listeners import ANY, Listeners
+from webui.engine.queue import Order, next_picture, ordered
+from webui.errors import EaselError, RequestError
+from webui.types import Event, JobState, JobStatus, SavedPicture
 
-__all__ = ["Jobs", "Stopping", "sentence"]
+__all__ = ["Jobs", "Stopping"]
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 200  # jobs of earlier starts
-AGAIN_S = 10.0  # how often it is tried again what the machine lacks something for
-LACKING = {
-    "files": "Too many files are open on this machine: this is tried again every ten seconds",
-    "disk": "The disk is full: make some space, and this goes on",
-}
-TRIES = 6  # at the start, before the page is there
+REMEMBERED = 500  # ended jobs whose status is still told
+PLACES_S = 0.25  # places in the queue are told at most this often
 
 
 class Stopping(EaselError):
@@ -37,252 +36,329 @@ class Stopping(EaselError):
 
 
 class Jobs:
-    """The jobs, in the order they came. `saver` is the thread on which the store is told, in order.
+    """The jobs, in the order they came, and who of them was served when: what all devices share.
 
-    `witness` knows which pictures a process has ended over.
+    `capacity` is in rows of a UNet call. `keep` has a job's state written down, in order and without blocking.
     """
 
-    def __init__(
-        self, capacity: int, persistence: JobPersistence | None, witness: Witness | None = None
-    ) -> None:
-        self.changed = threading.Condition(threading.RLock())
-        self.queue = Queue(capacity)
-        self.persistence = persistence
-        self.witness = witness or Unmarked()
-        self.alone: list[PictureRun] = []  # to be made with nothing beside them, one by one
-        self._unkept: dict[str, tuple[JobState, int, str | None]] = {}
-        self.saver = ThreadPoolExecutor(1, thread_name_prefix="easel-saver")
-        self.stopping = False
-        self.note = "Starting"  # what every job waits for
+    def __init__(self, capacity: int, keep: Callable[[Job], None] = lambda job: None) -> None:
+        self._capacity = capacity
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._jobs: dict[str, Job] = {}
+        self._queued: dict[str, Job] = {}
+        self._running: dict[str, Job] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._alone: list[Picture] = []  # to be made with nothing beside them, one by one
+        self._number = 0  # of those that came
+        self._change = 0  # of the queue: what its order is worked out for
+        self._order = Order()
+        self._told, self._told_at = 0, 0.0  # the change up to which places were told, and when
+        self._turn = 0
+        self._owners: dict[str, int] = {}  # the turn at which a call of theirs was last made
+        self._note = ""  # what every job waits for
+        self._devices: tuple[Callable[[], None], ...] = ()
+        self.listeners = Listeners(self._tell_places)
+        self.closing = threading.Event()
         self.failure: str | None = None  # why the engine cannot run at all
 
-    def restore(self) -> None:
-        """Takes up the jobs that had not ended, and remembers the last ones that had."""
-        if self.persistence is None:
-            return
-        for kept in self.persistence.ended(REMEMBERED):
-            self.queue.add(Job.restored(kept))
-        unfinished = self._unfinished()
-        self.witness.forget_pictures({kept.id for kept in unfinished})
-        for kept in unfinished:
-            self._restore(Job.restored(kept))
-        with self.changed:
-            self._positions()
+    # --- questions, which nobody waits for --------------------------------------------------------
 
-    def _unfinished(self) -> Sequence[StoredJob]:
-        """What the store has; a machine that lacks something for a moment is waited for."""
-        assert self.persistence is not None
-        for _ in range(TRIES):
-            try:
-                return self.persistence.unfinished()
-            except (EaselError, OSError) as fault:
-                if not lacking(fault):
-                    raise
-                log.error("the jobs that had not ended cannot be read yet: %s", fault)
-                with self.changed:
-                    self.changed.wait_for(lambda: self.stopping, AGAIN_S)
-        return self.persistence.unfinished()
+    def __getitem__(self, job_id: str) -> Job:
+        """The job of that id; an unknown one raises `RequestError`."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise RequestError(f"job {job_id!r} is not known: it may have ended long ago")
+        return job
 
-    def _restore(self, job: Job) -> None:
-        assert self.persistence is not None
-        poisoned = None
-        for run in job.runs:
-            if run.made:  # its log was to go next
-                self.persistence.replies(job.id, run.index).remove()
-            elif (known := self.witness.picture(job.id, run.index)) is not None:
-                poisoned = poisoned or known
-                run.alone = True
-        with self.changed:
-            self.queue.add(job)
-            self.tell(job, "queued")
-            if poisoned:
-                log.error("job %s is not tried again: %s", job.id, poisoned, extra={"job": job.id})
-                self.end(job, "failed", poisoned)
-                for run in job.runs:
-                    self.persistence.replies(job.id, run.index).remove()
-            elif all(run.made for run in job.runs):  # it ended before that was kept
-                self.end(job, "done")
-            else:
-                self.alone += [run for run in job.runs if run.alone]
-
-    def solitary(self) -> PictureRun | None:
-        """The picture beside which nothing else runs now; None where there is none."""
-        if not self.alone:
-            return None
-        self.alone = [run for run in self.alone if not (run.made or run.job.ended)]
-        going = ("queued", "running")
-        return next((run for run in self.alone if run.job.state in going), None)
-
-    def accept(self, job: Job, key: SubmissionKey | None) -> str:
-        """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""
-        self._open()
-        if self.persistence is not None:
-            known = self.persistence.accept(job.kept(), key)
-            if known != job.id:
-                return known
-        with self.changed:
-            try:
-                self._open()
-            except EaselError:  # it is refused after all, so it must not be taken up either
-                self.keep(job, "cancelled")
-                raise
-            self.queue.add(job)
-            self.tell(job, "queued")
-            self._positions()
-        return job.id
-
-    def close(self) -> None:
-        """No further turn, and no further job."""
-        with self.changed:
-            self.stopping = True
-            self.changed.notify_all()
-
-    def go_on(self) -> None:
-        """Raises `Stopping` once there shall be no further turn: for work that takes long, on any thread."""
-        if self.stopping:
-            raise Stopping("Easel is stopping")
-
-    def _open(self) -> None:
-        if self.failure:
-            raise EaselError(self.failure)
-        if self.stopping:
-            raise EaselError("Easel is stopping and takes no more requests")
-
-    def status(self, job: Job) -> JobStatus:
-        with self.changed:
-            return job.status(self.queue.position(job), "" if job.ended else self.note)
+    def status(self, job_id: str) -> JobStatus:
+        return self._placed(self[job_id].status, self.order())
 
     def statuses(self) -> list[JobStatus]:
         """Every job's status, in the order they came."""
-        with self.changed:
-            places = {job.id: place for place, job in enumerate(self.queue.waiting(), 1)}
-            return [
-                job.status(places.get(job.id, 0), "" if job.ended else self.note)
-                for job in self.queue
-            ]
+        order = self.order()
+        return [self._placed(job.status, order) for job in tuple(self._jobs.values())]
+
+    def events(self, job_id: str, after: int) -> Sequence[Event]:
+        return [event for event in self[job_id].events if event.number > after]
+
+    def open(self) -> list[Job]:
+        """The jobs that have not ended."""
+        return [job for job in tuple(self._jobs.values()) if not job.ended]
+
+    def running(self) -> Sequence[Job]:
+        return tuple(self._running.values())
+
+    def order(self) -> Order:
+        """The queue as it is now, worked out once for each change of it, by who asks first."""
+        order, change = self._order, self._change
+        if order.change != change:
+            waiting = sorted(tuple(self._queued.values()), key=lambda job: job.number)
+            order = ordered(waiting, tuple(self._running.values()), change)
+            self._order = order
+        return order
+
+    def _placed(self, status: JobStatus, order: Order) -> JobStatus:
+        """A status with the place that its job has now, which may not have been told yet."""
+        if status.state != "queued":
+            return status
+        place = order.places.get(status.id, status.position)
+        return status if place == status.position else replace(status, position=place)
+
+    def watch(self, job_id: str, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """See `EngineFace.watch`."""
+        if job_id != ANY:
+            self[job_id]
+        return self.listeners.watch(job_id, wake)
+
+    def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
+        """The status as soon as its version is above `after` or it has ended, or after `timeout_s` seconds."""
+        job, until = self[job_id], time.monotonic() + timeout_s
+        news = threading.Event()
+        with self.watch(job_id, news.set):
+            while not (job.status.version > after or job.status.ended):
+                left = until - time.monotonic()
+                if left <= 0 or not news.wait(left):
+                    break
+                news.clear()
+        return self._placed(job.status, self.order())
+
+    # --- whether there is anything to be done -----------------------------------------------------
+
+    def check_open(self) -> None:
+        """Raises where no further job is taken."""
+        if self.failure:
+            raise EaselError(self.failure)
+        if self.closing.is_set():
+            raise EaselError("Easel is stopping and takes no more requests")
+
+    def go_on(self) -> None:
+        """Raises `Stopping` once there shall be no further turn: for work that takes long, on any thread."""
+        if self.closing.is_set():
+            raise Stopping("Easel is stopping")
+
+    def close(self) -> None:
+        """No further turn, and no further job."""
+        with self._lock:
+            self.closing.set()
+        self.stir()
+
+    def add_device(self, wake: Callable[[], None]) -> None:
+        """`wake` is called, on any thread, whenever there may be something new to be done; it must not block."""
+        with self._lock:
+            self._devices += (wake,)
+
+    def stir(self) -> None:
+        for wake in self._devices:
+            wake()
 
     # --- changes ----------------------------------------------------------------------------------
 
-    def tell(self, job: Job, kind: EventKind, **data: Any) -> None:
-        """Something happened to a job: whoever waits for it hears of it."""
-        with self.changed:
-            job.tell(kind, data)
-            self.changed.notify_all()
+    def add(self, job: Job, restored: bool = False, alone: Container[int] = ()) -> None:
+        """Puts a job last, and forgets the oldest ended ones. The pictures at the places `alone` are made with nothing
+        beside them. Raises `EaselError` where no job is taken; one of an earlier start, `restored`, always is."""
+        with self._lock:
+            if not restored:
+                self.check_open()
+            self._number += 1
+            self._jobs[job.id] = job
+            job.enter(self._number, self._note)
+            self._alone += [picture for picture in job.pictures if picture.index in alone]
+            self._moved(job)
+        self.stir()
 
-    def begin(self, job: Job) -> None:
-        """A queued job has its first picture under way."""
-        with self.changed:
-            job.state, job.started_s = "running", time.monotonic()
-            self.keep(job)
-            self.tell(job, "started")
-            self._positions()
-
-    def hold(self, job: Job, on: bool) -> None:
-        """Pauses a job, or lets it go on; of no effect on one that is not going, or not paused."""
-        with self.changed:
-            if on and job.state in ("queued", "running"):
-                job.state = "paused"
-            elif not on and job.state == "paused":
-                job.state = "running" if job.started_s else "queued"
+    def _moved(self, job: Job) -> None:
+        """Has every list know in which state a job is now; under the lock."""
+        for state, jobs in (("queued", self._queued), ("running", self._running)):
+            if job.state != state:
+                jobs.pop(job.id, None)
             else:
+                jobs.setdefault(job.id, job)
+        if job.ended:
+            self._note_end(job)
+        self._change += 1
+        self.listeners.changed(job.id)
+
+    def _note_end(self, job: Job) -> None:
+        self._ended[job.id] = None
+        while len(self._ended) > REMEMBERED:
+            del self._jobs[self._ended.popitem(last=False)[0]]
+
+    def pause(self, job: Job) -> None:
+        """Holds a job where it stands; of no effect on one that is not going."""
+        with self._lock:
+            if job.state not in ("queued", "running"):
                 return
-            self.keep(job)
-            self.tell(job, "paused" if on else "resumed")
-            self._positions()
+            job.go("paused")
+            self._moved(job)
+            self._keep(job)
+        self.stir()
+
+    def resume(self, job: Job) -> None:
+        """Lets a job go on; of no effect on one that is not paused."""
+        with self._lock:
+            if job.state != "paused":
+                return
+            job.resume()
+            self._moved(job)
+            self._keep(job)
+        self.stir()
 
     def prioritise(self, job: Job, priority: int) -> None:
-        with self.changed:
-            job.priority = priority
-            self.keep(job)
-            self._positions()
+        with self._lock:
+            if job.ended:
+                return
+            job.prioritise(priority)
+            self._moved(job)
+            self._keep(job)
+        self.stir()
 
-    def fail(self, job: Job, error: Exception) -> None:
+    def end(self, job: Job, state: JobState, error: str | None = None, later: bool = False) -> bool:
+        """Ends a job here, at once; whoever makes a picture of it finds that out at its next call. One that goes on
+        `later`, at the next start, stays as it was kept. False where it had ended before."""
+        bare = job.request.without_pictures()
+        with self._lock:
+            if job.ended:
+                return False
+            job.end(state, error, bare, later)
+            self._moved(job)
+            if not later:
+                self._keep(job)
+        self.stir()
+        return True
+
+    def fail(self, job: Job, error: BaseException) -> None:
         if not isinstance(error, EaselError):
             log.error("job %s failed", job.id, exc_info=error, extra={"job": job.id})
-        with self.changed:
-            if not job.ended:
-                self.end(job, "failed", sentence(error))
+        self.end(job, "failed", sentence(error))
 
-    def end(
-        self, job: Job, state: JobState, error: str | None = None, taken_up: bool = False
-    ) -> None:
-        """Ends a job here; one that is to be `taken_up` at the next start stays as it was kept."""
-        with self.changed:
-            job.end(state, error, forget=not taken_up)
-            if not taken_up:
-                self.keep(job)
-            kind: EventKind = "failed" if state == "failed" else "done"
-            self.tell(job, "cancelled" if state == "cancelled" else kind, error=error)
-            self._positions()
+    def give_up(self, why: str) -> None:
+        """The engine cannot run: takes no more, and fails what is there; kept jobs wait for a better start."""
+        self.failure = why
+        for job in self.open():
+            self.end(job, "failed", why, later=True)
+
+    def claim(self) -> Picture | None:
+        """The picture that a device is to begin now, from here on its own; None where there is none."""
+        order = self.order()
+        with self._lock:
+            if self.closing.is_set():
+                return None
+            picture = self._solitary()
+            if picture is None:
+                picture = next_picture(tuple(self._running.values()), order, self._capacity)
+            elif picture.state != "waiting":
+                return None
+            if picture is None:
+                return None
+            job, queued = picture.job, picture.job.state == "queued"
+            job.begin(picture)
+            if queued:
+                self._moved(job)
+                self._keep(job)
+            return picture
+
+    def solitary(self) -> Picture | None:
+        """The picture beside which nothing else runs now; None where there is none."""
+        if not self._alone:
+            return None
+        with self._lock:
+            return self._solitary()
+
+    def _solitary(self) -> Picture | None:
+        self._alone = [p for p in self._alone if not (p.state == "made" or p.job.ended)]
+        going = ("queued", "running")
+        return next((picture for picture in self._alone if picture.job.state in going), None)
+
+    def serve(self, jobs: Iterable[Job]) -> int:
+        """Calls of these jobs are made next; gives the number of that turn, over all devices."""
+        with self._lock:
+            self._turn += 1
+            for job in jobs:
+                job.serve(self._turn)
+                self._owners[job.owner] = self._turn
+            return self._turn
+
+    @property
+    def turn(self) -> int:
+        """The last turn's number."""
+        return self._turn
+
+    def owner_served(self, owner: str) -> int:
+        """The turn at which a call of theirs was last made."""
+        return self._owners.get(owner, 0)
+
+    # --- what is told of one ----------------------------------------------------------------------
+
+    def stepped(self, picture: Picture, step: int, steps: int) -> None:
+        """A picture's call was answered: number `step` (from 0) of `steps`, where it counts them."""
+        job = picture.job
+        with self._lock:
+            if job.ended:
+                return
+            if steps:
+                job.step(picture, step, steps)
+            job.stepped(picture)
+        self.listeners.changed(job.id)
+
+    def made(self, picture: Picture) -> None:
+        """A picture is finished; it is not on disk yet."""
+        self._change_of(picture.job, partial(picture.job.made, picture))
+
+    def restart(self, picture: Picture) -> None:
+        """A picture is made from its beginning."""
+        self._change_of(picture.job, partial(picture.job.restart, picture))
+
+    def saved(self, picture: Picture, saved: SavedPicture) -> bool:
+        """A picture is on disk; the job is done with its last. Gives whether it is."""
+        job = picture.job
+        self._change_of(job, partial(job.keep_picture, picture, saved))
+        return len(job.saved) == len(job.pictures) and self.end(job, "done")
+
+    def note(self, job: Job, note: str) -> None:
+        """What a job waits for ("" for nothing)."""
+        self._change_of(job, partial(job.note, note))
 
     def note_all(self, note: str) -> None:
         """What every job waits for ("" for nothing)."""
-        with self.changed:
-            self.note = note
-            for job in self.queue.open():
-                job.version += 1
-            self.changed.notify_all()
+        with self._lock:
+            self._note = note
+        for job in self.open():
+            self._change_of(job, partial(job.note_engine, note))
 
-    def note_job(self, job: Job, note: str) -> None:
-        with self.changed:
-            job.note = note
-            job.version += 1
-            self.changed.notify_all()
+    @property
+    def engine_note(self) -> str:
+        return self._note
 
     def ask_oldest_paused(self) -> None:
         """There is no room for further logs of replies: whoever paused first is asked to decide."""
-        with self.changed:
-            paused = next((job for job in self.queue.open() if job.state == "paused"), None)
-            if paused is not None:
-                self.note_job(
-                    paused, "What is kept of it fills the room for others: resume or cancel it"
-                )
+        paused = next((job for job in self.open() if job.state == "paused"), None)
+        if paused is not None:
+            self.note(paused, "What is kept of it fills the room for others: resume or cancel it")
 
-    def _positions(self) -> None:
-        """Tells the queued jobs whose place has changed; nobody waits for a place while Easel stops."""
-        if self.stopping:
-            return
-        for place, job in enumerate(self.queue.waiting(), 1):
+    def _change_of(self, job: Job, change: Callable[[], None]) -> None:
+        """Makes a change (ours: plain assignments) of a job that has not ended."""
+        with self._lock:
+            if job.ended:
+                return
+            change()
+        self.listeners.changed(job.id)
+
+    def _tell_places(self) -> float | None:
+        """On the listeners' thread: tells the queued jobs whose place has changed; nobody waits for one while Easel
+        stops. Gives in how many seconds there is more to tell."""
+        if self._told == self._change or self.closing.is_set():
+            return None
+        left = self._told_at + PLACES_S - time.monotonic()
+        if left > 0:
+            return left
+        order = self.order()
+        for job in order.jobs:
+            place = order.places[job.id]
             if job.place != place:
-                job.place = place
-                self.tell(job, "position", position=place)
-
-    # --- the store ------------------------------------------------------------------------------------
-
-    def keep(self, job: Job, state: JobState | None = None) -> None:
-        """Has the store know a job's state, in order and without holding up the loop."""
-        if self.persistence is None:
-            return
-        with suppress(RuntimeError):  # the saving thread has ended with the engine
-            self.saver.submit(self._kept, job.id, state or job.state, job.priority, job.error)
-
-    def _kept(self, job_id: str, state: JobState, priority: int, error: str | None) -> None:
-        """On the saving thread. What cannot be kept for want of space is kept with the next that can."""
-        assert self.persistence is not None
-        self._unkept.pop(job_id, None)
-        self._unkept[job_id] = (state, priority, error)  # last: the order is that of the changes
-        for job, told in list(self._unkept.items()):
-            try:
-                self.persistence.changed(job, *told)
-            except (
-                EaselError,
-                OSError,
-            ) as fault:  # the job goes on; a crash would take it up as it was
-                log.error("job %s: its state is not kept: %s", job, fault, extra={"job": job})
-                if lacking(fault):
-                    return
-            del self._unkept[job]
-
-    def keep_rest(self) -> None:
-        """On the saving thread: once more what could not be kept."""
-        for job, told in list(self._unkept.items())[:1]:  # the others follow it
-            self._kept(job, *told)
-
-
-def sentence(error: BaseException) -> str:
-    """What to show of an error: its own sentence if it was raised on purpose, else its kind as well."""
-    if isinstance(error, EaselError):
-        return str(error)
-    if lack := lacking(error):
-        return LACKING[lack]
-    return f"internal error ({type(error).__name__}: {error}); the log has more"
+                with self._lock:
+                    if job.state == "queued":
+                        job.tell_place(place)
+                self.listeners.changed(job.id)
+        self._told, self._told_at = order.change, time.monotonic()
+        return None

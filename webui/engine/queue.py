@@ -1,80 +1,75 @@
-"""The jobs that the engine knows: which are open, in which order they start, whose turn it is.
-
-Holds and orders; the engine alone changes a job, under its lock.
-"""
+"""In which order the jobs start: pure functions of the jobs that wait and of those that run."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from webui.engine.job import Job, PictureRun
-from webui.errors import RequestError
+from webui.engine.job import Job, Picture
 
-__all__ = ["JOBS_AT_ONCE", "Queue"]
+__all__ = ["JOBS_AT_ONCE", "Order", "next_picture", "ordered"]
 
 JOBS_AT_ONCE = 32  # later ones wait in the queue
-REMEMBERED = 500  # ended jobs whose status is still told
 
 
-class Queue:
-    """Jobs in the order they came. `capacity` is in rows of a UNet call."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The queued jobs as they will start. `places` counts from 1, by their ids; `firsts` are the first of each owner.
+    `change` says which change of the queue it was worked out for."""
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._jobs: dict[str, Job] = {}
+    jobs: tuple[Job, ...] = ()
+    places: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    firsts: tuple[Job, ...] = ()
+    change: int = -1
 
-    def __iter__(self) -> Iterator[Job]:
-        return iter(list(self._jobs.values()))
 
-    def __getitem__(self, job_id: str) -> Job:
-        """The job of that id; an unknown one raises `RequestError`."""
-        if job_id not in self._jobs:
-            raise RequestError(f"job {job_id!r} is not known: it may have ended long ago")
-        return self._jobs[job_id]
+def ordered(waiting: Sequence[Job], running: Collection[Job], change: int = 0) -> Order:
+    """Owners take turns, counting what they have running; among equals who came first. `waiting` are as they came.
 
-    def add(self, job: Job) -> None:
-        """Puts a job last, and forgets the oldest ended ones."""
-        self._jobs[job.id] = job
-        ended = [known.id for known in self._jobs.values() if known.ended]
-        for old in ended[: max(0, len(ended) - REMEMBERED)]:
-            del self._jobs[old]
+    A priority above 0 moves a job among its owner's own: it takes a place of theirs, and nobody else moves. One
+    below 0 has it start after all that have a higher one, whoever's they are.
+    """
+    taken = Counter(job.owner for job in running)
+    classes: dict[int, list[tuple[int, Job]]] = defaultdict(list)
+    for number, job in enumerate(waiting):
+        classes[min(job.priority, 0)].append((number, job))
+    jobs: list[Job] = []
+    for priority in sorted(classes, reverse=True):
+        turns, own = [], defaultdict[str, list[Job]](list)
+        for number, job in classes[priority]:
+            turns.append((taken[job.owner], number, job.owner))
+            taken[job.owner] += 1
+            own[job.owner].append(job)
+        for theirs in own.values():  # a stable sort: among equals who came first
+            theirs.sort(key=lambda job: -job.priority)
+        following = {owner: iter(theirs) for owner, theirs in own.items()}
+        jobs += [next(following[owner]) for _, _, owner in sorted(turns)]
+    firsts: dict[str, Job] = {}
+    for job in jobs:
+        firsts.setdefault(job.owner, job)
+    places = {job.id: place for place, job in enumerate(jobs, 1)}
+    return Order(tuple(jobs), MappingProxyType(places), tuple(firsts.values()), change)
 
-    def open(self) -> list[Job]:
-        """The jobs that have not ended."""
-        return [job for job in self._jobs.values() if not job.ended]
 
-    def running(self) -> list[Job]:
-        return [job for job in self._jobs.values() if job.state == "running"]
-
-    def waiting(self) -> list[Job]:
-        """The queued jobs as they will start: the higher priority first; among equals the owners take turns,
-        counting what they have running; within an owner who came first."""
-        taken = Counter(job.owner for job in self.running())
-        ranked = []
-        for number, job in enumerate(self._jobs.values()):
-            if job.state == "queued":
-                ranked.append(((-job.priority, taken[job.owner], number), job))
-                taken[job.owner] += 1
-        return [job for _, job in sorted(ranked, key=lambda pair: pair[0])]
-
-    def position(self, job: Job) -> int:
-        """Its place among those that wait, from 1; 0 when it does not wait."""
-        return 1 + self.waiting().index(job) if job.state == "queued" else 0
-
-    def next_to_start(self) -> PictureRun | None:
-        """The picture to begin now, if any. Each running job has one going at least; further ones fill the
-        capacity, evenly. An owner with nothing running need not wait for others' jobs to end."""
-        running = self.running()
-        owners = {job.owner for job in running}
-        for job in [*running, *self.waiting()]:
-            fits = len(running) < JOBS_AT_ONCE or job.owner not in owners
-            if not job.active and job.next_run() and (job.state == "running" or fits):
-                return job.next_run()
-        rows = sum(job.active * job.rows_each for job in running)
-        started = [
-            job
-            for job in running
-            if job.active and job.next_run() and rows + job.rows_each <= self._capacity
-        ]
-        return min(started, key=lambda job: job.active).next_run() if started else None
+def next_picture(running: Sequence[Job], order: Order, capacity: int) -> Picture | None:
+    """The picture to begin now, if any. Each running job has one going at least; further ones fill the `capacity`
+    (rows of a UNet call), evenly. An owner with nothing running need not wait for others' jobs to end."""
+    for job in running:
+        if not job.active and (picture := job.next_picture()):
+            return picture
+    owners = {job.owner for job in running}
+    room = len(running) < JOBS_AT_ONCE
+    for job in order.jobs if room else order.firsts:
+        # `order` may be of a moment ago: what has left the queue since is passed over
+        if job.state == "queued" and (room or job.owner not in owners):
+            if picture := job.next_picture():
+                return picture
+    rows = sum(job.active * job.rows_each for job in running)
+    started = [
+        job
+        for job in running
+        if job.active and rows + job.rows_each <= capacity and job.next_picture()
+    ]
+    return min(started, key=lambda job: job.active).next_picture() if started else None

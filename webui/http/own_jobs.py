@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from webui.errors import RequestError
@@ -71,6 +72,12 @@ class OwnJobs:
     def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:
         self._own(job_id)
         return self._engine.wait(job_id, after, timeout_s)
+
+    def watch(self, job_id: str, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """As the engine's. Of any job ("") it tells that something has changed, not what."""
+        if job_id:
+            self._own(job_id)
+        return self._engine.watch(job_id, wake)
 
     def events(self, job_id: str, after: int = 0) -> Sequence[Event]:
         self._own(job_id)

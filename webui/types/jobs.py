@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -136,8 +137,9 @@ class SubmissionKey:
 
 
 class EngineFace(Protocol):
-    """The engine as page, API and command line see it. Every method returns at once but `wait`, and
-    may be called from any thread (`submit` may take a while). An unknown job id raises `RequestError`."""
+    """The engine as page, API and command line see it. Every method may be called from any thread, and returns at once
+    but for `wait`, `submit`, `repeat` and `count_tokens`, whatever the engine is doing: what is asked is answered from
+    immutable values, without a lock. An unknown job id raises `RequestError`."""
 
     def submit(
         self,
@@ -162,13 +164,19 @@ class EngineFace(Protocol):
         """The status as soon as its version is above `after`, or after `timeout_s` seconds."""
         ...
 
+    def watch(self, job_id: str, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """While it is entered `wake` is called, on any thread, after each change of the job ("": of any job); several
+        changes at once are one call. It must not block. A change after the entry is not missed, so ask for the
+        status inside. Listeners cost the engine nothing: hundreds may wait."""
+        ...
+
     def events(self, job_id: str, after: int = 0) -> Sequence[Event]:
         """What has happened to the job since event number `after`, the newest last. Of many steps and positions
         in a row the older ones are forgotten first."""
         ...
 
     def cancel(self, job_id: str) -> None:
-        """Ends the job at its next call; pictures that are finished stay."""
+        """Ends the job; a picture that is being made is left at its next call. Pictures that are finished stay."""
         ...
 
     def pause(self, job_id: str) -> None:
@@ -180,7 +188,8 @@ class EngineFace(Protocol):
         ...
 
     def prioritise(self, job_id: str, priority: int) -> None:
-        """Moves a job in the queue: the higher priority starts first, among equals who came first."""
+        """Moves a job among its owner's own that wait: the higher priority starts first, among equals who came first.
+        One below 0 starts after everybody's that have a higher one."""
         ...
 
     def jobs(self) -> Sequence[JobStatus]:

@@ -1,0 +1,23 @@
+"""What is told of an error, and what the machine lacks for a while. Knows no job and no tensor."""
+
+from __future__ import annotations
+
+from webui.errors import EaselError, lacking
+
+__all__ = ["AGAIN_S", "LACKING", "NO_MEMORY", "sentence"]
+
+AGAIN_S = 10.0  # how often it is tried again what the machine lacks something for
+LACKING = {
+    "files": "Too many files are open on this machine: this is tried again every ten seconds",
+    "disk": "The disk is full: make some space, and this goes on",
+}
+NO_MEMORY = "There is not enough memory to save a picture: this is tried once more"
+
+
+def sentence(error: BaseException) -> str:
+    """What to show of an error: its own sentence if it was raised on purpose, else its kind as well."""
+    if isinstance(error, EaselError):
+        return str(error)
+    if lack := lacking(error):
+        return LACKING[lack]
+    return f"internal error ({type(error).__name__}: {error}); the log has more"

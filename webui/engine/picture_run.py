@@ -1,0 +1,434 @@
+"""A picture's life on a device: its task's generator, the log that it is replayed from, its end.
+
+Everything here happens on the loop's thread and under no lock, but for the few functions that say otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from webui.engine import faults
+from webui.engine.context import EngineContext
+from webui.engine.faults import LACKING
+from webui.engine.finishing import finished_picture
+from webui.engine.fitting import too_large
+from webui.engine.job import Picture
+from webui.engine.jobs import Stopping
+from webui.engine.memory import starved
+from webui.engine.replay import MISSING, OtherCall, Replay
+from webui.engine.runner import Encoding, Loading, Runner
+from webui.engine.schedules import resolve
+from webui.engine.studio import PictureStudio
+from webui.errors import CapacityError, lacking
+from webui.types import (
+    Call,
+    Denoise,
+    Finished,
+    LoadAdapters,
+    LoadNetwork,
+    LoadVae,
+    Model,
+    RunNetwork,
+    SavedPicture,
+    TaskRun,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["WAITING", "PictureRun", "Workbench"]
+
+log = logging.getLogger(__name__)
+
+WAITING = object()  # in the place of a reply: a call is in somebody's hands
+
+
+@dataclass(slots=True, eq=False)
+class Workbench:
+    """What the pictures of one device have to do with: its networks, its loading thread, and what `news` wakes its loop
+    for."""
+
+    context: EngineContext
+    runner: Runner
+    loader: ThreadPoolExecutor
+    news: threading.Event = field(default_factory=threading.Event)
+    arrived: deque[Callable[[], None]] = field(default_factory=deque)  # what other threads brought
+    held: list[Held] = field(default_factory=list)
+
+    def arrive(self, receive: Callable[[], None]) -> None:
+        """On any thread: `receive` is called on the loop's."""
+        self.arrived.append(receive)
+        self.news.set()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """A picture that is tried again at a time of the monotonic clock, by `again`."""
+
+    when: float
+    run: PictureRun
+    again: Callable[[], None]
+
+
+class PictureRun:
+    """One picture of a job while it is made: the task's generator and the call it waits for."""
+
+    def __init__(self, picture: Picture, bench: Workbench) -> None:
+        self.picture = picture
+        self.job = picture.job
+        self.request = picture.job.request  # the job's own loses its pictures when it ends
+        self.call: Call | None = None  # what it waits for, while that is in the scheduler's hands
+        self.since = 0  # the turn at which `call` came in
+        self.encoding: Encoding | None = None  # of the text that is its call, once that is begun
+        self._bench = bench
+        self._context = bench.context
+        self._jobs = bench.context.jobs
+        self._runner = bench.runner
+        self._task: TaskRun | None = None  # None before it is started and after it has ended
+        self._model: Model | None = None
+        self._sampled = False  # whether a UNet call was made for it
+        self._replay: Replay | None = None  # its log, where replies are kept
+        self._answered = 0  # the replies that its task has had, recorded ones too
+        self._starved = False  # the memory has not sufficed for it once
+
+    @property
+    def index(self) -> int:
+        return self.picture.index
+
+    @property
+    def mark(self) -> tuple[str, int, int]:
+        """What is known of it should the process end: its job, its place, how far it came."""
+        return self.job.id, self.index, self._answered
+
+    # --- begin and end ----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Starts its task, on the replies of an earlier start where there are any."""
+        context, job, placement = self._context, self.job, self._runner.placement
+        if context.keeper is not None:
+            header = {
+                "version": context.version,
+                "device": f"{placement.device.type} {placement.dtype_name}",
+                "picture": self.index,
+            }
+            replies = context.keeper.replies(job.id, self.index)
+            try:
+                self._replay = Replay(replies, header, placement.device)
+            except OSError as fault:
+                if lacking(fault) == "files":  # what it has is not given up for that
+                    self._hold(fault, self.begin)
+                    return
+                log.warning(
+                    "job %s: its replies are not kept: %s", job.id, fault, extra={"job": job.id}
+                )
+                replies.remove()
+        studio = PictureStudio(self.request, self.index, context.parts, placement.device)
+        self._task = finished_picture(self.request, studio, context.parts)
+        self.advance(None)
+
+    def _begin_again(self) -> None:
+        """Its task anew, on the replies that it has had."""
+        self.close()
+        self._replay, self._answered = None, 0
+        self._jobs.restart(self.picture)
+        self.begin()
+
+    def _start_over(self, why: str) -> None:
+        """What was recorded is not what is asked now: it is made from its beginning."""
+        job = self.job
+        log.warning("job %s, picture %d starts over: %s", job.id, self.index, why, extra={"job": job.id})  # fmt: skip
+        assert self._replay is not None
+        self._replay.remove()
+        self._jobs.note(job, "Starts over: something it is made with has changed")
+        self._begin_again()
+
+    def close(self) -> None:
+        """Ends the generator where it stands; its log stays as it is."""
+        if self._task is not None:
+            self._task.close()
+        if self._replay is not None:
+            self._replay.close()
+        self._task = self.call = self.encoding = self.picture.look = None
+
+    def drop(self) -> None:
+        """Its job has ended: so does it, and its log with it unless the job goes on at the next start."""
+        self.close()
+        if self._replay is not None and not self.job.later:
+            self._replay.remove()
+            self._replay = None
+
+    # --- its task ---------------------------------------------------------------------------------
+
+    def advance(self, reply: Any) -> None:
+        """Hands a reply, or why there is none, to its generator and puts its next call where it will be answered;
+        what is known already (a resident model, a recorded reply) is answered at once."""
+        call, self.call = self.call, None
+        if self._task is None or self.job.ended:  # ended meanwhile
+            return
+        if isinstance(reply, Exception):
+            self._failed(reply, partial(self._ask_again, call), partial(self._go_on, call))
+            return
+        if call is not None:
+            self._record(Replay.record, call, reply)
+        self._go_on(call, reply)
+
+    def _go_on(self, call: Call | None, reply: Any) -> None:
+        """Has its task go on from `reply`, an exception where its call failed, until a call of it is in somebody's
+        hands."""
+        self._context.witness.enter_pictures(self.mark)
+        try:
+            self._drive(call, reply)
+        finally:
+            self._context.witness.leave()
+
+    def _drive(self, call: Call | None, reply: Any) -> None:
+        while reply is not WAITING and self._task is not None:
+            if self.job.ended:  # a long replay is left at its next call
+                return
+            failed = isinstance(reply, Exception)
+            if isinstance(call, Denoise | RunNetwork) and not failed:
+                self._saw(call, reply)
+            try:
+                self._answered += 1
+                call = self._task.throw(reply) if failed else self._task.send(reply)
+            except StopIteration as stop:
+                self._finish(stop.value)
+                return
+            except Exception as error:  # the boundary: a task's fault is its job's
+                self._failed(error, self._begin_again, partial(self._jobs.fail, self.job))
+                return
+            except BaseException as error:  # one that means to end a thread ends its job alone
+                self._jobs.fail(self.job, RuntimeError(f"{type(error).__name__}: {error}"))
+                return
+            reply = self._asked(call)
+
+    def _saw(self, call: Denoise | RunNetwork, reply: Any) -> None:
+        """Notes the progress of a sampling, or of the steps that an extension's network makes."""
+        if isinstance(call, Denoise):
+            self._sampled = True
+            if self._model is not None:
+                look = partial(_look, self._runner, self._model, reply.denoised, self.request)
+                self.picture.look = look
+        self._jobs.stepped(self.picture, call.step, call.steps)
+
+    def _asked(self, call: Call) -> Any:
+        """As `_known`; an exception in the place of a reply that cannot be had."""
+        try:
+            return self._known(call)
+        except Exception as error:  # the boundary, as of a call that fails when it is made
+            if lacking(error) and not self._jobs.closing.is_set():
+                self._hold(error, lambda: self._go_on(call, self._asked(call)))
+                return WAITING
+            return error
+
+    def _known(self, call: Call) -> Any:
+        """The reply to a call if it need not be made, else `WAITING`: the call is then in somebody's hands."""
+        try:
+            reply = MISSING if self._replay is None else self._replay.recall(call)
+            if reply is not MISSING:
+                return reply
+            if isinstance(call, Loading):
+                loaded = self._runner.resident(call)
+                if loaded is None:
+                    self._load(call)
+                    return WAITING
+                self._note_model(loaded)
+                return loaded
+        except OtherCall as why:
+            self._start_over(str(why))
+            return WAITING
+        self._ask_again(call)
+        return WAITING
+
+    def _ask_again(self, call: Call | None) -> None:
+        """Puts a call among those that wait."""
+        self.call, self.since = call, self._jobs.turn
+
+    def _note_model(self, loaded: object) -> None:
+        """Which model it is made with; raises `OtherCall` where it was begun with another."""
+        if isinstance(loaded, Model):
+            self._model = loaded
+            self._record(Replay.model, loaded)
+
+    def _record(self, note: Callable[..., None], *said: Any) -> None:
+        """Adds to its log, where it has one: `note` is a method of `Replay`, `said` what it is told."""
+        if self._replay is None:
+            return
+        try:
+            note(self._replay, *said)
+        except OSError as fault:
+            # A full disk, or all that logs may take: the picture goes on, but would start over after a crash.
+            job = self.job.id
+            log.warning(
+                "job %s: its replies are no longer kept: %s", job, fault, extra={"job": job}
+            )
+            self._replay.remove()
+            self._replay = None
+            self._jobs.ask_oldest_paused()
+
+    # --- what other threads bring -----------------------------------------------------------------
+
+    def _load(self, call: Loading) -> None:
+        jobs, what = self._jobs, name_of(call)
+        jobs.note(self.job, f"Loading {what}")
+        told = 0
+
+        def progress(part: float) -> None:
+            """On the loading thread."""
+            nonlocal told
+            jobs.go_on()
+            percent = int(part * 10) * 10
+            if percent > told:
+                told = percent
+                jobs.note(self.job, f"Loading {what}, {percent} %")
+
+        def load() -> Any:
+            self._context.witness.enter_pictures(self.mark)
+            try:
+                return self._runner.load(call, progress)
+            finally:
+                self._context.witness.leave()
+
+        def failed(error: Exception) -> None:
+            jobs.note(self.job, "")
+            self._failed(error, partial(self._load, call), partial(self._go_on, call))
+
+        future = self._bench.loader.submit(load)
+        future.add_done_callback(
+            lambda done: self._bench.arrive(
+                lambda: self._receive(done.result, self._loaded, failed)
+            )
+        )
+
+    def _loaded(self, loaded: Any) -> None:
+        self._jobs.note(self.job, "")
+        try:
+            self._note_model(loaded)
+        except OtherCall as why:
+            self._start_over(str(why))
+        else:
+            self.advance(loaded)
+
+    def _receive(
+        self,
+        bring: Callable[[], Any],
+        take: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """What another thread brought goes to `take`, or why it could not to `failed`."""
+        if self.job.ended or (self._jobs.closing.is_set() and self.picture.state != "made"):
+            return  # what was loaded is asked for again at the next start
+        try:
+            brought = bring()
+        except Stopping:  # the job goes on at the next start
+            return
+        except Exception as error:  # the boundary: loading and saving fail their own job
+            failed(error)
+        except BaseException as error:  # one that means to end a thread ends its job alone
+            self._jobs.fail(self.job, RuntimeError(f"{type(error).__name__}: {error}"))
+        else:
+            take(brought)
+
+    def _finish(self, result: Any) -> None:
+        """It is finished: off to be saved."""
+        bench, context, request = self._bench, self._context, self.request
+        self._task = None
+        picture, notes, warnings = result
+        sampler = context.parts.samplers[request.sampler_name]
+        finished = Finished(
+            job=self.job.id,
+            request=request,
+            index=self.index,
+            seed=request.seed_of(self.index),
+            picture=picture,
+            model=self._model,
+            scheduler=resolve(request.scheduler, sampler, context.parts.schedules).name,
+            seconds=self.job.seconds(),
+            sampled=self._sampled,
+            notes=notes,
+            warnings=warnings,
+        )
+        self._jobs.made(self.picture)
+        future = context.saver.save(finished, self.mark)
+        future.add_done_callback(
+            lambda done: bench.arrive(
+                lambda: self._receive(done.result, self._saved, self._unsaved)
+            )
+        )
+
+    def _unsaved(self, error: Exception) -> None:
+        """It could not be saved. What is lacking when Easel stops may be there at the next start."""
+        if lacking(error) and self._jobs.closing.is_set():
+            return
+        self._jobs.fail(self.job, too_large(self._runner, None) if starved(error) else error)
+
+    def _saved(self, saved: SavedPicture) -> None:
+        runner, job = self._runner, self.job
+        if self._replay is not None:
+            self._replay.remove()
+            self._replay = None
+        if self._jobs.saved(self.picture, saved):
+            made = f"{runner.calls} UNet calls with {runner.rows} rows so far"
+            log.info("job %s: %s; %s", job.id, job.summary(), made, extra={"job": job.id})
+
+    # --- what does not work, and may in a while ---------------------------------------------------
+
+    def _failed(
+        self, error: Exception, again: Callable[[], None], in_vain: Callable[[Exception], None]
+    ) -> None:
+        """It cannot go on. What the machine lacks for now is waited for, and `again` tried; for want of memory once,
+        with other models put away; everything else is `in_vain`."""
+        job, runner = self.job, self._runner
+        if job.ended:
+            return
+        if lacking(error) and not self._jobs.closing.is_set():
+            self._hold(error, again)
+        elif starved(error) and not self._starved and not isinstance(error, CapacityError):
+            self._starved = True
+            log.warning("job %s: %s; once more, with all the memory there is", job.id, error)
+            runner.put_away(self._model)
+            again()
+        elif starved(error) and not isinstance(error, CapacityError):
+            log.error("job %s", job.id, exc_info=error, extra={"job": job.id})
+            in_vain(too_large(runner, None))
+        else:
+            in_vain(error)
+
+    def _hold(self, error: Exception, again: Callable[[], None]) -> None:
+        """Waits for what is lacking; its job is told."""
+        lack = lacking(error)
+        assert lack
+        log.warning("job %s waits: %s", self.job.id, error, extra={"job": self.job.id})
+        self._bench.held.append(Held(time.monotonic() + faults.AGAIN_S, self, again))
+        self._jobs.note(self.job, LACKING[lack])
+
+
+def _look(runner: Runner, model: Model, latent: Any, request: Any) -> Image | None:
+    """What a latent looks like, at picture size; None where its model has made room for another. Any thread may ask."""
+    networks = runner.present(model)
+    if networks is None:
+        return None
+    picture: Image = networks.preview.picture(latent, request.width, request.height)
+    return picture
+
+
+def name_of(call: Loading) -> str:
+    """What is being loaded, as people are told."""
+    match call:
+        case LoadAdapters():
+            names = [name for name, _, _ in call.wanted]
+            return ", ".join([*names, *(name for name, _ in call.hypernetworks)])
+        case LoadNetwork():
+            return f"model {os.path.basename(call.key)}"
+        case LoadVae():
+            return f"VAE {call.name}"
+    return f"model {call.name}"

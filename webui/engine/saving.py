@@ -1,0 +1,120 @@
+"""The saving thread: finished pictures and the states of jobs, in order, and what is done while the disk is full."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from webui.engine import faults
+from webui.engine.faults import LACKING, NO_MEMORY
+from webui.engine.job import Job
+from webui.engine.jobs import Jobs
+from webui.errors import EaselError, lacking
+from webui.types import Finished, JobState, SavedPicture
+from webui.types.kept import Keeper, Witness
+
+__all__ = ["PictureSaver", "StateWriter"]
+
+log = logging.getLogger(__name__)
+
+
+class StateWriter:
+    """Has the keeper know the states of jobs, on the saving thread, in the order of their changes."""
+
+    def __init__(self, keeper: Keeper | None, thread: ThreadPoolExecutor) -> None:
+        self._keeper = keeper
+        self._thread = thread
+        self._unkept: dict[str, tuple[JobState, int, str | None]] = {}
+
+    def keep(self, job: Job) -> None:
+        """Any thread may ask; nobody waits."""
+        self._submit(job, job.state)
+
+    def refuse(self, job: Job) -> None:
+        """A job that was kept is not taken after all."""
+        self._submit(job, "cancelled")
+
+    def _submit(self, job: Job, state: JobState) -> None:
+        if self._keeper is not None:
+            with suppress(RuntimeError):  # the saving thread has ended with the engine
+                self._thread.submit(self._write, job.id, state, job.priority, job.error)
+
+    def _write(self, job_id: str, state: JobState, priority: int, error: str | None) -> None:
+        """What cannot be kept for want of space is kept with the next that can."""
+        assert self._keeper is not None
+        self._unkept.pop(job_id, None)
+        self._unkept[job_id] = (state, priority, error)  # last: the order is that of the changes
+        for job, told in list(self._unkept.items()):
+            try:
+                self._keeper.changed(job, *told)
+            except (
+                EaselError,
+                OSError,
+            ) as fault:  # the job goes on; a crash would take it up as it was
+                log.error("job %s: its state is not kept: %s", job, fault, extra={"job": job})
+                if lacking(fault):
+                    return
+            del self._unkept[job]
+
+    def rest(self) -> None:
+        """On the saving thread: once more what could not be kept."""
+        for job, told in list(self._unkept.items())[:1]:  # the others follow it
+            self._write(job, *told)
+
+
+class PictureSaver:
+    """Puts finished pictures on disk, one after the other: `write` does it.
+
+    While the disk is `full` no device goes on, so that no picture is lost.
+    """
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        states: StateWriter,
+        thread: ThreadPoolExecutor,
+        write: Callable[[Finished], SavedPicture],
+        witness: Witness,
+    ) -> None:
+        self._jobs = jobs
+        self._states = states
+        self._thread = thread
+        self._write = write
+        self._witness = witness
+        self.full = False
+
+    def save(self, finished: Finished, mark: tuple[str, int, int]) -> Future[SavedPicture]:
+        """`mark` is what is known of the picture should the process end over it."""
+        return self._thread.submit(self._save, finished, mark)
+
+    def _save(self, finished: Finished, mark: tuple[str, int, int]) -> SavedPicture:
+        """On the saving thread. What the machine lacks for now holds everything up."""
+        from webui.engine.memory import starved  # with torch, which is there by now
+
+        jobs, poor = self._jobs, False
+        self._witness.enter_pictures(mark)
+        try:
+            while True:
+                try:
+                    saved = self._write(finished)
+                    break
+                except Exception as fault:  # the boundary: what stays is told where it arrives
+                    lack = lacking(fault)
+                    stopping = jobs.closing.is_set()
+                    if stopping or not (lack or (starved(fault) and not poor)):
+                        raise
+                    poor = poor or not lack
+                    log.warning("job %s: %s; once more in a while", finished.job, fault)
+                    self.full = True
+                    jobs.note_all(LACKING[lack] if lack else NO_MEMORY)
+                    jobs.closing.wait(faults.AGAIN_S)
+        finally:
+            self._witness.leave()
+            if self.full:
+                self.full = False
+                jobs.note_all("")
+                jobs.stir()
+        self._states.rest()
+        return saved
