@@ -17,7 +17,7 @@ from tests.ui.conftest import opened
 from tests.ui.hands import choose, generate, line, number
 from tests.ui.painter import FlatPainter, catalog, serving, until
 from webui.engine.job import Job
-from webui.engine.queue import Queue
+from webui.engine.jobs import Jobs
 from webui.errors import EaselError, RequestError
 from webui.types import GenerationRequest, JobStatus
 from webui.ui import Page
@@ -55,39 +55,52 @@ def test_running_comes_first_then_paused_then_the_queue_as_it_starts() -> None:
     assert summary(going) == "1 running, 1 paused, 2 waiting"
 
 
-def started(queue: Queue) -> list[JobStatus]:
-    """The waiting jobs of the engine's own queue, as faces see them."""
-    return [status(j.id, priority=j.priority) for j in queue.waiting()]
+def waiting(jobs: Jobs, owner: str) -> list[JobStatus]:
+    """An owner's waiting jobs in the engine's own queue, as faces see them."""
+    return [status(j.id, priority=j.priority) for j in jobs.order().jobs if j.owner == owner]
+
+
+def queue_of(owners: str, priorities: tuple[int, ...]) -> Jobs:
+    jobs = Jobs(16)
+    for name, priority, owner in zip("jklm", priorities, owners, strict=False):
+        jobs.add(Job(name, request(), owner, priority))
+    return jobs
 
 
 @pytest.mark.parametrize("priorities", [(0, 0, 0, 0), (3, 0, 0, 0), (1, 1, 0, 0), (5, 4, 4, -2)])
 @pytest.mark.parametrize("owners", ["aaaa", "aabb", "abca"])
 def test_a_moved_job_starts_where_it_was_put(priorities: tuple[int, ...], owners: str) -> None:
-    """Every move, done to the engine's queue: it then starts its jobs in the order that was asked for."""
-    for index in range(4):
-        for to in range(4):
-            queue = Queue(16)
-            for name, priority, owner in zip("jklm", priorities, owners, strict=True):
-                queue.add(Job(name, request(), owner, priority))
-            before = started(queue)
-            wanted = [job.id for job in before]
-            job = wanted.pop(index)
-            wanted.insert(to, job)
-            for changed, priority in moved(before, job, to).items():
-                assert priority > queue[changed].priority
-                queue[changed].priority = priority
-            assert [job.id for job in started(queue)] == wanted
+    """Every move, done to the engine's queue: its owner's jobs then start in the order that was asked for."""
+    for owner, name in zip(owners, "jklm", strict=True):
+        for to in range(owners.count(owner)):
+            jobs = queue_of(owners, priorities)
+            before = waiting(jobs, owner)
+            wanted = [job.id for job in before if job.id != name]
+            wanted.insert(to, name)
+            for changed, priority in moved(before, name, to).items():
+                assert priority > jobs[changed].priority
+                jobs.prioritise(jobs[changed], priority)
+            assert [job.id for job in waiting(jobs, owner)] == wanted
 
 
 def test_any_order_can_be_made_by_moving_up() -> None:
     for wanted in permutations("jkl"):
-        queue = Queue(16)
-        for name in "jkl":
-            queue.add(Job(name, request(), name))
+        jobs = queue_of("aaa", (0, 0, 0))
         for place, job in enumerate(wanted):
-            for changed, priority in moved(started(queue), job, place).items():
-                queue[changed].priority = priority
-        assert tuple(job.id for job in queue.waiting()) == wanted
+            for changed, priority in moved(waiting(jobs, "a"), job, place).items():
+                jobs.prioritise(jobs[changed], priority)
+        assert tuple(job.id for job in jobs.order().jobs) == wanted
+
+
+def test_a_job_is_moved_among_its_owners_own(tmp_path: Path) -> None:
+    painter = FlatPainter(tmp_path)
+    board = Board(painter, catalog(), OwnPictures(painter))
+    theirs = [status("mine", owner="me", position=2), status("last", owner="me", position=3)]
+    jobs = [status("yours", owner="you", position=1), *theirs]
+    acts = {row["id"]: row["acts"] for row in board.told(jobs, "me")["open"]}  # type: ignore[index]
+    assert {"up", "first", "down"} & {*acts["yours"]} == set()
+    assert {"up", "first", "down"} & {*acts["mine"]} == {"down"}
+    assert {"up", "first", "down"} & {*acts["last"]} == {"up", "first"}
 
 
 # --- What may be done ----------------------------------------------------------------------------

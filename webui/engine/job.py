@@ -34,6 +34,17 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
         "cancelled": frozenset(),
     }
 )
+# What is told of a job that comes to a state; "resumed" where it was paused.
+TOLD: Mapping[JobState, EventKind] = MappingProxyType(
+    {
+        "queued": "queued",
+        "running": "started",
+        "paused": "paused",
+        "done": "done",
+        "failed": "failed",
+        "cancelled": "cancelled",
+    }
+)
 
 PictureState: TypeAlias = Literal["waiting", "making", "made"]
 
@@ -168,10 +179,7 @@ class Job:
         before, self.state = self.state, state
         if state == "running":
             self._started_s = self._started_s or time.monotonic()
-        if state in ("queued", "running"):
-            self.tell("started" if before == "queued" else "resumed")
-        else:
-            self.tell(state, **data)
+        self.tell("resumed" if before == "paused" and not self.ended else TOLD[state], **data)
 
     def resume(self) -> None:
         """Lets it go on where it stood."""

@@ -119,8 +119,14 @@ def in_order(jobs: Sequence[JobStatus]) -> tuple[list[JobStatus], list[JobStatus
     return going, [job for job in reversed(jobs) if job.ended]
 
 
+def waiting_with(job: JobStatus, going: Sequence[JobStatus]) -> list[JobStatus]:
+    """The jobs of the same owner that wait, as they will start: those that it may be moved among."""
+    return [other for other in going if other.state == "queued" and other.owner == job.owner]
+
+
 def moved(queued: Sequence[JobStatus], job: str, to: int) -> dict[str, int]:
-    """The priorities by which `job` starts at place `to` (from 0) of `queued`, and all others as they do now.
+    """The priorities by which `job` starts at place `to` (from 0) of `queued`, an owner's own, and all others as they
+    do now.
 
     Only those that must change are given; none is ever lowered, so that what comes in later stays behind.
     """
@@ -155,7 +161,7 @@ class Board:
 
     def act(self, status: JobStatus, what: object, jobs: Sequence[JobStatus], owner: str) -> None:
         """Does what a button says; what cannot be done is a `RequestError`."""
-        queued = [job for job in in_order(jobs)[0] if job.state == "queued"]
+        queued = waiting_with(status, in_order(jobs)[0])
         if what not in self._acts(status, queued):
             raise RequestError(f"{what!r} does not go with a job that is {status.state}")
         match what:
@@ -188,7 +194,7 @@ class Board:
         def row(job: JobStatus) -> dict[str, Any]:
             preview = self._preview(job) if job.id in running else ""
             whose = ("you" if job.owner == owner else job.owner) if several else ""
-            return {**self._row(job, queued), "preview": preview, "whose": whose}
+            return {**self._row(job, waiting_with(job, queued)), "preview": preview, "whose": whose}
 
         lists = ([row(job) for job in going[:fits]], [row(job) for job in ended[:ENDED]])
         marks = [mark(rows) for rows in lists]
@@ -231,7 +237,7 @@ class Board:
         }
 
     def _acts(self, job: JobStatus, queued: Sequence[JobStatus]) -> list[str]:
-        """What may be done with a job now."""
+        """What may be done with a job now; `queued` are its owner's that wait."""
         acts = []
         if not job.ended:
             acts += ["resume" if job.state == "paused" else "pause", "cancel"]
