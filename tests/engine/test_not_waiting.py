@@ -95,12 +95,12 @@ def test_while_a_task_waits_everything_is_answered(start, gate, kind):
 
 
 def test_while_a_log_is_read_everything_is_answered(start, gate, tmp_path, monkeypatch):
-    keeper = JobStore(tmp_path / "kept")
-    bench = start(keeper=keeper, deterministic=True)
+    persistence = JobStore(tmp_path / "kept")
+    bench = start(persistence=persistence, deterministic=True)
     job = bench.engine.submit(request(steps=20))
     bench.until(job, lambda s: s.step >= 3)
     bench.engine.stop()
-    keeper.close()
+    persistence.close()
     read = ReplyLog.read
 
     def slowly(self, header):
@@ -108,7 +108,7 @@ def test_while_a_log_is_read_everything_is_answered(start, gate, tmp_path, monke
         return read(self, header)
 
     monkeypatch.setattr(ReplyLog, "read", slowly)
-    again = start(keeper=JobStore(tmp_path / "kept"), deterministic=True)
+    again = start(persistence=JobStore(tmp_path / "kept"), deterministic=True)
     assert gate.reached.wait(60)
     other = ask_everything(again.engine, job)
     gate.opened.set()

@@ -41,25 +41,25 @@ def store(tmp_path):
 def interrupted(start, store, asked, at: int = 5, **parts):
     """An engine is stopped at step `at`, another one on the same store finishes the job; its bench, the job's id,
     and the UNet calls that were made before and after."""
-    keeper = store()
-    bench = start(keeper=keeper, deterministic=True, **parts)
+    persistence = store()
+    bench = start(persistence=persistence, deterministic=True, **parts)
     job = bench.engine.submit(asked)
     bench.until(job, lambda s: s.step >= at)
     bench.engine.stop()
     before = bench.engine._runner.calls
     assert "goes on at the next start" in bench.engine.status(job).error
-    keeper.close()
+    persistence.close()
     return bench, job, before
 
 
 def finished(start, store, job, **parts):
-    keeper = store()
-    bench = start(keeper=keeper, deterministic=True, **parts)
+    persistence = store()
+    bench = start(persistence=persistence, deterministic=True, **parts)
     assert bench.end(job).state == "done"
     bench.engine.stop()
-    assert keeper.unfinished() == []
-    assert not list((keeper._folder / "replies").glob("*")), "logs go when a picture is done"
-    keeper.close()
+    assert persistence.unfinished() == []
+    assert not list((persistence._folder / "replies").glob("*")), "logs go when a picture is done"
+    persistence.close()
     return bench
 
 
@@ -143,15 +143,15 @@ def test_a_torn_log_costs_its_tail_only(start, store, tmp_path):
 
 
 def test_paused_jobs_stay_paused_and_queued_ones_are_made(start, store):
-    keeper = store()
-    bench = start(keeper=keeper, deterministic=True)
+    persistence = store()
+    bench = start(persistence=persistence, deterministic=True)
     paused = bench.engine.submit(request(steps=40, seed=1))
     bench.until(paused, lambda s: s.step >= 2)
     bench.engine.pause(paused)
     others = [bench.engine.submit(request(steps=30, seed=i)) for i in (2, 3)]
     bench.engine.stop()
-    keeper.close()
-    again = start(keeper=store(), deterministic=True)
+    persistence.close()
+    again = start(persistence=store(), deterministic=True)
     assert again.engine.status(paused).state == "paused"
     assert all(again.end(job).state == "done" for job in others)
     again.engine.resume(paused)
@@ -191,14 +191,14 @@ def test_tiles_of_an_extensions_network_are_replayed_too(start, store):
 
 
 def test_ended_jobs_are_known_after_a_restart(start, store):
-    keeper = store()
-    bench = start(keeper=keeper)
+    persistence = store()
+    bench = start(persistence=persistence)
     done = bench.engine.submit(request(steps=1), key=SubmissionKey("k", "body"))
     failed = bench.engine.submit(request(model="nowhere"))
     assert (bench.end(done).state, bench.end(failed).state) == ("done", "failed")
     bench.engine.stop()
-    keeper.close()
-    again = start(keeper=store())
+    persistence.close()
+    again = start(persistence=store())
     assert [(s.id, s.state) for s in again.engine.jobs()] == [(done, "done"), (failed, "failed")]
     assert "nowhere" in again.engine.status(failed).error
     assert again.engine.submit(request(steps=1), key=SubmissionKey("k", "body")) == done
@@ -213,8 +213,8 @@ def test_a_job_is_repeated_as_it_was_accepted_with_its_pictures(start, store):
         changed.append(asked)
         return replace(asked, prompt=asked.prompt + "!")
 
-    keeper = store()
-    bench = start(keeper=keeper, change=change, deterministic=True)
+    persistence = store()
+    bench = start(persistence=persistence, change=change, deterministic=True)
     first = bench.engine.submit(KINDS["from a picture"])
     assert bench.end(first).state == "done"
     again = bench.engine.repeat(first, "me")
@@ -222,10 +222,10 @@ def test_a_job_is_repeated_as_it_was_accepted_with_its_pictures(start, store):
     assert bench.pictures(again) == bench.pictures(first)
     assert len(changed) == 1 and bench.engine.status(again).request.prompt == "a cat!"
     bench.engine.stop()
-    keeper.tidy()
+    persistence.tidy()
     with pytest.raises(EaselError, match="picture of the request is gone"):
-        keeper.request(first)
-    keeper.close()
+        persistence.request(first)
+    persistence.close()
 
 
 def test_without_a_store_a_job_with_pictures_cannot_be_repeated_when_it_has_ended(start):
@@ -268,7 +268,7 @@ def test_a_disk_that_fills_while_a_model_loads_costs_no_picture(start, store, mo
         append(self, record)
 
     monkeypatch.setattr(ReplyLog, "append", full)
-    bench = start(keeper=store())
+    bench = start(persistence=store())
     loaded = request(model="tiny-inpainting", steps=2)
     for asked in (loaded, loaded):  # with a model that is read, with one that is in memory
         assert bench.end(bench.engine.submit(asked)).state == "done"
@@ -291,8 +291,8 @@ def test_a_picture_that_starts_over_on_a_full_disk_is_made(start, store, monkeyp
 
 
 def test_a_log_without_room_costs_no_picture_and_asks_the_oldest_paused_job(start, tmp_path):
-    keeper = JobStore(tmp_path / "kept", replies_bytes=60_000)
-    bench = start(keeper=keeper)
+    persistence = JobStore(tmp_path / "kept", replies_bytes=60_000)
+    bench = start(persistence=persistence)
     paused = bench.engine.submit(request(steps=150))
     bench.until(paused, lambda s: s.step >= 3)
     bench.engine.pause(paused)
@@ -302,12 +302,12 @@ def test_a_log_without_room_costs_no_picture_and_asks_the_oldest_paused_job(star
     bench.engine.cancel(paused)
     assert bench.end(paused).state == "cancelled"
     bench.engine.stop()
-    keeper.close()
+    persistence.close()
 
 
 def test_a_picture_that_waits_for_space_when_easel_stops_is_saved_at_the_next_start(start, store):
-    keeper = store()
-    bench = start(keeper=keeper, deterministic=True)
+    persistence = store()
+    bench = start(persistence=persistence, deterministic=True)
 
     def full(finished):
         raise EaselError("no space") from OSError(errno.ENOSPC, "No space left on device")
@@ -317,7 +317,7 @@ def test_a_picture_that_waits_for_space_when_easel_stops_is_saved_at_the_next_st
     bench.until(job, lambda s: "disk is full" in s.note)
     bench.engine.stop()
     assert "goes on at the next start" in bench.engine.status(job).error
-    keeper.close()
+    persistence.close()
     again = finished(start, store, job)
     assert [one.job for one in again.finished] == [job] and not again.engine._runner.calls
 
@@ -334,7 +334,7 @@ def test_a_log_that_cannot_be_opened_for_now_is_opened_later(start, store, monke
         return read(self, header)
 
     monkeypatch.setattr(ReplyLog, "read", crowded)
-    bench = start(keeper=store())
+    bench = start(persistence=store())
     job = bench.engine.submit(request(steps=1, batch_size=2))
     bench.until(job, lambda s: "Too many files" in s.note)
     assert bench.end(job).state == "done"

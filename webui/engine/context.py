@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.jobs import Jobs
 from webui.types import ModelCard, ModelFacts, Parts
-from webui.types.kept import Keeper, Witness
+from webui.types.persistence import JobPersistence, Witness
 
 if TYPE_CHECKING:
     from webui.engine.saving import PictureSaver
@@ -28,7 +28,7 @@ class EngineContext:
     list_models: Callable[[], Sequence[ModelCard]]
     adapter_files: AdapterFiles
     facts: ModelFacts | None
-    keeper: Keeper | None
+    persistence: JobPersistence | None
     witness: Witness
     version: str
     called: Callable[[str, int, float], None]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import CHUNK, accept_prompts, counter
-from webui.engine.adapters.tags import take
+from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.context import EngineContext
 from webui.engine.device import HANG_S, ROWS, Device, EngineOptions
 from webui.engine.job import Job
@@ -38,7 +38,7 @@ from webui.types import (
     SavedPicture,
     SubmissionKey,
 )
-from webui.types.kept import Keeper, Unmarked, Witness
+from webui.types.persistence import JobPersistence, Unmarked, Witness
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +58,7 @@ class Engine:
     """See `webui.types.EngineFace` for what the faces use. `start` before, `stop` after.
 
     `save` puts a finished picture on disk; then `saved` hears of it, with the request without its pictures
-    (both on the saving thread). `change` is what becomes of a request when it is accepted. With a `keeper` jobs
+    (both on the saving thread). `change` is what becomes of a request when it is accepted. With `persistence` jobs
     outlive the process: those that had not ended go on, each picture from where it stood, as long as `version`
     (of the code that makes pictures, extensions' too) is what it was. `hung` is called, once, with the name of a
     call that takes longer than it may; `called` after each UNet call, with the model's name, the number of rows and
@@ -75,7 +75,7 @@ class Engine:
         options: EngineOptions,
         change: Callable[[GenerationRequest], GenerationRequest] = lambda request: request,
         saved: Callable[[SavedPicture, GenerationRequest], None] = lambda picture, request: None,
-        keeper: Keeper | None = None,
+        persistence: JobPersistence | None = None,
         version: str = "",
         hung: Callable[[str], None] = lambda what: None,
         called: Callable[[str, int, float], None] = lambda model, rows, seconds: None,
@@ -91,10 +91,10 @@ class Engine:
         self._write = save
         self._change = change
         self._heard = saved
-        self._keeper = keeper
+        self._persistence = persistence
         self._witness = witness or Unmarked()
         self._saving = ThreadPoolExecutor(1, thread_name_prefix="easel-saver")
-        self._states = StateWriter(keeper, self._saving)
+        self._states = StateWriter(persistence, self._saving)
         self._jobs = Jobs(ROWS, self._states.keep)
         saver = PictureSaver(self._jobs, self._states, self._saving, self._save, self._witness)
         context = EngineContext(
@@ -104,7 +104,7 @@ class Engine:
             list_models=list_models,
             adapter_files=self.adapter_files,
             facts=facts,
-            keeper=keeper,
+            persistence=persistence,
             witness=self._witness,
             version=version,
             called=called,
@@ -124,13 +124,13 @@ class Engine:
 
     def restore(self) -> None:
         """Knows the jobs that were kept, before anything of them is made: faces may be asked for them at once."""
-        if not self._restored and self._keeper is not None:
-            take_up(self._jobs, self._keeper, self._witness)
+        if not self._restored and self._persistence is not None:
+            take_up(self._jobs, self._persistence, self._witness)
         self._restored = True
 
     def stop(self) -> bool:
         """Finishes the running call and the saving of finished pictures, within `STOP_S` seconds whatever runs. What is
-        left goes on at the next start where a keeper has it, else it is cancelled. False where something does not come
+        left goes on at the next start where a store has it, else it is cancelled. False where something does not come
         to its end, which is told."""
         jobs, until = self._jobs, time.monotonic() + STOP_S
         jobs.close()
@@ -150,7 +150,9 @@ class Engine:
             for device in self._devices:
                 device.settle()
         rest = (
-            "; this job goes on at the next start" if self._keeper else " before this job was done"
+            "; this job goes on at the next start"
+            if self._persistence
+            else " before this job was done"
         )
         for job in jobs.open():
             jobs.end(job, "cancelled", f"Easel was stopped{rest}", later=True)
@@ -183,8 +185,8 @@ class Engine:
     def _accept(self, job: Job, key: SubmissionKey | None) -> str:
         """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""
         self._jobs.check_open()
-        if self._keeper is not None:
-            known = self._keeper.accept(job.kept(), key)
+        if self._persistence is not None:
+            known = self._persistence.accept(job.kept(), key)
             if known != job.id:
                 return known
         try:
@@ -198,9 +200,9 @@ class Engine:
         job = self._jobs[job_id]
         request = job.request
         if job.stripped:
-            if self._keeper is None:
+            if self._persistence is None:
                 raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
-            request = self._keeper.request(job_id)
+            request = self._persistence.request(job_id)
         return self._accept(Job(uuid.uuid4().hex[:12], request, owner), None)
 
     def status(self, job_id: str) -> JobStatus:
@@ -236,7 +238,7 @@ class Engine:
         return None if look is None else look()
 
     def count_tokens(self, model: str, text: str) -> int:
-        words = take(text)[0]
+        words = extract_network_tags(text)[0]
         return count(counter(self._tokenizer(model), words, self.adapter_files), words, CHUNK)
 
     def _tokenizer(self, model: str) -> Tokenizer:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from webui.types import Event, EventKind, GenerationRequest, JobState, JobStatus, SavedPicture
-from webui.types.kept import KeptJob
+from webui.types.persistence import StoredJob
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -107,7 +107,7 @@ class Job:
         self.status = self._status()
 
     @classmethod
-    def restored(cls, kept: KeptJob) -> Job:
+    def restored(cls, kept: StoredJob) -> Job:
         """A job of an earlier start: what was running waits in the queue again, finished pictures stay, and what
         had ended has ended."""
         state: JobState = "queued" if kept.state == "running" else kept.state
@@ -126,9 +126,11 @@ class Job:
 
     # --- questions --------------------------------------------------------------------------------
 
-    def kept(self) -> KeptJob:
+    def kept(self) -> StoredJob:
         """What is kept of it."""
-        return KeptJob(self.id, self.request, self.owner, self.priority, self.state, self.created_s)
+        return StoredJob(
+            self.id, self.request, self.owner, self.priority, self.state, self.created_s
+        )
 
     @property
     def ended(self) -> bool:

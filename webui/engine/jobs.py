@@ -1,6 +1,6 @@
 """Every job that the engine knows, and every change of one. Knows no call, no file and no tensor.
 
-Rule 1: the lock protects plain data for microseconds; no code of a task, an extension, a keeper or a listener runs
+Rule 1: the lock protects plain data for microseconds; no code of a task, an extension, a store or a listener runs
 under it. Rule 2: whoever asks takes no lock; `status` and `events` of a job are immutable values, swapped
 whole at each change.
 """

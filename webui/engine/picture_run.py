@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from webui.engine import faults
 from webui.engine.context import EngineContext
 from webui.engine.faults import LACKING
-from webui.engine.finishing import finished_picture
 from webui.engine.fitting import too_large
 from webui.engine.job import Picture
 from webui.engine.jobs import Stopping
 from webui.engine.memory import starved
+from webui.engine.postprocessing import finished_picture
 from webui.engine.replay import MISSING, OtherCall, Replay
 from webui.engine.runner import Encoding, Loading, Runner
 from webui.engine.schedules import resolve
@@ -114,13 +114,13 @@ class PictureRun:
     def begin(self) -> None:
         """Starts its task, on the replies of an earlier start where there are any."""
         context, job, placement = self._context, self.job, self._runner.placement
-        if context.keeper is not None:
+        if context.persistence is not None:
             header = {
                 "version": context.version,
                 "device": f"{placement.device.type} {placement.dtype_name}",
                 "picture": self.index,
             }
-            replies = context.keeper.replies(job.id, self.index)
+            replies = context.persistence.replies(job.id, self.index)
             try:
                 self._replay = Replay(replies, header, placement.device)
             except OSError as fault:

@@ -13,7 +13,7 @@ from webui.engine.job import Job
 from webui.engine.jobs import Jobs
 from webui.errors import EaselError, lacking
 from webui.types import Finished, JobState, SavedPicture
-from webui.types.kept import Keeper, Witness
+from webui.types.persistence import JobPersistence, Witness
 
 __all__ = ["PictureSaver", "StateWriter"]
 
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class StateWriter:
-    """Has the keeper know the states of jobs, on the saving thread, in the order of their changes."""
+    """Has the store know the states of jobs, on the saving thread, in the order of their changes."""
 
-    def __init__(self, keeper: Keeper | None, thread: ThreadPoolExecutor) -> None:
-        self._keeper = keeper
+    def __init__(self, persistence: JobPersistence | None, thread: ThreadPoolExecutor) -> None:
+        self._persistence = persistence
         self._thread = thread
         self._unkept: dict[str, tuple[JobState, int, str | None]] = {}
 
@@ -37,18 +37,18 @@ class StateWriter:
         self._submit(job, "cancelled")
 
     def _submit(self, job: Job, state: JobState) -> None:
-        if self._keeper is not None:
+        if self._persistence is not None:
             with suppress(RuntimeError):  # the saving thread has ended with the engine
                 self._thread.submit(self._write, job.id, state, job.priority, job.error)
 
     def _write(self, job_id: str, state: JobState, priority: int, error: str | None) -> None:
         """What cannot be kept for want of space is kept with the next that can."""
-        assert self._keeper is not None
+        assert self._persistence is not None
         self._unkept.pop(job_id, None)
         self._unkept[job_id] = (state, priority, error)  # last: the order is that of the changes
         for job, told in list(self._unkept.items()):
             try:
-                self._keeper.changed(job, *told)
+                self._persistence.changed(job, *told)
             except (
                 EaselError,
                 OSError,

@@ -9,7 +9,7 @@ from webui.engine import faults
 from webui.engine.job import Job
 from webui.engine.jobs import Jobs
 from webui.errors import EaselError, lacking
-from webui.types.kept import Keeper, KeptJob, Witness
+from webui.types.persistence import JobPersistence, StoredJob, Witness
 
 __all__ = ["take_up"]
 
@@ -19,34 +19,34 @@ REMEMBERED = 200  # jobs of earlier starts
 TRIES = 6  # at the start, before the page is there
 
 
-def take_up(jobs: Jobs, keeper: Keeper, witness: Witness) -> None:
+def take_up(jobs: Jobs, persistence: JobPersistence, witness: Witness) -> None:
     """Puts the jobs that had not ended back into the queue, and remembers the last ones that had."""
-    for kept in keeper.ended(REMEMBERED):
+    for kept in persistence.ended(REMEMBERED):
         jobs.add(Job.restored(kept), restored=True)
-    unfinished = _unfinished(jobs, keeper)
+    unfinished = _unfinished(jobs, persistence)
     witness.forget_pictures({kept.id for kept in unfinished})
     for kept in unfinished:
-        _take_up(Job.restored(kept), jobs, keeper, witness)
+        _take_up(Job.restored(kept), jobs, persistence, witness)
 
 
-def _unfinished(jobs: Jobs, keeper: Keeper) -> Sequence[KeptJob]:
-    """What the keeper has; a machine that lacks something for a moment is waited for."""
+def _unfinished(jobs: Jobs, persistence: JobPersistence) -> Sequence[StoredJob]:
+    """What the store has; a machine that lacks something for a moment is waited for."""
     for _ in range(TRIES):
         try:
-            return keeper.unfinished()
+            return persistence.unfinished()
         except (EaselError, OSError) as fault:
             if not lacking(fault):
                 raise
             log.error("the jobs that had not ended cannot be read yet: %s", fault)
             jobs.closing.wait(faults.AGAIN_S)
-    return keeper.unfinished()
+    return persistence.unfinished()
 
 
-def _take_up(job: Job, jobs: Jobs, keeper: Keeper, witness: Witness) -> None:
+def _take_up(job: Job, jobs: Jobs, persistence: JobPersistence, witness: Witness) -> None:
     poisoned, alone = None, set[int]()
     for picture in job.pictures:
         if picture.state == "made":  # its log was to go next
-            keeper.replies(job.id, picture.index).remove()
+            persistence.replies(job.id, picture.index).remove()
         elif (known := witness.picture(job.id, picture.index)) is not None:
             poisoned = poisoned or known
             alone.add(picture.index)
@@ -55,6 +55,6 @@ def _take_up(job: Job, jobs: Jobs, keeper: Keeper, witness: Witness) -> None:
         log.error("job %s is not tried again: %s", job.id, poisoned, extra={"job": job.id})
         jobs.end(job, "failed", poisoned)
         for picture in job.pictures:
-            keeper.replies(job.id, picture.index).remove()
+            persistence.replies(job.id, picture.index).remove()
     elif all(picture.state == "made" for picture in job.pictures):  # it ended before that was kept
         jobs.end(job, "done")
