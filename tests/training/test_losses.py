@@ -1,7 +1,5 @@
 """Each loss against a value worked out by hand."""
 
-import math
-
 import pytest
 import torch
 from torch import nn
@@ -77,11 +75,3 @@ def test_alignment_is_none_for_equal_directions_and_two_for_opposite_ones():
 def test_min_snr_caps_what_is_nearly_clean_and_leaves_noise_alone():
     snr = torch.tensor([0.0, 1.0, 4.0, 9.0, 99.0])
     assert torch.allclose(losses.min_snr(snr, 5.0), torch.tensor([1.0, 1.0, 1.0, 0.5, 0.05]))
-
-
-def test_v_is_the_derivative_along_the_circle():
-    """x_t = cos(p) x0 + sin(p) noise; v is its derivative by p (Salimans and Ho 2022)."""
-    x0, noise, p, h = torch.randn(3), torch.randn(3), 0.7, 1e-3
-    v = losses.v_target(x0, noise, torch.tensor(math.cos(p) ** 2))
-    ahead, behind = (math.cos(q) * x0 + math.sin(q) * noise for q in (p + h, p - h))
-    assert torch.allclose(v, (ahead - behind) / (2 * h), atol=1e-3)

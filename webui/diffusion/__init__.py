@@ -1,1 +1,1 @@
-"""The mathematics of diffusion that engine, training and extensions share. Plain numbers: no networks, no files."""
+"""The mathematics of diffusion that catalogue, engine, training and extensions share. No networks, no files."""

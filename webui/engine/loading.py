@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from webui.catalog.formats.hashing import hashed
+from webui.diffusion.noise_schedules import model_sigmas
 from webui.engine import attention
 from webui.engine.families import PartPlan, Plan, plan
 from webui.engine.importing import IMPORTING
@@ -28,7 +29,6 @@ from webui.engine.networks import Networks
 from webui.engine.placement import Placement
 from webui.engine.preparing import known_preview, prepare
 from webui.engine.preview import PreviewMap
-from webui.engine.schedules import model_sigmas
 from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.encoder import TextEncoder
 from webui.engine.weight_loading import byte_count, check, fill

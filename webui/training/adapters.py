@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from webui.training import loop, losses
+from webui.diffusion.conversions import noised, signal_and_spread, target
+from webui.diffusion.guidance import guided
+from webui.training import loop
 from webui.training.diffusion import TextToLatent, alphas_cumprod, timesteps
 from webui.training.tokenizer import encode
 
@@ -174,14 +176,14 @@ class AdapterStage:
         if self.guided:
             t = self.grid[torch.randint(len(self.grid), (self.batch,), generator=rng)]
         a = self.acp[t][:, None, None, None]
-        xt = (a.sqrt() * x0 + (1 - a).sqrt() * noise).to(self.device)
+        at = signal_and_spread(a)
+        xt = noised(x0, noise, *at).to(self.device)
         times, tokens = t.to(self.device), encode(self.tokenizer, texts).to(self.device)
         with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16):
             if self.guided:
                 wanted = self._guided(xt, times, tokens)
             else:
-                v = self.prediction == "v_prediction"
-                wanted = (losses.v_target(x0, noise, a) if v else noise).to(self.device)
+                wanted = target(self.prediction, x0, noise, *at).to(self.device)
             predicted = self.base(xt, times, tokens)
         loss: torch.Tensor = (predicted.float() - wanted.float()).square().mean()
         return loss
@@ -200,5 +202,5 @@ class AdapterStage:
         empty = encode(self.tokenizer, [""] * len(xt)).to(self.device)
         with self.adapter.off():
             asked, free = self.base(xt, t, tokens), self.base(xt, t, empty)
-        wanted: torch.Tensor = free + self.guided * (asked - free)
+        wanted: torch.Tensor = guided(free, asked, self.guided)
         return wanted

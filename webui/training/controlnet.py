@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from extensions.controlnet.preprocessors import canny, tile
-from webui.training import loop, losses
+from webui.diffusion.conversions import noised, signal_and_spread, target
+from webui.training import loop
 from webui.training.captions import caption
 from webui.training.diffusion import TextToLatent, alphas_cumprod, timesteps
 from webui.training.renderer import Renderer
@@ -151,8 +152,9 @@ class ControlNetStage:
         x0 = self.latents[chosen].float()
         noise, t = torch.randn(x0.shape, generator=noise_rng), timesteps(len(chosen), noise_rng)
         a = self.acp[t][:, None, None, None]
-        xt = (a.sqrt() * x0 + (1 - a).sqrt() * noise).to(self.device)
-        wanted = losses.v_target(x0, noise, a) if self.prediction == "v_prediction" else noise
+        at = signal_and_spread(a)
+        xt = noised(x0, noise, *at).to(self.device)
+        wanted = target(self.prediction, x0, noise, *at)
         with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16):
             predicted = self._predicted(xt, t.to(self.device), texts, shown.to(self.device), scale)
         loss: torch.Tensor = (predicted.float() - wanted.to(self.device)).square().mean()

@@ -18,8 +18,11 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from webui.diffusion.conversions import clean_and_noise, noised, signal_and_spread, target
+from webui.diffusion.guidance import guided
+from webui.diffusion.noise_schedules import STABLE_DIFFUSION, alphas_bar, model_sigmas
 from webui.diffusion.parameterisation import named
-from webui.engine.schedules import SCHEDULES
+from webui.diffusion.sampling_schedules import SCHEDULES
 from webui.training import checkpoint, loop, losses
 from webui.training.captions import caption
 from webui.training.muon import Muon
@@ -54,10 +57,9 @@ class DiffusionPreset:
     seed: int = 2
 
 
-def alphas_cumprod(steps: int = 1000) -> torch.Tensor:
-    """Stable Diffusion's schedule: betas linear in their square roots, 0.00085 to 0.012."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, steps, dtype=torch.float64) ** 2
-    return (1 - betas).cumprod(0)
+def alphas_cumprod() -> torch.Tensor:
+    """ᾱ of Stable Diffusion's timesteps, [1000] fp64."""
+    return torch.tensor(alphas_bar(STABLE_DIFFUSION), dtype=torch.float64)
 
 
 def build_text_encoder(preset: DiffusionPreset, tokenizer: Any) -> CLIPTextModel:
@@ -268,8 +270,9 @@ class DiffusionStage:
         t = timesteps(preset.batch, noise_rng)
         noise = torch.randn(x0.shape, generator=noise_rng)
         a = self.acp[t][:, None, None, None]
-        xt = (a.sqrt() * x0 + (1 - a).sqrt() * noise).contiguous(memory_format=torch.channels_last)
-        v = losses.v_target(x0, noise, a).to(self.device)
+        at = signal_and_spread(a)
+        xt = noised(x0, noise, *at).contiguous(memory_format=torch.channels_last)
+        v = target("v_prediction", x0, noise, *at).to(self.device)
         tokens = encode(self.tokenizer, texts).to(self.device)
         aligned = self.look is not None and step < preset.aligned_until * preset.steps
         for helper in self.helpers.values():
@@ -349,12 +352,12 @@ def generate(
     shape = (model.unet.config.in_channels, *[model.unet.config.sample_size] * 2)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
     x: torch.Tensor = torch.stack(noise).to(device).contiguous(memory_format=torch.channels_last)
-    levels = ((1 - alphas_cumprod()) / alphas_cumprod()).sqrt().tolist()
-    timestep = named("v_prediction", tuple(levels)).timestep
+    levels = model_sigmas(STABLE_DIFFUSION)
+    timestep = named("v_prediction", levels).timestep
     sigmas = SCHEDULES[scheduler].make(steps, levels[0], levels[-1], levels)
-    signal = [(1 + sigma * sigma) ** -0.5 for sigma in sigmas]  # sqrt of alpha bar; 1 at the end
-    noisy = [sigma * a for sigma, a in zip(sigmas, signal, strict=True)]
-    x = x * noisy[0]
+    signals = [(1 + sigma * sigma) ** -0.5 for sigma in sigmas]  # 1 at the end
+    spreads = [sigma * signal for sigma, signal in zip(sigmas, signals, strict=True)]
+    x = x * spreads[0]
     with torch.autocast(device, torch.bfloat16, enabled=bf16):
         tokens = encode(tokenizer, [negative] * len(prompts) + prompts).to(device)
         context = model.text(input_ids=tokens).last_hidden_state
@@ -362,9 +365,9 @@ def generate(
             rows = torch.full((2 * len(prompts),), timestep(sigmas[i]), device=device)
             v = model.unet(torch.cat([x, x]), rows, context).sample.float()
             free, asked = v.chunk(2)
-            v = free + cfg_scale * (asked - free)
-            x0, eps = signal[i] * x - noisy[i] * v, noisy[i] * x + signal[i] * v
-            x = signal[i + 1] * x0 + noisy[i + 1] * eps
+            v = guided(free, asked, cfg_scale)
+            x0, eps = clean_and_noise("v_prediction", x, v, signals[i], spreads[i])
+            x = noised(x0, eps, signals[i + 1], spreads[i + 1])
     return x
 
 

@@ -16,6 +16,7 @@ import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler
 from torch.nn import functional as F
 
+from webui.diffusion.noise_schedules import STABLE_DIFFUSION
 from webui.training.diffusion import TextToLatent
 from webui.training.scenes import STYLES
 
@@ -58,10 +59,7 @@ def fit_preview(latents: torch.Tensor, pictures: torch.Tensor) -> tuple[torch.Te
 
 def scheduler() -> EulerDiscreteScheduler:
     return EulerDiscreteScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
+        **STABLE_DIFFUSION,
         prediction_type="v_prediction",
         steps_offset=1,
         timestep_spacing="linspace",

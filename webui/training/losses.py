@@ -84,11 +84,6 @@ def alignment(projected: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
     return 1 - F.cosine_similarity(projected, features, dim=1).mean()
 
 
-def v_target(x0: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tensor) -> torch.Tensor:
-    """v = sqrt(a) noise - sqrt(1 - a) x0, what the UNet predicts. Salimans and Ho 2022, section 4."""
-    return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x0
-
-
 def min_snr(snr: torch.Tensor, gamma: float) -> torch.Tensor:
     """Weights of the squared errors of v: min(SNR + 1, gamma) / (SNR + 1).
 

@@ -10,7 +10,7 @@ from typing import Any
 from webui.catalog.formats.configs import checked, index_checked, schedule
 from webui.catalog.formats.families import PARTS, SIZES, Recognised, family_name
 from webui.catalog.formats.sidecars import read_json
-from webui.engine.schedules import model_sigmas
+from webui.diffusion.noise_schedules import model_sigmas
 from webui.errors import ModelFileError
 
 __all__ = [

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from webui.catalog.formats.header import Header
+from webui.diffusion.noise_schedules import model_sigmas
 from webui.engine.families.keys import diffusers_parts, ldm_parts, unused
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
 from webui.engine.read_tensors import read_tensors
-from webui.engine.schedules import model_sigmas
 from webui.engine.text.tokenizer import shipped
 from webui.engine.weight_loading import Weight
 from webui.errors import ModelFileError
