@@ -54,6 +54,16 @@ def test_a_machine_too_busy_to_answer_within_seconds_serves_all_the_same(
         assert httpx.get(page.url, timeout=30).status_code == 200
 
 
+def test_every_picture_that_an_installed_page_would_have_is_there(http: httpx.Client) -> None:
+    """A browser asks for them as soon as the page is open, and complains in its console."""
+    icons = http.get("/manifest.json").json()["icons"]
+    answers = [http.get(icon["src"]) for icon in icons]
+    assert [(one.status_code, one.headers["content-type"]) for one in answers] == [
+        (200, icon["type"]) for icon in icons
+    ]
+    assert icons and http.get("/pwa_icon/192").status_code == 404  # Gradio's, for no drawing
+
+
 def test_our_scripts_have_an_address_of_their_own_and_are_kept(http: httpx.Client) -> None:
     page = http.get("/").text
     address = re.search(r'<script src="(easel\.\w+\.js)" defer>', page)

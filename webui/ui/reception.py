@@ -33,7 +33,7 @@ JOIN = re.compile(r"/gradio_api/queue/join/?$")
 ANSWER = re.compile(r"/gradio_api/call/(?:v2/)?[^/]+/([^/]+)/?$")
 STREAM = re.compile(r"/gradio_api/queue/data/?$")
 # Gradio's, used by nothing here, and answered with a traceback or never.
-UNUSED = re.compile(r"/pwa_icon(/.*)?$|/gradio_api/(component_server|dev/reload)/?$")
+UNUSED = re.compile(r"/pwa_icon/.*$|/gradio_api/(component_server|dev/reload)/?$")
 JOINING = (
     "fn_index",
     "data",
