@@ -13,7 +13,9 @@ from tests.ui.painter import FlatPainter
 from webui.ui import Page
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+RULES = {"runOnly": TAGS, "resultTypes": ["violations"]}
+COLOURS = {**RULES, "runOnly": {"type": "rule", "values": ["color-contrast"]}}
 SERIOUS = ("serious", "critical")
 # Gradio 6.31's own, which no markup of ours reaches.
 THEIRS: tuple[str, ...] = ()
@@ -24,11 +26,11 @@ def tabs_of(page: Any) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
-def violations(page: Any, where: str = "body") -> list[str]:
+def violations(page: Any, where: str = "body", rules: dict[str, Any] = RULES) -> list[str]:
     """What is wrong inside of an element, with the elements that it is about."""
     if not page.evaluate("() => Boolean(window.axe)"):
         page.evaluate(AXE)
-    found = page.evaluate("([where, rules]) => axe.run(where, rules)", [where, RULES])
+    found = page.evaluate("([where, rules]) => axe.run(where, rules)", [where, rules])
     return [
         f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:160] for node in one['nodes']][:4]}"
         for one in found["violations"]
@@ -36,17 +38,26 @@ def violations(page: Any, where: str = "body") -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+def darken(page: Any, dark: bool) -> None:
+    """Dark changes colours alone; none is on its way to another one afterwards."""
+    page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", dark)
+    page.wait_for_function(
+        "() => !document.getAnimations().some((one) => one instanceof CSSTransition)"
+    )
+
+
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_no_tab_has_a_serious_fault(tab: Any, dark: bool, width: int) -> None:
+def test_no_tab_has_a_serious_fault(same_tab: Any, dark: bool, width: int) -> None:
+    tab = same_tab
     tab.set_viewport_size({"width": width, "height": 900})
-    tab.evaluate("(dark) => document.body.classList.toggle('dark', dark)", dark)
+    darken(tab, dark)
     wrong, names = {}, tabs_of(tab)
     assert {"Text to image", "Inpaint", "Gallery", "Queue", "Settings"} <= set(names)
     for name in names:
         tab.get_by_role("tab", name=name, exact=True).first.click()
         whole(tab)
-        found = violations(tab)
+        found = violations(tab, rules=COLOURS if dark else RULES)
         if found:
             wrong[name] = found
     assert not wrong
@@ -70,24 +81,29 @@ def test_a_planted_fault_is_found(tab: Any) -> None:
         "() => document.querySelector('.easel-task').append(document.createElement('input'))"
     )
     assert any(one.startswith("label (") for one in violations(tab))
+    tab.evaluate(
+        """() => { const words = document.createElement("p"); words.textContent = "unreadable";
+        words.style = "color: #777; background: #888"; document.querySelector('.easel-task').append(words); }"""
+    )
+    assert any(one.startswith("color-contrast (") for one in violations(tab, rules=COLOURS))
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_nothing_that_opens_has_a_serious_fault(
-    tab: Any, painter: FlatPainter, dark: bool, width: int
-) -> None:
+def test_nothing_that_opens_has_a_serious_fault(tab: Any, painter: FlatPainter, width: int) -> None:
     tab.set_viewport_size({"width": width, "height": 900})
-    tab.evaluate("(dark) => document.body.classList.toggle('dark', dark)", dark)
     tab.locator("#txt2img-prompt textarea").fill("a lantern")
     paint(tab, painter)
     paint(tab, painter)
-    wrong: dict[str, list[str]] = {"result": violations(tab, "#txt2img-stage")}
+    wrong: dict[str, list[str]] = {}
 
     def look(name: str, where: str) -> None:
         tab.locator(where).last.wait_for()
         wrong[name] = violations(tab, where)
+        darken(tab, True)
+        wrong[f"{name}, dark"] = violations(tab, where, COLOURS)
+        darken(tab, False)
 
+    look("result", "#txt2img-stage")
     tab.get_by_role("button", name="Styles").click()
     look("styles", ".easel-panel:popover-open")
     tab.keyboard.press("Escape")
