@@ -49,7 +49,8 @@ def test_the_newest_are_drawn_first_each_once(gallery, tmp_path, pen):
         picture(tmp_path / "outputs" / f"{number}.png", str(number), at=1000 + number)
     gallery.scan()
     gallery.watch()
-    until(lambda: len(pen.drawn) == 6, "all are drawn")
+    kept = tmp_path / "kept"
+    until(lambda: len(list(kept.rglob("*.webp"))) == 6, "all are drawn and kept")
     assert pen.drawn == [f"{number}.png" for number in reversed(range(6))]
     for one in gallery.search(Search()).pictures:
         assert gallery.thumbnail(one.id).is_file()
