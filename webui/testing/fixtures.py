@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ __all__ = ["easel_engine", "easel_model"]
 def easel_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A models folder with one tiny random model in it, `tiny`."""
     yield tiny_models(tmp_path_factory.mktemp("easel-models"))
+    limit = time.monotonic() + 2  # for all of them: one that hangs would take its two seconds, too
     for thread in threading.enumerate():  # a thread that frees tensors while Python ends aborts it
         if thread.name.startswith("easel-"):
-            thread.join(2)
+            thread.join(max(0.0, limit - time.monotonic()))
 
 
 @pytest.fixture
