@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from webui.defaults import FIELDS
@@ -18,6 +19,7 @@ from webui.types import Mask, Picture, Task
 __all__ = ["PICTURE_BYTES", "TooLarge", "parsed", "with_pictures"]
 
 PICTURE_BYTES = 64 * 2**20
+AT_ONCE = 2**16  # bytes that are read in no time; what is larger holds nobody up
 BODY_BYTES = 2 * (PICTURE_BYTES * 4 // 3) + 2**20  # a picture and a mask as base64, and words
 HOW = "send base64, or a data:image/png;base64,... URL"
 
@@ -44,8 +46,13 @@ async def parsed(request: Request) -> dict[str, Any]:
             raise RequestError("the connection ended before the whole body had come") from None
     if size > BODY_BYTES:
         raise TooLarge(f"more than {BODY_BYTES >> 20} MB; use smaller pictures")
+    content = b"".join(parts)
+    return _object(content) if size <= AT_ONCE else await to_thread.run_sync(_object, content)
+
+
+def _object(content: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(b"".join(parts), parse_constant=_no_constant)
+        body = json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise RequestError("the body is not JSON") from None
     if not isinstance(body, dict):

@@ -122,25 +122,25 @@ def face(
         return HTMLResponse(page(app.openapi()), headers={"Content-Security-Policy": STRICT})
 
     @app.exception_handler(EaselError)
-    def refused(request: Request, error: EaselError) -> JSONResponse:
+    async def refused(request: Request, error: EaselError) -> JSONResponse:
         status = next(code for kind, code in STATUS if isinstance(error, kind))
         field = "model" if isinstance(error, ModelFileError) else getattr(error, "field", None)
         return _fault(status, str(error), field)
 
     @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         field = str(first["loc"][1])  # after where it stood: "query", "path"
         return _fault(422, f"{field}: {first['msg']}", field)
 
     @app.exception_handler(HTTPException)
-    def unknown(request: Request, error: HTTPException) -> JSONResponse:
+    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
         path = request.url.path
         known = {404: f"there is no {path}", 405: f"{path} does not take {request.method}"}
         return _fault(error.status_code, known.get(error.status_code, str(error.detail)))
 
     @app.exception_handler(Exception)
-    def broken(request: Request, error: Exception) -> JSONResponse:
+    async def broken(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return _fault(500, f"internal error ({type(error).__name__}); the log has more")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -53,7 +54,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
-        elif (file := self._file(scope["path"])) is not None:
+        elif (file := await self._file(scope["path"])) is not None:
             kind, packed = file
             answer = _answer(scope, packed, {"content-type": kind, "cache-control": KEPT})
             await answer(scope, receive, send)
@@ -62,15 +63,13 @@ class Front:
         else:
             await self._app(scope, receive, send)
 
-    def _file(self, path: str) -> tuple[str, bytes] | None:
+    async def _file(self, path: str) -> tuple[str, bytes] | None:
         """A file's kind and packed content; None for what Gradio is to answer."""
         named = NAMED.fullmatch(path)
         if path not in self._files and named is not None:
-            try:
-                content = (BUILT / named[1]).read_bytes()
-            except OSError:
-                return None
-            self._files[path] = (KINDS[named[2]], gzip.compress(content, LEVEL))
+            packed = await to_thread.run_sync(_packed_file, BUILT / named[1])
+            if packed is not None:
+                self._files[path] = (KINDS[named[2]], packed)
         return self._files.get(path)
 
     def _lightening(self, scope: Scope, receive: Receive, send: Send) -> Send:
@@ -95,7 +94,8 @@ class Front:
                 await send(start)
                 await send({**message, "body": bytes(body), "more_body": False})
                 return
-            packed = self._packed(bytes(body), of_programs=b"view=" in scope["query_string"])
+            of_programs = b"view=" in scope["query_string"]
+            packed = await to_thread.run_sync(self._packed, bytes(body), of_programs)
             answer = _answer(scope, packed, {"cache-control": "no-cache"})
             answer.raw_headers = [*headers, *answer.raw_headers]
             await answer(scope, receive, send)
@@ -103,10 +103,11 @@ class Front:
         return lightening
 
     def _packed(self, page: bytes, of_programs: bool) -> bytes:
-        made_of = (page, of_programs, self._stale())
-        if self._page[0] != made_of:
-            self._page = (made_of, gzip.compress(self._lightened(*made_of), LEVEL))
-        return self._page[1]
+        """On a thread of its own: the models folders are looked at, and packing takes its time."""
+        made_of, kept = (page, of_programs, self._stale()), self._page
+        if kept[0] != made_of:
+            kept = self._page = (made_of, gzip.compress(self._lightened(*made_of), LEVEL))
+        return kept[1]
 
     def _lightened(self, page: bytes, of_programs: bool, stale: bool) -> bytes:
         ours = icon()
@@ -117,6 +118,14 @@ class Front:
             if not of_programs:
                 page = CONFIG.sub(lambda found: _for_people(found[0]), page, count=1)
         return ABROAD.sub(b"", page).replace(HEAD, HEAD + ours.encode("utf-8"), 1)
+
+
+def _packed_file(path: Path) -> bytes | None:
+    """A file's content, packed; None where there is no such file."""
+    try:
+        return gzip.compress(path.read_bytes(), LEVEL)
+    except OSError:
+        return None
 
 
 def _for_people(config: bytes) -> bytes:

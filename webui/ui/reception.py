@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from anyio import to_thread
 from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -100,12 +101,7 @@ class Reception:
         try:
             if call is not None:
                 self._known(call[1], call[2])
-            body = _parsed(await _read(scope, receive))
-            if call is not None:
-                self._complete(body, self.endpoints[call[2]], named=call[1] == "call/v2")
-            else:
-                body = self._event(body)
-            content = _text(_unmarked(body))
+            content = await to_thread.run_sync(self._checked, call, await _read(scope, receive))
         except Refusal as refusal:
             refused = JSONResponse({"detail": str(refusal)}, status_code=refusal.status)
             await refused(scope, receive, send)
@@ -116,6 +112,15 @@ class Reception:
         ]
         answer = send if join is not None else _plainly(send)
         await self.app({**scope, "headers": [*headers, length]}, _again(content, receive), answer)
+
+    def _checked(self, call: re.Match[str] | None, content: bytes) -> bytes:
+        """What Gradio is given of a body; on a thread of its own, as it may be large and name files."""
+        body = _parsed(content)
+        if call is not None:
+            self._complete(body, self.endpoints[call[2]], named=call[1] == "call/v2")
+        else:
+            body = self._event(body)
+        return _text(_unmarked(body))
 
     async def _answering(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Streams of answers, of what was asked; Gradio would break the others off, with a traceback."""
@@ -225,7 +230,7 @@ def _countable(value: Any, depth: int = 0) -> None:
 
 async def _read(scope: Scope, receive: Receive) -> bytes:
     length = dict(scope["headers"]).get(b"content-length", b"0")
-    parts, size = [], int(length) if length.isdigit() else 0
+    parts, came, size = [], 0, int(length) if length.isdigit() else 0
     while True:
         if size > BODY_BYTES:
             limit = BODY_BYTES >> 20
@@ -235,7 +240,8 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
             raise Refusal(400, "the request ended early")
         part = message.get("body", b"")
         parts.append(part)
-        size = max(size, sum(map(len, parts)))
+        came += len(part)
+        size = max(size, came)
         if not message.get("more_body", False):
             return b"".join(parts)
 

@@ -15,7 +15,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anyio import to_thread
@@ -65,15 +65,23 @@ class UploadsFolder:
             with self._lock:
                 del self._began[number]
 
+    def _seen(self) -> list[tuple[str, str, os.stat_result]]:
+        """Path, name and state of what lies in the folder."""
+        found = []
+        try:
+            for entry in os.scandir(self.folder):
+                with suppress(FileNotFoundError):  # whole, or swept, meanwhile
+                    found.append((entry.path, entry.name, entry.stat()))
+        except OSError:  # nothing has ever been uploaded
+            return []
+        return found
+
     def sweep(self) -> int:
         """Removes the files of uploads that have ended without being whole, and what is older than `KEEP_S`; gives how
         many. A file is in use if it may be that of an upload that is under way: not older than the first of them."""
-        with self._lock:  # who begins later is not seen
+        seen = self._seen()
+        with self._lock:  # afterwards: the files of whoever began later are not among those seen
             began = list(self._began.values())
-            try:
-                seen = [(entry.path, entry.name, entry.stat()) for entry in os.scandir(self.folder)]
-            except OSError:  # nothing has ever been uploaded
-                return 0
         now, steady = time.time(), time.monotonic()
         if any(abs((now - day) - (steady - clock)) > COARSE_S / 2 for day, clock in began):
             return 0  # the clock was set meanwhile, so that times say nothing
