@@ -87,8 +87,9 @@ class Composition:
     def take_up(self) -> None:
         """Tells extensions of pictures that they may not have heard of, and clears away what nobody needs."""
         if self.store is not None:
-            for job, index, picture, request in self.store.unheard():
-                self.extensions.saved(picture, request, partial(self.store.heard, job, index))
+            for job, index, owner, picture, request in self.store.unheard():
+                heard = partial(self.store.heard, job, index)
+                self.extensions.saved(picture, request, heard, owner or job)
             settings, known = self.settings, self.gallery
             if known is None or known.set_aside is not None:  # nobody knows the favourites
                 self.store.tidy(settings.keep_jobs)
@@ -158,7 +159,7 @@ def compose(
         told = finished.request
         if store is None:
             picture = images.save(finished, outputs, saving=settings.now.saving)
-            extensions.saved(picture, told)
+            extensions.saved(picture, told, whose=job)
             return picture
         before = store.reserved(job, index)
 
@@ -170,10 +171,10 @@ def compose(
             finished, outputs, before, reserve, how, store.names_in, sealed=reserve
         )
         store.saved(job, index, picture)
+        _, owner = store.whose(picture.path) or (job, "")
         if gallery is not None:
-            _, owner = store.whose(picture.path) or (job, "")
             gallery.add(picture, told.task, owner, job)
-        extensions.saved(picture, told, partial(store.heard, job, index))
+        extensions.saved(picture, told, partial(store.heard, job, index), owner or job)
         return picture
 
     engine = Engine(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 
 import pytest
 
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, RequestError
 from webui.plugins.clock import Clock
 from webui.plugins.extension import PROBLEMS, Extension, Fault, Limits, sentence_of
 from webui.plugins.finding import Found
 from webui.plugins.worker import on_worker
+from webui.types import on_behalf_of
 
 
 @pytest.fixture
@@ -19,6 +21,13 @@ def guest() -> Extension:
     extension = Extension(Found("guest", __file__), Clock(), Limits(failures=1000))
     extension.loaded = True
     return extension
+
+
+def until(met) -> None:
+    limit = time.monotonic() + 60
+    while not met():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
 
 
 def here() -> int:
@@ -66,6 +75,39 @@ def test_a_call_with_a_limit_answers_raises_or_is_left_behind():
 
     assert "wait_in_here" in on_worker(wait_in_here, 0.1, "test").stack
     go.set()
+
+
+def test_of_a_hook_that_hangs_one_call_for_each_visitor_is_left_behind(guest):
+    """So that nobody fills the machine with threads by sending again what it hangs over."""
+    go, begun = threading.Event(), []
+
+    def hang() -> None:
+        begun.append(asker_named)
+        go.wait(30)
+
+    for asker_named in ("ann", "ann", "bob"):
+        with on_behalf_of(asker_named), pytest.raises(Fault, match="come back"):
+            guest.limited("change_request", hang, 0.1)
+    assert begun == ["ann", "bob"]
+    go.set()
+    until(lambda: not guest._stuck)
+    with on_behalf_of("ann"):
+        assert guest.limited("change_request", lambda: 7, 5) == 7
+
+
+def test_what_is_said_on_purpose_is_told_and_not_counted():
+    extension = Extension(Found("guest", __file__), Clock(), Limits(failures=1))
+    extension.loaded = True
+
+    def refuse() -> None:
+        raise RequestError("prompt: no unicorns", "prompt")
+
+    with pytest.raises(Fault, match="no unicorns"):
+        extension.limited("image_saved", refuse, 5)
+    with pytest.raises(RequestError, match="no unicorns"):
+        extension.call("wrap_denoise", refuse)
+    assert extension.active
+    assert extension.status().problems == ("image_saved: prompt: no unicorns",)
 
 
 def test_an_exit_ends_the_call_and_not_the_thread(guest):

@@ -32,6 +32,7 @@ from webui.types import (
     Task,
     TextCondition,
     Upscaler,
+    on_behalf_of,
 )
 
 MODEL = Model("m", 4, False, (0.03, 14.6))
@@ -345,6 +346,23 @@ def test_what_is_stopped_steps_out_of_the_way_or_says_so(guest, stop, says):
     ):
         with pytest.raises(EaselError, match=says):
             run()
+
+
+def test_one_visitors_requests_set_nothing_aside(guest):
+    """However many they send: what it stumbles over may be theirs alone."""
+    for _ in range(5):
+        with on_behalf_of("ann"):
+            fail_times(guest, 2)
+    assert guest.active and guest.status().state == "on"
+    assert guest.status().problems == (
+        "wrap_denoise: ZeroDivisionError: division by zero (10 times)",
+    )
+    with on_behalf_of("bob"):
+        fail_times(guest, 1)
+    assert guest.active
+    with on_behalf_of("eve"):
+        fail_times(guest, 1)
+    assert guest.status().state == "set aside"  # it fails for everybody
 
 
 def test_the_third_failure_sets_an_extension_aside(guest):

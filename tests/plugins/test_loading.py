@@ -128,7 +128,7 @@ def easel(broken, folder, tmp_path):
     made.close()
 
 
-def made_with(easel, **values):
+def made_with(easel, owner="", **values):
     given = {
         **{"task": "txt2img", "model": "tiny", "seed": 1, "steps": 3, "cfg_scale": 3.0},
         **{"width": 64, "height": 64, "prompt": "a cat", "scheduler": "karras"},
@@ -137,7 +137,7 @@ def made_with(easel, **values):
     names = easel.catalog.tasks[given["task"]].flat_controls()
     fields = GenerationRequest.__dataclass_fields__
     extras = {c.name: c.default for c in names if c.name not in fields}
-    job = easel.engine.submit(GenerationRequest(**given, extras=extras))
+    job = easel.engine.submit(GenerationRequest(**given, extras=extras), owner)
     state, limit = easel.engine.status(job), time.monotonic() + 60
     while not state.ended:
         assert time.monotonic() < limit, state
@@ -163,8 +163,11 @@ def test_a_good_extension_works_to_the_end_beside_all_the_broken_ones(easel):
         exited.error
         == "extension 'sampler_exits', sampler 'Exits': it called sys.exit(5) (sampler_exits.py, line 4)"
     )
-    for _ in range(3):
-        wrapped = made_with(easel, sampler_name="Euler", prompt="wrap")
+    for _ in range(3):  # one visitor's requests, all of which fail, count once
+        wrapped = made_with(easel, "ann", sampler_name="Euler", prompt="wrap")
+        assert wrapped.error.startswith("extension 'wrap_raises', wrap_denoise: RuntimeError: no")
+    for owner in ("bob", ""):
+        wrapped = made_with(easel, owner, sampler_name="Euler", prompt="wrap")
         assert wrapped.error.startswith("extension 'wrap_raises', wrap_denoise: RuntimeError: no")
     assert made_with(easel, sampler_name="Euler", prompt="wrap").state == "done"  # it is set aside
 

@@ -295,8 +295,8 @@ def test_a_picture_that_nobody_may_have_heard_of_is_told_again(store, tmp_path):
             store.saved("one", index, SavedPicture(path, index, 8, 4, "a cat"))
     store.heard("one", 0)
     store.changed("one", "done")
-    ((name, index, saved, asked),) = store.unheard()
-    assert (name, index, saved.seed, asked.prompt) == ("one", 1, 1, "one")
+    ((name, index, owner, saved, asked),) = store.unheard()
+    assert (name, index, owner, saved.seed, asked.prompt) == ("one", 1, "me", 1, "one")
 
 
 def test_one_key_at_the_same_time_is_one_job(store):

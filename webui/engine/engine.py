@@ -37,6 +37,7 @@ from webui.types import (
     Parts,
     SavedPicture,
     SubmissionKey,
+    on_behalf_of,
 )
 from webui.types.persistence import JobPersistence, Unmarked, Witness
 
@@ -170,7 +171,9 @@ class Engine:
         priority: int = 0,
         key: SubmissionKey | None = None,
     ) -> str:
-        request = self._change(request)
+        job_id = uuid.uuid4().hex[:12]
+        with on_behalf_of(owner or job_id):
+            request = self._change(request)
         prompts = self._parts.tasks[request.task].prompts(request)
         # Refused here rather than when it is its turn.
         accept_prompts(
@@ -180,7 +183,7 @@ class Engine:
             self._max_chunks(),
             lambda: self._tokenizer(request.model),
         )
-        return self._accept(Job(uuid.uuid4().hex[:12], request, owner, priority), key)
+        return self._accept(Job(job_id, request, owner, priority), key)
 
     def _accept(self, job: Job, key: SubmissionKey | None) -> str:
         """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""

@@ -40,6 +40,7 @@ from webui.types import (
     RunNetwork,
     SavedPicture,
     TaskRun,
+    on_behalf_of,
 )
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ class PictureRun:
     def close(self) -> None:
         """Ends the generator where it stands; its log stays as it is."""
         if self._task is not None:
-            self._task.close()
+            with on_behalf_of(self.job.owner or self.job.id):
+                self._task.close()
         if self._replay is not None:
             self._replay.close()
         self._task = self.call = self.encoding = self.picture.look = None
@@ -186,7 +188,8 @@ class PictureRun:
         hands."""
         self._context.witness.enter_pictures(self.mark)
         try:
-            self._drive(call, reply)
+            with on_behalf_of(self.job.owner or self.job.id):
+                self._drive(call, reply)
         finally:
             self._context.witness.leave()
 

@@ -1,7 +1,8 @@
 """One extension: what is known of it, how it fares, and the only way into its code.
 
 Whatever goes wrong in there is caught here, logged with extension, hook and traceback, counted, and told as a
-`Fault`. What an extension says on purpose (an `EaselError`) passes uncounted.
+`Fault`. What an extension says on purpose (an `EaselError`) passes uncounted. What goes wrong over one visitor's
+requests counts once, however often they ask: it may be what they sent (docs/decisions/0018).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from webui.errors import EaselError, ExtensionError, lacking
 from webui.plugins.clock import Clock
 from webui.plugins.finding import Found
 from webui.plugins.worker import on_worker
-from webui.types import ExtensionState, ExtensionStatus
+from webui.types import ExtensionState, ExtensionStatus, asker
 
 __all__ = ["Extension", "Fault", "Limits"]
 
@@ -42,7 +43,9 @@ class Limits:
     drain_s: float = 10.0  # for image_saved hooks that wait when Easel stops
     hanging_s: float = 5.0  # running for longer is told
     look_s: float = 1.0
-    failures: int = 3  # so many set an extension aside
+    failures: int = (
+        3  # so many, of different visitors or of nobody's requests, set an extension aside
+    )
 
 
 class Extension:
@@ -62,6 +65,8 @@ class Extension:
         self.hooks: tuple[str, ...] = ()
         self.has_menus = False  # it has put something into menus and tabs
         self._failures = 0
+        self._failed_for: set[str] = set()  # the askers whose requests have been counted
+        self._stuck: set[tuple[str, str]] = set()  # hook and asker of calls that were left behind
         self._problems: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -97,10 +102,15 @@ class Extension:
     def limited(
         self, hook: str, function: Callable[[], Any], limit_s: float, *, answers: bool = False
     ) -> Any:
-        """`function()` on a thread of its own, left behind there after `limit_s`; raises `Fault`.
+        """`function()` on a thread of its own, left behind there after `limit_s`; raises `Fault`. For one asker one
+        call of a hook at most is left behind.
 
-        `answers`: an `EaselError` is the extension's answer, and passes uncounted.
+        `answers`: an `EaselError` is the extension's answer, and passes.
         """
+        call = (hook, asker())
+        if call[1] and call in self._stuck:
+            raise self.fault(hook, "has not come back from an earlier call")
+        returned = threading.Event()
 
         def inside() -> Any:
             self.clock.enter(self.name, hook)
@@ -108,10 +118,16 @@ class Extension:
                 return function()
             finally:
                 self.clock.leave()
+                with self._lock:
+                    returned.set()
+                    self._stuck.discard(call)
 
         outcome = on_worker(inside, limit_s, f"easel-{self.name}-{hook}")
         if outcome.stack:
             log.error("extension %r: %s hangs at\n%s", self.name, hook, outcome.stack)
+            with self._lock:
+                if not returned.is_set():
+                    self._stuck.add(call)
             raise self.fault(hook, f"did not come back within {limit_s:g} s")
         if answers and isinstance(outcome.error, EaselError):
             raise outcome.error
@@ -167,6 +183,10 @@ class Extension:
         if lacking(error):  # the machine's fault, and it passes
             log.warning("extension %r, %s: %s", self.name, hook, error)
             return Fault(self.name, hook, sentence_of(error, self.found))
+        if isinstance(error, EaselError):  # said on purpose, where nobody waits for an answer
+            log.warning("extension %r, %s: %s", self.name, hook, error)
+            self._remember(f"{hook}: {error}")
+            return Fault(self.name, hook, str(error))
         log.error("extension %r, %s failed", self.name, hook, exc_info=error)
         return self._count(hook, sentence_of(error, self.found))
 
@@ -176,10 +196,15 @@ class Extension:
         return self._count(hook, sentence)
 
     def _count(self, hook: str, sentence: str) -> Fault:
+        """Whoever can send what an extension stumbles over must not take it from everybody else: of one asker the first
+        failure counts. One that fails for several, or without anybody's request, is at fault itself."""
         self._remember(f"{hook}: {sentence}")
+        whose = asker()
         with self._lock:
-            self._failures += 1
-            last = self._failures == self.limits.failures
+            counts = not (whose and whose in self._failed_for)
+            self._failed_for.add(whose)
+            self._failures += counts
+            last = counts and self._failures == self.limits.failures
         if last:
             self.put_aside()
         return Fault(self.name, hook, sentence)

@@ -115,9 +115,11 @@ class Extensions:
         picture: SavedPicture,
         request: GenerationRequest,
         heard: Callable[[], None] = lambda: None,
+        whose: str = "",
     ) -> None:
-        """Tells the `image_saved` hooks of a picture that is on disk, on their own thread; then calls `heard`."""
-        self._listeners.hear(picture, request, heard)
+        """Tells the `image_saved` hooks of a picture that is on disk, on their own thread; then calls `heard`. `whose`
+        it is: its owner, or its job."""
+        self._listeners.hear(picture, request, heard, whose)
 
     # --- as faces see them ------------------------------------------------------------------------
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from webui.errors import lacking
 from webui.plugins.extension import Fault
 from webui.plugins.hooks import Implementation
-from webui.types import GenerationRequest, SavedPicture
+from webui.types import GenerationRequest, SavedPicture, on_behalf_of
 
 __all__ = ["Listeners"]
 
 AGAIN_S = 10.0  # between two tries where the machine lacks something
 
-Item = tuple[SavedPicture, GenerationRequest, Callable[[], None]]
+Item = tuple[SavedPicture, GenerationRequest, Callable[[], None], str]
 
 
 class Listeners:
@@ -35,11 +35,16 @@ class Listeners:
             self._thread.start()
 
     def hear(
-        self, picture: SavedPicture, request: GenerationRequest, heard: Callable[[], None]
+        self,
+        picture: SavedPicture,
+        request: GenerationRequest,
+        heard: Callable[[], None],
+        whose: str = "",
     ) -> None:
-        """Returns at once; the hooks are called later, in the order that pictures come, then `heard`."""
+        """Returns at once; the hooks are called later, in the order that pictures come, on behalf of `whose`, then
+        `heard`."""
         if self._implementations:
-            self._queue.put((picture, request.without_pictures(), heard))
+            self._queue.put((picture, request.without_pictures(), heard, whose))
         else:
             heard()
 
@@ -54,9 +59,10 @@ class Listeners:
 
     def _listen(self) -> None:
         while (item := self._queue.get()) is not None:
-            picture, request, heard = item
-            for one in self._implementations:
-                self._tell(one, picture, request)
+            picture, request, heard, whose = item
+            with on_behalf_of(whose):
+                for one in self._implementations:
+                    self._tell(one, picture, request)
             heard()
 
     def _tell(self, one: Implementation, picture: SavedPicture, request: GenerationRequest) -> None:

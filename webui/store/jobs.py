@@ -202,11 +202,11 @@ class JobStore:
                 "UPDATE pictures SET heard = 1 WHERE job = ? AND place = ?", (job_id, index)
             )
 
-    def unheard(self) -> list[tuple[str, int, SavedPicture, GenerationRequest]]:
-        """The pictures that are on disk and that extensions may not have been told of, with job and place."""
+    def unheard(self) -> list[tuple[str, int, str, SavedPicture, GenerationRequest]]:
+        """The pictures that are on disk and that extensions may not have been told of, with job, place and owner."""
         found = []
         rows = self._database.rows(
-            "SELECT pictures.*, request FROM pictures JOIN jobs ON jobs.id = pictures.job "
+            "SELECT pictures.*, owner, request FROM pictures JOIN jobs ON jobs.id = pictures.job "
             "WHERE hash IS NOT NULL AND NOT heard ORDER BY number, place"
         )
         for row in rows:
@@ -221,7 +221,7 @@ class JobStore:
             ):  # nobody can be told of it any more
                 continue
             if picture is not None:
-                found.append((row["job"], row["place"], picture, request))
+                found.append((row["job"], row["place"], row["owner"], picture, request))
         return found
 
     def whose(self, path: Path) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@ Nothing here imports torch: the page builds on these modules before torch is loa
 annotations only.
 """
 
+from webui.types.askers import asker, on_behalf_of
 from webui.types.calls import (
     Call,
     Condition,
@@ -170,4 +171,6 @@ __all__ = [
     "Upscaler",
     "Visitor",
     "Wrapper",
+    "asker",
+    "on_behalf_of",
 ]
