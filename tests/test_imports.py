@@ -24,6 +24,7 @@ FACES = [
     "webui.images",
     "webui.store",
     "webui.descriptors",
+    "webui.job_stream",
 ]
 
 # our own packages: who may import what (a package may always import itself)
@@ -56,6 +57,7 @@ OURS = {
     "webui.marks": [],
     "webui.crashes": ["webui.marks"],
     "webui.descriptors": [],
+    "webui.job_stream": BASE,
     "webui.catalog": [*BASE, "webui.diffusion"],
     "webui.engine.samplers": BASE,
     "webui.engine.schedules": [*BASE, "webui.diffusion"],

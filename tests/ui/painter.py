@@ -148,6 +148,7 @@ class FlatPainter:
         self._cancelled: set[str] = set()
         self._paused: set[str] = set()
         self._changed = threading.Condition(threading.RLock())
+        self._wakes: list[Callable[[], None]] = []
 
     def submit(
         self,
@@ -186,6 +187,8 @@ class FlatPainter:
             told = {k: v for k, v in values.items() if k in ("step", "steps", "progress", "error")}
             self._events[job].append(Event(len(self._events[job]) + 1, kind, told))
             self._changed.notify_all()
+        for wake in [*self._wakes]:
+            wake()
 
     def _waiting(self) -> list[JobStatus]:
         """The queued jobs in the order they start."""
@@ -294,6 +297,15 @@ class FlatPainter:
         with self._changed:
             self._changed.wait_for(lambda: self.status(job_id).version > after, timeout_s)
         return self.status(job_id)
+
+    @contextmanager
+    def watch(self, job_id: str, wake: Callable[[], None]) -> Iterator[None]:
+        self.status(job_id)
+        self._wakes.append(wake)
+        try:
+            yield
+        finally:
+            self._wakes.remove(wake)
 
     def cancel(self, job_id: str) -> None:
         self.status(job_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.ui.hands import SHOWN, line
 from tests.ui.painter import FlatPainter, until
 from tests.ui.test_stage import REQUEST
+from webui.job_stream import Interest
 from webui.types import JobStatus
 from webui.ui.aside import collected
 from webui.ui.follow import Newest
@@ -117,10 +119,12 @@ def test_jobs_that_a_stopped_server_broke_off_are_asked_for_again() -> None:
     """The page is told of none of them, so it keeps asking when the server is back."""
     stopped = JobStatus("j", "cancelled", 1, REQUEST, error="Easel was stopped")
     cancelled = JobStatus("k", "cancelled", 1, REQUEST)
-    engine = SimpleNamespace(status={"j": stopped, "k": cancelled}.__getitem__)
+    engine = SimpleNamespace(
+        status={"j": stopped, "k": cancelled}.__getitem__, watch=lambda job, wake: nullcontext()
+    )
 
     async def told() -> list[dict[str, Any]]:
-        return [found async for found in collected(engine, None, ["j", "k"], lambda: True)]  # type: ignore[arg-type]
+        return [found async for found in collected(engine, None, ["j", "k"], Interest())]  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(1) as pool:  # the browser has a loop on this thread
         heard = pool.submit(lambda: asyncio.run(told())).result()

@@ -8,6 +8,7 @@ import mimetypes
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from itertools import islice
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
@@ -17,8 +18,10 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from webui.defaults import complete
 from webui.errors import EaselError, RequestError
 from webui.http.bodies import parsed, with_pictures
+from webui.http.job_texts import JobTexts
 from webui.http.metrics import Metrics
 from webui.http.own_jobs import OwnJobs
+from webui.http.previews import Previews
 from webui.http.schemas import submission
 from webui.http.stream import stream
 from webui.http.views import Fault, Job, JobDetail, JobList, Submitted, detail, picture_at, view
@@ -75,6 +78,7 @@ def job_routes(
 ) -> APIRouter:
     routes = APIRouter(prefix="/api/jobs", tags=["jobs"])
     submitting = CapacityLimiter(SUBMITTING)
+    texts, drawn = JobTexts(), Previews(engine)
 
     def of(request: Request) -> OwnJobs:
         return OwnJobs(engine, lambda: request.state.visitor)
@@ -112,36 +116,38 @@ def job_routes(
         job = await to_thread.run_sync(accept, limiter=submitting)
         return _made(job)
 
-    @routes.get("")
-    def jobs(
+    @routes.get("", response_model=JobList)
+    async def jobs(
         request: Request,
         state: Annotated[list[JobState] | None, Query()] = None,
         owner: Annotated[str | None, Query(description="`mine`, or an owner's name")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    ) -> JobList:
+    ) -> Response:
         """The jobs that are remembered, the newest first; with `state` those in one of these states."""
         whose = request.state.visitor.owner if owner == "mine" else owner
-        found = [
-            view(status)
+        found = (
+            status
             for status in reversed(of(request).jobs())
             if (state is None or status.state in state) and (whose is None or status.owner == whose)
-        ]
-        return JobList(found[:limit])
+        )
+        content = await texts.listed(list(islice(found, limit)))
+        return Response(content, media_type="application/json")
 
     @routes.get("/{job}", responses=UNKNOWN)
-    def job(request: Request, job: str) -> JobDetail:
+    async def job(request: Request, job: str) -> JobDetail:
         """A job, and the complete request that it is made of."""
         return detail(of(request).status(job))
 
     @routes.patch("/{job}", responses={**OF_A_JOB, **ACCEPTING}, openapi_extra=PRIORITY_BODY)
     async def change(request: Request, job: str) -> Job:
-        """Moves a job in the queue: the higher priority starts first."""
+        """Moves a job among its owner's own in the queue: the higher priority starts first. One below 0 starts after
+        everybody's that have a higher one."""
         body = await parsed(request)
         if list(body) != ["priority"]:
             raise RequestError('give {"priority": number}, and nothing else', "priority")
         mine, priority = of(request), _priority(body["priority"])
         _unless_ended(mine.status(job), "moved in the queue")
-        mine.prioritise(job, priority)
+        await to_thread.run_sync(mine.prioritise, job, priority)
         return view(mine.status(job))
 
     @routes.post("/{job}/pause", responses=OF_A_JOB)
@@ -219,7 +225,8 @@ def job_routes(
             return Response(status_code=204)
 
         async def listening() -> AsyncIterator[bytes]:
-            told = stream(mine, job, seen, previews and settings.now.previews)
+            shown = drawn if previews and settings.now.previews else None
+            told = stream(mine, job, seen, shown)
             with metrics.listeners.track_inprogress():
                 async with aclosing(told):
                     async for event in told:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
 
 from webui.errors import RequestError
+from webui.job_stream import Interest, news_of
 from webui.types import EngineFace
 from webui.ui.pictures import OwnPictures
 from webui.ui.stage import job_value, link_new, stopped
@@ -54,30 +55,32 @@ def asked_for(
 
 
 async def collected(
-    engine: EngineFace, own: OwnPictures, jobs: Sequence[str], wanted: Callable[[], bool]
+    engine: EngineFace, own: OwnPictures, jobs: Sequence[str], wanted: Interest
 ) -> AsyncIterator[dict[str, dict[str, Any]]]:
     """What the stage would be told of each job at its end, of all that have ended so far, whenever there is one
     more, for as long as it is `wanted`."""
     waiting, found = [*jobs], dict[str, dict[str, Any]]()
-    while waiting and wanted():
-        for job in [*waiting]:
-            try:
-                status = engine.status(job)
-            except RequestError:  # forgotten meanwhile
+    with news_of(engine, jobs, wanted) as news:
+        while waiting and wanted():
+            for job in [*waiting]:
+                try:
+                    status = engine.status(job)
+                except RequestError:  # forgotten meanwhile
+                    waiting.remove(job)
+                    continue
+                if not status.ended:
+                    continue
                 waiting.remove(job)
-                continue
-            if not status.ended:
-                continue
-            if stopped(status):  # the page asks again when the server is back
-                waiting.remove(job)
-                continue
-            linked: dict[str, Mapping[str, Any]] = {}
-            await to_thread.run_sync(link_new, status, own, linked)
-            if not wanted():
-                return
-            if status.state == "failed":
-                gr.Warning(html.escape(status.error or "The job failed"), title="Failed")
-            waiting.remove(job)
-            found[job] = job_value(status, "", linked)
-            yield dict(found)
-        await asyncio.sleep(PAUSE_S)
+                if stopped(status):  # the page asks again when the server is back
+                    continue
+                linked: dict[str, Mapping[str, Any]] = {}
+                await to_thread.run_sync(link_new, status, own, linked)
+                if not wanted():
+                    return
+                if status.state == "failed":
+                    gr.Warning(html.escape(status.error or "The job failed"), title="Failed")
+                found[job] = job_value(status, "", linked)
+                yield dict(found)
+            if waiting:
+                await asyncio.sleep(PAUSE_S)
+                await news.wait()

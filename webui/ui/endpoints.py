@@ -15,6 +15,7 @@ from anyio import to_thread
 from webui.defaults import FIELDS, complete, extra_controls
 from webui.errors import EaselError, ModelFileError, RequestError
 from webui.images import LEFT_OUT, TOO_LONG, texts_in
+from webui.job_stream import ended
 from webui.metadata import parse, settings_of
 from webui.registry import Catalog
 from webui.settings import Settings
@@ -23,13 +24,14 @@ from webui.types import (
     EngineFace,
     ExtensionsFace,
     GenerationRequest,
+    JobStatus,
     Mask,
     Picture,
     Task,
 )
 from webui.ui.controls import request_values
 from webui.ui.files import given_file, publish
-from webui.ui.follow import ended, words_of
+from webui.ui.follow import words_of
 from webui.ui.listings import listings
 from webui.ui.reception import Parameters
 from webui.ui.signatures import kind, parameter, sign
@@ -120,7 +122,7 @@ def _add_task(
             raise words_of(error) from None
         if status.state != "done":
             raise words_of(status.error or "the job was cancelled")
-        files = [publish(picture.path, blocks.upload_file_set) for picture in status.pictures]
+        files = await to_thread.run_sync(published, status, blocks.upload_file_set)
         first = status.pictures[0]
         info = {
             "job": status.id,
@@ -145,6 +147,11 @@ def _add_task(
     event = gr.api(generate, api_name=task.name, concurrency_limit=None)
     blocks.fns[event["id"]].validator = check
     return Parameters(names, sum(map(required, controls)))
+
+
+def published(status: JobStatus, links: set[str]) -> list[dict[str, Any]]:
+    """A job's pictures where Gradio serves files."""
+    return [publish(picture.path, links) for picture in status.pictures]
 
 
 def _add_png_info(blocks: gr.Blocks) -> Parameters:

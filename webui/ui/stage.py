@@ -6,16 +6,16 @@ import html
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 from anyio import to_thread
 
+from webui.job_stream import Interest, changes
 from webui.metadata import parse
 from webui.types import EngineFace, JobStatus
 from webui.ui.files import data_url
-from webui.ui.follow import changes
 from webui.ui.pictures import OwnPictures
 
 __all__ = [
@@ -217,7 +217,7 @@ def link_new(status: JobStatus, own: OwnPictures, linked: dict[str, Mapping[str,
 
 
 async def job_values(
-    engine: EngineFace, own: OwnPictures, job: str, previews: bool, wanted: Callable[[], bool]
+    engine: EngineFace, own: OwnPictures, job: str, previews: bool, wanted: Interest
 ) -> AsyncIterator[tuple[dict[str, Any], dict[str, str]]]:
     """What stage and problem line show of a job from now to its end, or for as long as it is `wanted`."""
     linked: dict[str, Mapping[str, Any]] = {}
