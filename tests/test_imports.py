@@ -88,6 +88,7 @@ BEFORE_TORCH = [
     "webui.engine.samplers",
     "webui.engine.schedules",
     "webui.engine.engine",
+    "webui.engine.calls",
     "webui.engine.job",
     "webui.engine.scheduler",
     "webui.catalog.checkpoints",

@@ -33,6 +33,7 @@ from webui.catalog.library.family_detection import wrong_file
 from webui.catalog.model_folders import AdapterFiles
 from webui.crashes import Crashes
 from webui.defaults import check
+from webui.engine.calls import is_call
 from webui.engine.engine import HANG_S, Engine, EngineOptions
 from webui.errors import EaselError, RequestError
 from webui.languages import Languages
@@ -300,6 +301,7 @@ def load_extensions(
         reserved=RESERVED,
         limits=limits,
         history=crashes,
+        is_call=is_call,
     )
 
 

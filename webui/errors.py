@@ -16,6 +16,7 @@ __all__ = [
     "ExtensionError",
     "ModelFileError",
     "RequestError",
+    "UnknownCallError",
     "causes",
     "lacking",
 ]
@@ -51,6 +52,10 @@ class ExtensionError(EaselError):
         super().__init__(f"extension {extension!r}, {hook}: {message}")
         self.extension = extension
         self.hook = hook
+
+
+class UnknownCallError(EaselError):
+    """A task's: it yielded something that the engine has no entry for in its table of calls."""
 
 
 class CapacityError(EaselError):

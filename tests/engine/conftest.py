@@ -81,6 +81,7 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
                 "saved",
                 "persistence",
                 "version",
+                "called",
                 "hung",
                 "adapter_files",
                 "max_chunks",

@@ -146,20 +146,19 @@ def test_the_steps_of_others_go_on_between_the_slices_of_a_long_text(
     start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
-    run, encode_on = Runner.run, Runner.encode_on
-
-    def ran(self: Runner, calls: Any) -> Any:
-        made.append(type(calls[0]).__name__)
-        return run(self, calls)
+    encode_on = Runner.encode_on
 
     def encoded(self: Runner, call: EncodeText, begun: Any) -> Any:
         if "long" in call.prompt:
             made.append("slice")
         return encode_on(self, call, begun)
 
-    monkeypatch.setattr(Runner, "run", ran)
     monkeypatch.setattr(Runner, "encode_on", encoded)
-    bench = start(max_chunks=lambda: 1000, begun=False)
+    bench = start(
+        max_chunks=lambda: 1000,
+        begun=False,
+        called=lambda model, rows, seconds: made.append("Denoise"),
+    )
     long = bench.engine.submit(request(prompt=" BREAK ".join(f"long {n}" for n in range(60))))
     short = bench.engine.submit(request(prompt="a cat", steps=6))
     bench.engine.start()

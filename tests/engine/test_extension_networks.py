@@ -8,10 +8,10 @@ from torch import nn
 
 from webui.catalog.checkpoints import list_models
 from webui.engine import guidance
+from webui.engine.calls import batch_key
 from webui.engine.extension_networks import RESIDENT, ExtensionNetworks
 from webui.engine.placement import place
 from webui.engine.runner import Runner
-from webui.engine.scheduler import batch_key
 from webui.errors import ExtensionError
 from webui.types import (
     ControlNetwork,

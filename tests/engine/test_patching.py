@@ -8,9 +8,9 @@ import torch
 
 from webui.catalog.checkpoints import list_models
 from webui.engine import guidance
+from webui.engine.calls import batch_key
 from webui.engine.placement import place
 from webui.engine.runner import Runner
-from webui.engine.scheduler import batch_key
 from webui.errors import CapacityError, ExtensionError
 from webui.types import Denoise, EncodeText, LoadModel, Patch
 

@@ -7,9 +7,9 @@ import torch
 
 from tests.engine.families import CASES, pipeline
 from webui.engine import guidance
+from webui.engine.calls import batch_key
 from webui.engine.placement import place
 from webui.engine.runner import Runner
-from webui.engine.scheduler import batch_key
 from webui.engine.sdxl_conditioning import added_conditions, numbers
 from webui.errors import EaselError
 from webui.testing.families import FAMILIES, build, write

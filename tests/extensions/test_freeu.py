@@ -12,7 +12,7 @@ from diffusers import UNet2DConditionModel
 from extensions import freeu
 from tests.engine.conftest import request
 from tests.extensions.parity import PARTS, TOLERANCE, difference, ours, pipeline, theirs
-from webui.engine.scheduler import batch_key
+from webui.engine.calls import batch_key
 from webui.types import Denoise, Model, Row
 
 CONDITIONERS = freeu.register_conditioners()

@@ -62,13 +62,14 @@ class Picture:
     state: PictureState = "waiting"
     step: int = 0
     steps: int = 0
+    part: float = 0.0  # of the call that is being made, where that says how far it is
     look: Callable[[], Image | None] | None = None  # draws what it looks like now
 
     @property
     def progress(self) -> float:
         if self.state == "made":
             return 1.0
-        return self.step / self.steps if self.steps else 0.0
+        return self.step / self.steps if self.steps else self.part
 
 
 @dataclass(slots=True, eq=False)
@@ -223,6 +224,11 @@ class Job:
         """A call of a picture was answered: its progress is told."""
         self._sampling_s = self._sampling_s or time.monotonic()
         self.tell("step", picture=picture.index, step=picture.step, steps=picture.steps)
+
+    def progressed(self, picture: Picture, part: float, note: str) -> None:
+        """A long call of a picture is at `part`, from 0 to 1; `note` says what it does ("" when it is made)."""
+        picture.part = part
+        self.note(note)
 
     def keep_picture(self, picture: Picture, saved: SavedPicture) -> None:
         """A picture is on disk."""

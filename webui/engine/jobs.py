@@ -301,6 +301,10 @@ class Jobs:
             job.stepped(picture)
         self.listeners.changed(job.id)
 
+    def progressed(self, picture: Picture, part: float, note: str) -> None:
+        """A long call of a picture is at `part`, from 0 to 1."""
+        self._change_of(picture.job, partial(picture.job.progressed, picture, part, note))
+
     def made(self, picture: Picture) -> None:
         """A picture is finished; it is not on disk yet."""
         self._change_of(picture.job, partial(picture.job.made, picture))

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 from webui.engine import faults
+from webui.engine.calls import InProgress, batch_key, row_count
 from webui.engine.fitting import too_large
 from webui.engine.memory import starved
 from webui.engine.picture_run import WAITING, PictureRun, Workbench
-from webui.engine.scheduler import Pending, batch_key, choose, row_count
-from webui.types import Call, Condition, Denoise, EncodeText, LoadModel
+from webui.engine.scheduler import Pending, choose
+from webui.types import Call, Denoise, LoadModel
 
 __all__ = ["Loop"]
 
@@ -48,7 +49,11 @@ class Loop:
         """Until the jobs say stop; the running call is finished."""
         with torch.inference_mode():
             while batch := self._next_batch():
-                for run, reply in zip(batch, self._answers(batch), strict=True):
+                answered = list(zip(batch, self._answers(batch), strict=True))
+                self._bench.recorder.record(
+                    [note for run, reply in answered if (note := run.received(reply))]
+                )
+                for run, reply in answered:
                     if reply is not WAITING:
                         run.advance(reply)
 
@@ -57,9 +62,10 @@ class Loop:
         self._receive()
 
     def close(self) -> None:
-        """After the last turn: ends what is left where it stands."""
+        """After the last turn: ends what is left where it stands; what was received is on disk then."""
         for run in self._runs:
             run.close()
+        self._bench.recorder.close()
 
     # --- a turn -----------------------------------------------------------------------------------
 
@@ -149,7 +155,7 @@ class Loop:
 
     def _answers(self, batch: list[PictureRun]) -> list[Any]:
         """The replies, an exception in the place of each that failed, `WAITING` where there is more to be done: of a
-        long text a turn encodes a slice, and others' calls are made in between.
+        long call a turn makes a slice, and others' calls are made in between.
 
         A batch that fails is made again call by call, so that one job's fault is not another's.
         """
@@ -159,13 +165,10 @@ class Loop:
         witness = self._bench.context.witness
         witness.enter_pictures(*(run.mark for run in batch))
         try:
-            if isinstance(calls[0], EncodeText):
-                return [self._encoded(batch[0], calls[0])]
+            if len(calls) == 1:
+                return [self._slice(batch[0], calls[0], rows)]
             replies = self._runner.run(calls)
-            if isinstance(calls[0], Denoise):
-                self._bench.context.called(
-                    calls[0].model.name, rows, time.monotonic() - self.making[1]
-                )
+            self._made(calls[0], rows)
             return replies
         except Exception as error:  # the boundary: what fails here is a job's, never the loop's
             if len(calls) == 1:
@@ -176,13 +179,20 @@ class Loop:
             self.making = None
         return [self._answers([run])[0] for run in batch]
 
-    def _encoded(self, run: PictureRun, call: EncodeText) -> Any:
-        begun, run.encoding = run.encoding, None
-        encoding = self._runner.encode_on(call, begun)
-        if encoding.text is None:
-            run.encoding = encoding
+    def _slice(self, run: PictureRun, call: Call, rows: int) -> Any:
+        """The reply to a call that is made alone, `WAITING` where only a part of it was made."""
+        making, run.making = run.making or InProgress(call), None
+        if not self._runner.advance(making):
+            run.making = making
+            run.progressed(making.progress)
             return WAITING
-        return Condition(call.model, encoding.text)
+        self._made(call, rows)
+        return making.reply
+
+    def _made(self, call: Call, rows: int) -> None:
+        if isinstance(call, Denoise) and self.making is not None:
+            seconds = time.monotonic() - self.making[1]
+            self._bench.context.called(call.model.name, rows, seconds)
 
     def _once_more(self, run: PictureRun, call: Call, error: Exception) -> Any:
         """The reply to a call for which the memory did not suffice, now that it has all there is; or why not."""

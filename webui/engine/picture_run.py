@@ -6,7 +6,6 @@ Everything here happens on the loop's thread and under no lock, but for the few 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from webui.engine import faults
+from webui.engine.calls import InProgress, Loads, Progress, call_type
 from webui.engine.context import EngineContext
 from webui.engine.faults import LACKING
 from webui.engine.fitting import too_large
@@ -24,20 +24,16 @@ from webui.engine.job import Picture
 from webui.engine.jobs import Stopping
 from webui.engine.memory import starved
 from webui.engine.postprocessing import finished_picture
+from webui.engine.recording import Recorder
 from webui.engine.replay import MISSING, OtherCall, Replay
-from webui.engine.runner import Encoding, Loading, Runner
+from webui.engine.runner import Runner
 from webui.engine.schedules import resolve
 from webui.engine.studio import PictureStudio
 from webui.errors import CapacityError, lacking
 from webui.types import (
     Call,
-    Denoise,
     Finished,
-    LoadAdapters,
-    LoadNetwork,
-    LoadVae,
     Model,
-    RunNetwork,
     SavedPicture,
     TaskRun,
     on_behalf_of,
@@ -50,17 +46,19 @@ __all__ = ["WAITING", "PictureRun", "Workbench"]
 
 log = logging.getLogger(__name__)
 
+PROGRESS_S = 0.25  # between two words of how far a call is
 WAITING = object()  # in the place of a reply: a call is in somebody's hands
 
 
 @dataclass(slots=True, eq=False)
 class Workbench:
-    """What the pictures of one device have to do with: its networks, its loading thread, and what `news` wakes its loop
-    for."""
+    """What the pictures of one device have to do with: its networks, its loading thread, and who writes down what they
+    receive, and what `news` wakes its loop for."""
 
     context: EngineContext
     runner: Runner
     loader: ThreadPoolExecutor
+    recorder: Recorder = field(default_factory=Recorder)
     news: threading.Event = field(default_factory=threading.Event)
     arrived: deque[Callable[[], None]] = field(default_factory=deque)  # what other threads brought
     held: list[Held] = field(default_factory=list)
@@ -89,7 +87,7 @@ class PictureRun:
         self.request = picture.job.request  # the job's own loses its pictures when it ends
         self.call: Call | None = None  # what it waits for, while that is in the scheduler's hands
         self.since = 0  # the turn at which `call` came in
-        self.encoding: Encoding | None = None  # of the text that is its call, once that is begun
+        self.making: InProgress | None = None  # its call, once a slice of that is made
         self._bench = bench
         self._context = bench.context
         self._jobs = bench.context.jobs
@@ -100,6 +98,7 @@ class PictureRun:
         self._replay: Replay | None = None  # its log, where replies are kept
         self._answered = 0  # the replies that its task has had, recorded ones too
         self._starved = False  # the memory has not sufficed for it once
+        self._told_s = 0.0  # when the progress of its call was last told
 
     @property
     def index(self) -> int:
@@ -123,7 +122,9 @@ class PictureRun:
             }
             replies = context.persistence.replies(job.id, self.index)
             try:
-                self._replay = Replay(replies, header, placement.device)
+                self._replay = Replay(
+                    replies, header, placement.device, self._bench.recorder, self._lost
+                )
             except OSError as fault:
                 if lacking(fault) == "files":  # what it has is not given up for that
                     self._hold(fault, self.begin)
@@ -157,9 +158,11 @@ class PictureRun:
         if self._task is not None:
             with on_behalf_of(self.job.owner or self.job.id):
                 self._task.close()
+        if self.making is not None:
+            self.making.close()
         if self._replay is not None:
             self._replay.close()
-        self._task = self.call = self.encoding = self.picture.look = None
+        self._task = self.call = self.making = self.picture.look = None
 
     def drop(self) -> None:
         """Its job has ended: so does it, and its log with it unless the job goes on at the next start."""
@@ -170,17 +173,34 @@ class PictureRun:
 
     # --- its task ---------------------------------------------------------------------------------
 
+    def received(self, reply: Any) -> tuple[Replay, Call, Any] | None:
+        """What is to be written down before it goes on with a reply."""
+        if self._replay is None or self.call is None or self._task is None or self.job.ended:
+            return None
+        known = reply is not WAITING and not isinstance(reply, Exception)
+        return (self._replay, self.call, reply) if known else None
+
+    def progressed(self, progress: Progress | None) -> None:
+        """Tells how far its call is, not too often."""
+        if progress is None or self.call is None or time.monotonic() < self._told_s + PROGRESS_S:
+            return
+        self._told_s, part = time.monotonic(), min(max(progress.part, 0.0), 1.0)
+        what = call_type(self.call).name(self.call)
+        words = f"{what}: {progress.words}" if progress.words else what
+        self._jobs.progressed(self.picture, part, f"{words}, {round(part * 100)} %")
+
     def advance(self, reply: Any) -> None:
         """Hands a reply, or why there is none, to its generator and puts its next call where it will be answered;
         what is known already (a resident model, a recorded reply) is answered at once."""
         call, self.call = self.call, None
+        if self._told_s:
+            self._told_s = 0.0
+            self._jobs.progressed(self.picture, 0.0, "")
         if self._task is None or self.job.ended:  # ended meanwhile
             return
         if isinstance(reply, Exception):
             self._failed(reply, partial(self._ask_again, call), partial(self._go_on, call))
             return
-        if call is not None:
-            self._record(Replay.record, call, reply)
         self._go_on(call, reply)
 
     def _go_on(self, call: Call | None, reply: Any) -> None:
@@ -198,7 +218,7 @@ class PictureRun:
             if self.job.ended:  # a long replay is left at its next call
                 return
             failed = isinstance(reply, Exception)
-            if isinstance(call, Denoise | RunNetwork) and not failed:
+            if call is not None and not failed:
                 self._saw(call, reply)
             try:
                 self._answered += 1
@@ -214,14 +234,17 @@ class PictureRun:
                 return
             reply = self._asked(call)
 
-    def _saw(self, call: Denoise | RunNetwork, reply: Any) -> None:
-        """Notes the progress of a sampling, or of the steps that an extension's network makes."""
-        if isinstance(call, Denoise):
+    def _saw(self, call: Call, reply: Any) -> None:
+        """Notes the progress of a sampling, or of the steps of other calls."""
+        kind = call_type(call)
+        step, steps = kind.step(call)
+        if kind.latent is not None:
             self._sampled = True
             if self._model is not None:
-                look = partial(_look, self._runner, self._model, reply.denoised, self.request)
+                look = partial(_look, self._runner, self._model, kind.latent(reply), self.request)
                 self.picture.look = look
-        self._jobs.stepped(self.picture, call.step, call.steps)
+        if steps or kind.latent is not None:
+            self._jobs.stepped(self.picture, step, steps)
 
     def _asked(self, call: Call) -> Any:
         """As `_known`; an exception in the place of a reply that cannot be had."""
@@ -239,10 +262,10 @@ class PictureRun:
             reply = MISSING if self._replay is None else self._replay.recall(call)
             if reply is not MISSING:
                 return reply
-            if isinstance(call, Loading):
-                loaded = self._runner.resident(call)
+            if (loads := call_type(call).loads) is not None:
+                loaded = loads.resident(self._runner, call)
                 if loaded is None:
-                    self._load(call)
+                    self._load(call, loads)
                     return WAITING
                 self._note_model(loaded)
                 return loaded
@@ -260,28 +283,20 @@ class PictureRun:
         """Which model it is made with; raises `OtherCall` where it was begun with another."""
         if isinstance(loaded, Model):
             self._model = loaded
-            self._record(Replay.model, loaded)
+            if self._replay is not None:
+                self._replay.model(loaded)
 
-    def _record(self, note: Callable[..., None], *said: Any) -> None:
-        """Adds to its log, where it has one: `note` is a method of `Replay`, `said` what it is told."""
-        if self._replay is None:
-            return
-        try:
-            note(self._replay, *said)
-        except OSError as fault:
-            # A full disk, or all that logs may take: the picture goes on, but would start over after a crash.
-            job = self.job.id
-            log.warning(
-                "job %s: its replies are no longer kept: %s", job, fault, extra={"job": job}
-            )
-            self._replay.remove()
-            self._replay = None
-            self._jobs.ask_oldest_paused()
+    def _lost(self, fault: Exception) -> None:
+        """On the recorder's thread. A full disk, or all that logs may take: it goes on, but would start over after a
+        crash."""
+        job = self.job.id
+        log.warning("job %s: its replies are no longer kept: %s", job, fault, extra={"job": job})
+        self._jobs.ask_oldest_paused()
 
     # --- what other threads bring -----------------------------------------------------------------
 
-    def _load(self, call: Loading) -> None:
-        jobs, what = self._jobs, name_of(call)
+    def _load(self, call: Call, loads: Loads[Any]) -> None:
+        jobs, what = self._jobs, call_type(call).name(call)
         jobs.note(self.job, f"Loading {what}")
         told = 0
 
@@ -297,13 +312,13 @@ class PictureRun:
         def load() -> Any:
             self._context.witness.enter_pictures(self.mark)
             try:
-                return self._runner.load(call, progress)
+                return loads.load(self._runner, call, progress)
             finally:
                 self._context.witness.leave()
 
         def failed(error: Exception) -> None:
             jobs.note(self.job, "")
-            self._failed(error, partial(self._load, call), partial(self._go_on, call))
+            self._failed(error, partial(self._load, call, loads), partial(self._go_on, call))
 
         future = self._bench.loader.submit(load)
         future.add_done_callback(
@@ -422,16 +437,3 @@ def _look(runner: Runner, model: Model, latent: Any, request: Any) -> Image | No
         return None
     picture: Image = networks.preview.picture(latent, request.width, request.height)
     return picture
-
-
-def name_of(call: Loading) -> str:
-    """What is being loaded, as people are told."""
-    match call:
-        case LoadAdapters():
-            names = [name for name, _, _ in call.wanted]
-            return ", ".join([*names, *(name for name, _ in call.hypernetworks)])
-        case LoadNetwork():
-            return f"model {os.path.basename(call.key)}"
-        case LoadVae():
-            return f"VAE {call.name}"
-    return f"model {call.name}"

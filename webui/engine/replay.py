@@ -2,26 +2,26 @@
 
 The task is started anew and receives the recorded replies without a network being run, so it stands exactly where it
 stood, with any sampler. A reply that is recorded is the engine's own (after guidance, before denoise wrappers, whose
-code runs again and sees it like a fresh one).
+code runs again and sees it like a fresh one). Which calls are recorded is in the table of calls.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from webui.types import Call, Decode, Denoise, Denoised, Encode, Model, RunNetwork
+from webui.engine.calls import call_type
+from webui.engine.recording import Recorder, described, value_of
+from webui.types import Call, Model
 from webui.types.persistence import Record, Replies
 
 __all__ = ["MISSING", "OtherCall", "Replay"]
 
 MISSING = object()  # nothing is recorded for the call
-KINDS = {"float32": torch.float32, "uint8": torch.uint8, "int64": torch.int64}
 
 
 class OtherCall(Exception):
@@ -29,22 +29,55 @@ class OtherCall(Exception):
 
 
 class Replay:
-    """One picture's log. `recall` before a call is made, `record` after it was."""
+    """One picture's log. `recall` before a call is made, `Recorder.record` after it was.
 
-    def __init__(self, log: Replies, header: Mapping[str, Any], device: torch.device) -> None:
-        self._log = log
+    `dropped`: there was a log, of other code or another device. `lost` hears, on the recorder's thread, of why the log
+    cannot be written on; it is removed then.
+    """
+
+    def __init__(
+        self,
+        replies: Replies,
+        header: Mapping[str, Any],
+        device: torch.device,
+        recorder: Recorder,
+        lost: Callable[[Exception], None] = lambda fault: None,
+    ) -> None:
+        """Reads what is there; raises `OSError` as `Replies.read` does."""
+        self._replies = replies
         self._device = device
-        self._waiting = deque(log.read(header))
-        self.replayed = len(self._waiting)
+        self._recorder = recorder
+        self._lost = lost
+        self._open = True
+        self._gone = False
+        self._again: Call | None = None
+        found = recorder.later(lambda: replies.read(header)).result()
+        self.dropped = found is None
+        self._waiting: deque[Record] = deque(found or ())
 
     def recall(self, call: Call) -> Any:
         """The reply that was recorded for `call`, or `MISSING`. Raises `OtherCall` where another was recorded."""
-        if not self._waiting or not isinstance(call, Denoise | Encode | Decode | RunNetwork):
+        recording = call_type(call).recording
+        if not self._waiting or recording is None:
             return MISSING
         record = self._waiting.popleft()
         if record.call != described(call):
             raise OtherCall(f"{record.call['kind']} was recorded, {type(call).__name__} is asked")
-        return self._reply(call, [self._tensor(part) for part in record.parts])
+        if record.reply is None:
+            self._again = call
+            return MISSING
+        return recording.reply(
+            value_of(record.reply, lambda number, cpu: self._tensor(record.parts[number], cpu))
+        )
+
+    def _tensor(self, part: tuple[str, tuple[int, ...], bytes | memoryview], cpu: bool) -> Tensor:
+        dtype, shape, content = part
+        if not content:
+            tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+        else:
+            tensor = torch.frombuffer(bytearray(content), dtype=getattr(torch, dtype))
+        tensor = tensor.reshape(shape)
+        return tensor if cpu else tensor.to(self._device)
 
     def model(self, model: Model) -> None:
         """Notes which model was loaded; raises `OtherCall` where it was another file."""
@@ -54,75 +87,36 @@ class Replay:
         if self._waiting:
             if self._waiting.popleft().call != what:
                 raise OtherCall(f"the model {model.name} has changed")
-        else:
-            self._log.append(Record(what))
+        elif self._open:
+            self._recorder.later(lambda: self.append(Record(what)))
 
-    def record(self, call: Call, reply: Any) -> None:
-        """Keeps a reply, in fp32 or uint8 as it came. `OSError` where the disk is full."""
-        if isinstance(call, Denoise):
-            parts = [t for t in (reply.denoised, reply.cond, reply.uncond) if t is not None]
-            self._log.append(Record(described(call), tuple(map(raw, parts))))
-        elif isinstance(call, Encode | Decode):
-            self._log.append(Record(described(call), (raw(reply),)))
-        elif isinstance(call, RunNetwork) and isinstance(reply, Tensor):
-            self._log.append(Record(described(call), (raw(reply),)))
+    def wants(self, call: Call) -> bool:
+        """Whether the reply to a call belongs at the log's end: not that of one which is made again, since nothing but
+        that it was made could be recorded."""
+        return self._open and not self._waiting and call is not self._again
+
+    def append(self, record: Record) -> None:
+        """On the recorder's thread."""
+        if self._gone:
+            return
+        try:
+            self._replies.append(record)
+        except Exception as fault:  # the boundary: a full disk costs the log, never the picture
+            self.lose(fault)
+
+    def lose(self, fault: Exception) -> None:
+        """On the recorder's thread: the log cannot be written on, so it would end before what the picture has."""
+        if not self._gone:
+            self._open, self._gone = False, True
+            self._replies.remove()
+            self._lost(fault)
 
     def close(self) -> None:
         """Keeps the log for the next start."""
-        self._log.close()
+        self._open = False
+        self._recorder.later(self._replies.close)
 
     def remove(self) -> None:
         """The picture is made."""
-        self._log.remove()
-
-    def _tensor(self, part: tuple[str, tuple[int, ...], bytes]) -> Tensor:
-        dtype, shape, content = part
-        return torch.frombuffer(bytearray(content), dtype=KINDS[dtype]).reshape(shape)
-
-    def _reply(self, call: Call, tensors: list[Tensor]) -> Any:
-        if isinstance(call, Decode):
-            return tensors[0]  # on the CPU, as the VAE's picture is
-        placed = [tensor.to(self._device) for tensor in tensors]
-        if not isinstance(call, Denoise):
-            return placed[0]
-        roles = {row.role for row in call.rows}
-        cond = placed[1] if "cond" in roles else None
-        return Denoised(placed[0], cond, placed[-1] if "uncond" in roles else None)
-
-
-def described(call: Call) -> dict[str, Any]:
-    """Which call this is, as plain JSON that tells it from any other."""
-    match call:
-        case Denoise():
-            return {
-                "kind": "Denoise",
-                "sigma": call.sigma,
-                "x": fingerprint(call.x),
-                "rows": [[row.role, row.weight, repr(row.patches)] for row in call.rows],
-                "patches": repr(call.patches),
-                "adapters": [[a.network.key, a.weight] for a in call.control_networks],
-            }
-        case Encode():
-            return {"kind": "Encode", "x": fingerprint(call.pixels)}
-        case Decode():
-            return {"kind": "Decode", "x": fingerprint(call.latent)}
-        case RunNetwork():
-            inputs = [fingerprint(t) for t in call.inputs]
-            return {"kind": "RunNetwork", "network": call.network.key, "x": inputs}
-    raise TypeError(f"{call!r} is not recorded")
-
-
-def raw(tensor: Tensor) -> tuple[str, tuple[int, ...], bytes]:
-    tensor = tensor.detach().cpu().contiguous()
-    if tensor.is_floating_point():
-        tensor = tensor.float()
-    kind = str(tensor.dtype).removeprefix("torch.")
-    return kind, tuple(tensor.shape), tensor.numpy().tobytes()
-
-
-def fingerprint(tensor: Tensor) -> str:
-    """16 hex digits of a tensor's shape and exact values."""
-    kind, shape, content = raw(tensor)
-    digest = hashlib.blake2b(f"{kind}{shape}".encode(), digest_size=8)
-    digest.update(content)
-    return digest.hexdigest()
+        self._open = False
+        self._recorder.later(self._replies.remove)

@@ -14,14 +14,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import torch
+from torch import Tensor
 
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine import vae
 from webui.engine.adapters.adapter_cache import AdapterCache, encoders
+from webui.engine.calls import InProgress, call_type
 from webui.engine.denoising import denoised
 from webui.engine.extension_networks import ExtensionNetworks
 from webui.engine.file_version import Version, is_as_listed
@@ -32,12 +34,11 @@ from webui.engine.networks import Networks
 from webui.engine.placement import Placement
 from webui.engine.preparing import prepare
 from webui.engine.text.tokenizer import Tokenizer
-from webui.engine.tiling import VaeTile
+from webui.engine.tiling import Tiled, VaeTile
 from webui.engine.vaes import NONE, Vaes
 from webui.errors import CapacityError, EaselError, ModelFileError, RequestError
 from webui.types import (
     Call,
-    Condition,
     Decode,
     Denoise,
     Denoised,
@@ -52,13 +53,12 @@ from webui.types import (
     ModelFacts,
     Network,
     Patch,
-    RunNetwork,
     TextCondition,
 )
 
 __all__ = ["Encoding", "Loading", "Runner", "run_alone"]
 
-Loading = LoadModel | LoadNetwork | LoadVae | LoadAdapters
+Loading: TypeAlias = LoadModel | LoadNetwork | LoadVae | LoadAdapters
 TEXTS = 64  # encoded prompts kept
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Runner:
         adapter_files: AdapterFiles | None = None,
     ) -> None:
         self.placement = placement
-        self.extension_networks = ExtensionNetworks(placement)
+        self.extension_networks: ExtensionNetworks = ExtensionNetworks(placement)
         self.calls = 0  # UNet calls made, and the rows in them: how full the batches are
         self.rows = 0
         self._list_models = list_models
@@ -252,40 +252,52 @@ class Runner:
     # --- calls ------------------------------------------------------------------------------------
 
     def run(self, calls: Sequence[Call]) -> list[Any]:
-        """The replies to `calls`, which may share a batch: several only when all are `Denoise`.
+        """The replies to `calls`, which may share a batch: several only where their keys are equal.
 
         Raises `CapacityError` when the memory does not suffice.
         """
-        with self._told():
-            if len(calls) > 1 or isinstance(calls[0], Denoise):
-                with files_blamed(calls[0].model.name, "run"):  # type: ignore[union-attr]
-                    return self._denoise([call for call in calls if isinstance(call, Denoise)])
-            return [self._run_one(calls[0])]
+        together = call_type(calls[0]).together
+        if len(calls) > 1 and together is not None:
+            with self._told(calls[0]):
+                return together(self, calls)
+        return [self._to_the_end(InProgress(call)) for call in calls]
+
+    def _to_the_end(self, making: InProgress) -> Any:
+        while not self.advance(making):
+            pass
+        return making.reply
+
+    def advance(self, making: InProgress) -> bool:
+        """One slice more of a call; whether its reply is there. Raises as `run` does."""
+        with self._told(making.call):
+            return making.advance(self)
 
     def encode_on(self, call: EncodeText, begun: Encoding | None) -> Encoding:
         """One slice of a text more, of an encoding that was `begun` or of a new one; it is done where it has a `text`.
         Who asks for the same text meanwhile shares it."""
-        with self._told(), files_blamed(call.model.name, "run"):
-            encoding = begun or self._encoding(call)
-            if encoding.fault is not None:
-                raise encoding.fault
-            if encoding.text is None:
-                try:
-                    next(encoding.run)
-                except StopIteration as stop:
-                    encoding.text = self._keep_text(
-                        encoding.key, replace(stop.value, notes=encoding.notes)
-                    )
-                except Exception as fault:  # everybody's who shares it
-                    encoding.fault = fault
-                    self._encodings.pop(encoding.key, None)
-                    raise
-            return encoding
+        encoding = begun or self._encoding(call)
+        if encoding.fault is not None:
+            raise encoding.fault
+        if encoding.text is None:
+            try:
+                next(encoding.run)
+            except StopIteration as stop:
+                encoding.text = self._keep_text(
+                    encoding.key, replace(stop.value, notes=encoding.notes)
+                )
+            except Exception as fault:  # everybody's who shares it
+                encoding.fault = fault
+                self._encodings.pop(encoding.key, None)
+                raise
+        return encoding
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, call: Call) -> Iterator[None]:
+        """Errors of the device as sentences; what nobody foresaw is told as a fault of the model's files."""
+        model = getattr(call, "model", None)
         try:
-            yield
+            with files_blamed(model.name, "run") if isinstance(model, Model) else nullcontext():
+                yield
         except (RuntimeError, MemoryError, OSError) as error:  # torch's own is a RuntimeError
             if not out_of_memory(error):
                 raise
@@ -293,26 +305,14 @@ class Runner:
                 f"not enough memory on {self.placement.device} for this size: use a smaller one"
             ) from error
 
-    def _run_one(self, call: Call) -> Any:
-        match call:
-            case LoadModel() | LoadNetwork() | LoadVae() | LoadAdapters():
-                return self.load(call)
-            case RunNetwork():
-                return self.extension_networks.run(call)
-            case EncodeText() | Encode() | Decode() | VaeTile():
-                with files_blamed(call.model.name, "run"):
-                    return self._made(call)
-        raise TypeError(f"a task yielded {call!r}, which is no call")
+    def encode(self, call: Encode) -> Tensor:
+        return vae.encode(self._with_vae(call.model, call.vae), call.pixels[None])[0]
 
-    def _made(self, call: EncodeText | Encode | Decode | VaeTile) -> Any:
-        if isinstance(call, EncodeText):
-            return Condition(call.model, self._text(call))
-        networks = self._with_vae(call.model, call.vae)
-        if isinstance(call, VaeTile):
-            return vae.tile(networks, call.tile)
-        if isinstance(call, Encode):
-            return vae.encode(networks, call.pixels[None])[0]
-        return vae.decode(networks, call.latent[None])[0]
+    def decode(self, call: Decode) -> Tensor:
+        return vae.decode(self._with_vae(call.model, call.vae), call.latent[None])[0]
+
+    def vae_tile(self, call: VaeTile) -> Tiled:
+        return vae.tile(self._with_vae(call.model, call.vae), call.tile)
 
     def _with_vae(self, model: Model, name: str) -> Networks:
         """A model with the VAE of that name, "" for its own."""
@@ -342,12 +342,6 @@ class Runner:
             for _ in prepare(networks, card, other_vae=self.vaes.worn(networks, path)):
                 pass
 
-    def _text(self, call: EncodeText) -> TextCondition:
-        encoding: Encoding | None = None
-        while encoding is None or encoding.text is None:
-            encoding = self.encode_on(call, encoding)
-        return encoding.text
-
     def _encoding(self, call: EncodeText) -> Encoding:
         """The encoding of a text: one that was made before, one that somebody is at, or a new one."""
         networks = self.networks(call.model)
@@ -374,7 +368,7 @@ class Runner:
             self._texts.popitem(last=False)
         return text
 
-    def _denoise(self, calls: Sequence[Denoise]) -> list[Denoised]:
+    def denoise(self, calls: Sequence[Denoise]) -> list[Denoised]:
         self.calls += 1
         self.rows += sum(len(call.rows) for call in calls)
         return denoised(self.networks(calls[0].model), calls, self.extension_networks)

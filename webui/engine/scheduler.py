@@ -6,13 +6,10 @@ Knows keys, row counts and turns; never a tensor, so its tests are in integers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from webui.types import Call, Denoise
-
-__all__ = ["Pending", "batch_key", "choose", "row_count"]
+__all__ = ["Pending", "choose"]
 
 
 PATIENCE = (
@@ -76,23 +73,3 @@ def choose(pending: Sequence[Pending], capacity: int, turn: int = 0) -> list[int
         places[pending[following].owner] += 1
         of_job[pending[following].job] += 1
     return chosen
-
-
-def row_count(call: Call) -> int:
-    """How much of the capacity a call takes: the rows of a UNet call, else one."""
-    return len(call.rows) if isinstance(call, Denoise) else 1
-
-
-def batch_key(call: Call) -> Hashable | None:
-    """UNet calls with equal keys may be made as one; None for every other call, which is made alone."""
-    if not isinstance(call, Denoise):
-        return None
-    context = tuple(call.rows[0].context.shape)
-    adapters = tuple(
-        (adapter.network, _shapes(adapter.inputs)) for adapter in call.control_networks
-    )
-    return (call.model, tuple(call.x.shape), context, _shapes(call.inputs), call.patches, adapters)
-
-
-def _shapes(inputs: Mapping[str, Any]) -> Hashable:
-    return tuple(sorted((name, tuple(tensor.shape)) for name, tensor in inputs.items()))

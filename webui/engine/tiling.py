@@ -17,7 +17,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from webui.types import Model
+from webui.engine.calls import CallType, register
+from webui.types import Call, Model
 
 __all__ = ["Norms", "Sums", "Tile", "Tiled", "VaeTile", "run_tile", "spans", "tiled"]
 
@@ -43,12 +44,15 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class VaeTile:
+class VaeTile(Call):
     """A call: makes a tile with a model's VAE, or with the one that is named; the reply is a `Tiled`."""
 
     model: Model
     vae: str
     tile: Tile
+
+
+register(VaeTile, CallType(run=lambda runner, call: runner.vae_tile(call)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

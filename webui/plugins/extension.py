@@ -19,7 +19,7 @@ from webui.errors import EaselError, ExtensionError, lacking
 from webui.plugins.clock import Clock
 from webui.plugins.finding import Found
 from webui.plugins.worker import on_worker
-from webui.types import ExtensionState, ExtensionStatus, asker
+from webui.types import Call, ExtensionState, ExtensionStatus, asker
 
 __all__ = ["Extension", "Fault", "Limits"]
 
@@ -49,9 +49,20 @@ class Limits:
 
 
 class Extension:
-    """An extension from the moment it is found. May be used from any thread."""
+    """An extension from the moment it is found. May be used from any thread.
 
-    def __init__(self, found: Found, clock: Clock, limits: Limits, excluded: str = "") -> None:
+    `is_call` says what its tasks may yield.
+    """
+
+    def __init__(
+        self,
+        found: Found,
+        clock: Clock,
+        limits: Limits,
+        excluded: str = "",
+        is_call: Callable[[Any], bool] = lambda value: isinstance(value, Call),
+    ) -> None:
+        self.is_call = is_call
         self.found = found
         self.name = found.name
         self.clock = clock

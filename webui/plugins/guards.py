@@ -11,7 +11,8 @@ import math
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Any, get_args
+from functools import partial
+from typing import Any
 
 from PIL import Image
 
@@ -19,7 +20,6 @@ from webui.plugins.extension import Extension
 from webui.plugins.hooks import Implementation
 from webui.types import (
     Animation,
-    Call,
     Condition,
     Conditioner,
     ControlNetwork,
@@ -36,8 +36,6 @@ from webui.types import (
 )
 
 __all__ = ["guarded", "guarded_wrapper"]
-
-CALLS = get_args(Call)
 
 
 def guarded(extension: Extension, value: Any) -> Any:
@@ -134,7 +132,7 @@ def guarded_task(extension: Extension, task: Task) -> Task:
         extension.require(hook)
         result = extension.call(hook, task.make, request, studio)
         if isinstance(result, Generator):
-            result = yield from extension.drive(hook, result, no_call)
+            result = yield from extension.drive(hook, result, partial(no_call, extension))
         if not isinstance(result, Image.Image | Animation) and not is_tensor(result):
             raise extension.fault(hook, f"returned {kind(result)}, which is no picture")
         return result
@@ -161,7 +159,7 @@ def stepped(
         return result
 
     def finish(run: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        return fitting((yield from extension.drive(hook, run, no_call)))
+        return fitting((yield from extension.drive(hook, run, partial(no_call, extension))))
 
     def call(*given: Any) -> Any:
         if needed:
@@ -191,7 +189,7 @@ def guarded_wrapper(implementation: Implementation) -> Wrapper:
         def wrong(inner: Any) -> str:
             nonlocal yielded
             yielded = True
-            return no_call(inner)
+            return no_call(extension, inner)
 
         result = yield from extension.drive(hook, run, wrong)
         if result is None and not yielded:  # a generator's way to let the call pass
@@ -218,11 +216,11 @@ def guarded_wrapper(implementation: Implementation) -> Wrapper:
 # --- What comes out of an extension's code --------------------------------------------------------
 
 
-def no_call(call: Any) -> str:
+def no_call(extension: Extension, call: Any) -> str:
     """Why something that a task yields is no call that the engine could make, "" where it is one."""
     if isinstance(call, Denoise):
         return no_denoise(call)
-    return "" if isinstance(call, CALLS) else f"yielded {kind(call)}, which is no call"
+    return "" if extension.is_call(call) else f"yielded {kind(call)}, which is no call"
 
 
 def no_denoise(call: Denoise) -> str:

@@ -18,7 +18,7 @@ from webui.plugins.hooks import Hooks, Implementation
 from webui.plugins.importing import forget, import_extension
 from webui.plugins.register import Register
 from webui.registry import nearest
-from webui.types import Places
+from webui.types import Call, Places
 
 __all__ = ["load"]
 
@@ -68,13 +68,15 @@ def load(
     specifications: Any = hookspecs,
     limits: Limits | None = None,
     history: History | None = None,
+    is_call: Callable[[Any], bool] = lambda value: isinstance(value, Call),
 ) -> Extensions:
     """Every extension of `folders` and of installed distributions, loaded.
 
     `builtin` is the module whose hooks register our own parts, before anybody's. The names in `bundled` are
     ours in the first folder; with `safe_mode` only those are loaded. `without` are left out of this start,
     `disabled` are switched off until somebody switches them on, which `keep` remembers. `entries` None are the
-    installed entry points. Raises `RequestError` where `without` names an extension that is not there.
+    installed entry points, `is_call` says what tasks may yield. Raises `RequestError` where `without` names an
+    extension that is not there.
     """
     limits = limits or Limits()
     history = history or Forgetful()
@@ -95,7 +97,7 @@ def load(
     for one in found:
         left_out = "--safe-mode" if safe_mode and not one.bundled else ""
         left_out = f"--no-extension {one.name}" if one.name in without else left_out
-        extension = Extension(one, clock, limits, left_out)
+        extension = Extension(one, clock, limits, left_out, is_call)
         extension.enabled = one.name not in disabled
         if one.name in ended:
             extension.ended_process = True

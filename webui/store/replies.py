@@ -21,7 +21,7 @@ from webui.types.persistence import Record
 
 __all__ = ["ReplyLog", "Room"]
 
-MAGIC = b"easel replies 1\n"
+MAGIC = b"easel replies 2\n"
 LINE_MAX = 65_536
 
 
@@ -53,12 +53,13 @@ class ReplyLog:
         self._room = room or Room(math.inf)
         self._file: BinaryIO | None = None
 
-    def read(self, header: Mapping[str, Any]) -> list[Record]:
+    def read(self, header: Mapping[str, Any]) -> list[Record] | None:
         """The whole records of the log, if it was begun with an equal `header`; a torn tail is cut off.
 
-        Another header (an other request, sampler, model or extension) removes the log and gives nothing.
+        Another header (other code, another device) removes the log and gives None; where there is none, no records.
         """
         records: list[Record] = []
+        there = True
         try:
             with self.path.open("rb") as file:
                 fits = file.read(len(MAGIC)) == MAGIC and _line(file) == dict(header)
@@ -67,11 +68,11 @@ class ReplyLog:
                     records.append(record)
                     good = file.tell()
         except FileNotFoundError:
-            fits = False
+            fits = there = False
         if not fits:
             self.remove()
             self._begin(header)
-            return []
+            return None if there else []
         self._room.give(self.path.stat().st_size - good)
         self._file = self.path.open("r+b")
         self._file.truncate(good)
@@ -92,6 +93,7 @@ class ReplyLog:
         body = b"".join(raw for _, _, raw in record.parts)
         line = {
             "call": dict(record.call),
+            "reply": record.reply,
             "parts": [[dtype, list(shape), len(raw)] for dtype, shape, raw in record.parts],
             "crc": zlib.crc32(body),
         }
@@ -143,4 +145,4 @@ def _record(file: BinaryIO) -> Record | None:
     for dtype, shape, size in line["parts"]:
         parts.append((dtype, tuple(shape), body[at : at + size]))
         at += size
-    return Record(line["call"], tuple(parts))
+    return Record(line["call"], tuple(parts), line["reply"])

@@ -11,6 +11,7 @@ from typing import Any
 from webui import api, builtin, plugins
 from webui.catalog.library.family_detection import wrong_file
 from webui.defaults import FIELDS
+from webui.engine.calls import is_call
 from webui.plugins import Extensions, Limits
 from webui.plugins.finding import find
 from webui.testing.examples import PARTS
@@ -116,4 +117,5 @@ def load_extensions(
         without=[one.name for one in found if Path(one.source) not in wanted],
         reserved=RESERVED,
         limits=Limits(failures=OFTEN),
+        is_call=is_call,
     )

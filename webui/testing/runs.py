@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from webui.engine.scheduler import batch_key
+from webui.engine.calls import batch_key
 from webui.types import Animation, Call, Decode, Denoise, Model, TaskRun
 
 if TYPE_CHECKING:

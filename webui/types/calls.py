@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from webui.types.models import Model
 
@@ -37,18 +37,26 @@ __all__ = [
     "TextCondition",
 ]
 
+
+class Call:
+    """The device work that a task yields; one answers each. Subclasses are the kinds of it, frozen dataclasses that
+    the engine's table of calls knows."""
+
+    __slots__ = ()
+
+
 # --- Models and texts -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class LoadModel:
+class LoadModel(Call):
     """Makes a model resident; the reply is a `Model`. Happens beside the loop, on a loading thread."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class EncodeText:
+class EncodeText(Call):
     """Encodes prompt and negative prompt; the reply is a `Condition`. `clip_skip` as in a request; `lora` is the
     engine's: the adapters that the prompt's tags name."""
 
@@ -60,7 +68,7 @@ class EncodeText:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadAdapters:
+class LoadAdapters(Call):
     """Makes adapters (LoRA and its kin) ready for a model; the reply is a `Patch`. The engine yields it for the tags of
     a prompt. `wanted` are names with their strengths in the text encoders and in the U-Net, `hypernetworks` names with
     one strength. `missing` is the request's: what a name that is no file means."""
@@ -72,7 +80,7 @@ class LoadAdapters:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadVae:
+class LoadVae(Call):
     """Makes a VAE ready for a model; the reply is its name, or "" for the model's own. The engine yields it
     after a `LoadModel`. `name` is "automatic", "none" (the model's own) or a file's in models/VAE."""
 
@@ -124,7 +132,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadNetwork:
+class LoadNetwork(Call):
     """Makes a network of an extension's own resident; the reply is a `Network`.
 
     `owner` is the extension's name, for errors. `key` says which network this is (a file's path): one key
@@ -139,7 +147,7 @@ class LoadNetwork:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RunNetwork:
+class RunNetwork(Call):
     """`network(*inputs)`; the reply is what it gives, tensors in fp32 on the engine's device.
 
     Inputs are converted to the network's device and dtype. `step` of `steps` is for progress only.
@@ -240,7 +248,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Denoise:
+class Denoise(Call):
     """One prediction of the clean latent.
 
     `x` is [C, h, w] fp32 on the variance-exploding scale, `sigma` its noise level. `inputs` are named
@@ -273,7 +281,7 @@ class Denoised:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Encode:
+class Encode(Call):
     """Picture to latent by the VAE: `pixels` [3, H, W] fp32 in -1..1; the reply is the posterior's
     mean times the scaling factor, [C, h, w] fp32. `vae` is filled in by the engine."""
 
@@ -283,23 +291,10 @@ class Encode:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decode:
+class Decode(Call):
     """Latent [C, h, w] to picture by the VAE; the reply is [H, W, 3] uint8 on the CPU. `vae` is filled in by the
     engine."""
 
     model: Model
     latent: Tensor
     vae: str = ""
-
-
-Call: TypeAlias = (
-    LoadModel
-    | LoadVae
-    | LoadAdapters
-    | EncodeText
-    | LoadNetwork
-    | RunNetwork
-    | Denoise
-    | Encode
-    | Decode
-)

@@ -15,11 +15,12 @@ __all__ = ["JobPersistence", "Record", "Replies", "StoredJob", "Unmarked", "Witn
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One reply that a task received: `call` says which call it answers (as plain JSON), `parts` are raw arrays
-    as (dtype, shape, bytes)."""
+    """One reply that a task received: `call` says which call it answers and `reply` how it is made of its arrays
+    (both as plain JSON), `parts` are those, as (dtype, shape, bytes)."""
 
     call: Mapping[str, Any]
-    parts: tuple[tuple[str, tuple[int, ...], bytes], ...] = ()
+    parts: tuple[tuple[str, tuple[int, ...], bytes | memoryview], ...] = ()
+    reply: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,9 @@ class StoredJob:
 class Replies(Protocol):
     """The log of one picture's replies. One thread uses it at a time."""
 
-    def read(self, header: Mapping[str, Any]) -> Sequence[Record]:
-        """The whole records, if the log was begun with an equal `header`; else it is begun anew."""
+    def read(self, header: Mapping[str, Any]) -> Sequence[Record] | None:
+        """The whole records, if the log was begun with an equal `header`; else it is begun anew, and this is None
+        where there was another."""
         ...
 
     def append(self, record: Record) -> None: ...
