@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from webui import app
 from webui.defaults import complete
 from webui.settings import Settings
 from webui.store.jobs import JobStore
+from webui.types.jobs import SubmissionKey
 
 SAMPLERS = ("Euler", "Euler a", "DPM++ 2M", "Heun", "LMS", "DDIM", "PLMS")
 LIFE_S = 0.6  # a process lives at most this long after its first step, on average half of it
@@ -119,7 +121,8 @@ def work(folder: Path, models: Path, requests: list[dict[str, object]], shared: 
     watching.start()
     for number, values in enumerate(requests):
         task, rest = str(values["task"]), {k: v for k, v in values.items() if k != "task"}
-        made.engine.submit(complete(task, rest, made.catalog, chosen), key=f"job {number}")
+        name = SubmissionKey(f"job {number}", body="")
+        made.engine.submit(complete(task, rest, made.catalog, chosen), key=name)
     while not all(status.ended for status in made.engine.jobs()):
         time.sleep(0.005)
     made.close()
@@ -143,6 +146,8 @@ def live(
             os.close(reading)
             work(folder, models, requests, shared, writing)
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writing)
