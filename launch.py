@@ -28,7 +28,7 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -384,11 +384,33 @@ def start_again(python: Path, argv: Sequence[str]) -> int:
                 continue
 
 
+def cores() -> int:
+    """How many of the machine's cores this process may use."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
 def run_tests(arguments: Sequence[str]) -> int:
+    """pytest with these arguments. All tests at once are shared by a process per core, four at most."""
     os.chdir(ROOT)
     import pytest
 
-    return int(pytest.main(list(arguments)))
+    class Shared:
+        """Decides when pytest has understood its arguments. Tests that are named run in one process, and so does
+        what a debugger or a GPU is wanted for."""
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_cmdline_main(self, config: pytest.Config) -> Iterator[None]:
+            given = config.option
+            is_free = getattr(given, "numprocesses", 0) is None and given.dist == "no"
+            is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+            if is_free and is_whole and cores() > 1 and not given.usepdb and not has_nvidia_gpu():
+                given.numprocesses, given.dist = min(4, cores()), "worksteal"
+                for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # else each takes all cores
+                    os.environ.setdefault(name, "1")
+            return (yield)
+
+    return int(pytest.main(list(arguments), plugins=[Shared()]))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -119,6 +119,29 @@ def test_the_first_start_installs_and_the_next_one_nothing(project, start):
     assert json.loads(fifth.stdout)["argv"] == ["doctor"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shared"),
+    [((), True), (("tests/test_two.py",), False), (("-n", "0"), False), (("--pdb",), False)],
+    ids=["all", "some", "one process", "debugger"],
+)
+def test_all_tests_are_shared_by_a_process_per_core(tmp_path, arguments, shared):
+    shutil.copy(LAUNCH, tmp_path / "launch.py")
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\ntestpaths = ["tests"]\n')
+    (tmp_path / "tests").mkdir()
+    tell = "import os\ndef test_it():\n    print('is', os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))\n"
+    for name in ("one", "two"):
+        (tmp_path / "tests" / f"test_{name}.py").write_text(tell)
+    command = [sys.executable, "launch.py", "--skip-install", "test", *arguments, "-rP"]
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=environ, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    alone = not shared or launch.has_nvidia_gpu()
+    assert f"is {1 if alone else min(4, launch.cores())}\n" in done.stdout
+    assert ("1 passed" if "tests/test_two.py" in arguments else "2 passed") in done.stdout
+
+
 def test_this_environment_satisfies_our_own_requirements():
     """So that a developer's environment, or CI's, is used as it is."""
     assert launch.missing([LAUNCH.parent / "requirements-dev.txt"]) == []
