@@ -119,6 +119,8 @@ def guided(call: Denoise, predictions: Tensor) -> Denoised:
     denoised = predictions[0] * rows[0].weight
     for row, prediction in zip(rows[1:], predictions[1:], strict=True):
         denoised = denoised + prediction * row.weight
+    if not call.separate:
+        return Denoised(denoised)
     return Denoised(denoised, _mean(rows, predictions, "cond"), _mean(rows, predictions, "uncond"))
 
 

@@ -118,7 +118,9 @@ class PictureStudio:
                     steps=part[1] * steps,
                     size_conditioning=cond.size_conditioning,
                 )
-                denoised: Denoised = yield from self._wrap(call, 0)
+                denoised: Denoised = yield from self._wrap(
+                    call, 0, replace(call, separate=bool(wants))
+                )
                 reply = (denoised.denoised, denoised.uncond) if wants else denoised.denoised
         except StopIteration as stop:
             final: Tensor = stop.value
@@ -136,13 +138,16 @@ class PictureStudio:
                 cond = cond if changed is None else changed
         return cond
 
-    def _wrap(self, call: Denoise, first: int) -> Generator[Call, Any, Denoised]:
-        """The reply to `call` through the wrappers from number `first` on; each may yield further calls."""
+    def _wrap(
+        self, call: Denoise, first: int, plain: Denoise | None = None
+    ) -> Generator[Call, Any, Denoised]:
+        """The reply to `call` through the wrappers from number `first` on; each may yield further calls. `plain` is
+        what the engine is asked where none of them wraps it."""
         wrappers = self._parts.wrappers
         answer = None
         while answer is None:
             if first == len(wrappers):
-                passed: Denoised = yield call
+                passed: Denoised = yield plain or call
                 return passed
             wrapper, first = wrappers[first], first + 1
             answer = wrapper.wrap(call, self._request)

@@ -253,7 +253,8 @@ class Denoise(Call):
 
     `x` is [C, h, w] fp32 on the variance-exploding scale, `sigma` its noise level. `inputs` are named
     per-row tensors ("concat": [K, h, w], extra UNet channels). `patches` and `control_networks` change what the
-    UNet does. `step` of `steps` is for progress only. `size_conditioning` as in `Condition`. The reply is a `Denoised`.
+    UNet does. `step` of `steps` is for progress only. `size_conditioning` as in `Condition`. The reply is a `Denoised`;
+    where nobody reads its `cond` and `uncond`, `separate` is False: then they are None, and not recorded.
     """
 
     model: Model
@@ -266,6 +267,7 @@ class Denoise(Call):
     step: int = 0
     steps: int = 1
     size_conditioning: SizeConditioning | None = None
+    separate: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
