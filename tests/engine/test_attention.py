@@ -10,7 +10,6 @@ from diffusers.models.attention_processor import Attention as Layer
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
 from webui.engine.attention import Attention, Processor, choose, install, sdpa
-from webui.errors import ModelFileError
 
 CPU = torch.device("cpu")
 TOLERANCE = 2e-6
@@ -66,10 +65,13 @@ def test_install_reaches_every_attention_and_keeps_the_result():
     assert used == [(1, 256, 1, 8)] * 2  # encoder's and decoder's middle block
 
 
-def test_install_refuses_what_it_does_not_compute():
-    with pytest.raises(ModelFileError, match="norm_q"):
-        install(torch.nn.Sequential(Layer(query_dim=8, heads=1, dim_head=8, qk_norm="layer_norm")),
-                Attention("sdpa", "", sdpa))  # fmt: skip
+def test_install_leaves_attentions_of_another_kind_as_they_are_and_names_them():
+    other = Layer(query_dim=8, heads=1, dim_head=8, qk_norm="layer_norm")
+    usual = Layer(query_dim=8, heads=1, dim_head=8)
+    theirs = other.processor
+    network = torch.nn.Sequential(other, usual)
+    assert install(network, Attention("sdpa", "", sdpa)) == ("0",)
+    assert other.processor is theirs and isinstance(usual.processor, Processor)
 
 
 def test_auto_on_a_cpu_is_sdpa():

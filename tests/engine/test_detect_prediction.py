@@ -80,14 +80,13 @@ def test_a_trained_network_is_told_by_a_call_of_it():
 @pytest.mark.parametrize("name", ["sd2", "sdxl", "sdxl-refiner"])
 def test_every_family_can_be_probed_and_is_probed_once(tmp_path, name, inpainting):
     path = write(tmp_path / "m.safetensors", build(FAMILIES[name], inpainting=inpainting), "ldm")
-    kind = "sd" if name == "sd2" else name
-    card = ModelCard("m", path, kind=kind, layout="ldm", inpainting=inpainting)
+    card = ModelCard("m", path, kind=name, layout="ldm", inpainting=inpainting)
     facts = Facts()
     found = load(card, PLACEMENT, facts).model.prediction
     assert facts.known == found
     other = {"epsilon": "v_prediction", "v_prediction": "epsilon"}[found]
     assert load(card, PLACEMENT, Facts(other)).model.prediction == other
-    told = ModelCard("m", path, kind=kind, layout="ldm", inpainting=inpainting, prediction="sample")
+    told = ModelCard("m", path, kind=name, layout="ldm", inpainting=inpainting, prediction="sample")
     unasked = Facts("epsilon")
     assert load(told, PLACEMENT, unasked).model.prediction == "sample"
     assert unasked.asked == 0

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from webui.catalog.checkpoints import list_models
 from webui.engine.families import plan
-from webui.engine.families.single import family
+from webui.engine.families.single import published
 from webui.engine.loading import load, opened
 from webui.engine.placement import place
 from webui.errors import ModelFileError
@@ -24,7 +24,6 @@ from webui.testing.families import FAMILIES, LAYOUTS, build, write
 from webui.types import ModelCard
 
 PLACEMENT = place("cpu", "float32", "sdpa")
-KINDS = {"sd1": "sd", "sd2": "sd", "sdxl": "sdxl", "sdxl-refiner": "sdxl-refiner"}
 PREFIXES = {"sd2": "cond_stage_model.model.", "sdxl": "conditioner.embedders.1.model.",
             "sdxl-refiner": "conditioner.embedders.0.model."}  # fmt: skip
 
@@ -42,7 +41,7 @@ def files(tmp_path_factory):
 
 
 def card(name, path, layout="ldm", prediction="epsilon"):
-    return ModelCard(name, path, kind=KINDS[name], layout=layout, prediction=prediction)
+    return ModelCard(name, path, kind=name, layout=layout, prediction=prediction)
 
 
 def same(found, expected):
@@ -156,7 +155,7 @@ def test_a_network_of_the_published_size_is_told_from_its_shapes(name):
     with torch.device("meta"):
         theirs = UNet2DConditionModel(**PUBLISHED[name])
         shapes = {n: tuple(v.shape) for n, v in theirs.state_dict().items()}
-        ours = UNet2DConditionModel.from_config(MAKE["unet"](family(name)["unet"], shapes))
+        ours = UNet2DConditionModel.from_config(MAKE["unet"](published(name)["unet"], shapes))
     assert {n: tuple(v.shape) for n, v in ours.state_dict().items()} == shapes
     heads = [[m.heads for m in net.modules() if hasattr(m, "heads")] for net in (ours, theirs)]
     assert heads[0] == heads[1]

@@ -83,7 +83,7 @@ def test_a_list_that_was_made_before_does_not_decide_what_is_read(path, written,
     listed._took, listed._rest_until = 9.0, float("inf")  # as with ten thousand files
     write(tmp_path / "xl.safetensors", build(FAMILIES["sdxl"], seed=3), "ldm")
     os.replace(tmp_path / "xl.safetensors", path)
-    assert listed()[0].kind == "sd"
+    assert listed()[0].kind == "sd1"
     assert runner.load(LoadModel("m.safetensors")).kind == "sdxl"
 
 

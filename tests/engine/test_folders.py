@@ -64,7 +64,7 @@ TOLD = {
     "betas of words": (SCHEDULER, {"beta_start": "many"}, "betas cannot be read"),
     "no steps": (SCHEDULER, {"num_train_timesteps": 1}, "fewer than two"),
     "a scheduler by the index": ("model_index.json", {"scheduler": ["diffusers", "EDMEulerScheduler"]}, "EDMEuler"),
-    "a shifted VAE": ("vae/config.json", {"shift_factor": 0.1}, "shift_factor"),
+    "a shift of words": ("vae/config.json", {"shift_factor": "0.1"}, "shift_factor"),
     "a VAE's means": ("vae/config.json", {"latents_mean": [0.1] * 4, "latents_std": [1.0] * 4}, "latents_"),
     "a tiny VAE": ("vae/config.json", {"_class_name": "AutoencoderTiny"}, "AutoencoderTiny"),
     "an eps of words": ("unet/config.json", {"norm_eps": "small"}, "norm_eps 'small' is no number"),

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.networks import tiny_folder
 from webui.catalog.checkpoints import list_models
+from webui.engine.latents import LatentGeometry
 from webui.engine.loading import load
 from webui.engine.placement import place
 from webui.errors import ModelFileError
@@ -56,7 +57,7 @@ def test_model_tells_what_tasks_need(folder):
         torch.tensor(model.sigmas).double(), ((1 - alphas) / alphas).sqrt(), rtol=5e-5, atol=0
     )  # fmt: skip (theirs are float32)
     assert networks.model.prediction == "v_prediction"
-    assert networks.scaling_factor == 0.18215
+    assert networks.latents == LatentGeometry(4, 8, 0.18215)
 
 
 def test_networks_are_frozen_and_in_eval_mode(folder):

@@ -18,6 +18,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from webui.diffusion.flow import flow_time
 from webui.errors import EaselError
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _flow_out(sigma: float) -> float:
 
 
 def _flow_time(sigma: float) -> float:
-    return FLOW_TIMESTEPS * sigma / (1 + sigma)
+    return FLOW_TIMESTEPS * flow_time(sigma)
 
 
 FLOW = "flow"

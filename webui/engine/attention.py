@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from webui.engine.importing import IMPORTING
 from webui.engine.memory import out_of_memory
-from webui.errors import EaselError, ExtensionError, ModelFileError
+from webui.errors import EaselError, ExtensionError
 from webui.types import Patch
 
 __all__ = ["Attention", "Patching", "Processor", "choose", "fault_of", "install", "sdpa"]
@@ -200,24 +200,27 @@ class Processor:
         return patching.attend(self.layer, q, k, v, kernel)
 
 
-def install(module: nn.Module, attention: Attention, patching: Patching | None = None) -> None:
-    """Makes every attention of a U-Net or VAE use `attention`, and look at `patching` at each call.
+def install(
+    module: nn.Module, attention: Attention, patching: Patching | None = None
+) -> tuple[str, ...]:
+    """Makes the attentions of a network use `attention`, and look at `patching` at each call.
 
-    An attention of a kind that `Processor` does not compute raises `ModelFileError`.
+    Gives the names of those of a kind that `Processor` does not compute; they keep the processor that they came with,
+    and no patch reaches them.
     """
     with IMPORTING:
         from diffusers.models.attention_processor import Attention as Layer
 
+    others = []
     for name, layer in module.named_modules():
         if not isinstance(layer, Layer):
             continue
-        unknown = [
-            part
-            for part in ("spatial_norm", "norm_q", "norm_k", "added_kv_proj_dim")
-            if getattr(layer, part, None) is not None
-        ]
-        if unknown:
-            raise ModelFileError(
-                f"attention {name!r} has {', '.join(unknown)}: not of an SD 1 kind"
-            )
-        layer.set_processor(Processor(attention, name, patching))
+        if any(getattr(layer, part, None) is not None for part in OTHER_PARTS):
+            others.append(name)
+        else:
+            layer.set_processor(Processor(attention, name, patching))
+    return tuple(others)
+
+
+# What attentions have that work in another way: on a map of places, normed, or on two sequences at once.
+OTHER_PARTS = ("spatial_norm", "norm_q", "norm_k", "added_kv_proj_dim")

@@ -7,87 +7,122 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from webui.diffusion.parameterisation import parameterisation
+from webui.diffusion.parameterisation import Parameterisation, parameterisation
 from webui.engine.attention import fault_of
+from webui.engine.families import family_of
 from webui.engine.memory import out_of_memory
-from webui.engine.sdxl_conditioning import added_conditions
 from webui.errors import EaselError
 from webui.types import Denoise, Denoised, Patch, Row, SizeConditioning
 
 if TYPE_CHECKING:
-    from webui.engine.extension_networks import ExtensionNetworks
+    from webui.engine.extension_networks import ExtensionNetworks, Residuals
     from webui.engine.networks import Networks
 
-__all__ = ["denoised", "guided", "patched"]
+__all__ = ["Numbers", "RowLayout", "denoised", "guided", "layout", "patched"]
 
 
 def denoised(
     networks: Networks, calls: Sequence[Denoise], extension_networks: ExtensionNetworks
 ) -> list[Denoised]:
-    """The replies to `calls`, of which one call of the U-Net is made for all rows."""
-    owner = [i for i, call in enumerate(calls) for _ in call.rows]
-    device, dtype = networks.placement.device, networks.placement.dtype
-    predicts = parameterisation(networks.model)
-    sigmas = [call.sigma for call in calls]
+    """The replies to `calls`, of which one call of the network is made for all rows."""
+    family, place = family_of(networks.model.kind), networks.placement
+    rows = layout(tuple(len(call.rows) for call in calls), place.device)
+    numbers = Numbers.of(parameterisation(networks.model), calls, place.device)
     x = torch.stack([call.x for call in calls])  # [N, C, h, w]
-    scale = torch.tensor([predicts.c_in(s) for s in sigmas], device=device)
-    seen = scaled = (x * scale.view(-1, 1, 1, 1)).to(dtype)[owner]  # [R, C, h, w]
+    seen = scaled = (x * numbers.c_in).to(place.dtype)[rows.owner]  # [R, C, h, w]
     if "concat" in calls[0].inputs:
-        extra = torch.stack([call.inputs["concat"] for call in calls]).to(dtype)
-        seen = torch.cat([seen, extra[owner]], dim=1)
-    texts = [row.context for call in calls for row in call.rows]
-    context = torch.stack(texts).to(dtype)  # [R, 77 * chunks, D]
-    times = [predicts.timestep(s) for s in sigmas]
-    steps = torch.tensor(times, device=device, dtype=torch.float32)[owner]
+        extra = torch.stack([call.inputs["concat"] for call in calls]).to(place.dtype)
+        seen = torch.cat([seen, extra[rows.owner]], dim=1)
+    steps = numbers.timestep[rows.owner]
+    told = family.conditioning(networks.model, place, *_rows(networks, calls))
 
-    added = extension_networks.residuals(
-        [c.control_networks for c in calls], owner, scaled, steps, context
-    )
-    down, mid = added or (None, None)
-    with (
-        patched(networks, calls),
-        extension_networks.blamed(calls[0].control_networks, added, networks.unet),
-    ):
-        output = networks.unet(
-            seen,
-            steps,
-            context,
-            added_cond_kwargs=_added(networks, calls),
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=mid,
-            return_dict=False,
-        )[0].float()
-
-    replies, first = [], 0
-    for call, latent in zip(calls, x, strict=True):
-        last = first + len(call.rows)
-        clean = latent * predicts.c_skip(call.sigma) + output[first:last] * predicts.c_out(
-            call.sigma
-        )
-        replies.append(guided(call, clean))
-        first = last
-    return replies
+    control = [call.control_networks for call in calls]
+    added = extension_networks.residuals(control, rows.owner, scaled, steps, told["context"])
+    blamed = extension_networks.blamed(control[0], added, networks.unet)
+    with patched(networks, calls), blamed:
+        output = family.predict(networks.unet, seen, steps, told, _named(added)).float()
+    clean = (x * numbers.c_skip)[rows.owner] + output * numbers.c_out[rows.owner]
+    return guided(calls, rows, clean, numbers.weights)
 
 
-def _added(networks: Networks, calls: Sequence[Denoise]) -> dict[str, Tensor] | None:
-    """What the U-Net is told beside the texts of all rows; a picture is taken as whole where nobody says else."""
-    if not networks.model.pooled_dim:
-        return None
+def _named(added: Residuals | None) -> dict[str, Any]:
+    """What control networks add, as the U-Net calls it."""
+    if added is None:
+        return {}
+    down, mid = added
+    return {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+
+
+def _rows(networks: Networks, calls: Sequence[Denoise]) -> tuple[list[Row], list[SizeConditioning]]:
+    """All rows, and what is said of the picture of each, which is taken as whole where nobody says else."""
     rows: list[Row] = []
-    size_conditionings: list[SizeConditioning] = []
+    sizes: list[SizeConditioning] = []
     for call in calls:
         scale = networks.model.downscale
         size = (call.x.shape[-1] * scale, call.x.shape[-2] * scale)
         rows += call.rows
-        size_conditionings += [call.size_conditioning or SizeConditioning(size, size)] * len(
-            call.rows
+        sizes += [call.size_conditioning or SizeConditioning(size, size)] * len(call.rows)
+    return rows, sizes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """What each of N calls, and each of their R rows, is multiplied by, on the device: sent there at once.
+
+    `c_in`, `c_skip`, `c_out` [N, 1, 1, 1], `timestep` [N], `weights` [R, 1, 1, 1], all fp32.
+    """
+
+    c_in: Tensor
+    c_skip: Tensor
+    c_out: Tensor
+    timestep: Tensor
+    weights: Tensor
+
+    @staticmethod
+    def of(network: Parameterisation, calls: Sequence[Denoise], device: torch.device) -> Numbers:
+        functions = (network.c_in, network.c_skip, network.c_out, network.timestep)
+        values = [function(call.sigma) for function in functions for call in calls]
+        weights = [row.weight for call in calls for row in call.rows]
+        sent = torch.tensor([*values, *weights], dtype=torch.float32).to(device)
+        c_in, c_skip, c_out, timestep, shares = torch.split(sent, [*[len(calls)] * 4, len(weights)])
+        wide = (-1, 1, 1, 1)
+        return Numbers(
+            c_in.view(wide), c_skip.view(wide), c_out.view(wide), timestep, shares.view(wide)
         )
-    return added_conditions(networks, rows, size_conditionings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowLayout:
+    """Which rows are whose, where calls have `counts` of them. `owner` [R] is the number of each row's call.
+
+    `places` has, for the first row of calls, the second and so on: the calls that have one, and where it stands among
+    all rows.
+    """
+
+    counts: tuple[int, ...]
+    owner: Tensor
+    places: tuple[tuple[Tensor, Tensor], ...]
+
+
+@lru_cache(maxsize=256)
+def layout(counts: tuple[int, ...], device: torch.device) -> RowLayout:
+    """The layout of calls with `counts` rows each; made once, since batches stay alike over many steps."""
+    firsts = [0, *accumulate(counts)][:-1]
+    places = []
+    for place in range(max(counts)):
+        having = [number for number, count in enumerate(counts) if count > place]
+        where = [firsts[number] + place for number in having]
+        places.append((torch.tensor(having, device=device), torch.tensor(where, device=device)))
+    owner = [number for number, count in enumerate(counts) for _ in range(count)]
+    return RowLayout(counts, torch.tensor(owner, device=device), tuple(places))
 
 
 @contextmanager
@@ -113,15 +148,23 @@ def patched(networks: Networks, calls: Sequence[Denoise]) -> Iterator[None]:
             patching.whole, patching.rows = (), {}
 
 
-def guided(call: Denoise, predictions: Tensor) -> Denoised:
-    """The weighted sum of a call's rows [rows, C, h, w], and its conditional and unconditional parts."""
-    rows = call.rows
-    denoised = predictions[0] * rows[0].weight
-    for row, prediction in zip(rows[1:], predictions[1:], strict=True):
-        denoised = denoised + prediction * row.weight
-    if not call.separate:
-        return Denoised(denoised)
-    return Denoised(denoised, _mean(rows, predictions, "cond"), _mean(rows, predictions, "uncond"))
+def guided(
+    calls: Sequence[Denoise], rows: RowLayout, predictions: Tensor, weights: Tensor
+) -> list[Denoised]:
+    """The weighted sums of the calls' rows [R, C, h, w], each row added in its turn, and their conditional and
+    unconditional parts."""
+    weighted = predictions * weights
+    (_, first), *following = rows.places
+    sums = weighted[first]
+    for having, where in following:
+        sums = sums.index_add(0, having, weighted[where])
+    own = torch.split(predictions, list(rows.counts))
+    return [
+        Denoised(whole, *(_mean(call.rows, parts, role) for role in ("cond", "uncond")))
+        if call.separate
+        else Denoised(whole)
+        for call, whole, parts in zip(calls, sums, own, strict=True)
+    ]
 
 
 def _mean(rows: Sequence[Row], predictions: Tensor, role: str) -> Tensor | None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from webui.engine import attention
 from webui.engine.memory import out_of_memory
 from webui.engine.placement import Placement
-from webui.errors import EaselError, ExtensionError, ModelFileError
+from webui.errors import EaselError, ExtensionError
 from webui.types import ControlNetwork, LoadNetwork, Network, RunNetwork
 
 __all__ = ["ExtensionNetworks", "Residuals"]
@@ -66,10 +66,8 @@ class ExtensionNetworks:
             log.exception("extension %r could not build %s", call.owner, call.key)
             raise fault(call.owner, f"network {call.key}", error) from error
         dtype = torch.float32 if call.float32 else self._placement.dtype
-        try:
-            attention.install(module, self._placement.attention)
-        except ModelFileError as unknown:  # then it keeps the attention that it came with
-            log.info("%s: %s", call.key, unknown)
+        if others := attention.install(module, self._placement.attention):
+            log.info("%s keeps the attention that it came with in %d layers", call.key, len(others))
         return module.to(self._placement.device, dtype).requires_grad_(False).eval()
 
     def module(self, network: Network) -> nn.Module:
@@ -90,7 +88,7 @@ class ExtensionNetworks:
     def residuals(
         self,
         pictures: Sequence[Sequence[ControlNetwork]],
-        owner: Sequence[int],
+        owner: Tensor | Sequence[int],
         x: Tensor,
         steps: Tensor,
         context: Tensor,

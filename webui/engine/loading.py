@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from webui.catalog.formats.hashing import hashed
-from webui.diffusion.noise_schedules import model_sigmas
 from webui.engine import attention
-from webui.engine.families import PartPlan, Plan, plan
+from webui.engine.families import PartPlan, Plan, family_of, plan
 from webui.engine.importing import IMPORTING
+from webui.engine.latents import LatentGeometry
 from webui.engine.networks import Networks
 from webui.engine.placement import Placement
 from webui.engine.preparing import known_preview, prepare
@@ -37,8 +37,8 @@ from webui.types import Model, ModelCard, ModelFacts
 
 __all__ = ["Opened", "load", "opened"]
 
-PREDICTIONS = ("epsilon", "v_prediction", "sample")
 log = logging.getLogger(__name__)
+Build = Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass(slots=True, eq=False)
@@ -107,19 +107,25 @@ def opened(card: ModelCard, placement: Placement) -> Opened:
     schedule = {**planned.scheduler}
     if card.zero_snr:
         schedule["rescale_betas_zero_snr"] = True
-    said = card.prediction or schedule.get("prediction_type", "epsilon")
-    if said not in PREDICTIONS:
+    family = family_of(card.kind)
+    usual = family.about.prediction or family.about.predictions[0]
+    said = card.prediction or schedule.get("prediction_type", usual)
+    if said not in family.about.predictions:
         raise ModelFileError(f"{planned.schedule_source}: prediction_type {said!r} is not known")
     try:
-        sigmas = model_sigmas(schedule)
+        sigmas = family.noise_levels(schedule)
     except ModelFileError as fault:
         raise ModelFileError(f"{planned.schedule_source}: {fault}") from fault
-    networks = {part: _built(part, planned.parts[part]) for part in ("unet", "vae", *planned.texts)}
+    build = {**BUILD, family.about.network: family.build}
+    networks = {
+        part: _built(build[part], planned.parts[part])
+        for part in (family.about.network, "vae", *planned.texts)
+    }
     dtypes = dict.fromkeys(networks, placement.dtype)
     dtypes["vae"] = placement.vae_dtype
     # XL's is known to overflow: that spares the first picture a second decoding. For the others diffusers' default says
     # nothing, and its pipelines do not ask.
-    overflows = card.kind != "sd" and getattr(networks["vae"].config, "force_upcast", False)
+    overflows = family.about.wide_vae and getattr(networks["vae"].config, "force_upcast", False)
     if overflows and placement.vae_dtype == torch.float16:
         dtypes["vae"] = torch.float32
     return Opened(card, placement, planned, networks, dtypes, sigmas)
@@ -128,11 +134,11 @@ def opened(card: ModelCard, placement: Placement) -> Opened:
 # --- Networks without weights ---------------------------------------------------------------------
 
 
-def _built(part: str, planned: PartPlan) -> Any:
+def _built(build: Build, planned: PartPlan) -> Any:
     """The network of a part: built without memory, and compared with its file."""
     try:
         with torch.device("meta"):  # of this thread only, and no time for random weights
-            network = BUILD[part](planned.config)
+            network = build(planned.config)
     except Exception as fault:  # whatever diffusers and transformers raise for a wrong config
         raise ModelFileError(
             f"{planned.source}: no network can be built from it ({fault})"
@@ -150,13 +156,6 @@ def _named(network: nn.Module, planned: PartPlan) -> Mapping[str, Any]:
         name if name.startswith("text_projection.") else f"text_model.{name}": weight
         for name, weight in planned.weights.items()
     }
-
-
-def _unet(config: Mapping[str, Any]) -> Any:
-    with IMPORTING:
-        from diffusers import UNet2DConditionModel
-
-    return UNet2DConditionModel.from_config(config)
 
 
 def _vae(config: Mapping[str, Any]) -> Any:
@@ -180,8 +179,7 @@ def _projecting_text(config: Mapping[str, Any]) -> Any:
     return CLIPTextModelWithProjection(CLIPTextConfig.from_dict(dict(config)))
 
 
-BUILD: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    "unet": _unet,
+BUILD: Mapping[str, Build] = {  # the parts that families share
     "vae": _vae,
     "text_encoder": _text,
     "text_encoder_2": _projecting_text,
@@ -193,13 +191,11 @@ BUILD: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 def _assembled(opened: Opened, digest: str, facts: ModelFacts | None) -> Networks:
     card, placement, networks = opened.card, opened.placement, opened.networks
-    unet, autoencoder = networks["unet"], networks["vae"]
+    family = family_of(card.kind)
+    unet, autoencoder = networks[family.about.network], networks["vae"]
     patching = attention.Patching()
-    for part, network in (("unet", unet), ("vae", autoencoder)):
-        try:
-            attention.install(network, placement.attention, patching if part == "unet" else None)
-        except ModelFileError as fault:
-            raise ModelFileError(f"{opened.plan.parts[part].source}: {fault}") from fault
+    attention.install(unet, placement.attention, patching)
+    attention.install(autoencoder, placement.attention)
     text = TextEncoder(
         *(
             ClipTextModel(
@@ -214,27 +210,29 @@ def _assembled(opened: Opened, digest: str, facts: ModelFacts | None) -> Network
         ),
         zeros=opened.plan.zeros,
     )
+    latents = LatentGeometry.of(autoencoder.config)
     model = Model(
         name=card.name,
-        latent_channels=int(autoencoder.config.latent_channels),
-        inpainting=int(unet.config.in_channels) != int(autoencoder.config.latent_channels),
+        latent_channels=latents.channels,
+        inpainting=int(unet.config.in_channels) != latents.channels,
         sigmas=opened.sigmas,
-        downscale=2 ** (len(autoencoder.config.block_out_channels) - 1),
+        downscale=latents.downscale,
         hash=digest,
-        context_dim=int(unet.config.cross_attention_dim),
+        context_dim=family.text_width(unet),
         kind=card.kind,
-        pooled_dim=text.pooled_width if card.kind != "sd" else 0,
+        pooled_dim=family.pooled_width(unet),
         remarks=opened.plan.remarks,
     )
     for remark in model.remarks:
         log.warning(remark)
-    scaling = float(autoencoder.config.scaling_factor)
     blank = PreviewMap(((0.0, 0.0, 0.0),) * model.latent_channels, (0.5, 0.5, 0.5))
     found = Networks(
-        model, unet, autoencoder, text, scaling, blank, placement, patching, opened.bytes,
+        model, unet, autoencoder, text, latents, blank, placement, patching, opened.bytes,
         bool(opened.plan.parts["vae"].weights),
     )  # fmt: skip
     prediction = card.prediction or (facts.prediction(card) if facts else None)
+    if prediction is None and len(family.about.predictions) == 1:
+        (prediction,) = family.about.predictions
     if prediction is None:
         found.unknown.add("prediction")
     else:
@@ -252,5 +250,6 @@ def _short_hash(card: ModelCard, plan: Plan, facts: ModelFacts | None) -> str:
     computed is kept in `facts`."""
     if card.sha256:
         return card.hash
-    path = card.weights or next(iter(plan.parts["unet"].weights.values())).file.path
+    network = plan.parts[family_of(card.kind).about.network]
+    path = card.weights or next(iter(network.weights.values())).file.path
     return hashed(path, facts.keep_sha256 if facts else None)[:10]

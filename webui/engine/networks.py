@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from webui.engine import attention
+from webui.engine.latents import LatentGeometry
 from webui.engine.placement import Placement
 from webui.engine.preview import PreviewMap
 from webui.types import Model
@@ -21,7 +22,7 @@ SERIALS = count(1)
 
 @dataclass(slots=True, eq=False)
 class Networks:
-    """A loaded model. `scaling_factor` is between the VAE's latents and the U-Net's, `bytes` what its weights take.
+    """A loaded model. `unet` is the network that predicts, whatever its family has; `bytes` is what its weights take.
 
     `patching` is what the U-Net's attention looks at. Without `has_vae` the VAE is a network without weights, and the
     model wears one of another file. `notes` are sentences about what had to be changed while it
@@ -34,7 +35,7 @@ class Networks:
     unet: Any
     vae: Any
     text: TextEncoder
-    scaling_factor: float
+    latents: LatentGeometry
     preview: PreviewMap
     placement: Placement
     patching: attention.Patching

@@ -17,9 +17,9 @@ from torch import Tensor
 from webui.catalog.formats.sidecars import read_json
 from webui.engine import vae
 from webui.engine.detect_prediction import likely_prediction
+from webui.engine.families import family_of
 from webui.engine.networks import Networks
 from webui.engine.preview import PreviewMap, fit, keep, read_map
-from webui.engine.sdxl_conditioning import added_conditions
 from webui.types import ModelCard, ModelFacts, Row, SizeConditioning
 
 __all__ = ["known_preview", "prepare", "prepared"]
@@ -84,7 +84,8 @@ def _probed(networks: Networks) -> str:
     text = networks.text.encode("", "")
     row = Row(text.cond, 1.0, pooled=text.pooled_cond)
     size = PROBED * model.downscale
-    added = added_conditions(networks, [row], [SizeConditioning((size, size), (size, size))])
+    family = family_of(model.kind)
+    told = family.conditioning(model, place, [row], [SizeConditioning((size, size), (size, size))])
     last = torch.tensor([float(len(model.sigmas) - 1)], device=place.device)
 
     def call(noise: Tensor) -> Tensor:
@@ -92,10 +93,6 @@ def _probed(networks: Networks) -> str:
         if model.inpainting:  # all is masked, nothing of a picture is seen
             hole = torch.ones_like(seen[:, :1])
             seen = torch.cat([seen, hole, torch.zeros_like(seen)], dim=1)
-        context = text.cond[None].to(place.dtype)
-        said: Tensor = networks.unet(
-            seen, last, context, added_cond_kwargs=added, return_dict=False
-        )[0]
-        return said
+        return family.predict(networks.unet, seen, last, told)
 
     return likely_prediction(call, (model.latent_channels, PROBED, PROBED))

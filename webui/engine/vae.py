@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @torch.inference_mode()
 def encode(networks: Networks, pixels: Tensor) -> Tensor:
-    """Pixels [B, 3, H, W] fp32 in -1..1 to latents [B, C, h, w] fp32: the posterior's mean, scaled."""
+    """Pixels [B, 3, H, W] fp32 in -1..1 to latents [B, C, h, w] fp32: the posterior's mean, shifted and scaled."""
     return torch.cat([_finite(networks, _encode, one[None]) for one in pixels])
 
 
@@ -55,7 +55,7 @@ def decode(networks: Networks, latents: Tensor) -> Tensor:
 def tile(networks: Networks, call: Tile) -> Tiled:
     """A part of a decode or encode (`tiling.tiled`), of unscaled pixels or a scaled latent."""
     whole_latent = (call.way, call.part) == ("decode", "whole")
-    x = call.x.float() / networks.scaling_factor if whole_latent else call.x
+    x = networks.latents.encoded(call.x.float()) if whole_latent else call.x
     made = Tiled(x, {})
 
     def run(networks: Networks, given: Tensor) -> Tensor:
@@ -74,18 +74,18 @@ def _encode(networks: Networks, pixels: Tensor) -> Tensor:
         try:
             posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
             mean: Tensor = posterior.mode().float()
-            return mean * networks.scaling_factor
+            return networks.latents.sampled(mean)
         except RuntimeError as error:
             _told(networks, error)
     moments = _in_tiles(networks, "encode", pixels)
-    return moments.chunk(2, dim=1)[0] * networks.scaling_factor
+    return networks.latents.sampled(moments.chunk(2, dim=1)[0])
 
 
 def _decode(networks: Networks, latents: Tensor) -> Tensor:
     """Whole where it fits into the memory, else in tiles."""
     vae = networks.vae
     try:
-        unscaled = latents.to(vae.device).float() / networks.scaling_factor
+        unscaled = networks.latents.encoded(latents.to(vae.device).float())
         pixels: Tensor = vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float()
     except RuntimeError as error:
         _told(networks, error)

@@ -44,8 +44,8 @@ class ModelCard:
     """A model as it is listed, told without loading a weight.
 
     `layout` is "folder" (diffusers), or of a single file "ldm" (the original keys) or "diffusers". `family` is the
-    name that people know, `kind` what decides how it is loaded: "sd" (one CLIP text encoder: 1.x, 2.x and their
-    like), "sdxl" (two) or "sdxl-refiner". `prediction` is what the UNet gives ("epsilon", "v_prediction", "sample"),
+    name that people know, `kind` the key of what decides how it is loaded: "sd1" and "sd2" (and their like), "sdxl" or
+    "sdxl-refiner". `prediction` is what the UNet gives ("epsilon", "v_prediction", "sample", see `parameterisation`),
     None where only a call of it can tell; `zero_snr` says that its schedule ends in pure noise. `defaults` are the
     model's own values of request fields; `prompts` are example prompts, `examples` what becomes of them, where
     the model brings it. `problem`, where there is one, is the sentence why it cannot be used.
@@ -62,7 +62,7 @@ class ModelCard:
     latent_channels: int = 4
     inpainting: bool = False  # a UNet that also sees mask and masked picture (9 channels)
     layout: str = "folder"
-    kind: str = "sd"
+    kind: str = "sd1"
     prediction: str | None = None
     zero_snr: bool = False
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -136,7 +136,7 @@ class Model:
     """A loaded model as tasks see it: what shapes and noise levels it works at, never its weights.
 
     `sigmas` are the training noise levels, ascending, on the variance-exploding scale. `prediction` is what the
-    UNet gives ("epsilon", "v_prediction" or "sample"), `context_dim` the width D of the texts that it sees.
+    UNet gives ("epsilon", "v_prediction" or "sample", see `parameterisation`), `context_dim` the width D of its texts.
     `hash` is the first 10 hex digits of the UNet file's SHA-256, "" while unknown. `kind` as on `ModelCard`;
     `pooled_dim` is the width P of what stands for a whole text, 0 for models that do not ask for it. `parts` tells
     versions of a folder's files apart, "" for a single file. `remarks` are sentences about what is not used of its
@@ -151,7 +151,7 @@ class Model:
     hash: str = ""
     prediction: str = "epsilon"
     context_dim: int = 768
-    kind: str = "sd"
+    kind: str = "sd1"
     pooled_dim: int = 0
     parts: str = ""
     remarks: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any
 
 import diffusers.schedulers
 import pytest
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTokenizer
 
 from webui.catalog.formats.configs import FIELDS, SCHEDULERS, checked, index_checked, schedule
@@ -54,6 +54,8 @@ def test_every_field_of_every_scheduler_is_classified():
     ("kind", "names"),
     [
         ("unet", inspect.signature(UNet2DConditionModel.__init__).parameters),
+        ("transformer", inspect.signature(SD3Transformer2DModel.__init__).parameters),
+        ("flow_scheduler", THEIRS["FlowMatchEulerDiscreteScheduler"]),
         ("vae", inspect.signature(AutoencoderKL.__init__).parameters),
         ("text_encoder", CLIPTextConfig().to_dict()),
         ("tokenizer", inspect.signature(CLIPTokenizer.__init__).parameters),
@@ -106,7 +108,7 @@ REFUSED = {
         *({"_class_name": "UNetMotionModel"}, {"_class_name": "UNetSpatioTemporalConditionModel"}),
     ],
     "vae": [
-        *({"shift_factor": 0.1159}, {"latents_mean": [0.1] * 4}, {"latents_std": [2.0] * 4}),
+        *({"shift_factor": "0.1159"}, {"shift_factor": True}, {"latents_mean": [0.1] * 4}, {"latents_std": [2.0] * 4}),
         *({"_class_name": "AutoencoderTiny"}, {"_class_name": "AsymmetricAutoencoderKL"}, {"in_channels": 6}),
         *({"scaling_factor": 0}, {"scaling_factor": "0.18"}, {"scaling_factor": None}, {"scaling_factor": True}),
         {"scaling_factor": float("nan")},

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from webui.catalog.families import THOSE_THAT_LOAD
 from webui.errors import ModelFileError
 
 __all__ = ["FEW_STEPS", "FIELDS", "SCHEDULERS", "Fields", "checked", "index_checked", "schedule"]
@@ -108,6 +109,21 @@ _SCHEDULER = Fields(
     told={"clip_sample": NONE, "thresholding": NONE},
 )  # fmt: skip
 
+_FLOW_SCHEDULER = Fields(  # of flow matching
+    frozenset(("FlowMatchEulerDiscreteScheduler",)),
+    used=_frozen("num_train_timesteps shift"),
+    harmless=_frozen(
+        "base_shift max_shift base_image_seq_len max_image_seq_len time_shift_type use_karras_sigmas"
+        " use_exponential_sigmas use_beta_sigmas"
+    ),
+    only={
+        "use_dynamic_shifting": NONE,
+        "invert_sigmas": NONE,
+        "shift_terminal": (None,),
+        "stochastic_sampling": NONE,
+    },
+)
+
 # --- Networks -----------------------------------------------------------------------------------------
 
 _DOWN = ("CrossAttnDownBlock2D", "DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D")
@@ -144,11 +160,20 @@ _UNET = Fields(
         "up_block_types": _UP,
     },
 )  # fmt: skip
+_TRANSFORMER = Fields(
+    frozenset(("SD3Transformer2DModel",)),
+    used=_frozen(
+        "patch_size in_channels out_channels num_layers attention_head_dim num_attention_heads joint_attention_dim"
+        " caption_projection_dim pooled_projection_dim pos_embed_max_size sample_size dual_attention_layers qk_norm"
+    ),
+    harmless=frozenset(),
+    only=dict(_PLAIN),
+)
 _VAE = Fields(
     frozenset(("AutoencoderKL", "FlaxAutoencoderKL")),
     used=_frozen(
-        "block_out_channels layers_per_block act_fn latent_channels norm_num_groups scaling_factor force_upcast"
-        " use_quant_conv use_post_quant_conv mid_block_add_attention"
+        "block_out_channels layers_per_block act_fn latent_channels norm_num_groups scaling_factor shift_factor"
+        " force_upcast use_quant_conv use_post_quant_conv mid_block_add_attention"
     ),
     harmless=_frozen("sample_size"),
     only={
@@ -157,7 +182,6 @@ _VAE = Fields(
         "out_channels": (None, 3),
         "down_block_types": ("DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
         "up_block_types": ("UpDecoderBlock2D", "AttnUpDecoderBlock2D"),
-        "shift_factor": (None, 0, 0.0),
         "latents_mean": (None,),
         "latents_std": (None,),
     },
@@ -203,7 +227,9 @@ _TOKENIZER = Fields(
 FIELDS: Mapping[str, Fields] = MappingProxyType(
     {
         "scheduler": _SCHEDULER,
+        "flow_scheduler": _FLOW_SCHEDULER,
         "unet": _UNET,
+        "transformer": _TRANSFORMER,
         "vae": _VAE,
         "text_encoder": _TEXT,
         "text_encoder_2": _TEXT,
@@ -248,6 +274,8 @@ def checked(kind: str, config: Config, where: object) -> list[str]:
         factor = config["scaling_factor"]
         if not _number(factor) or factor <= 0:
             raise ModelFileError(f"{where}: scaling_factor {_short(factor)} is no number above 0")
+    if config.get("shift_factor") is not None and not _number(config["shift_factor"]):
+        raise ModelFileError(f"{where}: shift_factor {_short(config['shift_factor'])} is no number")
     return remarks
 
 
@@ -289,7 +317,9 @@ def _names(kind: str, config: Config) -> Iterator[str]:
 def _reason(kind: str, name: str) -> str:
     wanted = {
         "scheduler": "made for another training than DDPM's, whose noise levels are not computed here",
+        "flow_scheduler": "made for another training than flow matching",
         "unet": "only UNet2DConditionModel loads",
+        "transformer": "only SD3Transformer2DModel loads",
         "vae": "only AutoencoderKL loads",
     }
     return f"a {_short(name).strip(chr(39))}; {wanted.get(kind, 'only those of CLIP load')}"
@@ -358,7 +388,7 @@ def index_checked(index: Config, where: object) -> list[str]:
             remarks.append(f"{where}: its {key} is not used")
         elif isinstance(value, list):
             raise ModelFileError(
-                f"{where}: has a part {_short(key)} that is not known here; only Stable Diffusion 1, 2 and XL load"
+                f"{where}: has a part {_short(key)} that is not known here; only {THOSE_THAT_LOAD} load"
             )
         else:
             remarks.append(f"{where}: {_short(key)} is not known, and is not used")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from webui.catalog.families import SD1, SD2, SDXL, SDXL_REFINER, THOSE_THAT_LOAD, Family
 from webui.catalog.formats.configs import checked, index_checked, schedule
-from webui.catalog.formats.families import PARTS, SIZES, Recognised, family_name
+from webui.catalog.formats.recognition import PARTS, Recognised
 from webui.catalog.formats.sidecars import read_json
 from webui.diffusion.noise_schedules import model_sigmas
 from webui.errors import ModelFileError
@@ -25,21 +26,16 @@ __all__ = [
 
 WEIGHTS = {
     "unet": "diffusion_pytorch_model",
+    "transformer": "diffusion_pytorch_model",
     "vae": "diffusion_pytorch_model",
     "text_encoder": "model",
     "text_encoder_2": "model",
-}
-NEEDED = {
-    "sd": ("vae", "text_encoder"),
-    "sdxl": ("vae", "text_encoder", "text_encoder_2"),
-    "sdxl-refiner": ("vae", "text_encoder_2"),
 }
 # Of the same weights, the first that is there: whole numbers before halves, averages before what they are of. Other
 # variants are taken where there is nothing else.
 VARIANTS = ("", ".fp32", ".fp16", ".bf16", ".ema_only", ".ema", ".non_ema")
 TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 SHOWN = 3  # missing files that are named
-PREDICTIONS = ("epsilon", "v_prediction", "sample")
 CONVERT = (
     "convert it once with diffusers, on a machine where you trust the file: "
     "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW, safe_serialization=True)"
@@ -67,30 +63,28 @@ def read_folder(folder: Path) -> Folder:
     unet_config = folder / "unet" / "config.json"
     if not unet_config.is_file():
         what = f" ({pipeline})" if pipeline else ""
-        raise ModelFileError(
-            f"{folder}: no unet/config.json{what}; only Stable Diffusion 1, 2 and XL load"
-        )
+        raise ModelFileError(f"{folder}: no unet/config.json{what}; only {THOSE_THAT_LOAD} load")
     unet = read_json(unet_config)
-    kind = _kind(folder, unet, unet_config)
-    configs_checked(folder, kind)
-    if kind == "sd" and ("XL" in pipeline or (folder / "text_encoder_2").exists()):
+    family = _family(folder, unet, unet_config)
+    configs_checked(folder, family)
+    if not family.sizes and ("XL" in pipeline or (folder / "text_encoder_2").exists()):
         raise ModelFileError(f"{folder}: the parts of an XL model around the U-Net of another")
     vae = read_json(folder / "vae" / "config.json")
     widths = [
         _whole(read_json(path), "hidden_size", path, 768)
-        for part in NEEDED[kind]
-        if part != "vae" and (path := folder / part / "config.json")
+        for part in family.texts
+        if (path := folder / part / "config.json")
     ]
     scheduler = folder / "scheduler" / "scheduler_config.json"
     noise = schedule(read_json(scheduler))
     prediction = noise.get("prediction_type", "epsilon")
-    if prediction not in PREDICTIONS:
+    if prediction not in family.predictions:
         raise ModelFileError(f"{scheduler}: prediction_type {prediction!r} is not known")
     try:
         model_sigmas(noise)
     except ModelFileError as fault:
         raise ModelFileError(f"{scheduler}: {fault}") from fault
-    files = [file for part in ("unet", *NEEDED[kind]) for file in weight_files(folder, part)]
+    files = [file for part in family.parts for file in weight_files(folder, part)]
 
     channels = _whole(vae, "latent_channels", folder / "vae" / "config.json", 4)
     inputs = _whole(unet, "in_channels", unet_config, 4)
@@ -105,30 +99,30 @@ def read_folder(folder: Path) -> Folder:
         raise ModelFileError(
             f"{unet_config}: made for a text encoder of width {context}, but the folder's has width {both}"
         )
-    if kind != "sd":
-        _must_be_told(folder, kind, unet, unet_config)
+    if family.sizes:
+        _must_be_told(folder, family, unet, unet_config)
     recognised = Recognised(
         layout="folder",
-        kind=kind,
-        family=family_name(kind, context),
+        kind=family.key,
+        family=family.called(context),
         inpainting=inputs != channels,
         prediction=prediction,
         zero_snr=bool(noise.get("rescale_betas_zero_snr")),  # as diffusers asks it
         context_dim=context,
-        parts=frozenset(part for part in PARTS if part in ("unet", *NEEDED[kind])),
+        parts=frozenset(part for part in PARTS if part in family.parts),
         latent_channels=channels,
     )
     return Folder(recognised, files[0], sum(file.stat().st_size for file in files))
 
 
-def configs_checked(folder: Path, kind: str) -> list[str]:
+def configs_checked(folder: Path, family: Family) -> list[str]:
     """Sentences about what is not used of the configs of a folder. `ModelFileError` for what cannot be computed."""
     index = folder / "model_index.json"
-    remarks = index_checked(read_json(index), index) if index.is_file() else []
-    texts = [part for part in NEEDED[kind] if part != "vae"]
-    files = {part: folder / part / "config.json" for part in ("unet", "vae", *texts)}
-    files["scheduler"] = folder / "scheduler" / "scheduler_config.json"
-    for part in texts:
+    offered = family.offered and index.is_file()
+    remarks = index_checked(read_json(index), index) if offered else []
+    files = {part: folder / part / "config.json" for part in family.parts}
+    files[family.scheduler] = folder / "scheduler" / "scheduler_config.json"
+    for part in family.texts:
         place = folder / TOKENIZERS[part] / "tokenizer_config.json"
         if place.is_file():
             files[TOKENIZERS[part]] = place
@@ -137,12 +131,15 @@ def configs_checked(folder: Path, kind: str) -> list[str]:
     return [remark.replace(str(folder), folder.name) for remark in remarks]
 
 
-def _must_be_told(folder: Path, kind: str, unet: Mapping[str, Any], path: Path) -> None:
+def _must_be_told(folder: Path, family: Family, unet: Mapping[str, Any], path: Path) -> None:
     """Raises `ModelFileError` where the U-Net is told more or fewer numbers beside the text than there are."""
     encoder = folder / "text_encoder_2" / "config.json"
     pooled = _whole(read_json(encoder), "projection_dim", encoder, 512)
     each = _whole(unet, "addition_time_embed_dim", path, 256)
-    told, there = unet.get("projection_class_embeddings_input_dim"), pooled + SIZES[kind] * each
+    told, there = (
+        unet.get("projection_class_embeddings_input_dim"),
+        pooled + family.size_count * each,
+    )
     if told != there:
         raise ModelFileError(
             f"{path}: told {told} numbers beside the text, but the folder's second text encoder and the picture's "
@@ -150,15 +147,17 @@ def _must_be_told(folder: Path, kind: str, unet: Mapping[str, Any], path: Path) 
         )
 
 
-def _kind(folder: Path, unet: Mapping[str, Any], path: Path) -> str:
+def _family(folder: Path, unet: Mapping[str, Any], path: Path) -> Family:
+    """By what the U-Net is told beside the text, and by the text encoders: Stable Diffusion 2 reads OpenCLIP's."""
     added, classes = unet.get("addition_embed_type"), unet.get("class_embed_type")
     if added not in (None, "text_time") or classes is not None:
         raise ModelFileError(
             f"{path}: its U-Net takes {added or classes!r} embeddings; such models cannot be loaded"
         )
     if added is None:
-        return "sd"
-    return "sdxl" if (folder / "text_encoder").is_dir() else "sdxl-refiner"
+        text = read_json(folder / "text_encoder" / "config.json")
+        return SD2 if text.get("hidden_act") == "gelu" else SD1
+    return SDXL if (folder / "text_encoder").is_dir() else SDXL_REFINER
 
 
 def weight_files(folder: Path, part: str) -> list[Path]:

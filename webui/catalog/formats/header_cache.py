@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from webui.catalog.formats.families import Recognised, recognise
 from webui.catalog.formats.header import read_header
 from webui.catalog.formats.layout import Layouts
+from webui.catalog.formats.recognition import Recognised, recognise
 from webui.errors import ModelFileError
 from webui.types import ModelMemory
 
 __all__ = ["Facts", "FactsCache"]
 
-FORM = 3  # of the JSON below and of what `recognise` finds: a higher one has every file read anew
+FORM = 4  # of the JSON below and of what `recognise` finds: a higher one has every file read anew
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from webui.catalog.formats.families import Recognised, recognise
 from webui.catalog.formats.hashing import sha256_of
 from webui.catalog.formats.header import (
     Header,
@@ -29,6 +28,7 @@ from webui.catalog.formats.header import (
 from webui.catalog.formats.layout import BITS
 from webui.catalog.formats.numbers import FLOATS, decode, encode
 from webui.catalog.formats.recipes import DTYPES, Recipe, metadata_of
+from webui.catalog.formats.recognition import Recognised, recognise
 from webui.catalog.formats.writing import Planned, Writer
 from webui.errors import ModelFileError
 

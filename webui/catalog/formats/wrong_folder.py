@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from webui.catalog.families import SD3, THOSE_THAT_LOAD
 from webui.catalog.formats.header import Header
 from webui.catalog.formats.tensor_names import Names
 
@@ -34,7 +35,7 @@ def _named(pattern: str) -> Test:
 
 
 def _other(family: str) -> str:
-    return f"a {family} model; only Stable Diffusion 1, 2 and XL load"
+    return f"a {family} model; only {THOSE_THAT_LOAD} load"
 
 
 LORA, VAE, CONTROLNET, UPSCALER, EMBEDDING, HYPERNETWORK = (
@@ -80,7 +81,7 @@ KINDS: tuple[tuple[Test, str], ...] = (
     (_begins("adapter.body.", "body.0.resnets."), f"a T2I adapter; {UNUSED}"),
     (_begins("ip_adapter.", "image_proj."), f"an IP-Adapter; {UNUSED}"),
     (_anywhere("double_blocks.0.", "single_transformer_blocks.0."), _other("Flux")),
-    (_anywhere("joint_blocks.0.", "transformer_blocks.0.attn.add_q_proj."), _other("Stable Diffusion 3")),
+    (_anywhere("joint_blocks.0.", "transformer_blocks.0.attn.add_q_proj."), _other(SD3.name)),
     (_anywhere("clip_txt_mapper.", "clip_txt_pooled_mapper.", "effnet_mapper."), _other("Stable Cascade")),
     (_begins("edm_mean", "edm_vpred"), "a model of the EDM kind (Playground 2.5); those cannot be loaded"),
     (

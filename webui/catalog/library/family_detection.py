@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from webui.catalog.formats.families import family_name
+from webui.catalog.families import OFFERED, SD1, SD2, SD3, SDXL, THOSE_THAT_LOAD
 from webui.catalog.formats.file_signatures import ZIP, stranger
 from webui.catalog.formats.header import Header, open_regular, read_header
 from webui.catalog.formats.tensor_names import Names
@@ -17,14 +17,14 @@ from webui.catalog.formats.wrong_folder import WHOLE, misplaced, told_by
 __all__ = ["family_of", "tags_of", "wrong_file", "wrong_pickle", "wrong_place"]
 
 BASES = (  # beginnings of kohya's ss_base_model_version and of modelspec.architecture
-    ("sdxl", "Stable Diffusion XL"),
-    ("stable-diffusion-xl", "Stable Diffusion XL"),
-    ("sd_v2", "Stable Diffusion 2"),
-    ("stable-diffusion-v2", "Stable Diffusion 2"),
-    ("sd_v1", "Stable Diffusion 1"),
-    ("stable-diffusion-v1", "Stable Diffusion 1"),
-    ("sd3", "Stable Diffusion 3"),
-    ("stable-diffusion-3", "Stable Diffusion 3"),
+    ("sdxl", SDXL.name),
+    ("stable-diffusion-xl", SDXL.name),
+    ("sd_v2", SD2.name),
+    ("stable-diffusion-v2", SD2.name),
+    ("sd_v1", SD1.name),
+    ("stable-diffusion-v1", SD1.name),
+    ("sd3", SD3.name),
+    ("stable-diffusion-3", SD3.name),
     ("flux", "Flux"),
     ("stable-cascade", "Stable Cascade"),
     ("stable_cascade", "Stable Cascade"),
@@ -35,11 +35,11 @@ BASES = (  # beginnings of kohya's ss_base_model_version and of modelspec.archit
     ("qwen", "Qwen-Image"),
     ("auraflow", "AuraFlow"),
 )
-OURS = ("Stable Diffusion 1", "Stable Diffusion 2", "Stable Diffusion XL")
+OURS = tuple(one.name for one in OFFERED)
 OTHERS = (  # parts of names that only networks of these families have
     ("double_blocks", "Flux"),
     ("single_transformer_blocks", "Flux"),
-    ("joint_blocks", "Stable Diffusion 3"),
+    ("joint_blocks", SD3.name),
 )
 SECOND_ENCODER = ("lora_te2_", "text_encoder_2.")
 DOWN = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_b", ".oft_diag")
@@ -51,7 +51,7 @@ PLACES = {
     "controlnet": "models/ControlNet",
     "upscaler": "models/ESRGAN",
 }
-VAE_CHANNELS = 4
+VAE_CHANNELS = frozenset(one.latent_channels for one in OFFERED)
 
 
 def family_of(kind: str, header: Header) -> str:
@@ -72,20 +72,18 @@ def family_of(kind: str, header: Header) -> str:
         if any(part in key for key in header.tensors):
             return name
     if any(key.startswith(SECOND_ENCODER) for key in header.tensors):
-        return family_name("sdxl", 2048)
+        return SDXL.name
     return _by_width(_text_width(header))
 
 
 def _of_embedding(header: Header) -> str:
     if {"clip_l", "clip_g"} & set(header.tensors):
-        return family_name("sdxl", 2048)
+        return SDXL.name
     return _by_width(next((one.shape[-1] for one in header.tensors.values() if one.shape), 0))
 
 
 def _by_width(width: int) -> str:
-    if width == 2048:
-        return family_name("sdxl", width)
-    return family_name("sd", width) if width in (768, 1024) else ""
+    return next((one.name for one in (SD1, SD2, SDXL) if one.text_width == width), "")
 
 
 def _text_width(header: Header) -> int:
@@ -125,15 +123,16 @@ def _unfit(kind: str, header: Header) -> str | None:
             return "no LoRA that is known here"
         family = family_of(kind, header)
         if family and not family.startswith(OURS):
-            return f"a LoRA for {family}; those for Stable Diffusion 1, 2 and XL are used"
+            return f"a LoRA for {family}; those for {THOSE_THAT_LOAD} are used"
     if kind == "vae":
         shape = next(
             (one for top in VAES if (one := header.shape(f"{top}decoder.conv_in.weight"))), None
         )
         if shape is None:
             return "no VAE that is known here"
-        if len(shape) == 4 and shape[1] != VAE_CHANNELS:
-            return f"a VAE of {shape[1]} latent channels; only those of {VAE_CHANNELS} fit here"
+        if len(shape) == 4 and shape[1] not in VAE_CHANNELS:
+            fitting = " or ".join(map(str, sorted(VAE_CHANNELS)))
+            return f"a VAE of {shape[1]} latent channels; only those of {fitting} fit here"
     if kind == "controlnet":
         return _other_controlnet(header)
     if kind == "embedding":

@@ -16,8 +16,9 @@ from webui.engine.adapters import hypernetworks
 from webui.engine.adapters.applying import AdapterStrengths, MergedWeightCache
 from webui.engine.adapters.files import LoadedAdapter, read, version_of
 from webui.engine.adapters.hypernetworks import Hypernetwork
-from webui.engine.adapters.names import Names, original_names
+from webui.engine.adapters.names import Names
 from webui.engine.adapters.patch import LoraPatch
+from webui.engine.families import family_of
 from webui.engine.file_version import Version
 from webui.engine.memory import out_of_memory
 from webui.engine.networks import Networks
@@ -169,8 +170,8 @@ class AdapterCache:
         """The names of a model's layers, found once for as long as the same networks are in memory."""
         known = self._names.get(networks.model.name)
         if known is None or known[0] != networks.serial:
-            layers = int(networks.unet.config.layers_per_block)
-            known = networks.serial, Names(parts, original_names(networks.unet, layers))
+            original = family_of(networks.model.kind).original_names(networks.unet)
+            known = networks.serial, Names(parts, original)
             self._names[networks.model.name] = known
         return known[1]
 
@@ -207,7 +208,5 @@ class AdapterCache:
 
 def encoders(networks: Networks) -> dict[str, Any]:
     """A model's text encoders by the names that adapters have for them."""
-    if networks.model.kind == "sdxl-refiner":
-        return {"text_encoder_2": networks.text.towers[0].inner}
-    names = ("text_encoder", "text_encoder_2")
-    return {name: tower.inner for name, tower in zip(names, networks.text.towers, strict=False)}
+    names = family_of(networks.model.kind).about.texts
+    return {name: tower.inner for name, tower in zip(names, networks.text.towers, strict=True)}

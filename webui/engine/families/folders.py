@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from webui.catalog.families import Family, family
 from webui.catalog.formats.configs import schedule
 from webui.catalog.formats.folders import TOKENIZERS, configs_checked, weight_files
 from webui.catalog.formats.header import read_header
 from webui.catalog.formats.sidecars import read_json
 from webui.engine.families.keys import text_name, vae_name, without_buffers
 from webui.engine.families.plans import PartPlan, Plan, TextPlan
+from webui.engine.families.single import published
 from webui.engine.text.tokenizer import read as read_tokenizer
 from webui.engine.weight_loading import Weight
 from webui.errors import ModelFileError
@@ -19,28 +21,22 @@ from webui.types import ModelCard
 
 __all__ = ["folder_plan"]
 
-TEXTS = {
-    "sd": ("text_encoder",),
-    "sdxl": ("text_encoder", "text_encoder_2"),
-    "sdxl-refiner": ("text_encoder_2",),
-}
-
 
 def folder_plan(card: ModelCard) -> Plan:
     """The plan for the folder of `card`."""
     folder = card.path
-    texts = TEXTS[card.kind]
-    parts = {part: _part(folder, part) for part in ("unet", "vae", *texts)}
+    about = family(card.kind)
+    parts = {part: _part(folder, part) for part in about.parts}
     index = folder / "model_index.json"
     asked = read_json(index).get("force_zeros_for_empty_prompt", True) if index.is_file() else True
     noise = folder / "scheduler" / "scheduler_config.json"
     return Plan(
         parts,
-        {part: _text(card, part, parts[part]) for part in texts},
+        {part: _text(card, about, part, parts[part]) for part in about.texts},
         schedule(read_json(noise)),
         str(noise),
-        zeros=card.kind != "sd" and bool(asked),
-        remarks=tuple(configs_checked(folder, card.kind)),
+        zeros=about.zeros and bool(asked),
+        remarks=tuple(configs_checked(folder, about)),
     )
 
 
@@ -70,7 +66,7 @@ def _name(part: str, key: str) -> str:
     return text_name(key) if part.startswith("text_encoder") else key
 
 
-def _text(card: ModelCard, part: str, plan: PartPlan) -> TextPlan:
+def _text(card: ModelCard, about: Family, part: str, plan: PartPlan) -> TextPlan:
     place = card.path / TOKENIZERS[part]
     tokenizer = read_tokenizer(place)
     if any(not isinstance(one, int) for one in (tokenizer.start, tokenizer.end, tokenizer.pad)):
@@ -82,13 +78,10 @@ def _text(card: ModelCard, part: str, plan: PartPlan) -> TextPlan:
         place.glob("*.json")
     )  # a shipped one knows only what the first encoder is filled up with
     pad = tokenizer.pad if own else (tokenizer.end if part == "text_encoder" else 0)
-    if card.kind != "sd":
-        return TextPlan(tokenizer, pad, skip_layers=1, final_norm=False)
-    # Stable Diffusion 2 is published without the last of its encoder's 24 layers.
+    # A text encoder that is published without its last layer has an odd number of them.
     odd = _whole(plan.config, "num_hidden_layers", 12) % 2
-    return TextPlan(
-        tokenizer, pad, missing_layers=1 if odd and plan.config.get("hidden_act") == "gelu" else 0
-    )
+    missing_layers = published(about.key)[part].get("last_layers_left_out", 0) if odd else 0
+    return TextPlan(tokenizer, pad, about.skip_layers, about.final_norm, missing_layers)
 
 
 def _whole(config: Mapping[str, Any], key: str, default: int) -> int:

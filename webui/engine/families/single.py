@@ -12,6 +12,7 @@ from operator import sub
 from pathlib import Path
 from typing import Any
 
+from webui.catalog.families import Family, family
 from webui.catalog.formats.header import Header
 from webui.diffusion.noise_schedules import model_sigmas
 from webui.engine.families.keys import diffusers_parts, ldm_parts, unused
@@ -22,32 +23,31 @@ from webui.engine.weight_loading import Weight
 from webui.errors import ModelFileError
 from webui.types import ModelCard
 
-__all__ = ["family", "single_plan", "vae_config"]
+__all__ = ["published", "single_plan", "vae_config"]
 
 Weights = Mapping[str, Weight]
-TEXTS = ("text_encoder", "text_encoder_2")
 LEVELS, NEAR = 100_000, 0.01  # of noise at most, and how near two are that are one
 SHOWN = 3  # names of unused tensors
 USUAL_WIDTHS = [128, 256, 512, 512]  # of the VAEs of all these families
 
 
 @cache
-def family(name: str) -> Mapping[str, Any]:
-    """What is known of the family "sd1", "sd2", "sdxl" or "sdxl-refiner"."""
-    path = Path(__file__).with_name(f"{name}.json")
+def published(key: str) -> Mapping[str, Any]:
+    """What single files of a family leave unsaid: how its published models are, by part, and their noise levels."""
+    path = Path(__file__).with_name(f"{key}.json")
     known: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return known
 
 
 def single_plan(card: ModelCard, header: Header) -> Plan:
     """The plan for the single file of `card`; `ModelFileError` where its shapes make no network."""
-    file = card.path.name
+    file, about = card.path.name, family(card.kind)
     shapes = {name: info.shape for name, info in header.tensors.items()}
     try:
         found = ldm_parts(header, shapes) if card.layout == "ldm" else diffusers_parts(header)
-        known = family(_family(card, header, found))
+        known = published(card.kind)
         parts = {}
-        for part in MAKE.keys() & known.keys():
+        for part in about.parts:
             if part == "vae" and not found.get(part):
                 parts[part] = PartPlan(_usual_vae(known[part], found["unet"]), {}, file, file)
                 continue
@@ -60,9 +60,7 @@ def single_plan(card: ModelCard, header: Header) -> Plan:
         raise ModelFileError(
             f"{file}: its tensors make no network ({fault}); the file is not whole"
         ) from fault
-    texts = {
-        part: _text_plan(card, known[part], parts[part].config) for part in TEXTS if part in parts
-    }
+    texts = {part: _text_plan(card, about, known[part], parts[part].config) for part in about.texts}
     zeros = known.get("empty_negative") == "zeros"
     noise = {**known["scheduler"], **({"rescale_betas_zero_snr": True} if card.zero_snr else {})}
     remarks = _remarks(header, {part: found.get(part, {}) for part in parts})
@@ -101,7 +99,9 @@ def _remarks(header: Header, parts: Mapping[str, Weights]) -> tuple[str, ...]:
     )
 
 
-def _text_plan(card: ModelCard, known: Mapping[str, Any], config: Mapping[str, Any]) -> TextPlan:
+def _text_plan(
+    card: ModelCard, about: Family, known: Mapping[str, Any], config: Mapping[str, Any]
+) -> TextPlan:
     tokenizer = shipped()
     if tokenizer.size > config["vocab_size"]:
         raise ModelFileError(
@@ -109,26 +109,8 @@ def _text_plan(card: ModelCard, known: Mapping[str, Any], config: Mapping[str, A
             f"those of Stable Diffusion have {tokenizer.size}"
         )
     pad = tokenizer.end if known["pad"] == "end" else int(known["pad"])
-    if card.kind != "sd":
-        return TextPlan(tokenizer, pad, skip_layers=1, final_norm=False)
-    return TextPlan(tokenizer, pad, missing_layers=known.get("last_layers_left_out", 0))
-
-
-def _family(card: ModelCard, header: Header, parts: Mapping[str, Weights]) -> str:
-    if card.kind != "sd":
-        return card.kind
-    if any(
-        name.startswith("cond_stage_model.model.transformer.") for name in header.tensors
-    ):  # OpenCLIP's
-        return "sd2"
-    # Its projections are linear layers since Stable Diffusion 2; its encoder's names may be those of any.
-    name = next(n for n in parts["unet"] if n.endswith(".proj_in.weight"))
-    linear = len(parts["unet"][name].shape) == 2
-    if "text_encoder" not in parts:
-        raise ModelFileError(f"{card.path.name}: has no text_encoder; the file is not whole")
-    width = parts["text_encoder"]["embeddings.token_embedding.weight"].shape[-1]
-    second = width == 1024 if card.layout == "ldm" else width != 768
-    return "sd2" if linear and second else "sd1"
+    missing_layers = known.get("last_layers_left_out", 0)
+    return TextPlan(tokenizer, pad, about.skip_layers, about.final_norm, missing_layers)
 
 
 def _used(name: str, config: Mapping[str, Any]) -> bool:

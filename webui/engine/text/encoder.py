@@ -14,7 +14,7 @@ from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.inversions import Inversion, embedded
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.words import Words
-from webui.errors import RequestError
+from webui.errors import EaselError, RequestError
 from webui.types import TextCondition
 
 __all__ = ["SLICE", "TextEncoder"]
@@ -23,7 +23,8 @@ SLICE = 8  # chunks of one call: those of prompt and negative prompt of up to fo
 
 
 class TextEncoder:
-    """One text encoder or several side by side. Belongs to the thread that owns the device.
+    """One text encoder or several side by side; none for a model whose texts are handed in as they are. Belongs to the
+    thread that owns the device.
 
     D is the sum of their widths, and a chunk is as many tokens as they have places (77), two of them for start and end.
     `zeros`: an empty negative prompt counts as zeros rather than as an empty text.
@@ -32,7 +33,7 @@ class TextEncoder:
     def __init__(self, *towers: ClipTextModel, zeros: bool = False) -> None:
         self.towers = towers
         self.zeros = zeros
-        self.chunk = towers[0].places - 2
+        self.chunk = towers[0].places - 2 if towers else 0
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -50,7 +51,7 @@ class TextEncoder:
     @property
     def pooled_width(self) -> int:
         """The width P of what stands for a whole text, 0 where no tower has a projection."""
-        return max(tower.pooled_width for tower in self.towers)
+        return max((tower.pooled_width for tower in self.towers), default=0)
 
     def count(self, text: str) -> int:
         """How many places `text` takes, start and end not counted. Any thread may ask."""
@@ -88,6 +89,8 @@ class TextEncoder:
         The shorter text is filled up with chunks of the empty prompt. `clip_skip` counts layers from the end, as
         A1111 does: 1 is the last, or the last that the family uses.
         """
+        if not self.towers:
+            raise EaselError("this model reads no text: its texts are handed in as they are")
         sides: list[tuple[Tensor, Tensor]] = []
         pooled: tuple[Tensor, Tensor] | None = None
         known = [

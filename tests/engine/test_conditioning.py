@@ -6,16 +6,17 @@ import pytest
 import torch
 
 from tests.engine.families import CASES, pipeline
+from webui.catalog.families import family
 from webui.engine import guidance
 from webui.engine.calls import batch_key
+from webui.engine.families.conditioning import conditioning, numbers
 from webui.engine.placement import place
 from webui.engine.runner import Runner
-from webui.engine.sdxl_conditioning import added_conditions, numbers
 from webui.errors import EaselError
 from webui.testing.families import FAMILIES, build, write
-from webui.types import Denoise, EncodeText, LoadModel, ModelCard, SizeConditioning
+from webui.types import Denoise, EncodeText, LoadModel, Model, ModelCard, Row, SizeConditioning
 
-FRAMING = SizeConditioning(original=(1200, 800), crop=(16, 8), target=(1024, 640))
+SIZES = SizeConditioning(original=(1200, 800), crop=(16, 8), target=(1024, 640))
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +42,23 @@ def test_the_numbers_are_those_of_diffusers(kind):
     theirs = pipe._get_add_time_ids(
         original_size=(800, 1200), crops_coords_top_left=(8, 16), target_size=(640, 1024),
         dtype=torch.float32, text_encoder_projection_dim=32, **refined)  # fmt: skip
-    ours = [numbers(FRAMING, kind, negative) for negative in (False, True)]
+    ours = [numbers(SIZES, family(kind), negative) for negative in (False, True)]
     expected = theirs if kind == "sdxl-refiner" else (theirs, theirs)
     assert [list(n) for n in ours] == [row[0].tolist() for row in expected]
 
 
-def denoise(runner, model, seed, scale, size_conditioning=None, size=(8, 12)):
+def denoise(runner, model, seed, scale, sizes=None, size=(8, 12)):
     text = runner.run([EncodeText(model, f"a cat {seed}", "dog")])[0].text
     x = torch.randn(4, *size, generator=torch.Generator().manual_seed(seed)) * 3
-    return Denoise(model, x, 3.0, guidance.rows(text, scale), size_conditioning=size_conditioning)
+    return Denoise(model, x, 3.0, guidance.rows(text, scale), size_conditioning=sizes)
 
 
 @pytest.mark.parametrize("kind", ["sdxl", "sdxl-refiner"])
 def test_pictures_with_other_texts_and_numbers_share_a_call(runner, kind):
     with torch.inference_mode():
         model = runner.load(LoadModel(kind))
-        calls = [denoise(runner, model, 1, 5.0), denoise(runner, model, 2, 1.0, FRAMING),
-                 denoise(runner, model, 3, 2.0, replace(FRAMING, aesthetic=9.0))]  # fmt: skip
+        calls = [denoise(runner, model, 1, 5.0), denoise(runner, model, 2, 1.0, SIZES),
+                 denoise(runner, model, 3, 2.0, replace(SIZES, aesthetic=9.0))]  # fmt: skip
         assert len({batch_key(call) for call in calls}) == 1
         alone = [runner.run([call])[0] for call in calls]
         together = runner.run(calls)
@@ -70,7 +71,7 @@ def test_what_is_told_changes_the_picture(runner, kind):
     with torch.inference_mode():
         model = runner.load(LoadModel(kind))
         usual = denoise(runner, model, 1, 1.0)
-        told = replace(usual, size_conditioning=replace(FRAMING, aesthetic=9.0))
+        told = replace(usual, size_conditioning=replace(SIZES, aesthetic=9.0))
         whole = replace(usual, size_conditioning=SizeConditioning((96, 64), (96, 64)))
         first, second, third = (runner.run([call])[0].denoised for call in (usual, told, whole))
     assert not torch.allclose(first, second, atol=1e-4)
@@ -86,9 +87,9 @@ def test_a_text_without_its_pooled_part_is_said(runner):
             runner.run([lost])
 
 
-def test_models_that_are_told_nothing_get_nothing(runner):
-    class Plain:
-        model = type("M", (), {"pooled_dim": 0})
-        placement = None
-
-    assert added_conditions(Plain, [], []) is None
+@pytest.mark.parametrize("kind", ["sd1", "sd2"])
+def test_models_that_are_told_nothing_beside_the_text_get_nothing(kind):
+    row = Row(torch.zeros(77, 8), 1.0, pooled=torch.zeros(4))
+    model = Model("m", 4, False, (0.03, 14.6), kind=kind)
+    told = conditioning(family(kind), model, place("cpu", "float32", "sdpa"), [row], [SIZES])
+    assert set(told) == {"context"}

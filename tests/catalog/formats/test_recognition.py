@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.catalog.formats.files import checkpoint, tensors, write
-from webui.catalog.formats.families import Recognised, recognise
 from webui.catalog.formats.header import read_header
+from webui.catalog.formats.recognition import Recognised, recognise
 from webui.errors import ModelFileError
 
 PARTS = {
@@ -17,8 +17,8 @@ PARTS = {
     "refiner": {"unet", "vae", "text_encoder_2"},
 }
 KINDS = {
-    "sd1": ("sd", "Stable Diffusion 1", 768, "epsilon"),
-    "sd2": ("sd", "Stable Diffusion 2", 1024, None),
+    "sd1": ("sd1", "Stable Diffusion 1", 768, "epsilon"),
+    "sd2": ("sd2", "Stable Diffusion 2", 1024, None),
     "sdxl": ("sdxl", "Stable Diffusion XL", 2048, "epsilon"),
     "refiner": ("sdxl-refiner", "Stable Diffusion XL refiner", 1280, "epsilon"),
 }

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from webui.catalog.families import SD1, SD2, SDXL, SDXL_REFINER, Family
 from webui.catalog.formats.header import Header
-from webui.catalog.formats.tensor_names import Names
 from webui.catalog.formats.wrong_folder import misplaced
 from webui.errors import ModelFileError
 
-__all__ = ["PARTS", "Recognised", "family_name", "predicted", "recognise"]
+__all__ = ["PARTS", "Recognised", "predicted", "recognise"]
 
 UNET, VAE, OLD_TEXT, NEW_TEXT = (
     "model.diffusion_model.",
@@ -48,13 +48,7 @@ STARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # of the names of each 
 }
 LAYERS = {768: 12, 1024: 23, 1280: 32}  # of the text encoders of these widths, at least
 UNCLIP = 1024  # width of the texts of unCLIP models, which have labels as XL has
-SIZES = {"sdxl": 6, "sdxl-refiner": 5}  # numbers about the picture beside the text, each
-TIMES = 256  # wide
-NEEDED = {
-    "sd": ("unet", "text_encoder"),
-    "sdxl": ("unet", "text_encoder", "text_encoder_2"),
-    "sdxl-refiner": ("unet", "text_encoder_2"),
-}
+TIMES = 256  # width of each number about the picture beside the text
 SAID = {"unet": "U-Net", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
 OTHER_INPUTS = {  # input channels of U-Nets that are trained for something else
     5: "a depth-to-image model",
@@ -113,8 +107,8 @@ def recognise(header: Header, without_vae: bool = False) -> Recognised:
     if "unet" not in parts:
         raise ModelFileError(f"{header.path.name}: no Stable Diffusion model that is known here")
     found = _unet(header, layout)
-    kind = _kind(header.path.name, parts, names, found)
-    missing = [SAID[part] for part in NEEDED[kind] if part not in parts]
+    family = _family(header, layout, parts, found)
+    missing = [SAID[part] for part in family.parts if part not in (*parts, "vae")]
     if parts == {"unet"}:
         raise ModelFileError(
             f"{header.path.name}: holds a U-Net alone; a checkpoint has its text encoder too"
@@ -125,32 +119,21 @@ def recognise(header: Header, without_vae: bool = False) -> Recognised:
         raise ModelFileError(
             f"{header.path.name}: has no VAE; bake one in: python launch.py models merge FILE --vae VAE -o NAME"
         )
-    _must_fit(header, layout, kind, found)
+    _must_fit(header, layout, family, found)
     prediction, zero_snr = predicted(header)
-    second = found.context == 1024 or names.begin(f"{OLD_TEXT}model.")
-    if prediction is None and not (kind == "sd" and second):
-        prediction = "epsilon"  # what all but Stable Diffusion 2 are unless they say otherwise
+    if prediction is None:
+        published = found.context == family.text_width or names.begin(f"{OLD_TEXT}model.")
+        prediction = family.prediction if published else "epsilon"
     return Recognised(
         layout,
-        kind,
-        family_name(kind, found.context),
+        family.key,
+        family.called(found.context),
         found.inputs != found.outputs,
         prediction,
         zero_snr,
         found.context,
         parts,
         found.outputs,
-    )
-
-
-def family_name(kind: str, context_dim: int) -> str:
-    """The name that people know a family by."""
-    if kind == "sdxl":
-        return "Stable Diffusion XL"
-    if kind == "sdxl-refiner":
-        return "Stable Diffusion XL refiner"
-    return {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2"}.get(
-        context_dim, "Stable Diffusion 1 kind"
     )
 
 
@@ -223,43 +206,55 @@ def _channels(header: Header, name: str, axis: int) -> int:
     return shape[axis]
 
 
-def _kind(file: str, parts: frozenset[str], names: Names, unet: _Unet) -> str:
+def _family(header: Header, layout: str, parts: frozenset[str], unet: _Unet) -> Family:
     """By the text encoders that are there, which also tells narrow models apart, then by the U-Net's shapes."""
     if "text_encoder_2" in parts:
-        return "sdxl" if "text_encoder" in parts else "sdxl-refiner"
+        return SDXL if "text_encoder" in parts else SDXL_REFINER
     if unet.labels is None:
-        return "sd"
-    if names.begin(f"{OLD_TEXT}model.") and unet.context == UNCLIP:
-        raise ModelFileError(f"{file}: an unCLIP model; those cannot be loaded")
-    return "sdxl-refiner" if unet.context == 1280 else "sdxl"
+        return SD2 if _is_second(header, layout, unet.context) else SD1
+    if header.names.begin(f"{OLD_TEXT}model.") and unet.context == UNCLIP:
+        raise ModelFileError(f"{header.path.name}: an unCLIP model; those cannot be loaded")
+    return SDXL_REFINER if unet.context == SDXL_REFINER.text_width else SDXL
 
 
-def _must_fit(header: Header, layout: str, kind: str, unet: _Unet) -> None:
+def _is_second(header: Header, layout: str, context: int) -> bool:
+    """Whether a model with one text encoder is of Stable Diffusion 2: that is OpenCLIP's, and the U-Net's projections
+    are linear layers. The names of a text encoder may be those of either."""
+    if header.names.begin(f"{OLD_TEXT}model.transformer."):
+        return True
+    start, end = (UNET if layout == "ldm" else "unet."), ".proj_in.weight"
+    shapes = (
+        one.shape for n, one in header.tensors.items() if n.startswith(start) and n.endswith(end)
+    )
+    second = context == SD2.text_width if layout == "ldm" else context != SD1.text_width
+    return second and len(next(shapes, ())) != 4
+
+
+def _must_fit(header: Header, layout: str, family: Family, unet: _Unet) -> None:
     """Raises `ModelFileError` where the parts of a file are not made for each other, as far as shapes tell."""
     file = header.path.name
-    if kind != "sd" and unet.labels is None:
+    if family.sizes and unet.labels is None:
         raise ModelFileError(
             f"{file}: the text encoders of an XL model around the U-Net of another"
         )
-    texts = [part for part in NEEDED[kind] if part != "unet"]
-    found = [_encoder(header, STARTS[layout][part]) for part in texts]
+    found = [_encoder(header, STARTS[layout][part]) for part in family.texts]
     widths = [one.width for one in found]
     if all(widths) and sum(widths) != unet.context:
         raise ModelFileError(
             f"{file}: its U-Net is made for a text encoder of width {unet.context}, but the file's has width "
             f"{' + '.join(map(str, widths))}; the file is not whole"
         )
-    for part, one in zip(texts, found, strict=True):
+    for part, one in zip(family.texts, found, strict=True):
         wanted = LAYERS.get(one.width, 0)
         if wanted and not header.names.begin(*(start.format(wanted - 1) for start in one.layers)):
             raise ModelFileError(
                 f"{file}: its {SAID[part]} has fewer than {wanted} layers; the file is not whole"
             )
-    pooled = found[-1].pooled
-    if kind != "sd" and pooled and unet.labels != pooled + SIZES[kind] * TIMES:
+    pooled, numbers = found[-1].pooled, family.size_count
+    if numbers and pooled and unet.labels != pooled + numbers * TIMES:
         raise ModelFileError(
             f"{file}: its U-Net is told {unet.labels} numbers beside the text, its text encoder and the picture's "
-            f"sizes are {pooled + SIZES[kind] * TIMES}; the parts are of different models"
+            f"sizes are {pooled + numbers * TIMES}; the parts are of different models"
         )
     latent = header.shape(f"{STARTS[layout]['vae'][0]}decoder.conv_in.weight")
     if latent is not None and len(latent) == 4 and latent[1] != unet.outputs:

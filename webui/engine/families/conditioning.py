@@ -1,0 +1,67 @@
+"""What networks are told of a picture, as named tensors with a row for each row of a call.
+
+`context` [R, T, D] are the texts, `pooled` [R, P] what stands for each as a whole, `sizes` [R, n] numbers about the
+picture (the micro-conditioning of Podell et al. 2023). Which of them a network is given, its family says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from webui.catalog.families import Family
+from webui.engine.placement import Placement
+from webui.errors import EaselError
+from webui.types import Model, Row, SizeConditioning
+
+__all__ = ["conditioning", "numbers"]
+
+
+def conditioning(
+    family: Family,
+    model: Model,
+    place: Placement,
+    rows: Sequence[Row],
+    sizes: Sequence[SizeConditioning],
+) -> dict[str, Tensor]:
+    """The named tensors of `rows` for a model of `family`; `sizes` has one for each row.
+
+    `EaselError` where a row lacks what the family's networks need.
+    """
+    named = {"context": torch.stack([row.context for row in rows]).to(place.dtype)}
+    if family.pooled:
+        pooled = [row.pooled for row in rows if row.pooled is not None]
+        if len(pooled) < len(rows):
+            raise EaselError(
+                f"model {model.name!r} needs a pooled text with each text, and a text came without one; "
+                "change texts by dataclasses.replace, so that it stays"
+            )
+        named["pooled"] = torch.stack(pooled).to(place.device, place.dtype)
+    if family.sizes:
+        told = tuple(
+            numbers(size, family, row.role == "uncond")
+            for row, size in zip(rows, sizes, strict=True)
+        )
+        named["sizes"] = _on(place.device, told)
+    return named
+
+
+@lru_cache(maxsize=64)
+def _on(device: torch.device, told: tuple[tuple[float, ...], ...]) -> Tensor:
+    """Numbers on a device, sent there once: they stay the same over the steps of a sampling."""
+    return torch.tensor(told, device=device, dtype=torch.float32)
+
+
+def numbers(size: SizeConditioning, family: Family, negative: bool) -> tuple[float, ...]:
+    """The numbers that the networks of `family` are told, heights before widths and tops before lefts. What is said of
+    the negative prompt differs where it is how pleasing the picture is."""
+    told: list[float] = []
+    for field in family.sizes:
+        if field == "aesthetic":
+            told.append(size.negative_aesthetic if negative else size.aesthetic)
+        else:
+            told += getattr(size, field)[::-1]
+    return tuple(told)
