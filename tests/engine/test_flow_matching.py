@@ -8,6 +8,7 @@ by hand names it by its key.
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from webui.catalog.checkpoints import list_models
 from webui.diffusion.flow import flow_sigmas
 from webui.engine.latents import LatentGeometry
+from webui.engine.loading import opened
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.samplers import SAMPLERS
@@ -207,9 +209,25 @@ def test_the_catalogue_lists_it_with_the_reason_why_it_is_not_offered(folder):
     assert "only Stable Diffusion 1, 2 and XL load" in (card.problem or "")
 
 
-def test_a_missing_tensor_names_the_transformers_file(tmp_path, folder):
-    import shutil
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"num_train_timesteps": 500},
+        {"use_dynamic_shifting": True},
+        {"shift": "much"},
+        {"shift": -1.0},
+    ],
+)
+def test_noise_levels_that_cannot_be_computed_are_refused_by_name(tmp_path, folder, told):
+    shutil.copytree(folder, tmp_path / "odd")
+    path = tmp_path / "odd" / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | told), encoding="utf-8")
+    card = ModelCard("odd", tmp_path / "odd", kind="sd3")
+    with pytest.raises(ModelFileError, match=r"scheduler_config\.json"):
+        opened(card, place("cpu", "float32", "sdpa"))
 
+
+def test_a_missing_tensor_names_the_transformers_file(tmp_path, folder):
     shutil.copytree(folder, tmp_path / "broken")
     path = tmp_path / "broken" / "transformer" / "diffusion_pytorch_model.safetensors"
     weights = load_file(path)

@@ -113,6 +113,7 @@ class RowLayout:
 
 
 @lru_cache(maxsize=256)
+@torch.inference_mode(False)
 def layout(counts: tuple[int, ...], device: torch.device) -> RowLayout:
     """The layout of calls with `counts` rows each; made once, since batches stay alike over many steps."""
     firsts = [0, *accumulate(counts)][:-1]

@@ -194,7 +194,8 @@ def _assembled(opened: Opened, digest: str, facts: ModelFacts | None) -> Network
     family = family_of(card.kind)
     unet, autoencoder = networks[family.about.network], networks["vae"]
     patching = attention.Patching()
-    attention.install(unet, placement.attention, patching)
+    if others := attention.install(unet, placement.attention, patching):
+        log.info("%s: patches do not reach %d of its attentions", card.name, len(others))
     attention.install(autoencoder, placement.attention)
     text = TextEncoder(
         *(

@@ -111,12 +111,13 @@ _SCHEDULER = Fields(
 
 _FLOW_SCHEDULER = Fields(  # of flow matching
     frozenset(("FlowMatchEulerDiscreteScheduler",)),
-    used=_frozen("num_train_timesteps shift"),
+    used=_frozen("shift"),
     harmless=_frozen(
         "base_shift max_shift base_image_seq_len max_image_seq_len time_shift_type use_karras_sigmas"
         " use_exponential_sigmas use_beta_sigmas"
     ),
     only={
+        "num_train_timesteps": (None, 1000),  # what t = 1 is called, which networks are told
         "use_dynamic_shifting": NONE,
         "invert_sigmas": NONE,
         "shift_terminal": (None,),

@@ -45,11 +45,12 @@ def conditioning(
             numbers(size, family, row.role == "uncond")
             for row, size in zip(rows, sizes, strict=True)
         )
-        named["sizes"] = _on(place.device, told)
+        named["sizes"] = _on(place.device, told).clone()  # whoever is given it may write on it
     return named
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _on(device: torch.device, told: tuple[tuple[float, ...], ...]) -> Tensor:
     """Numbers on a device, sent there once: they stay the same over the steps of a sampling."""
     return torch.tensor(told, device=device, dtype=torch.float32)

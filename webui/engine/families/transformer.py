@@ -28,7 +28,7 @@ class TransformerFamily(ModelFamily):
             return flow_sigmas(
                 int(schedule.get("num_train_timesteps", 1000)), float(schedule.get("shift", 1.0))
             )
-        except (TypeError, ValueError) as fault:
+        except (TypeError, ValueError, OverflowError) as fault:
             raise ModelFileError(f"its noise levels cannot be read: {fault}") from None
 
     def text_width(self, network: Any) -> int:
