@@ -62,6 +62,7 @@ ENDINGS = tuple(
 )
 PREVIEWS, PREVIEWS_BYTES = "previews", 5e8  # small versions of pictures beside models
 END_S = 10.0  # what threads and `atexit` functions of guests may take when all of ours has ended
+ASKED_S = 9.0  # what everything may take once a server is asked to end: ten seconds, less a look
 GRACE_S = 0.5  # between the engine's end and the page's: those who wait for a job are told
 
 
@@ -410,6 +411,7 @@ def serve_watched(line: CommandLine, crashes: Crashes) -> int:
             while not stop.wait(0.5):  # a wait without end would keep Ctrl+C waiting on Windows
                 pass
             say("finishing the running call")
+            end_in_time(0, ASKED_S)  # whatever runs: what is not done goes on at the next start
             sweeper.stop()
             made.engine.stop()
             time.sleep(GRACE_S)
@@ -509,13 +511,13 @@ def handled(
             signal.signal(number, known)
 
 
-def end_in_time(code: int) -> None:
-    """Has the process end with `code` in a while, whatever threads and `atexit` functions of guests still do."""
+def end_in_time(code: int, within_s: float = END_S) -> None:
+    """Has the process end with `code` in a while, whatever threads and `atexit` functions still do."""
 
     def end() -> None:
-        time.sleep(END_S)
+        time.sleep(within_s)
         going = [thread.name for thread in threading.enumerate() if not thread.daemon]
-        say(f"something of an extension has not ended for {END_S:.0f} s ({', '.join(going)}): left")
+        say(f"not everything has ended for {within_s:.0f} s ({', '.join(going)}): left")
         os._exit(code)
 
     threading.Thread(target=end, name="easel-end", daemon=True).start()

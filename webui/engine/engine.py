@@ -113,6 +113,7 @@ class Engine:
         )
         self._devices = [Device(context, options)]
         self._restored = False
+        self._stopped: bool | None = None  # what came of it
 
     def start(self, take_up: bool = True) -> None:
         """Starts the devices, with the jobs that were kept unless they are somebody else's to `take_up`; torch is
@@ -133,6 +134,11 @@ class Engine:
         """Finishes the running call and the saving of finished pictures, within `STOP_S` seconds whatever runs. What is
         left goes on at the next start where a store has it, else it is cancelled. False where something does not come
         to its end, which is told."""
+        if self._stopped is None:
+            self._stopped = self._stop()
+        return self._stopped
+
+    def _stop(self) -> bool:
         jobs, until = self._jobs, time.monotonic() + STOP_S
         jobs.close()
         call_until = time.monotonic() + CALL_S
