@@ -71,7 +71,7 @@ def test_memory_that_runs_out_once_costs_other_models_their_place_alone(start):
     for model in ("tiny-inpainting", "tiny"):
         assert bench.end(bench.engine.submit(request(model=model, steps=1))).state == "done"
     runner = bench.engine._runner
-    runner._denoise, _ = failing(runner._denoise, 1, RuntimeError(FULL))
+    runner.denoise, _ = failing(runner.denoise, 1, RuntimeError(FULL))
     assert bench.end(bench.engine.submit(request())).state == "done"
     assert list(runner.model_cache) == ["tiny"]
 
@@ -80,14 +80,14 @@ def test_a_size_that_does_not_fit_is_refused_with_one_that_does(start):
     bench = start()
     bench.end(bench.engine.submit(request(steps=1)))
     runner = bench.engine._runner
-    denoise = runner._denoise
+    denoise = runner.denoise
 
     def small(calls):
         if calls[0].x.shape[-1] * calls[0].x.shape[-2] > 20 * 20:
             raise RuntimeError(FULL)
         return denoise(calls)
 
-    runner._denoise = small
+    runner.denoise = small
     status = bench.end(bench.engine.submit(request(width=256, height=256)))
     assert status.state == "failed"
     assert status.error == "not enough memory on cpu for 256 x 256; 128 x 128 would fit"

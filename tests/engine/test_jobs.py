@@ -9,6 +9,7 @@ import pytest
 
 from tests.engine.conftest import request
 from webui.engine import jobs as jobs_module
+from webui.engine import queue as queue_module
 from webui.engine.job import TRANSITIONS, IllegalTransition, Job
 from webui.engine.jobs import Jobs
 from webui.engine.listeners import Listeners
@@ -78,7 +79,7 @@ def test_what_is_asked_of_jobs_never_leads_to_an_illegal_state():
                     jobs.saved(making[0], SavedPicture(Path("x"), 1, 8, 8, ""))
             for one in known:
                 assert one.status.state == one.state
-                assert (one.id in jobs._queued, one.id in jobs._running) == (
+                assert (one.id in jobs.order().places, one in jobs.running()) == (
                     one.state == "queued",
                     one.state == "running",
                 )
@@ -124,8 +125,8 @@ def test_readers_take_no_lock():
 
 def test_the_order_is_worked_out_once_for_each_change(monkeypatch):
     jobs, looks = Jobs(16), []
-    ordered = jobs_module.ordered
-    monkeypatch.setattr(jobs_module, "ordered", lambda *given: looks.append(1) or ordered(*given))
+    ordered = queue_module.ordered
+    monkeypatch.setattr(queue_module, "ordered", lambda *given: looks.append(1) or ordered(*given))
     for number in range(50):
         jobs.add(Job(str(number), request()))
     for _ in range(20):
@@ -141,8 +142,8 @@ def test_a_long_queue_ends_in_time_that_grows_with_its_length(monkeypatch):
     jobs, looks = Jobs(16), []
     for number in range(50):
         jobs.add(Job(str(number), request()))
-    ordered = jobs_module.ordered
-    monkeypatch.setattr(jobs_module, "ordered", lambda *given: looks.append(1) or ordered(*given))
+    ordered = queue_module.ordered
+    monkeypatch.setattr(queue_module, "ordered", lambda *given: looks.append(1) or ordered(*given))
     jobs.close()
     for job in jobs.open():
         jobs.end(job, "cancelled", later=True)

@@ -11,15 +11,16 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
+from webui.engine.fairness import Fairness
 from webui.engine.faults import sentence
 from webui.engine.job import Job, Picture
 from webui.engine.listeners import ANY, Listeners
-from webui.engine.queue import Order, next_picture, ordered
+from webui.engine.queue import Order, Queue, next_picture
 from webui.errors import EaselError, RequestError
 from webui.types import Event, JobState, JobStatus, SavedPicture
 
@@ -46,17 +47,14 @@ class Jobs:
         self._keep = keep
         self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        self._queued: dict[str, Job] = {}
-        self._running: dict[str, Job] = {}
+        self._queue = Queue()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._alone: list[Picture] = []  # to be made with nothing beside them, one by one
         self._number = 0  # of those that came
-        self._change = 0  # of the queue: what its order is worked out for
-        self._order = Order()
         self._told, self._told_at = 0, 0.0  # the change up to which places were told, and when
-        self._turn = 0
-        self._owners: dict[str, int] = {}  # the turn at which a call of theirs was last made
+        self.fairness = Fairness()
         self._note = ""  # what every job waits for
+        self._noting = threading.Lock()
         self._devices: tuple[Callable[[], None], ...] = ()
         self.listeners = Listeners(self._tell_places)
         self.closing = threading.Event()
@@ -87,16 +85,11 @@ class Jobs:
         return [job for job in tuple(self._jobs.values()) if not job.ended]
 
     def running(self) -> Sequence[Job]:
-        return tuple(self._running.values())
+        return self._queue.running()
 
     def order(self) -> Order:
         """The queue as it is now, worked out once for each change of it, by who asks first."""
-        order, change = self._order, self._change
-        if order.change != change:
-            waiting = sorted(tuple(self._queued.values()), key=lambda job: job.number)
-            order = ordered(waiting, tuple(self._running.values()), change)
-            self._order = order
-        return order
+        return self._queue.order()
 
     def _placed(self, status: JobStatus, order: Order) -> JobStatus:
         """A status with the place that its job has now, which may not have been told yet."""
@@ -169,14 +162,9 @@ class Jobs:
 
     def _moved(self, job: Job) -> None:
         """Has every list know in which state a job is now; under the lock."""
-        for state, jobs in (("queued", self._queued), ("running", self._running)):
-            if job.state != state:
-                jobs.pop(job.id, None)
-            else:
-                jobs.setdefault(job.id, job)
+        self._queue.moved(job)
         if job.ended:
             self._note_end(job)
-        self._change += 1
         self.listeners.changed(job.id)
 
     def _note_end(self, job: Job) -> None:
@@ -246,7 +234,7 @@ class Jobs:
                 return None
             picture = self._solitary()
             if picture is None:
-                picture = next_picture(tuple(self._running.values()), order, self._capacity)
+                picture = next_picture(self._queue.running(), order, self._capacity)
             elif picture.state != "waiting":
                 return None
             if picture is None:
@@ -269,24 +257,6 @@ class Jobs:
         self._alone = [p for p in self._alone if not (p.state == "made" or p.job.ended)]
         going = ("queued", "running")
         return next((picture for picture in self._alone if picture.job.state in going), None)
-
-    def serve(self, jobs: Iterable[Job]) -> int:
-        """Calls of these jobs are made next; gives the number of that turn, over all devices."""
-        with self._lock:
-            self._turn += 1
-            for job in jobs:
-                job.serve(self._turn)
-                self._owners[job.owner] = self._turn
-            return self._turn
-
-    @property
-    def turn(self) -> int:
-        """The last turn's number."""
-        return self._turn
-
-    def owner_served(self, owner: str) -> int:
-        """The turn at which a call of theirs was last made."""
-        return self._owners.get(owner, 0)
 
     # --- what is told of one ----------------------------------------------------------------------
 
@@ -325,10 +295,11 @@ class Jobs:
 
     def note_all(self, note: str) -> None:
         """What every job waits for ("" for nothing)."""
-        with self._lock:
-            self._note = note
-        for job in self.open():
-            self._change_of(job, partial(job.note_engine, note))
+        with self._noting:  # two at once would leave some jobs with the one, some with the other
+            with self._lock:
+                self._note = note
+            for job in self.open():
+                self._change_of(job, partial(job.note_engine, note))
 
     @property
     def engine_note(self) -> str:
@@ -351,7 +322,7 @@ class Jobs:
     def _tell_places(self) -> float | None:
         """On the listeners' thread: tells the queued jobs whose place has changed; nobody waits for one while Easel
         stops. Gives in how many seconds there is more to tell."""
-        if self._told == self._change or self.closing.is_set():
+        if self._told == self._queue.change or self.closing.is_set():
             return None
         left = self._told_at + PLACES_S - time.monotonic()
         if left > 0:

@@ -38,6 +38,7 @@ class Loop:
         self._bench = bench
         self._jobs = bench.context.jobs
         self._saver = bench.context.saver
+        self._fairness = bench.context.jobs.fairness
         self._runner = bench.runner
         self._rows = rows
         self._alone = alone
@@ -93,8 +94,8 @@ class Loop:
 
     def _chosen(self, waiting: list[PictureRun]) -> list[PictureRun]:
         pending = [self._pending(run) for run in waiting]
-        batch = [waiting[i] for i in choose(pending, self._rows, self._jobs.turn + 1)]
-        self._jobs.serve(run.job for run in batch)
+        batch = [waiting[i] for i in choose(pending, self._rows, self._fairness.turn + 1)]
+        self._fairness.serve(run.job for run in batch)
         return batch
 
     def _pending(self, run: PictureRun) -> Pending:
@@ -106,7 +107,7 @@ class Loop:
             run.since,
             owner=job.owner,
             job=job.id,
-            owner_served=self._jobs.owner_served(job.owner),
+            owner_served=self._fairness.owner_served(job.owner),
             job_served=job.served,
             warm=model is None or self._runner.resident(LoadModel(model.name)) is not None,
         )

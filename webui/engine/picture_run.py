@@ -277,7 +277,7 @@ class PictureRun:
 
     def _ask_again(self, call: Call | None) -> None:
         """Puts a call among those that wait."""
-        self.call, self.since = call, self._jobs.turn
+        self.call, self.since = call, self._jobs.fairness.turn
 
     def _note_model(self, loaded: object) -> None:
         """Which model it is made with; raises `OtherCall` where it was begun with another."""

@@ -1,4 +1,4 @@
-"""In which order the jobs start: pure functions of the jobs that wait and of those that run."""
+"""Which jobs wait and which run, and in which order they start: pure functions of these two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from webui.engine.job import Job, Picture
 
-__all__ = ["JOBS_AT_ONCE", "Order", "next_picture", "ordered"]
+__all__ = ["JOBS_AT_ONCE", "Order", "Queue", "next_picture", "ordered"]
 
 JOBS_AT_ONCE = 32  # later ones wait in the queue
 
@@ -73,3 +73,34 @@ def next_picture(running: Sequence[Job], order: Order, capacity: int) -> Picture
         if job.active and rows + job.rows_each <= capacity and job.next_picture()
     ]
     return min(started, key=lambda job: job.active).next_picture() if started else None
+
+
+class Queue:
+    """The jobs that wait and those that run. `change` counts what moves in it. One thread at a time may call `moved`,
+    any number of others ask meanwhile."""
+
+    def __init__(self) -> None:
+        self.change = 0
+        self._waiting: dict[str, Job] = {}
+        self._running: dict[str, Job] = {}
+        self._order = Order()
+
+    def moved(self, job: Job) -> None:
+        """A job has come, or has another state or priority."""
+        for state, jobs in (("queued", self._waiting), ("running", self._running)):
+            if job.state == state:
+                jobs[job.id] = job
+            else:
+                jobs.pop(job.id, None)
+        self.change += 1
+
+    def running(self) -> Sequence[Job]:
+        return tuple(self._running.values())
+
+    def order(self) -> Order:
+        """How they will start, worked out once for each change, by who asks first."""
+        order, change = self._order, self.change  # asked first: what moves meanwhile makes it old
+        if order.change != change:
+            waiting = sorted(tuple(self._waiting.values()), key=lambda job: job.number)
+            self._order = order = ordered(waiting, self.running(), change)
+        return order
