@@ -21,7 +21,11 @@ def submission(catalog: Catalog) -> dict[str, Any]:
         where[control.name] = _schema(control, "" if everywhere else f" ({', '.join(tasks)})")
     properties = {
         "task": {"type": "string", "enum": list(catalog.tasks)},
-        "priority": {"type": "integer", "default": 0, "description": "the higher starts first"},
+        "priority": {
+            "type": "integer",
+            "default": 0,
+            "description": "of one owner's jobs the higher starts first",
+        },
         **own,
         "extras": {
             "type": "object",

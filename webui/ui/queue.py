@@ -10,7 +10,7 @@ import hashlib
 import html
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -119,9 +119,18 @@ def in_order(jobs: Sequence[JobStatus]) -> tuple[list[JobStatus], list[JobStatus
     return going, [job for job in reversed(jobs) if job.ended]
 
 
-def waiting_with(job: JobStatus, going: Sequence[JobStatus]) -> list[JobStatus]:
+def waiting_with(job: JobStatus, going: Iterable[JobStatus]) -> list[JobStatus]:
     """The jobs of the same owner that wait, as they will start: those that it may be moved among."""
     return [other for other in going if other.state == "queued" and other.owner == job.owner]
+
+
+def ends_of(going: Iterable[JobStatus]) -> Mapping[str, tuple[str, str]]:
+    """By owner the first and the last of their jobs that wait."""
+    ends: dict[str, tuple[str, str]] = {}
+    for job in going:
+        if job.state == "queued":
+            ends[job.owner] = (ends.get(job.owner, (job.id,))[0], job.id)
+    return ends
 
 
 def moved(queued: Sequence[JobStatus], job: str, to: int) -> dict[str, int]:
@@ -162,7 +171,7 @@ class Board:
     def act(self, status: JobStatus, what: object, jobs: Sequence[JobStatus], owner: str) -> None:
         """Does what a button says; what cannot be done is a `RequestError`."""
         queued = waiting_with(status, in_order(jobs)[0])
-        if what not in self._acts(status, queued):
+        if what not in self._acts(status, ends_of(queued)):
             raise RequestError(f"{what!r} does not go with a job that is {status.state}")
         match what:
             case "pause":
@@ -185,8 +194,8 @@ class Board:
         """The tab's content for `owner`. `known` are the marks of what the browser has of the two lists:
         one that is still so is None; None where both are."""
         going, ended = in_order(jobs)
-        queued = [job for job in going if job.state == "queued"]
-        fits = len(going) - len(queued) + QUEUED
+        ends = ends_of(going)
+        fits = sum(job.state != "queued" for job in going) + QUEUED
         several = len({job.owner for job in jobs}) > 1
         running = [job.id for job in going if job.state == "running"][:PREVIEWS]
         self._previews = {job: kept for job, kept in self._previews.items() if job in running}
@@ -194,7 +203,7 @@ class Board:
         def row(job: JobStatus) -> dict[str, Any]:
             preview = self._preview(job) if job.id in running else ""
             whose = ("you" if job.owner == owner else job.owner) if several else ""
-            return {**self._row(job, waiting_with(job, queued)), "preview": preview, "whose": whose}
+            return {**self._row(job, ends), "preview": preview, "whose": whose}
 
         lists = ([row(job) for job in going[:fits]], [row(job) for job in ended[:ENDED]])
         marks = [mark(rows) for rows in lists]
@@ -212,7 +221,7 @@ class Board:
             "ended": new[1],
         }
 
-    def _row(self, job: JobStatus, queued: Sequence[JobStatus]) -> dict[str, Any]:
+    def _row(self, job: JobStatus, ends: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
         request = job.request
         task = self._catalog.tasks.get(request.task)
         facts = [task.label if task else request.task, request.model]
@@ -233,18 +242,18 @@ class Board:
             "created": job.created_s,
             "pictures": self._thumbnails(job),
             "number": len(job.pictures),
-            "acts": self._acts(job, queued),
+            "acts": self._acts(job, ends),
         }
 
-    def _acts(self, job: JobStatus, queued: Sequence[JobStatus]) -> list[str]:
-        """What may be done with a job now; `queued` are its owner's that wait."""
+    def _acts(self, job: JobStatus, ends: Mapping[str, tuple[str, str]]) -> list[str]:
+        """What may be done with a job now; `ends` are the first and the last of each owner's that wait."""
         acts = []
         if not job.ended:
             acts += ["resume" if job.state == "paused" else "pause", "cancel"]
         if job.state == "queued":
-            place = [other.id for other in queued].index(job.id)
-            acts += ["up", "first"] if place else []
-            acts += ["down"] if place < len(queued) - 1 else []
+            first, last = ends[job.owner]
+            acts += ["up", "first"] if job.id != first else []
+            acts += ["down"] if job.id != last else []
         known = job.request.task in self._catalog.tasks
         return acts + (["repeat", "open"] if known else [])
 
