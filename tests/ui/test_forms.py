@@ -17,13 +17,15 @@ KEPT = "Object.keys(JSON.parse(sessionStorage.getItem('easel-forms'))?.values ??
 
 
 @pytest.fixture
-def own(browser: Any, page: Page) -> Iterator[Any]:
-    """A window of its own, with the page."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(20_000)
-    with opened(context, page) as tab:
-        yield tab
-    context.close()
+def own(window: Any, page: Page) -> Iterator[Any]:
+    """The page in a browser that has kept nothing of it, and keeps nothing afterwards."""
+    with window.new_page() as tab:
+        session = window.new_cdp_session(tab)
+        kept_here = {"origin": page.url.rstrip("/"), "storageTypes": "local_storage,indexeddb"}
+        session.send("Storage.clearDataForOrigin", kept_here)
+        with opened(window, page) as opened_tab:
+            yield opened_tab
+        session.send("Storage.clearDataForOrigin", kept_here)
 
 
 def kept(tab: Any, *names: str) -> None:
