@@ -30,24 +30,24 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Itera
 
 @pytest.fixture
 def http(open_house: House) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=open_house.url, timeout=30) as client:
+    with httpx.Client(base_url=open_house.url, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def ann(guarded: House) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=guarded.url, timeout=30, auth=LOGINS[0]) as client:
+    with httpx.Client(base_url=guarded.url, timeout=60, auth=LOGINS[0]) as client:
         yield client
 
 
 @pytest.fixture
 def bob(guarded: House) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=guarded.url, timeout=30, auth=LOGINS[1]) as client:
+    with httpx.Client(base_url=guarded.url, timeout=60, auth=LOGINS[1]) as client:
         yield client
 
 
 @pytest.fixture
 def stranger(guarded: House) -> Iterator[httpx.Client]:
     """Somebody without a login."""
-    with httpx.Client(base_url=guarded.url, timeout=30) as client:
+    with httpx.Client(base_url=guarded.url, timeout=60) as client:
         yield client

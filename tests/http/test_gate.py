@@ -131,7 +131,7 @@ def test_what_is_guarded_demands_the_login(guarded, stranger, path):
     ],
 )
 def test_paths_that_look_like_ours_open_nothing(guarded, path):
-    connection = HTTPConnection(urlsplit(guarded.url).netloc, timeout=10)  # sends it as it is
+    connection = HTTPConnection(urlsplit(guarded.url).netloc, timeout=60)  # sends it as it is
     connection.request("GET", path)
     assert connection.getresponse().status in (401, 404)
     connection.close()

@@ -199,7 +199,7 @@ def test_a_body_that_is_no_object_is_refused(http, body):
 
 
 def test_what_is_too_large_is_refused_before_it_is_read(open_house):
-    connection = http.client.HTTPConnection(urlsplit(open_house.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(open_house.url).netloc, timeout=60)
     connection.putrequest("POST", "/api/jobs")
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(2**40))
@@ -310,7 +310,7 @@ def test_a_submission_that_takes_long_holds_up_nobody(tmp_path, models_dir):
     go_on = threading.Event()
 
     def change(request: Any) -> Any:
-        go_on.wait(30)
+        go_on.wait(60)
         return request
 
     with house(tmp_path, models_dir, change=change) as served:
@@ -321,9 +321,9 @@ def test_a_submission_that_takes_long_holds_up_nobody(tmp_path, models_dir):
         ]
         for thread in sending:
             thread.start()
-        assert httpx.get(f"{served.url}/health", timeout=10).json() == {"status": "ok"}
-        assert httpx.get(url, timeout=10).json() == {"jobs": []}
-        assert httpx.get(served.url, timeout=10).status_code == 200
+        assert httpx.get(f"{served.url}/health", timeout=60).json() == {"status": "ok"}
+        assert httpx.get(url, timeout=60).json() == {"jobs": []}
+        assert httpx.get(served.url, timeout=60).status_code == 200
         go_on.set()
         for thread in sending:
             thread.join()

@@ -33,7 +33,7 @@ def test_a_job_that_was_answered_outlives_a_kill(tmp_path):
         url = process.stdout.readline().split()[-1].rstrip("/")
         assert httpx.get(f"{url}/api/jobs").status_code == 401
         assert "Login" in httpx.get(url).text or httpx.get(f"{url}/config").status_code == 401
-        answer = httpx.post(f"{url}/api/jobs", json=LONG, auth=("bob", "two"), timeout=30)
+        answer = httpx.post(f"{url}/api/jobs", json=LONG, auth=("bob", "two"), timeout=60)
         process.kill()
         assert answer.status_code == 201
     finally:
@@ -50,7 +50,7 @@ def test_one_key_sent_at_once_by_many_threads_is_one_job(open_house):
     made, begin = [], threading.Barrier(6)
 
     def send() -> None:
-        with httpx.Client(base_url=open_house.url, timeout=30) as http:
+        with httpx.Client(base_url=open_house.url, timeout=60) as http:
             begin.wait()
             answer = http.post(
                 "/api/jobs", json={**LONG, "steps": 1}, headers={"Idempotency-Key": "at-once"}

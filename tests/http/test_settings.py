@@ -15,7 +15,7 @@ from tests.ui.painter import serving
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with (
         serving(tmp_path_factory.mktemp("settings")) as (_, page),
-        httpx.Client(base_url=page.url, timeout=30) as client,
+        httpx.Client(base_url=page.url, timeout=60) as client,
     ):
         yield client
 
@@ -100,7 +100,7 @@ def test_another_sites_page_changes_nothing(studio):
 def test_on_an_address_that_others_reach_nothing_is_changed(tmp_path):
     with (
         serving(tmp_path, host="0.0.0.0") as (_, page),
-        httpx.Client(base_url=page.url.replace("0.0.0.0", "127.0.0.1"), timeout=30) as client,
+        httpx.Client(base_url=page.url.replace("0.0.0.0", "127.0.0.1"), timeout=60) as client,
     ):
         assert "--listen" in client.get("/api/settings").json()["locked"]
         answer = client.patch("/api/settings", json={"quality": 80})

@@ -75,12 +75,12 @@ def test_the_watchdog_names_what_hangs_once_and_shows_where(clock, hands, caplog
     def hang_here() -> None:
         clock.enter("stuck", "wrap_denoise")
         entered.set()
-        leave.wait(30)
+        leave.wait(60)
         clock.leave()
 
     thread = threading.Thread(target=hang_here)
     thread.start()
-    entered.wait(30)
+    entered.wait(60)
     dog = Watchdog(clock, after_s=5, every_s=1)
     with caplog.at_level(logging.WARNING):
         dog.look()

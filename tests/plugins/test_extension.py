@@ -71,7 +71,7 @@ def test_a_call_with_a_limit_answers_raises_or_is_left_behind():
     go = threading.Event()
 
     def wait_in_here() -> None:
-        go.wait(30)
+        go.wait(60)
 
     assert "wait_in_here" in on_worker(wait_in_here, 0.1, "test").stack
     go.set()
@@ -83,7 +83,7 @@ def test_of_a_hook_that_hangs_one_call_for_each_visitor_is_left_behind(guest):
 
     def hang() -> None:
         begun.append(asker_named)
-        go.wait(30)
+        go.wait(60)
 
     for asker_named in ("ann", "ann", "bob"):
         with on_behalf_of(asker_named), pytest.raises(Fault, match="come back"):

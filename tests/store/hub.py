@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         half = len(body) // 2
         self.wfile.write(body[:half])
         self.wfile.flush()
-        hub.hold.wait(30)
+        hub.hold.wait(60)
         try:
             self.wfile.write(body[half:])
         except OSError:  # nobody listens any more

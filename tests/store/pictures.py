@@ -54,7 +54,7 @@ def gallery_at(folder: Path, **values: Any) -> Gallery:
     return Gallery(folder / "kept", folder / "outputs", images.thumbnail, **values)
 
 
-def until(true: Callable[[], object], what: str, timeout_s: float = 30) -> None:
+def until(true: Callable[[], object], what: str, timeout_s: float = 60) -> None:
     """Waits for what another thread does; fails by name when it does not happen."""
     deadline = time.monotonic() + timeout_s
     while not true():

@@ -23,7 +23,7 @@ class Pen:
 
     def __call__(self, path):
         self.begun.set()
-        assert self.going.wait(30)
+        assert self.going.wait(60)
         self.drawn.append(path.name)
         return images.thumbnail(path)
 
@@ -81,7 +81,7 @@ def test_it_rests_while_pictures_are_made(gallery, tmp_path, pen):
     picture(tmp_path / "outputs" / "old.png", "old", at=1000)
     gallery.scan()
     gallery.watch(working)
-    assert asked.wait(30)
+    assert asked.wait(60)
     path = picture(tmp_path / "outputs" / "made.png", "made", at=2000)
     gallery.add(SavedPicture(path, 1, 32, 16, ""), "txt2img", "", "job")
     until(lambda: pen.drawn, "one that was just made is drawn all the same")
@@ -109,9 +109,9 @@ def test_it_stops_after_the_one_that_is_being_drawn(gallery, tmp_path, pen):
     pen.going.clear()
     gallery.watch()
     closing = threading.Thread(target=gallery._ahead.stop)  # as `close` does first
-    assert pen.begun.wait(30)
+    assert pen.begun.wait(60)
     closing.start()
     until(gallery._ahead._stop.is_set, "it is told to stop")
     pen.going.set()
-    closing.join(30)
+    closing.join(60)
     assert not closing.is_alive() and len(pen.drawn) == 1

@@ -135,13 +135,13 @@ def test_who_asks_does_not_wait_for_the_one_drawn_ahead(tmp_path):
     def draw(path):
         if threading.current_thread().name == "slow":
             going.set()
-            assert first.wait(20)
+            assert first.wait(60)
         return b"x"
 
     small = Thumbnails(tmp_path / "small", draw)
     slow = threading.Thread(target=small.ahead, args=(tmp_path / "a.png", stamp(1)), name="slow")
     slow.start()
-    assert going.wait(20)
+    assert going.wait(60)
     assert small.of(tmp_path / "a.png", stamp(1)).read_bytes() == b"x"
     first.set()
     slow.join()

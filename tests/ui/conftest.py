@@ -43,7 +43,7 @@ def page(served: tuple[FlatPainter, Page], painter: FlatPainter) -> Page:
 
 @pytest.fixture
 def http(page: Page) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=page.url, timeout=30) as client:
+    with httpx.Client(base_url=page.url, timeout=60) as client:
         yield client
 
 

@@ -344,7 +344,7 @@ class FlatPainter:
         return {"device": "cpu", "dtype": "float32", "attention": "sdpa"}
 
 
-def until(true: Callable[[], object], what: str, timeout_s: float = 30) -> None:
+def until(true: Callable[[], object], what: str, timeout_s: float = 60) -> None:
     """Waits for something that other threads do; fails by name when it does not happen."""
     deadline = time.monotonic() + timeout_s
     while not true():

@@ -73,7 +73,7 @@ def test_a_problem_is_announced_and_leads_to_its_sentence(tab: Any, shelved: She
     assert not note.is_visible()
     sentence = "wrap_denoise: <img src=x onerror=alert(1)> is no <b>Denoised</b>"
     shelved.found["bad"] = status(state="set aside", problems=(sentence,), restart="Tried again")
-    note.wait_for(timeout=10_000)
+    note.wait_for(timeout=60_000)
     assert note.text_content() == "1 extension has a problem"
     note.click()
     card = tab.locator(".ext[data-name=bad]")
@@ -82,7 +82,7 @@ def test_a_problem_is_announced_and_leads_to_its_sentence(tab: Any, shelved: She
     assert card.locator("img, b").count() == 0
     assert card.locator(".ext-restart").text_content() == "Tried again"
     del shelved.found["bad"]
-    note.wait_for(state="hidden", timeout=10_000)
+    note.wait_for(state="hidden", timeout=60_000)
     card.wait_for(state="detached")
 
 
@@ -124,7 +124,7 @@ def test_the_tab_fits_the_window(same_tab: Any, shelved: Shelf, width: int) -> N
 
 def switched(url: str, name: Any, on: Any) -> str:
     """Posts the event that the page's switch sends; gives what the stream of events says."""
-    with httpx.Client(base_url=url, timeout=30) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         functions = http.get("/config").json()["dependencies"]
         (index,) = [
             f["id"] for f in functions if any(event == "switch" for _, event in f["targets"])

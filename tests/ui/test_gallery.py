@@ -39,7 +39,7 @@ def hung(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FlatPainter
     folder = tmp_path_factory.mktemp("gallery")
     for number in range(NUMBER):
         put(folder / "outputs" / f"day{number % 10}", number, 60 + number * DAY_S * 10 / NUMBER)
-    with serving(folder) as (painter, page), httpx.Client(base_url=page.url, timeout=30) as http:
+    with serving(folder) as (painter, page), httpx.Client(base_url=page.url, timeout=60) as http:
         until(lambda: http.get("api/pictures").json()["total"] == NUMBER, "the pictures are found")
         yield painter, page
 
@@ -52,7 +52,7 @@ def one_tab(window: Any, hung: tuple[FlatPainter, Page]) -> Iterator[Any]:
 
 @pytest.fixture
 def http(hung: tuple[FlatPainter, Page]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=hung[1].url, timeout=30) as client:
+    with httpx.Client(base_url=hung[1].url, timeout=60) as client:
         yield client
 
 

@@ -140,7 +140,7 @@ def test_the_browsers_language_is_the_first_guess(
     page: Page, browser: Any, browser_speaks: str, page_speaks: str
 ) -> None:
     context = browser.new_context(locale=browser_speaks)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     tab = context.new_page()
     tab.goto(page.url)
     tab.wait_for_function("window.Easel && Easel.words.ready")

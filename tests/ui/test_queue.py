@@ -349,7 +349,7 @@ def test_the_tab_fits_and_names_everything(window: Any, busy: tuple[FlatPainter,
 
 def sent(url: str, event: str, **values: Any) -> str:
     """Posts an event of the page; gives what the stream of events says."""
-    with httpx.Client(base_url=url, timeout=30) as http:
+    with httpx.Client(base_url=url, timeout=60) as http:
         functions = http.get("/config").json()["dependencies"]
         (index,) = [f["id"] for f in functions if any(e == event for _, e in f["targets"])]
         call = {"data": [], "fn_index": index, "session_hash": "s", "event_data": values}
