@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from webui.engine.adapters.files import LoadedAdapter, read
-from webui.engine.adapters.names import Names, Target, original_names
+from webui.engine.adapters.names import Names, Target
+from webui.engine.families.unet_names import original_names
 from webui.errors import ModelFileError
 from webui.testing.families import FAMILIES, build, ldm_unet_name
 

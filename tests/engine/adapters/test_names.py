@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from webui.engine.adapters.names import Names, Target, original_names, split
+from webui.engine.adapters.names import Names, Target, split
 
 
 class Block(nn.Module):
@@ -82,30 +82,3 @@ def test_a_layer_that_is_not_there_is_none(key: str) -> None:
 
 def test_other_tensors_are_no_parts() -> None:
     assert split("model.diffusion_model.out.2.weight")[1] == ""
-
-
-@pytest.mark.parametrize("layers", [1, 2])
-def test_the_original_codes_names_lead_back_to_diffusers(layers: int) -> None:
-    """Against the rules by which checkpoints of that layout are loaded."""
-    from diffusers import UNet2DConditionModel
-
-    from webui.engine.families.keys import UNET, _unet_names
-
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(32, 32, 64),
-        layers_per_block=layers,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=4,
-        cross_attention_dim=32,
-        norm_num_groups=8,
-    )
-    found = original_names(unet, layers)
-    weights = {
-        name for name, module in unet.named_modules() if getattr(module, "weight", None) is not None
-    }
-    assert set(found.values()) == weights and len(found) == len(weights)
-    rename = _unet_names({f"{UNET}{name}.weight": () for name in found})
-    assert {rename(f"{name}.weight") for name in found} == {f"{path}.weight" for path in weights}
-    assert all(rename(f"{name}.weight") == f"{path}.weight" for name, path in found.items())

@@ -7,7 +7,6 @@ original code, `input_blocks_4_1_...`), diffusers `unet.down_blocks.0...to_q.lor
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from torch import nn
 
 from webui.engine.adapters.parts import ALIASES, BIASES, split
 
-__all__ = ["Names", "Target", "original_names", "split"]
+__all__ = ["Names", "Target", "split"]
 
 
 class Target(NamedTuple):
@@ -83,62 +82,3 @@ class Names:
 
 def _has_weight(module: nn.Module) -> bool:
     return getattr(module, "weight", None) is not None
-
-
-def original_names(unet: nn.Module, layers_per_block: int) -> dict[str, str]:
-    """The U-Net's modules as the original code calls them, to diffusers' names.
-
-    The original numbers its blocks through: a level has `layers_per_block` of them and one that halves the size.
-    """
-    each = layers_per_block + 1
-    found: dict[str, str] = {}
-    for path, module in unet.named_modules():
-        if not _has_weight(module):
-            continue
-        name = path
-        for ours, theirs in TOPS:
-            name = re.sub(rf"^{ours}\b", theirs, name)
-        if block := re.match(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)\.(.*)", path):
-            side, level, what, layer, rest = (
-                block[1],
-                int(block[2]),
-                block[3],
-                int(block[4]),
-                block[5],
-            )
-            first = level * each + (1 if side == "down" else 0)
-            blocks = "input_blocks" if side == "down" else "output_blocks"
-            if what == "downsamplers":
-                name = f"{blocks}.{first + layers_per_block}.0.op"
-            elif what == "upsamplers":
-                place = 2 if hasattr(unet.get_submodule(f"up_blocks.{level}"), "attentions") else 1
-                name = f"{blocks}.{first + layers_per_block}.{place}.conv"
-            else:
-                name = f"{blocks}.{first + layer}.{1 if what == 'attentions' else 0}.{rest}"
-        if ".resnets." in path:
-            for ours, theirs in RESNET:
-                name = re.sub(rf"\.{ours}$", f".{theirs}", name)
-        found[name] = path
-    return found
-
-
-TOPS = (
-    ("time_embedding.linear_1", "time_embed.0"),
-    ("time_embedding.linear_2", "time_embed.2"),
-    ("add_embedding.linear_1", "label_emb.0.0"),
-    ("add_embedding.linear_2", "label_emb.0.2"),
-    ("conv_in", "input_blocks.0.0"),
-    ("conv_norm_out", "out.0"),
-    ("conv_out", "out.2"),
-    ("mid_block.resnets.0", "middle_block.0"),
-    ("mid_block.attentions.0", "middle_block.1"),
-    ("mid_block.resnets.1", "middle_block.2"),
-)
-RESNET = (
-    ("norm1", "in_layers.0"),
-    ("conv1", "in_layers.2"),
-    ("time_emb_proj", "emb_layers.1"),
-    ("norm2", "out_layers.0"),
-    ("conv2", "out_layers.3"),
-    ("conv_shortcut", "skip_connection"),
-)

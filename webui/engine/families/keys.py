@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from webui.catalog.formats.header import Header
+from webui.engine.families.unet_names import diffusers_names
 from webui.engine.weight_loading import Weight
 
 __all__ = [
@@ -30,26 +31,6 @@ UNET, VAE = "model.diffusion_model.", "first_stage_model."
 Rename = Callable[[str], str]
 Rules = tuple[tuple[str, str], ...]
 
-UNET_RULES: Rules = (
-    (r"^time_embed\.0\.", "time_embedding.linear_1."),
-    (r"^time_embed\.2\.", "time_embedding.linear_2."),
-    (r"^label_emb\.0\.0\.", "add_embedding.linear_1."),
-    (r"^label_emb\.0\.2\.", "add_embedding.linear_2."),
-    (r"^input_blocks\.0\.0\.", "conv_in."),
-    (r"^out\.0\.", "conv_norm_out."),
-    (r"^out\.2\.", "conv_out."),
-    (r"^middle_block\.0\.", "mid_block.resnets.0."),
-    (r"^middle_block\.1\.", "mid_block.attentions.0."),
-    (r"^middle_block\.2\.", "mid_block.resnets.1."),
-)
-RESNET_RULES: Rules = (
-    (r"\.in_layers\.0\.", ".norm1."),
-    (r"\.in_layers\.2\.", ".conv1."),
-    (r"\.emb_layers\.1\.", ".time_emb_proj."),
-    (r"\.out_layers\.0\.", ".norm2."),
-    (r"\.out_layers\.3\.", ".conv2."),
-    (r"\.skip_connection\.", ".conv_shortcut."),
-)
 VAE_RULES: Rules = (
     (r"\.norm_out\.", ".conv_norm_out."),
     (r"\.mid\.block_1\.", ".mid_block.resnets.0."),
@@ -122,7 +103,7 @@ def ldm_parts(file: Header, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
     """
     parts: dict[str, dict[str, Weight]] = {}
     for start, part, name in (
-        (UNET, "unet", _unet_names(shapes)),
+        (UNET, "unet", diffusers_names(_below(UNET, shapes))),
         (VAE, "vae", _vae_names(shapes)),
     ):
         parts[part] = {
@@ -200,38 +181,6 @@ def _renamed(name: str, rules: Rules) -> str:
     for pattern, new in rules:
         name = re.sub(pattern, new, name)
     return name
-
-
-def _unet_names(shapes: Mapping[str, tuple[int, ...]]) -> Rename:
-    """Block numbers to levels: a level of the U-Net ends with a block that halves the size (`.0.op.`)."""
-    ends = [
-        int(number.group(1))
-        for key in shapes
-        if (number := re.match(rf"{re.escape(UNET)}input_blocks\.(\d+)\.0\.op\.weight$", key))
-    ]
-    each = min(ends, default=1 << 20)  # blocks of a level: its layers and the one that halves
-
-    def name(key: str) -> str:
-        if block := re.match(r"(input|output)_blocks\.(\d+)\.(\d+)\.(.*)", key):
-            side, number, place, rest = block[1], int(block[2]), block[3], block[4]
-            if side == "input" and number > 0:
-                level, layer = divmod(number - 1, each)
-                key = f"down_blocks.{level}.{_layer(int(place), layer, rest)}"
-            elif side == "output":
-                level, layer = divmod(number, each)
-                key = f"up_blocks.{level}.{_layer(int(place), layer, rest)}"
-        key = _renamed(key, UNET_RULES)
-        return _renamed(key, RESNET_RULES) if ".resnets." in key else key
-
-    return name
-
-
-def _layer(place: int, layer: int, rest: str) -> str:
-    if rest.startswith("op."):
-        return f"downsamplers.0.conv.{rest.removeprefix('op.')}"
-    if rest.startswith("conv."):
-        return f"upsamplers.0.{rest}"
-    return f"{'attentions' if place else 'resnets'}.{layer}.{rest}"
 
 
 def _vae_names(shapes: Mapping[str, tuple[int, ...]]) -> Rename:

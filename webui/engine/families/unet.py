@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from webui.diffusion.noise_schedules import model_sigmas
-from webui.engine.adapters.names import original_names
 from webui.engine.families.model_family import ModelFamily
+from webui.engine.families.unet_names import original_names
 from webui.engine.importing import IMPORTING
 
 __all__ = ["UNetFamily"]
