@@ -9,7 +9,7 @@ from tests.engine.conftest import request
 from webui.engine.tasks import TASKS
 from webui.store.jobs import JobStore
 from webui.store.replies import ReplyLog
-from webui.types import LoadModel, LoadNetwork, RunNetwork, Task
+from webui.types import EncodeText, LoadModel, LoadNetwork, RunNetwork, Task
 
 
 class Gate:
@@ -160,3 +160,33 @@ def test_a_task_that_does_not_come_back_does_not_keep_the_engine_from_stopping(
     for job in (slow, *waiting):
         assert bench.engine.status(job).state == "cancelled"
         assert "stopped" in bench.engine.status(job).error
+
+
+def test_a_task_that_will_not_end_keeps_no_job_from_ending(start, caplog):
+    def stubborn(asked, studio):
+        try:
+            model = yield LoadModel(asked.model)
+            while True:
+                yield EncodeText(model, asked.prompt, "")
+        except GeneratorExit:
+            yield LoadModel(asked.model)
+
+    bench = start(tasks={**TASKS, "stubborn": Task("stubborn", "Stubborn", stubborn)})
+    job = bench.engine.submit(request(task="stubborn"))
+    bench.until(job, lambda status: status.state == "running" and not status.note)
+    bench.engine.cancel(job)
+    assert bench.end(bench.engine.submit(request(steps=1))).state == "done"
+    assert bench.engine.status(job).state == "cancelled" and "ends badly" in caplog.text
+
+
+def test_a_log_that_is_beyond_reading_costs_its_job_alone(start, tmp_path, monkeypatch):
+    def broken(self, header):
+        raise ValueError("nobody thought of that")
+
+    bench = start(persistence=JobStore(tmp_path / "kept"))
+    monkeypatch.setattr(ReplyLog, "read", broken)
+    status = bench.end(bench.engine.submit(request(steps=1)))
+    assert status.state == "failed" and "nobody thought of that" in status.error
+    monkeypatch.undo()
+    assert bench.end(bench.engine.submit(request(steps=1))).state == "done"
+    bench.engine.stop()

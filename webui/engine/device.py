@@ -69,9 +69,9 @@ class Device:
 
     def end(self, patience_s: float) -> bool:
         """Waits for the running call; False where it, or the task that runs, takes longer than that."""
-        self._loader.shutdown(wait=False, cancel_futures=True)
         if self._thread.is_alive():
             self._thread.join(patience_s)
+        self._loader.shutdown(wait=False, cancel_futures=True)  # a task may have asked until now
         if self._thread.is_alive():
             making = self._loop.making if self._loop is not None else None
             idle = "loading PyTorch" if self._loop is None else "a task"

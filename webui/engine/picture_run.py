@@ -113,6 +113,12 @@ class PictureRun:
 
     def begin(self) -> None:
         """Starts its task, on the replies of an earlier start where there are any."""
+        try:
+            self._begin()
+        except Exception as error:  # the boundary: a log that is beyond reading is its job's matter
+            self._jobs.fail(self.job, error)
+
+    def _begin(self) -> None:
         context, job, placement = self._context, self.job, self._runner.placement
         if context.persistence is not None:
             header = {
@@ -156,8 +162,12 @@ class PictureRun:
     def close(self) -> None:
         """Ends the generator where it stands; its log stays as it is."""
         if self._task is not None:
-            with on_behalf_of(self.job.owner or self.job.id):
-                self._task.close()
+            try:
+                with on_behalf_of(self.job.owner or self.job.id):
+                    self._task.close()
+            except BaseException as error:  # the boundary: no task keeps a job from ending
+                job = self.job.id
+                log.warning("job %s: its task ends badly: %r", job, error, extra={"job": job})
         if self.making is not None:
             self.making.close()
         if self._replay is not None:
@@ -233,6 +243,8 @@ class PictureRun:
                 self._jobs.fail(self.job, RuntimeError(f"{type(error).__name__}: {error}"))
                 return
             reply = self._asked(call)
+            if self._jobs.closing.is_set():  # what is known already is known at the next start
+                return
 
     def _saw(self, call: Call, reply: Any) -> None:
         """Notes the progress of a sampling, or of the steps of other calls."""
@@ -358,6 +370,8 @@ class PictureRun:
 
     def _finish(self, result: Any) -> None:
         """It is finished: off to be saved."""
+        if self.job.ended:  # while its last code ran
+            return
         bench, context, request = self._bench, self._context, self.request
         self._task = None
         picture, notes, warnings = result
