@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from webui.catalog.library.shelves import found_files
+from webui.catalog.library.file_index import found_files
 from webui.catalog.model_folders import AdapterFiles, Meant
 from webui.errors import RequestError
 

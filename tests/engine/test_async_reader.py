@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from webui.catalog.formats.header import read_header
 from webui.engine import async_reader
-from webui.engine.async_reader import Stretch, pieces
+from webui.engine.async_reader import Span, pieces
 from webui.errors import ModelFileError
 
 
@@ -29,10 +29,10 @@ def test_stretches_arrive_in_order_and_whole(file):
     content = file.path.read_bytes()
     into = torch.zeros(1000, dtype=torch.uint8)
     wanted = [
-        Stretch(100, 331, None, "lent"),
-        Stretch(7, 7, None, "empty"),
-        Stretch(50, 1050, into, "put"),
-        Stretch(3000, 3001, None, "one"),
+        Span(100, 331, None, "lent"),
+        Span(7, 7, None, "empty"),
+        Span(50, 1050, into, "put"),
+        Span(3000, 3001, None, "one"),
     ]
     found = {"lent": b"", "put": b"", "one": b""}
     for piece in pieces(file, wanted, yes):
@@ -43,7 +43,7 @@ def test_stretches_arrive_in_order_and_whole(file):
 
 
 def test_what_is_lent_is_a_few_pieces_of_memory(file):
-    places = {piece.bytes.data_ptr() for piece in pieces(file, [Stretch(0, 6000, None, 0)], yes)}
+    places = {piece.bytes.data_ptr() for piece in pieces(file, [Span(0, 6000, None, 0)], yes)}
     assert 1 <= len(places) <= async_reader.AHEAD + 1
 
 
@@ -54,7 +54,7 @@ def test_every_piece_is_looked_at_beside_the_one_who_asks(file):
         threads.add(threading.get_ident())
         return bool(found[0] % 2)
 
-    wanted = [Stretch(8 + n, 9 + n, None, n) for n in range(50)]
+    wanted = [Span(8 + n, 9 + n, None, n) for n in range(50)]
     for piece in pieces(file, wanted, sound):
         assert piece.sound == bool(piece.bytes[0] % 2)
     assert threading.get_ident() not in threads
@@ -64,11 +64,11 @@ def test_every_piece_is_looked_at_beside_the_one_who_asks(file):
 def test_a_file_that_has_changed_is_told(file, size):
     os.truncate(file.path, size)
     with pytest.raises(ModelFileError, match=r"some\.safetensors: has changed while it was loaded"):
-        list(pieces(file, [Stretch(0, 6000, None, 0)], yes))
+        list(pieces(file, [Span(0, 6000, None, 0)], yes))
 
 
 def test_a_file_that_is_cut_while_it_is_read_is_told(file):
-    arriving = pieces(file, [Stretch(0, 6000, None, 0)], yes)
+    arriving = pieces(file, [Span(0, 6000, None, 0)], yes)
     next(arriving)
     os.truncate(file.path, 3000)
     with pytest.raises(ModelFileError, match="has changed while it was loaded"):
@@ -78,12 +78,12 @@ def test_a_file_that_is_cut_while_it_is_read_is_told(file):
 def test_a_file_that_is_gone_is_told(file):
     file.path.unlink()
     with pytest.raises(ModelFileError, match=r"some\.safetensors: cannot be read"):
-        list(pieces(file, [Stretch(0, 100, None, 0)], yes))
+        list(pieces(file, [Span(0, 100, None, 0)], yes))
 
 
 def test_whoever_stops_asking_leaves_no_thread_and_no_open_file(file):
     opened = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
-    arriving = pieces(file, [Stretch(0, 6000, None, 0)], yes)
+    arriving = pieces(file, [Span(0, 6000, None, 0)], yes)
     next(arriving)
     arriving.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("easel-read")]

@@ -12,7 +12,7 @@ from tests.store.pictures import gallery_at, picture
 from webui.errors import RequestError
 from webui.store.gallery.listing import place_at
 from webui.store.gallery.schema import MIGRATIONS
-from webui.store.gallery.words import indexed, query, signs
+from webui.store.gallery.search_tokens import indexed, query, signs
 from webui.types import Search
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.store.pictures import gallery_at, picture
 from webui.errors import EaselError
-from webui.store.gallery import UnknownPicture, moving
+from webui.store.gallery import UnknownPicture, trash
 from webui.types import Search
 
 
@@ -124,7 +124,7 @@ def test_a_disk_that_refuses_is_told_in_a_sentence(gallery, outputs, monkeypatch
     def refusing(source, target):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(moving.os, "replace", refusing)
+    monkeypatch.setattr(trash.os, "replace", refusing)
     with pytest.raises(EaselError, match="cannot be moved: Permission denied"):
         gallery.trash([number])
     assert names(gallery) == ["a.png"] and os.listdir(outputs / ".trash") == []

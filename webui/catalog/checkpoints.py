@@ -16,7 +16,13 @@ from webui.catalog.formats.folders import weight_files
 from webui.catalog.formats.header_cache import Facts, FactsCache
 from webui.catalog.formats.sidecars import read_json
 from webui.catalog.formats.walking import Found, found_folder, walk
-from webui.catalog.library.model_card import Said, file_card, folder_card, remembered, said_of
+from webui.catalog.library.model_card import (
+    RememberedFacts,
+    file_card,
+    folder_card,
+    remembered,
+    remembered_facts,
+)
 from webui.errors import ModelFileError, lacking
 from webui.types import ModelCard, ModelMemory
 
@@ -37,7 +43,7 @@ class Made:
     of: tuple[Any, ...]
     card: ModelCard
     stamp: str
-    said: Said | None = None
+    said: RememberedFacts | None = None
     told: ModelCard | None = None
 
 
@@ -193,7 +199,7 @@ class ModelList:
         """The card with what is remembered; the same value as long as that is the same."""
         if self._memory is None or made.card.problem is not None:
             return made.card
-        said = said_of(made.card, self._memory, made.stamp)
+        said = remembered_facts(made.card, self._memory, made.stamp)
         if made.told is None or said != made.said:
             made.said, made.told = said, remembered(made.card, said)
         return made.told

@@ -21,12 +21,18 @@ from threading import Lock
 
 from webui.errors import RequestError
 
-__all__ = ["AdapterFiles", "Meant"]
+__all__ = ["KIND_FOLDERS", "AdapterFiles", "Meant"]
 
-LORAS = ("Lora", "LyCORIS")
-EMBEDDINGS = ("embeddings", "../embeddings")  # A1111 has them beside its models folder
-HYPERNETWORKS = ("hypernetworks",)
-VAES = ("VAE",)
+KIND_FOLDERS: Mapping[str, tuple[str, ...]] = {  # kind of file -> folders below a models folder
+    "lora": ("Lora", "LyCORIS"),
+    "embedding": ("embeddings", "../embeddings"),  # A1111 has them beside its models folder
+    "hypernetwork": ("hypernetworks",),
+    "vae": ("VAE",),
+    "controlnet": ("ControlNet",),
+    "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "DAT", "HAT"),
+}
+LORAS, EMBEDDINGS = KIND_FOLDERS["lora"], KIND_FOLDERS["embedding"]
+HYPERNETWORKS, VAES = KIND_FOLDERS["hypernetwork"], KIND_FOLDERS["vae"]
 SAFE, PICKLED = ".safetensors", (".pt", ".bin")
 FRESH_S = 1.0
 DEEPEST = 8

@@ -19,7 +19,7 @@ from torch import Tensor
 from webui.catalog.formats.header import Header, open_regular, said
 from webui.errors import ModelFileError
 
-__all__ = ["PIECE", "Piece", "Stretch", "pieces"]
+__all__ = ["PIECE", "Piece", "Span", "pieces"]
 
 T = TypeVar("T")
 # Bytes of one read: few enough to be in the processor's cache still when they are used.
@@ -28,7 +28,7 @@ READERS = 2  # threads: what takes the time is the system's copying, and its cle
 AHEAD = 4  # pieces on their way
 
 
-class Stretch(NamedTuple, Generic[T]):
+class Span(NamedTuple, Generic[T]):
     """Bytes `start` to `end` of a file. They are put into `into` (bytes, contiguous, on the CPU), or lent where that is
     None. `of` is for whoever asked."""
 
@@ -56,7 +56,7 @@ class _Coming(NamedTuple, Generic[T]):
 
 
 def pieces(
-    file: Header, wanted: Iterable[Stretch[T]], sound: Callable[[T, Tensor], bool]
+    file: Header, wanted: Iterable[Span[T]], sound: Callable[[T, Tensor], bool]
 ) -> Iterator[Piece[T]]:
     """The bytes of `wanted`, in order. `sound` is asked of each piece by the threads that read.
 
@@ -96,7 +96,7 @@ def pieces(
             yield from arrived()
 
 
-def _cut(wanted: Iterable[Stretch[T]]) -> Iterator[tuple[Stretch[T], int, int]]:
+def _cut(wanted: Iterable[Span[T]]) -> Iterator[tuple[Span[T], int, int]]:
     for stretch in wanted:
         size = stretch.end - stretch.start
         for at in range(0, size, PIECE):
@@ -106,7 +106,7 @@ def _cut(wanted: Iterable[Stretch[T]]) -> Iterator[tuple[Stretch[T], int, int]]:
 def _read(
     file: Header,
     free: SimpleQueue[Any],
-    stretch: Stretch[T],
+    stretch: Span[T],
     at: int,
     place: Tensor,
     sound: Callable[[T, Tensor], bool],

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from webui.catalog.formats.header import Header
-from webui.engine.async_reader import Stretch, pieces
+from webui.engine.async_reader import Span, pieces
 from webui.engine.weight_loading import DTYPES, finite, not_a_number
 from webui.errors import ModelFileError
 
@@ -31,7 +31,7 @@ def read_tensors(file: Header) -> dict[str, Tensor]:
     header says.
     """
     found: dict[str, Tensor] = {}
-    wanted: list[Stretch[str]] = []
+    wanted: list[Span[str]] = []
     for name, info in sorted(file.tensors.items(), key=lambda item: item[1].start):
         if info.dtype not in KINDS:
             raise ModelFileError(
@@ -39,7 +39,7 @@ def read_tensors(file: Header) -> dict[str, Tensor]:
             )
         found[name] = place = torch.empty(info.shape, dtype=KINDS[info.dtype])
         if place.numel():
-            wanted.append(Stretch(info.start, info.end, place.view(-1).view(torch.uint8), name))
+            wanted.append(Span(info.start, info.end, place.view(-1).view(torch.uint8), name))
     for piece in pieces(file, wanted, lambda name, read: _sound(file.tensors[name].dtype, read)):
         if not piece.sound:
             raise not_a_number(f"{file.path.name}: {piece.of!r}")

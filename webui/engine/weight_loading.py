@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from webui.catalog.formats.header import Header, TensorInfo
-from webui.engine.async_reader import Stretch, pieces
+from webui.engine.async_reader import Span, pieces
 from webui.errors import ModelFileError
 
 __all__ = [
@@ -153,7 +153,7 @@ def _read(
 ) -> dict[str, Tensor]:
     """The tensors of one file by name, on `device` in `dtype`."""
     filled: dict[str, Tensor] = {}
-    wanted: list[Stretch[tuple[Weight, Tensor]]] = []
+    wanted: list[Span[tuple[Weight, Tensor]]] = []
     for name, weight in ours:
         filled[name] = place = torch.empty(weight.stored, dtype=dtype, device=device)
         if not place.numel():
@@ -161,7 +161,7 @@ def _read(
         flat = place.view(-1)
         straight = device.type == "cpu" and DTYPES[weight.info.dtype] == dtype
         into = flat.view(torch.uint8) if straight else None
-        wanted.append(Stretch(*weight.span, into, (weight, flat)))
+        wanted.append(Span(*weight.span, into, (weight, flat)))
     narrowed: list[Weight] = []
     extremes: list[Tensor] = []
     for piece in pieces(ours[0][1].file, wanted, lambda of, read: finite(of[0].info.dtype, read)):

@@ -12,7 +12,7 @@ import torch
 from tests.catalog.formats.files import checkpoint, write
 from webui.catalog.checkpoints import ModelList
 from webui.catalog.library import Library
-from webui.catalog.library.shelves import SHELVES
+from webui.catalog.model_folders import KIND_FOLDERS
 from webui.engine.text import inversions
 from webui.engine.vaes import _loaded
 from webui.errors import ModelFileError
@@ -86,7 +86,12 @@ def told(top: Path) -> dict[tuple[str, str], ModelFile]:
 
 
 def test_every_folder_has_a_place(tmp_path):
-    assert set(PLACE) == set(FOLDERS) == set(SHELVES) | {"checkpoint"} == set(GOOD) | {"checkpoint"}
+    assert (
+        set(PLACE)
+        == set(FOLDERS)
+        == set(KIND_FOLDERS) | {"checkpoint"}
+        == set(GOOD) | {"checkpoint"}
+    )
 
 
 def test_a_file_in_the_folder_of_another_kind_says_where_it_belongs(tmp_path):

@@ -18,9 +18,9 @@ from webui.catalog.formats.header import read_header
 from webui.catalog.formats.sidecars import JSON_NOTES, PREVIEWS, read_notes
 from webui.catalog.formats.walking import Found
 from webui.catalog.library.family_detection import tags_of
+from webui.catalog.library.file_index import FileIndex, found_files
 from webui.catalog.library.model_card import noted
 from webui.catalog.library.model_notes import changed, written
-from webui.catalog.library.shelves import Headers, found_files
 from webui.errors import EaselError, ModelFileError, RequestError
 from webui.types import ModelCard, ModelMemory, ModelNotes
 from webui.types.library import FOLDERS, ModelDetails, ModelFile
@@ -59,7 +59,7 @@ class Library:
         self._dirs = tuple(dirs)
         self._list_models = list_models
         self._memory = memory
-        self._headers = Headers(memory)
+        self._headers = FileIndex(memory)
         self._lock = threading.Lock()  # one look at a time
         self._changing = threading.Lock()  # one change: each adds to what the one before kept
         self._made: dict[str, tuple[tuple[Any, ...], ModelFile]] = {}

@@ -25,12 +25,12 @@ from webui.catalog.formats.walking import Found
 from webui.errors import ModelFileError
 from webui.types import ModelCard, ModelMemory, ModelNotes
 
-__all__ = ["Said", "file_card", "folder_card", "noted", "remembered", "said_of"]
+__all__ = ["RememberedFacts", "file_card", "folder_card", "noted", "remembered", "remembered_facts"]
 
 BESIDE = "easel.json"
 
 
-class Said(NamedTuple):
+class RememberedFacts(NamedTuple):
     """What is remembered of a file: its hash ("" while unknown), the user's notes, and what its U-Net predicts."""
 
     sha256: str = ""
@@ -110,18 +110,18 @@ def folder_card(folder: Path, name: str) -> ModelCard:
     )
 
 
-def said_of(card: ModelCard, memory: ModelMemory, stamp: str) -> Said:
+def remembered_facts(card: ModelCard, memory: ModelMemory, stamp: str) -> RememberedFacts:
     """What is remembered of a card's file. `stamp` is that file's, "" to look for it."""
     if card.weights is None:
-        return Said()
-    return Said(
+        return RememberedFacts()
+    return RememberedFacts(
         memory.sha256(str(card.weights), stamp or stamp_of(card.weights)),
         memory.notes(card.fingerprint),
         memory.prediction(card),
     )
 
 
-def remembered(card: ModelCard, said: Said) -> ModelCard:
+def remembered(card: ModelCard, said: RememberedFacts) -> ModelCard:
     """The card with what was found or said about it since."""
     notes = noted(card.notes, said.notes)
     return replace(

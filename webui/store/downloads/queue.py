@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from webui.errors import EaselError, RequestError
-from webui.store.downloads import keeping
-from webui.store.downloads.delivering import FIRST_WAIT_S, deliver
+from webui.store.downloads import state as state_file
 from webui.store.downloads.fetching import Stopped, Wrong
 from webui.store.downloads.hub import Hub
+from webui.store.downloads.install import FIRST_WAIT_S, deliver
 from webui.store.downloads.places import Place, target_of
 from webui.types.library import FOLDERS, Download, HubListing
 
@@ -48,7 +48,7 @@ class Downloads:
         first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
         self._place = Place(models)
-        self._file = state / keeping.FILE
+        self._file = state / state_file.FILE
         self._offline = offline
         self._hub = hub or Hub()
         self._check = check
@@ -57,7 +57,7 @@ class Downloads:
         self._changed = threading.Condition()
         self._turns: dict[str, int] = {}  # grow with each pause and removal: an older turn ends
         self._closed = False
-        self._downloads = {one.id: self._taken_up(one) for one in keeping.read(self._file)}
+        self._downloads = {one.id: self._taken_up(one) for one in state_file.read(self._file)}
         self._thread: threading.Thread | None = None
 
     @property
@@ -219,7 +219,7 @@ class Downloads:
         ended = [one.id for one in self._downloads.values() if one.state == "done"]
         for old in ended[:-KEPT]:
             del self._downloads[old]
-        keeping.write(self._file, self._downloads.values())
+        state_file.write(self._file, self._downloads.values())
 
     def _taken_up(self, kept: Download) -> Download:
         """A download of an earlier start."""
@@ -230,7 +230,7 @@ class Downloads:
 
 class _Turn:
     """A turn of the thread: it is over once somebody has paused or removed the download, or closed the queue. Part of
-    `Downloads`, whose lock and list it uses. Implements `webui.store.downloads.delivering.Turn`."""
+    `Downloads`, whose lock and list it uses. Implements `webui.store.downloads.install.Turn`."""
 
     def __init__(self, queue: Downloads, download: str, number: int) -> None:
         self._queue, self._download, self._number = queue, download, number

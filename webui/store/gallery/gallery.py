@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from webui.errors import EaselError, RequestError
-from webui.store.gallery.ahead import NEWEST, Ahead
 from webui.store.gallery.files import Broken, facts
 from webui.store.gallery.index import Index, UnknownPicture, in_parts
 from webui.store.gallery.listing import mark_anew
-from webui.store.gallery.moving import move_back, move_to_trash, remove
 from webui.store.gallery.rows import Seen, as_picture
 from webui.store.gallery.scanning import Scanner
 from webui.store.gallery.schema import HERE, TRASHED
 from webui.store.gallery.searching import LIMIT_MAX, asking, facet, visible
+from webui.store.gallery.thumbnail_prefetch import NEWEST, ThumbnailPrefetch
+from webui.store.gallery.trash import move_back, move_to_trash, remove
 from webui.store.thumbnails import Thumbnails
 from webui.types import Found, GalleryPicture, SavedPicture, Search
 
@@ -59,7 +59,7 @@ class Gallery:
         self._logins = tuple(logins)
         self._whose = whose
         self._scanner = Scanner(self._index, self._seen, self.tidy)
-        self._ahead = Ahead(self._thumbnails, self._newest, lambda: self.version)
+        self._prefetch = ThumbnailPrefetch(self._thumbnails, self._newest, lambda: self.version)
         self._remembering = threading.Lock()
         self._remembered: tuple[int, dict[Any, Any]] = (0, {})
 
@@ -76,14 +76,14 @@ class Gallery:
         """Begins to look for files that others add, move or delete, gently while `busy`, and to draw thumbnails while
         not."""
         self._scanner.start(busy)
-        self._ahead.start(busy)
+        self._prefetch.start(busy)
 
     def scan(self) -> None:
         """Looks at every file once, now."""
         self._scanner.look(thorough=True)
 
     def close(self) -> None:
-        self._ahead.stop()
+        self._prefetch.stop()
         self._scanner.stop()
         self._thumbnails.close()
         self._index.close()

@@ -13,7 +13,7 @@ import sqlite3
 from itertools import count
 
 from webui.store.gallery.schema import GONE, TRASHED
-from webui.store.gallery.words import indexed, mark, signs
+from webui.store.gallery.search_tokens import indexed, mark, signs
 
 __all__ = ["EVERY", "FAVOURITE", "enlist", "mark_anew", "place_at", "places"]
 

@@ -12,7 +12,7 @@ from webui.errors import RequestError
 from webui.store.gallery.listing import EVERY, FAVOURITE, place_at, places
 from webui.store.gallery.rows import PICTURES
 from webui.store.gallery.schema import HERE
-from webui.store.gallery.words import mark, query
+from webui.store.gallery.search_tokens import mark, query
 from webui.types import Search
 
 __all__ = ["LIMIT_MAX", "Asking", "Sight", "asking", "facet", "visible"]

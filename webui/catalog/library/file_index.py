@@ -14,18 +14,11 @@ from webui.catalog.formats.file_signatures import pickled
 from webui.catalog.formats.header import open_regular, read_header
 from webui.catalog.formats.walking import Found, walk
 from webui.catalog.library.family_detection import family_of, wrong_pickle, wrong_place
+from webui.catalog.model_folders import KIND_FOLDERS
 from webui.errors import ModelFileError
 
-__all__ = ["SHELVES", "Headers", "Told", "found_files"]
+__all__ = ["FileIndex", "HeaderSummary", "found_files"]
 
-SHELVES: Mapping[str, tuple[str, ...]] = {  # kind -> folders below a models folder
-    "lora": ("Lora", "LyCORIS"),
-    "embedding": ("embeddings", "../embeddings"),  # A1111 has them beside its models folder
-    "hypernetwork": ("hypernetworks",),
-    "vae": ("VAE",),
-    "controlnet": ("ControlNet",),
-    "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "DAT", "HAT"),
-}
 WITH_ENDING = ("vae",)  # kinds whose names end as their files do
 READ_SAFELY = {"embedding": (".pt", ".bin"), "hypernetwork": (".pt",)}  # pickles that are never run
 FORM = "shelf 3"  # of the JSON below; another one has every file read anew
@@ -41,7 +34,7 @@ class HeaderMemory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HeaderSummary:
     """What a file says of itself: its `family` and `fingerprint`, or the `problem` that it has."""
 
     family: str = ""
@@ -52,7 +45,7 @@ class Told:
 def found_files(dirs: Sequence[Path]) -> Iterator[tuple[str, Found]]:
     """Kind and file of everything below `dirs` but checkpoints, by the names that menus and prompts use; of two with
     one name and kind the first."""
-    for kind, folders in SHELVES.items():
+    for kind, folders in KIND_FOLDERS.items():
         seen: set[str] = set()
         for top in dirs:
             for folder in folders:
@@ -94,28 +87,28 @@ def _as_it_is(found: Found) -> Found:
     return replace(found, stamp=stamp, size=about.st_size, modified=about.st_mtime, problem=None)
 
 
-class Headers:
+class FileIndex:
     """What files' headers say, read once for each version of a file. Not for several threads at once."""
 
     def __init__(self, memory: HeaderMemory | None) -> None:
         self._memory = memory
-        self._known: dict[str, tuple[str, Told]] = {}
+        self._known: dict[str, tuple[str, HeaderSummary]] = {}
         self._new: dict[str, tuple[str, str]] = {}
         for path, (stamp, text) in (memory.headers() if memory else {}).items():
             if (told := _from_json(text)) is not None:
                 self._known[path] = (stamp, told)
 
-    def get(self, found: Found) -> Told | None:
+    def get(self, found: Found) -> HeaderSummary | None:
         known = self._known.get(found.path)
         return known[1] if known and known[0] == found.stamp else None
 
-    def read(self, kind: str, found: Found) -> Told:
+    def read(self, kind: str, found: Found) -> HeaderSummary:
         """What the file says now. What the system refused is asked again the next time."""
         path = Path(found.path)
         try:
             told = _told(kind, path)
         except ModelFileError as fault:
-            told = Told(problem=str(fault))
+            told = HeaderSummary(problem=str(fault))
             if isinstance(fault.__cause__, OSError):
                 return told
         self._known[found.path] = (found.stamp, told)
@@ -130,14 +123,14 @@ class Headers:
             self._memory.keep_headers(new)
 
 
-def _told(kind: str, path: Path) -> Told:
+def _told(kind: str, path: Path) -> HeaderSummary:
     if path.suffix.lower() != ".safetensors":
         problem = wrong_pickle(kind, path)
-        return Told("", _fingerprint(path), problem and f"{path.name}: {problem}")
+        return HeaderSummary("", _fingerprint(path), problem and f"{path.name}: {problem}")
     header = read_header(path)
     problem = wrong_place(kind, header)
     told = problem and f"{path.name}: {problem}"
-    return Told(family_of(kind, header), header.fingerprint, told)
+    return HeaderSummary(family_of(kind, header), header.fingerprint, told)
 
 
 def _fingerprint(path: Path) -> str:
@@ -154,10 +147,10 @@ def _fingerprint(path: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _from_json(text: str) -> Told | None:
+def _from_json(text: str) -> HeaderSummary | None:
     """What is kept in `text`, None where somebody else wrote it."""
     try:
         form, family, fingerprint, problem = json.loads(text)
     except (ValueError, TypeError):
         return None
-    return Told(family, fingerprint, problem) if form == FORM else None
+    return HeaderSummary(family, fingerprint, problem) if form == FORM else None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from webui.store.thumbnails import Thumbnails
 
-__all__ = ["NEWEST", "Ahead"]
+__all__ = ["NEWEST", "ThumbnailPrefetch"]
 
 log = logging.getLogger(__name__)
 NEWEST = 5000  # pictures; who scrolls farther waits a moment
@@ -21,7 +21,7 @@ REST = 1.0  # as many times as long as the drawing took
 WAIT_S = 0.5  # while others work
 
 
-class Ahead:
+class ThumbnailPrefetch:
     """Draws in one thread of low priority. `newest` gives file and stamp of the newest pictures; it is asked again when
     `version` has changed."""
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.pictures import picture, until
 from webui import images
-from webui.store.gallery import Gallery, ahead, scanning
+from webui.store.gallery import Gallery, scanning, thumbnail_prefetch
 from webui.types import SavedPicture, Search
 
 
@@ -35,7 +35,11 @@ def pen():
 
 @pytest.fixture
 def gallery(tmp_path, pen, monkeypatch):
-    for module, name in ((ahead, "LOOK_S"), (ahead, "WAIT_S"), (scanning, "PAUSE_S")):
+    for module, name in (
+        (thumbnail_prefetch, "LOOK_S"),
+        (thumbnail_prefetch, "WAIT_S"),
+        (scanning, "PAUSE_S"),
+    ):
         monkeypatch.setattr(module, name, 0.01)
     (tmp_path / "outputs").mkdir()
     made = Gallery(tmp_path / "kept", tmp_path / "outputs", pen)
@@ -66,7 +70,7 @@ def test_no_more_are_drawn_than_the_newest(gallery, tmp_path, pen, monkeypatch):
     gallery.scan()
     gallery.watch()
     until(lambda: len(pen.drawn) == 2, "two are drawn")
-    gallery._ahead.stop()
+    gallery._prefetch.stop()
     assert pen.drawn == ["4.png", "3.png"]
 
 
@@ -108,10 +112,10 @@ def test_it_stops_after_the_one_that_is_being_drawn(gallery, tmp_path, pen):
     gallery.scan()
     pen.going.clear()
     gallery.watch()
-    closing = threading.Thread(target=gallery._ahead.stop)  # as `close` does first
+    closing = threading.Thread(target=gallery._prefetch.stop)  # as `close` does first
     assert pen.begun.wait(60)
     closing.start()
-    until(gallery._ahead._stop.is_set, "it is told to stop")
+    until(gallery._prefetch._stop.is_set, "it is told to stop")
     pen.going.set()
     closing.join(60)
     assert not closing.is_alive() and len(pen.drawn) == 1
