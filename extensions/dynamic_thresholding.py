@@ -50,7 +50,7 @@ def register_controls() -> list[Group]:
 @hookimpl
 def wrap_denoise(call: Denoise, request: GenerationRequest) -> TaskRun | None:
     scale = request.extras.get(MIMIC.name, 0)
-    if not 0 < scale < request.cfg_scale:
+    if not 0 < scale < call.guidance_scale - 1e-6:
         return None
     return thresholded(call, scale, request.extras[PERCENTILE.name])
 

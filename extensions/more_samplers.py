@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from webui.api import UNCOND, NoiseSource, Sampler, SamplerRun, Schedule, hookimpl
+from webui.api import ETA, UNCOND, NoiseSource, Sampler, SamplerRun, Schedule, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,8 +58,7 @@ def register_samplers() -> list[Sampler]:
             dpmpp_2s_ancestral,
             schedule="karras",
             aliases=("k_dpmpp_2s_a", "dpmpp_2s_ancestral"),
-            options=("eta",),
-            calls=lambda steps: 2 * steps - 1,
+            options=(ETA,),
         ),
     ]
 

@@ -26,14 +26,22 @@ from webui.api import (
     Switch,
     Task,
     Text,
-    TextCondition,
     hookimpl,
 )
 
 if TYPE_CHECKING:
     import torch
 
-    from webui.api import Call, Condition, GenerationRequest, Model, Patch, Studio, TaskRun
+    from webui.api import (
+        Call,
+        Condition,
+        GenerationRequest,
+        Model,
+        Patch,
+        Studio,
+        TaskRun,
+        TextCondition,
+    )
 
 __version__ = "1.0"
 NEEDS_API = ">=1.0,<2"
@@ -100,76 +108,56 @@ def morph(request: GenerationRequest, studio: Studio) -> TaskRun:
     model = yield LoadModel(request.model)
     if model.inpainting:
         raise RequestError(f"model {request.model!r} is for inpainting; use another", "model")
-    first, last = yield from both_ends(request, model)
-    sigmas = studio.sigmas(model, request.scheduler, request.steps)
-    shape = model.latent_shape(request.width, request.height)
+    first, last = yield from both_ends(request, studio, model)
+    sampling = studio.sampling(first)
+    noise = studio.first_noise(model.latent_shape(request.width, request.height))
+    x, steps = noise * sampling.sigmas[0], sampling.steps
     count = extras["morph_frames"]
     frames = []
-    for i in range(count):
-        noise = studio.noise(studio.seed, shape)  # the same for every frame, the sampler's too
-        cond = between(first, last, i / (count - 1))
-        x = noise * sigmas[0]
-        sampling = studio.sample(request.sampler_name, x, sigmas, cond, part=(i, count))
-        frames.append(studio.picture((yield Decode(model, (yield from sampling)))))
+    for i in range(count):  # from the same noise; what the sampler draws is the same, too
+        frame = replace(
+            sampling,
+            conditions=(between(first, last, i / (count - 1)),),
+            done=i * steps,
+            total=count * steps,
+        )
+        latent = yield from studio.sample(frame, x)
+        frames.append(studio.picture((yield Decode(model, latent))))
     if extras["morph_bounce"]:
         frames += frames[-2:0:-1]  # neither end twice
     return Animation(tuple(frames), extras["morph_ms"], format=extras["morph_format"])
 
 
 def both_ends(
-    request: GenerationRequest, model: Model
-) -> Generator[Call, Any, tuple[Condition, Condition]]:
-    """The conditions of the first and the last frame, of one length.
-
-    A long text is encoded in several chunks of 77 tokens. The shorter one is filled up with chunks of the empty text,
-    as the engine fills up the shorter one of prompt and negative prompt; an empty negative prompt, which counts as
-    zeros for some models, with what it is itself.
-    """
-    import torch
-
+    request: GenerationRequest, studio: Studio, model: Model
+) -> Generator[Call, Any, tuple[Condition, ...]]:
+    """The conditions of the first and the last frame, of one length."""
     negative, skip = request.negative_prompt, request.clip_skip
-    first: Condition = yield EncodeText(model, request.prompt, negative, skip)
-    last: Condition = yield EncodeText(model, request.extras["morph_to"], negative, skip)
-    empty: TextCondition = (yield EncodeText(model, "", "", skip)).text
-    nothing = empty.cond if request.negative_prompt.strip() else empty.uncond
-    length = max(len(first.text.cond), len(last.text.cond))
-
-    def filled(text: torch.Tensor, chunk: torch.Tensor) -> torch.Tensor:
-        return torch.cat([text, *[chunk] * ((length - len(text)) // len(chunk))])
-
-    first, last = (
-        replace(
-            end,
-            text=replace(
-                end.text,
-                cond=filled(end.text.cond, empty.cond),
-                uncond=filled(end.text.uncond, nothing),
-            ),
-        )
-        for end in (first, last)
-    )
-    return first, last
+    first = yield EncodeText(model, request.prompt, negative, skip)
+    last = yield EncodeText(model, request.extras["morph_to"], negative, skip)
+    return (yield from studio.same_length(first, last))
 
 
 def between(first: Condition, last: Condition, part: float) -> Condition:
     """`first` at 0, `last` at 1, and on the straight line between them: both texts, for a LoRA of one prompt changes
     the negative prompt's encoding too, and the strengths of what each prompt changes in the U-Net."""
-    start, end = first.text, last.text
 
     def way(a: torch.Tensor | None, b: torch.Tensor | None) -> torch.Tensor | None:
         return None if a is None or b is None else a * (1 - part) + b * part
 
-    text = replace(
-        start,
-        cond=start.cond * (1 - part) + end.cond * part,
-        uncond=start.uncond * (1 - part) + end.uncond * part,
-        pooled_cond=way(start.pooled_cond, end.pooled_cond),
-        pooled_uncond=way(start.pooled_uncond, end.pooled_uncond),
+    texts = tuple(
+        replace(
+            start,
+            context=start.context * (1 - part) + end.context * part,
+            pooled=way(start.pooled, end.pooled),
+            patches=tuple(patches_between(start, end, part)),
+        )
+        for start, end in zip(first.texts, last.texts, strict=True)
     )
-    return replace(first, text=text, patches=tuple(patches_between(first, last, part)))
+    return replace(first, texts=texts)
 
 
-def patches_between(first: Condition, last: Condition, part: float) -> Iterator[Patch]:
+def patches_between(first: TextCondition, last: TextCondition, part: float) -> Iterator[Patch]:
     for a, b in zip_longest(first.patches, last.patches):
         patch = b.towards(None, 1 - part) if a is None else a.towards(b, part)
         if patch is not None:

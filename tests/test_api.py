@@ -14,8 +14,18 @@ from packaging.specifiers import SpecifierSet
 from webui import api
 from webui.settings import ROOT
 
-VALUES = ("COMMON", "IMAGE", "INPAINTING", "MASK", "PROMPTS", "STRENGTH", "UNCOND", "VERSION")
-ALIASES = ("Call", "NoiseSource", "SamplerRun", "TaskRun")  # names for types, without a docstring
+VALUES = (
+    "ETA",
+    "COMMON",
+    "IMAGE",
+    "INPAINTING",
+    "MASK",
+    "PROMPTS",
+    "STRENGTH",
+    "UNCOND",
+    "VERSION",
+)
+ALIASES = ("NoiseSource", "SamplerRun", "TaskRun")  # names for types, without a docstring
 
 
 def test_the_names_are_there_once_and_nothing_else_is():

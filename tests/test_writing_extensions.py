@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.engine.samplers.gaussian import geometric, order
+from tests.engine.samplers.gaussian import calls, geometric, order
 from webui.settings import ROOT
 from webui.testing import check_extension, load_extension
 
@@ -40,7 +40,7 @@ def test_the_sampler_is_of_second_order(saved, tmp_path):
     names: dict[str, object] = {}
     exec(LESSONS["ralston"], names)
     assert 1.9 < order(names["ralston"], lambda n: geometric(n + 1), 128) < 2.1
-    assert sampler.schedule == "karras" and sampler.calls(10) == 19
+    assert sampler.schedule == "karras" and calls(names["ralston"], 10) == 19
 
 
 def test_the_contact_sheet_shows_the_next_seeds(easel_engine, saved):

@@ -137,8 +137,8 @@ def register_conditioners(places: Places) -> Sequence[Conditioner]:
             part = request.extras["weaker"]
             if part == 0:
                 return None
-            text = replace(cond.text, cond=cond.text.cond * (1 - part))
-            return replace(cond, text=text)
+            texts = [replace(text, context=text.context * (1 - part)) for text in cond.conds]
+            return replace(cond, texts=(*texts, *cond.unconds))
 
 
         @hookimpl
@@ -214,9 +214,9 @@ def register_tasks(places: Places) -> Sequence[Task]:
             model = yield LoadModel(request.model)
             texts = (request.prompt, request.negative_prompt)
             cond = yield EncodeText(model, *texts, request.clip_skip)
-            sigmas = studio.sigmas(model, request.scheduler, request.steps)
-            noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
-            latent = yield from studio.sample(request.sampler_name, noise * sigmas[0], sigmas, cond)
+            sampling = studio.sampling(cond)
+            noise = studio.first_noise(model.latent_shape(request.width, request.height))
+            latent = yield from studio.sample(sampling, noise * sampling.sigmas[0])
             picture = studio.picture((yield Decode(model, latent)))
             return picture.rotate(180)
 

@@ -167,14 +167,14 @@ def added(path: Path, request: GenerationRequest, studio: Studio, cond: Conditio
         )
     network = yield LoadNetwork("controlnet", str(path), partial(build, path))
     hint = (studio.pixels(shown(request.extras, cond.size)) + 1) / 2  # [3, H, W] in 0..1
-    adapter = ControlNetwork(
+    control = ControlNetwork(
         network,
         {"hint": hint},
         weight=request.extras["controlnet_weight"],
         start=request.extras["controlnet_start"],
         end=request.extras["controlnet_end"],
     )
-    return replace(cond, control_networks=(*cond.control_networks, adapter))
+    return replace(cond, control_networks=(*cond.control_networks, control))
 
 
 def shown(extras: Mapping[str, object], size: tuple[int, int]) -> Image.Image:

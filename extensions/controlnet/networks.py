@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from webui.api import ModelFileError
+from webui.api import ModelFileError, Residuals
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -141,8 +141,11 @@ def build(path: Path) -> nn.Module:
             super().__init__()
             self.network = network
 
-        def forward(self, x: Tensor, timesteps: Tensor, context: Tensor, hint: Tensor) -> Any:
-            return self.network(x, timesteps, context, hint, return_dict=False)
+        def forward(
+            self, x: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor], hint: Tensor
+        ) -> Residuals:
+            context = conditioning["context"]
+            return Residuals(*self.network(x, timesteps, context, hint, return_dict=False))
 
     return Beside()
 

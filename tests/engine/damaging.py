@@ -23,6 +23,7 @@ from tests.engine.conftest import request
 from webui.catalog.checkpoints import ModelList
 from webui.catalog.library import Library
 from webui.catalog.model_folders import AdapterFiles
+from webui.engine.control import residuals
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
 from webui.engine.samplers import SAMPLERS
@@ -343,9 +344,10 @@ def _lora(runner: Runner, path: Path) -> None:
 def _controlnet(runner: Runner, path: Path) -> None:
     widths(path)
     network = runner.run([LoadNetwork("controlnet", str(path), partial(controlnet, path))])[0]
-    adapter = ControlNetwork(network, {"hint": torch.rand(3, 64, 64)})
-    x, steps, texts = torch.zeros(1, 4, 32, 32), torch.ones(1), torch.zeros(1, 77, 64)
-    runner.extension_networks.residuals([(adapter,)], [0], x, steps, texts)
+    control = ControlNetwork(network, {"hint": torch.rand(3, 64, 64)})
+    x, steps, told = torch.zeros(1, 4, 32, 32), torch.ones(1), {"context": torch.zeros(1, 77, 64)}
+    module = runner.extension_networks.module
+    residuals([(control,)], [0], x, steps, told, torch.nn.Identity(), module)
 
 
 def _upscaler(runner: Runner, path: Path) -> None:

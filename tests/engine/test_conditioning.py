@@ -48,9 +48,9 @@ def test_the_numbers_are_those_of_diffusers(kind):
 
 
 def denoise(runner, model, seed, scale, sizes=None, size=(8, 12)):
-    text = runner.run([EncodeText(model, f"a cat {seed}", "dog")])[0].text
+    texts = runner.run([EncodeText(model, f"a cat {seed}", "dog")])[0].texts
     x = torch.randn(4, *size, generator=torch.Generator().manual_seed(seed)) * 3
-    return Denoise(model, x, 3.0, guidance.rows(text, scale), size_conditioning=sizes)
+    return Denoise(model, x, 3.0, guidance.rows(texts, scale), size_conditioning=sizes)
 
 
 @pytest.mark.parametrize("kind", ["sdxl", "sdxl-refiner"])

@@ -1,6 +1,7 @@
 """Networks of extensions: run once for a whole batch, each picture with its own inputs and weight, blamed by name."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from webui.types import (
     LoadModel,
     LoadNetwork,
     Network,
+    Residuals,
     RunNetwork,
 )
 
@@ -39,10 +41,11 @@ class Brightener(nn.Module):
         self.gain = nn.Parameter(torch.ones(()))
         self.seen = []
 
-    def forward(self, x, timesteps, context, level):
+    def forward(self, x, timesteps, conditioning, level):
+        context = conditioning["context"]
         self.seen.append((tuple(x.shape), tuple(timesteps.shape), tuple(context.shape)))
         down = [level.expand(-1, c, s, s) * self.gain for c, s in SKIPS]
-        return down, level.expand(-1, 64, 4, 4) * self.gain
+        return Residuals(down, level.expand(-1, 64, 4, 4) * self.gain)
 
 
 @pytest.fixture
@@ -52,11 +55,11 @@ def runner(models_dir):
 
 def denoise(runner, seed: int, network: Network | None, level: float = 0.0, weight: float = 1.0):
     model = runner.load(LoadModel("tiny"))
-    text = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].text
+    texts = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].texts
     x = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2
     inputs = {"level": torch.full((1, 1, 1), level)}
     adapters = (ControlNetwork(network, inputs, weight),) if network else ()
-    return Denoise(model, x, 2.0, guidance.rows(text, 4.0), control_networks=adapters)
+    return Denoise(model, x, 2.0, guidance.rows(texts, 4.0), control_networks=adapters)
 
 
 def test_pictures_with_other_inputs_and_weights_share_one_call_of_the_network(runner):
@@ -148,9 +151,9 @@ def test_a_network_that_made_room_is_built_again():
 
 def test_residuals_that_do_not_fit_the_unet_are_their_extensions_fault(runner):
     class Narrow(Brightener):
-        def forward(self, x, timesteps, context, level):
-            down, mid = super().forward(x, timesteps, context, level)
-            return [part[:, :3] for part in down], mid
+        def forward(self, x, timesteps, conditioning, level):
+            given = super().forward(x, timesteps, conditioning, level)
+            return replace(given, skips=[part[:, :3] for part in given.skips])
 
     with torch.inference_mode():
         network = runner.load(LoadNetwork("painter", "narrow", Narrow))
@@ -163,8 +166,8 @@ def test_residuals_that_are_too_few_are_not_taken_for_all(runner):
 
     class Short(Brightener):
         def forward(self, *given, **named):
-            down, mid = super().forward(*given, **named)
-            return down[:-1], mid
+            found = super().forward(*given, **named)
+            return replace(found, skips=found.skips[:-1])
 
     with torch.inference_mode():
         network = runner.load(LoadNetwork("test", "a/short.safetensors", Short))

@@ -29,9 +29,9 @@ from webui.engine.runner import Runner, run_alone
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.studio import PictureStudio
+from webui.engine.text.encoder import EncodedTexts
 from webui.errors import EaselError, ModelFileError
 from webui.types import (
-    Condition,
     Decode,
     Denoise,
     Encode,
@@ -41,7 +41,6 @@ from webui.types import (
     ModelCard,
     Parts,
     Row,
-    TextCondition,
 )
 
 WIDTH, HEIGHT, SEED, SCALE = 96, 64, 5, 4.0
@@ -70,7 +69,7 @@ def texts():
     """Texts as they are: rows of 24 numbers, and 20 for the whole."""
     dice = torch.Generator().manual_seed(3)
     cond, uncond = torch.randn(2, 11, 24, generator=dice)
-    return TextCondition(cond, uncond, *torch.randn(2, 20, generator=dice))
+    return EncodedTexts(cond, uncond, *torch.randn(2, 20, generator=dice))
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +139,8 @@ def ours(runner, model, texts):
 
     def task():
         x = studio.noise(SEED, model.latent_shape(WIDTH, HEIGHT)) * sigmas[0]
-        latent = yield from studio.sample("Euler", x, sigmas, Condition(model, texts))
+        cond = texts.condition(EncodeText(model, "", ""))
+        latent = yield from studio.sample(studio.sampling(cond, sigmas=sigmas), x)
         return latent, (yield Decode(model, latent))
 
     return run_alone(task(), runner)

@@ -102,9 +102,9 @@ def runner(models_dir):
 
 def denoise(runner, seed: int = 1, patches=(), rows=((), ())) -> Denoise:
     model = runner.load(LoadModel("tiny"))
-    text = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].text
+    texts = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].texts
     x = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(seed)) * 3
-    both = guidance.rows(text, 4.0)
+    both = guidance.rows(texts, 4.0)
     both = tuple(replace(row, patches=p) for row, p in zip(both, rows, strict=True))
     return Denoise(model, x, 3.0, both, patches=patches)
 

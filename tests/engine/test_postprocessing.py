@@ -264,14 +264,11 @@ def test_a_refused_request_is_no_job(start):
 
 def test_requests_with_other_conditions_run_at_once_and_come_out_as_alone(start):
     """A conditioner that changes the texts of one request leaves the other's alone, in shared calls."""
-    from dataclasses import replace
-
-    from webui.types import TextCondition
 
     def prepare(asked, studio, cond):
         if not asked.extras.get("weaker"):
             return None
-        return replace(cond, text=TextCondition(cond.text.cond * 0.1, cond.text.uncond))
+        return cond.changed(weight=0.1)
 
     bench = start(conditioners=[Conditioner("weaker", prepare)])
     kinds = [request(extras={"weaker": True}), request()]

@@ -203,8 +203,8 @@ def test_the_same_tensors_with_another_config_are_another_adapter(
 
 
 def encoded(runner: Runner, model: Any) -> Tensor:
-    text: Any = runner.run([EncodeText(model, "a mycat", "")])[0].text
-    return text.cond
+    cond: Any = runner.run([EncodeText(model, "a mycat", "")])[0]
+    return cond.texts[0].context
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pt"])

@@ -19,9 +19,9 @@ def runner(models_dir):
 
 
 def denoise(runner, model, seed: int, sigma: float, scale: float) -> Denoise:
-    text = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].text
+    texts = runner.run([EncodeText(model, f"a cat {seed}", "red")])[0].texts
     x = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(seed)) * sigma
-    return Denoise(model, x, sigma, guidance.rows(text, scale))
+    return Denoise(model, x, sigma, guidance.rows(texts, scale))
 
 
 def test_calls_at_different_levels_and_scales_share_one_unet_call(runner):
@@ -73,9 +73,11 @@ def test_several_rows_of_a_role_count_by_their_weights(runner):
 def test_an_encoded_prompt_is_kept(runner):
     with torch.inference_mode():
         model = runner.load(LoadModel("tiny"))
-        first = runner.run([EncodeText(model, "a dog", "")])[0].text
-        assert runner.run([EncodeText(model, "a dog", "")])[0].text is first
-        assert runner.run([EncodeText(model, "a dog", "red")])[0].text is not first
+        first, again, other = (
+            runner.run([EncodeText(model, "a dog", negative)])[0].texts[0].context
+            for negative in ("", "", "red")
+        )
+    assert again is first and other is not first
 
 
 def test_too_little_memory_is_said(runner):

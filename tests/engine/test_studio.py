@@ -26,7 +26,9 @@ from webui.types import (
 )
 
 MODEL = Model("none", 4, False, (0.03, 1.0, 14.0))
-TEXT = TextCondition(torch.ones(77, 8), torch.zeros(77, 8))
+COND = Condition(
+    MODEL, (TextCondition(torch.ones(77, 8)), TextCondition(torch.zeros(77, 8), "uncond"))
+)
 SIGMAS = [8.0, 4.0, 2.0, 1.0, 0.0]
 
 
@@ -35,7 +37,8 @@ def sampled(parts: Parts, cond=None, sampler="Euler", reply=None, **options):
     gives the calls that reached it, and the final latent."""
     studio = PictureStudio(request(), 0, parts, torch.device("cpu"))
     x = torch.full((4, 8, 8), 8.0)
-    run = studio.sample(sampler, x, SIGMAS, cond or Condition(MODEL, TEXT), **options)
+    given = studio.sampling(cond or COND, sampler=sampler, sigmas=SIGMAS)
+    run = studio.sample(replace(given, **options), x)
     calls, answer = [], None
     while True:
         try:
@@ -75,9 +78,10 @@ def test_a_conditioner_may_yield_calls_of_its_own():
         found = yield "a call"
         return replace(cond, patches=(found,))
 
-    run = PictureStudio(
+    studio = PictureStudio(
         request(), 0, parts(conditioners=[Conditioner("x", prepare)]), torch.device("cpu")
-    ).sample("Euler", torch.zeros(4, 8, 8), SIGMAS, Condition(MODEL, TEXT))
+    )
+    run = studio.sample(studio.sampling(COND, sigmas=SIGMAS), torch.zeros(4, 8, 8))
     assert next(run) == "a call"
     assert run.send("its reply").patches == ("its reply",)
 
@@ -158,7 +162,7 @@ def test_a_closed_sampling_closes_its_wrappers():
             closed.append(call.sigma)
 
     studio = PictureStudio(request(), 0, parts(wrappers=[Wrapper("x", wrap)]), torch.device("cpu"))
-    run = studio.sample("Euler", torch.zeros(4, 8, 8), SIGMAS, Condition(MODEL, TEXT))
+    run = studio.sample(studio.sampling(COND, sigmas=SIGMAS), torch.zeros(4, 8, 8))
     assert isinstance(next(run), Denoise)
     run.close()
     assert closed == [8.0]
@@ -169,15 +173,15 @@ def test_an_adapter_works_from_start_to_end():
     n = len(SIGMAS) - 1
     for start, end in ((0.0, 1.0), (0.25, 1.0), (0.0, 0.5), (0.3, 0.8), (0.0, 0.0)):
         adapter = ControlNetwork(Network("x", "y"), {}, 1.0, start, end)
-        calls, _, _ = sampled(parts(), Condition(MODEL, TEXT, control_networks=(adapter,)))
+        calls, _, _ = sampled(parts(), replace(COND, control_networks=(adapter,)))
         kept = [1.0 - float(i / n < start or (i + 1) / n > end) for i in range(n)]  # as diffusers
         assert [float(len(call.control_networks)) for call in calls] == kept
 
 
 def test_parts_of_a_picture_count_their_steps_on():
-    first, _, _ = sampled(parts(), part=(0, 2))
-    second, _, _ = sampled(parts(), part=(1, 2))
-    assert [(c.step, c.steps) for c in first + second] == [(i, 8) for i in range(8)]
+    first, _, _ = sampled(parts(), end=3, total=7)
+    second, _, _ = sampled(parts(), done=3, total=7)
+    assert [(c.step, c.steps) for c in first + second] == [(i, 7) for i in range(7)]
 
 
 def test_an_upscaler_is_brought_to_the_exact_size():

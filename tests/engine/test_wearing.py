@@ -315,9 +315,9 @@ def test_a_word_of_an_inversion_is_encoded_as_diffusers_does(models_dir: Path) -
         adapter_files=AdapterFiles([models_dir]),
     )
     model = runner.load(LoadModel("tiny"))
-    text = runner.run([EncodeText(model, "a mycat on the grass", "dog")])[0].text  # type: ignore[arg-type]
-    torch.testing.assert_close(text.cond, expected[0], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(text.uncond, negative[0], rtol=1e-4, atol=1e-5)
+    cond, uncond = runner.run([EncodeText(model, "a mycat on the grass", "dog")])[0].texts  # type: ignore[arg-type]
+    torch.testing.assert_close(cond.context, expected[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(uncond.context, negative[0], rtol=1e-4, atol=1e-5)
     (models_dir / "embeddings" / "mycat.safetensors").unlink()
 
 
@@ -467,11 +467,11 @@ def test_a_model_that_makes_room_takes_what_it_wore_along(
     model: Any = runner.load(LoadModel("tiny"))
     wanted = LoadAdapters(model, (("two", 1.0, 1.0),))
     lora: Any = runner.load(wanted)
-    text = runner.run([EncodeText(model, "a cat", "", lora=lora)])[0].text
+    text = runner.run([EncodeText(model, "a cat", "", lora=lora)])[0]
     assert runner.resident(wanted) == lora and runner.adapter_cache.merged.bytes
     runner.load(LoadModel("tiny-inpainting"))
     assert runner.resident(wanted) is None and not runner.adapter_cache.merged.bytes
     again = runner.run(
         [EncodeText(runner.load(LoadModel("tiny")), "a cat", "", lora=runner.load(wanted))]
     )  # type: ignore[arg-type]
-    assert torch.equal(again[0].text.cond, text.cond)
+    assert torch.equal(again[0].texts[0].context, text.texts[0].context)

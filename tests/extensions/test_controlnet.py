@@ -343,9 +343,11 @@ def test_the_original_names_give_the_same_network(tmp_path):
     x, times, texts = torch.randn(2, 4, 8, 8), torch.tensor([10.0, 700.0]), torch.randn(2, 77, 32)
     hint = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        down, mid = build(path)(x, times, texts, hint=hint)
+        given = build(path)(x, times, {"context": texts}, hint=hint)
         expected_down, expected_mid = network(x, times, texts, hint, return_dict=False)
-    torch.testing.assert_close([*down, mid], [*expected_down, expected_mid], atol=0, rtol=0)
+    torch.testing.assert_close(
+        [*given.skips, given.middle], [*expected_down, expected_mid], atol=0, rtol=0
+    )
 
 
 def test_a_config_beside_the_file_counts(places, tmp_path):
@@ -492,7 +494,8 @@ def test_the_order_of_colours_is_the_config_s_and_notes_beside_a_file_are_none(t
     hint = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(
-            turned(x, times, texts, hint=hint)[1], plain(x, times, texts, hint=hint.flip(1))[1]
+            turned(x, times, {"context": texts}, hint=hint).middle,
+            plain(x, times, {"context": texts}, hint=hint.flip(1)).middle,
         )
 
 
@@ -586,7 +589,7 @@ def test_the_condition_keeps_the_adapters_it_had(models_dir, conditioner):
     runner = Runner(lambda: list_models([models_dir]), place("cpu", "float32", "sdpa"))
     with torch.inference_mode():
         model = runner.load(LoadModel("tiny"))
-    before = Condition(model, None, control_networks=("another",), size=(64, 64))
+    before = Condition(model, (), control_networks=("another",), size=(64, 64))
     made = request(extras=values(conditioner, image=picture()))
     studio = PictureStudio(made, 0, Parts(TASKS, SAMPLERS, SCHEDULES), torch.device("cpu"))
     cond = run_alone(conditioner.prepare(made, studio, before), runner)

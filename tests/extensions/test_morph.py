@@ -13,10 +13,13 @@ from webui import images
 from webui.catalog.checkpoints import list_models
 from webui.engine.placement import place
 from webui.engine.runner import Runner, run_alone
+from webui.engine.samplers import SAMPLERS
+from webui.engine.schedules import SCHEDULES
+from webui.engine.studio import PictureStudio
 from webui.engine.tasks import TASKS
 from webui.errors import RequestError
 from webui.testing.families import FAMILIES, build, write
-from webui.types import Animation, EncodeText, LoadModel, ModelCard
+from webui.types import Animation, EncodeText, LoadModel, ModelCard, Parts
 
 EXTRAS = {
     "morph_to": "a blue dog",
@@ -119,15 +122,15 @@ def test_texts_are_filled_up_as_the_engine_does_it(models_dir, prompt, to, negat
     longest = max((prompt, to, negative), key=len)
 
     def expected(text):
-        return run_alone(encoded(model, text, longest), runner).text.cond
+        return run_alone(encoded(model, text, longest), runner).texts[0].context
 
     made = request(prompt=prompt, negative_prompt=negative, extras={**EXTRAS, "morph_to": to})
-    first, last = run_alone(morph.both_ends(made, model), runner)
+    first, last = run_alone(morph.both_ends(made, studio_of(made), model), runner)
     for end, text in ((first, prompt), (last, to)):
-        torch.testing.assert_close(end.text.cond, expected(text), atol=1e-5, rtol=0)
-        torch.testing.assert_close(end.text.uncond, expected(negative), atol=1e-5, rtol=0)
-    halfway = morph.between(first, last, 0.5).text.cond
-    torch.testing.assert_close(halfway, (first.text.cond + last.text.cond) / 2)
+        for one, words in zip(end.texts, (text, negative), strict=True):
+            torch.testing.assert_close(one.context, expected(words), atol=1e-5, rtol=0)
+    halfway = morph.between(first, last, 0.5).texts[0].context
+    torch.testing.assert_close(halfway, (first.texts[0].context + last.texts[0].context) / 2)
 
 
 @pytest.mark.parametrize(("to", "negative"), [("a dog", "red"), (LONG, ""), ("a dog", LONG)])
@@ -139,14 +142,18 @@ def test_pooled_texts_walk_too_and_an_empty_negative_stays_nothing(tmp_path, to,
     with torch.inference_mode():
         model = runner.load(LoadModel("xl"))
     made = request(prompt="a cat", negative_prompt=negative, extras={**EXTRAS, "morph_to": to})
-    first, last = run_alone(morph.both_ends(made, model), runner)
-    assert first.text.uncond.shape == last.text.cond.shape
-    torch.testing.assert_close(first.text.uncond, last.text.uncond, atol=1e-5, rtol=0)
-    assert (not first.text.uncond.any()) == (not negative)
-    half = morph.between(first, last, 0.5).text
-    middle = (first.text.pooled_cond + last.text.pooled_cond) / 2
-    torch.testing.assert_close(half.pooled_cond, middle)
-    assert torch.equal(half.pooled_uncond, first.text.pooled_uncond)
+    first, last = run_alone(morph.both_ends(made, studio_of(made), model), runner)
+    (start, none), (end, same) = first.texts, last.texts
+    assert none.context.shape == end.context.shape
+    torch.testing.assert_close(none.context, same.context, atol=1e-5, rtol=0)
+    assert (not none.context.any()) == (not negative)
+    half, unchanged = morph.between(first, last, 0.5).texts
+    torch.testing.assert_close(half.pooled, (start.pooled + end.pooled) / 2)
+    assert torch.equal(unchanged.pooled, none.pooled)
+
+
+def studio_of(made):
+    return PictureStudio(made, 0, Parts(TASKS, SAMPLERS, SCHEDULES), torch.device("cpu"))
 
 
 def encoded(model, text, beside):

@@ -401,9 +401,9 @@ def stamped(request, studio):
     """Text to image with an extension's picture in its corner."""
     model = yield LoadModel(request.model)
     cond = yield EncodeText(model, request.prompt, request.negative_prompt)
-    sigmas = studio.sigmas(model, request.scheduler, request.steps)
-    noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
-    latent = yield from studio.sample(request.sampler_name, noise * sigmas[0], sigmas, cond)
+    sampling = studio.sampling(cond)
+    noise = studio.first_noise(model.latent_shape(request.width, request.height))
+    latent = yield from studio.sample(sampling, noise * sampling.sigmas[0])
     picture = studio.picture((yield Decode(model, latent)))
     picture.paste(
         request.extras["stamp"].crop((0, 0, 8, 8)),

@@ -38,7 +38,8 @@ from webui.types import (
 MODEL = Model("m", 4, False, (0.03, 14.6))
 X = torch.linspace(-1, 1, 4 * 2 * 3).reshape(4, 2, 3)
 CALL = Denoise(MODEL, X, 2.0, (Row(torch.zeros(77, 8), 1.0),))
-COND = Condition(MODEL, TextCondition(torch.zeros(77, 8), torch.zeros(77, 8)))
+TEXTS = (TextCondition(torch.zeros(77, 8)), TextCondition(torch.zeros(77, 8), "uncond"))
+COND = Condition(MODEL, TEXTS)
 PICTURE = Image.new("RGB", (8, 8))
 
 
@@ -294,7 +295,7 @@ def none_after(call, request):
         (lambda call, request: (yield replace(call, rows=())), "without rows"),
         (lambda call, request: (yield replace(call, x=None)), "with nothing for x"),
         (lambda call, request: (yield replace(call, sigma=X)), "with sigma tensor"),
-        (lambda call, request: (yield replace(call, patches=(Unhashable(),))), "cannot be hashed"),
+        (lambda call, request: (yield replace(call, patches=(Unhashable(),))), "make it a frozen dataclass"),
         (lambda call, request: 1 / 0, "ZeroDivisionError: division by zero"),
     ],
 )  # fmt: skip

@@ -54,7 +54,7 @@ AMOUNT = Number(name="amount", label="Amount", minimum=0, maximum=1, step=0.1, d
 
 def weaker(request, studio, cond):
     amount = request.extras["amount"]
-    return replace(cond, text=TextCondition(cond.text.cond * (1 - amount), cond.text.uncond)) if amount else None
+    return cond.changed(weight=1 - amount) if amount else None
 
 @hookimpl
 def register_conditioners():
@@ -74,9 +74,9 @@ def register_postprocessors():
 def flat(request, studio):
     model = yield LoadModel(request.model)
     cond = yield EncodeText(model, request.prompt, "", request.clip_skip)
-    sigmas = studio.sigmas(model, request.scheduler, request.steps)
-    noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
-    latent = yield from studio.sample(request.sampler_name, noise * sigmas[0], sigmas, cond)
+    sampling = studio.sampling(cond)
+    noise = studio.first_noise(model.latent_shape(request.width, request.height))
+    latent = yield from studio.sample(sampling, noise * sampling.sigmas[0])
     return (yield Decode(model, latent))
 
 @hookimpl

@@ -22,6 +22,7 @@ from webui.testing import (
     check_wrapper,
 )
 from webui.types import (
+    ETA,
     Conditioner,
     Decode,
     Denoised,
@@ -33,7 +34,6 @@ from webui.types import (
     Sampler,
     Schedule,
     Task,
-    TextCondition,
     Upscaler,
 )
 
@@ -83,7 +83,7 @@ def test_a_sampler_must_work_with_every_eta():
 
     check_sampler(Sampler("Mine", not_without_noise))
     with pytest.raises(ZeroDivisionError):
-        check_sampler(Sampler("Mine", not_without_noise, options=("eta",)))
+        check_sampler(Sampler("Mine", not_without_noise, options=(ETA,)))
 
 
 def straight(n, low, high, levels):
@@ -125,7 +125,7 @@ def weaker(request, studio, cond):
     amount = request.extras["amount"]
     if amount == 0:
         return None
-    return replace(cond, text=TextCondition(cond.text.cond * (1 - amount), cond.text.uncond))
+    return cond.changed(weight=1 - amount)
 
 
 def test_a_conditioner_that_works_passes_and_must_be_made_to_work():
@@ -139,7 +139,7 @@ def test_a_conditioner_leaves_the_encoded_prompt_alone():
     """The engine keeps it for the next request with the same prompt."""
 
     def in_place(request, studio, cond):
-        cond.text.cond.mul_(1.0001)
+        cond.conds[0].context.mul_(1.0001)
         return replace(cond)
 
     with pytest.raises(AssertionError, match=r"the reply to its call 2 .Condition. in place"):
@@ -151,7 +151,8 @@ def test_a_conditioner_is_asked_in_a_task_of_its_own():
 
     def prepare(request, studio, cond):
         seen.append(request.task)
-        return replace(cond, text=TextCondition(cond.text.uncond, cond.text.cond))
+        roles = {"cond": "uncond", "uncond": "cond"}
+        return replace(cond, texts=[replace(text, role=roles[text.role]) for text in cond.texts])
 
     check_conditioner(Conditioner("mine", prepare, tasks=("img2img",)))
     assert set(seen) == {"img2img"}
@@ -219,10 +220,9 @@ def test_a_task_passes_clip_skip_on():
     def forgets(request, studio):
         model = yield LoadModel(request.model)
         cond = yield EncodeText(model, request.prompt, request.negative_prompt)
-        sigmas = studio.sigmas(model, request.scheduler, request.steps)
-        noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
-        x = noise * sigmas[0]
-        latent = yield from studio.sample(request.sampler_name, x, sigmas, cond)
+        sampling = studio.sampling(cond)
+        noise = studio.first_noise(model.latent_shape(request.width, request.height))
+        latent = yield from studio.sample(sampling, noise * sampling.sigmas[0])
         return studio.picture((yield Decode(model, latent)))
 
     with pytest.raises(AssertionError, match="without the request's clip skip"):

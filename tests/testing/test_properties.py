@@ -12,7 +12,7 @@ import torch
 from webui.errors import ExtensionError
 from webui.testing import properties
 from webui.testing.cases import making, text_to_image
-from webui.testing.contracts import counts_its_calls, keeps_the_shape
+from webui.testing.contracts import keeps_the_shape
 from webui.testing.examples import PARTS, example_request
 from webui.testing.properties import passes_errors_on
 from webui.types import Animation, LoadModel, Sampler, Task
@@ -193,14 +193,6 @@ def test_the_case_of_a_shared_memory_breaks_only_beside_others():
     properties.leaves_random_state_alone(case)
     properties.replays(case, known)
     properties.cancels_at_any_call(case, known)
-
-
-def test_the_number_of_calls_is_checked():
-    case = case_of(euler)
-    counts_its_calls(case, Sampler("Mine", euler), case.run())
-    counts_its_calls(case, Sampler("Mine", euler, calls=lambda steps: None), case.run())
-    with pytest.raises(AssertionError, match=r"asks for 3 predictions, but calls\(3\) says 6"):
-        counts_its_calls(case, Sampler("Mine", euler, calls=lambda steps: 2 * steps), case.run())
 
 
 def test_what_changes_nothing_is_told():

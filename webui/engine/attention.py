@@ -45,6 +45,18 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     return out.transpose(1, 2)
 
 
+def biased_sdpa(q: Tensor, k: Tensor, v: Tensor, scale: float, bias: Tensor) -> Tensor:
+    """As `sdpa`, with `bias` [B, 1, S] added to what each key weighs, for all heads."""
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2),
+        k.transpose(1, 2),
+        v.transpose(1, 2),
+        attn_mask=bias[:, None].to(q.dtype),
+        scale=scale,
+    )
+    return out.transpose(1, 2)
+
+
 def choose(device: torch.device, dtype: torch.dtype, wanted: str) -> Attention:
     """The kernel for `wanted` ("auto", "sdpa" or "xformers"); SDPA with the reason where xformers cannot.
 
@@ -101,16 +113,33 @@ class Patching:
         self.rows: Mapping[tuple[Patch, ...], Sequence[int]] = {}
 
     def attend(
-        self, layer: str, q: Tensor, k: Tensor, v: Tensor, kernel: Callable[..., Tensor]
+        self,
+        layer: str,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        kernel: Callable[..., Tensor],
+        bias: Tensor | None = None,
     ) -> Tensor:
-        """A layer's attention [R, T, heads, d], as far as patches change it."""
-        attend = _patched(layer, self.whole, kernel)
+        """A layer's attention [R, T, heads, d], as far as patches change it; `kernel(q, k, v, bias)`, with the rows'
+        `bias` [R, 1, S]."""
+        attend = _patched(layer, self.whole, partial(_biased, kernel, bias))
         out = attend(q, k, v)
         for patches, rows in self.rows.items():
-            other = _patched(layer, patches, attend)
-            if other is not attend:
-                out[rows] = other(q[rows], k[rows], v[rows]).to(out.dtype)
+            if not any(patch.touches(layer) for patch in patches):
+                continue
+            theirs = None if bias is None else bias[rows]
+            inner = _patched(layer, self.whole, partial(_biased, kernel, theirs))
+            other = _patched(layer, patches, inner)
+            out[rows] = other(q[rows], k[rows], v[rows]).to(out.dtype)
         return out
+
+
+def _biased(
+    kernel: Callable[..., Tensor], bias: Tensor | None, q: Tensor, k: Tensor, v: Tensor
+) -> Tensor:
+    """A bias is of the text's keys; a patch may look at others."""
+    return kernel(q, k, v, bias if bias is not None and bias.shape[-1] == k.shape[1] else None)
 
 
 def _patched(
@@ -163,8 +192,8 @@ class Processor:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """`hidden_states` [B, T, D] or [B, D, h, w], `encoder_hidden_states` [B, S, K]; gives the first's shape."""
-        assert attention_mask is None, "no network of ours is called with a mask"
+        """`hidden_states` [B, T, D] or [B, D, h, w], `encoder_hidden_states` [B, S, K]; gives the first's shape.
+        `attention_mask` [B, 1, S] is added to what each key weighs, as diffusers makes it of a mask."""
         residual = hidden_states
         x: Tensor = hidden_states
         if residual.ndim == 4:
@@ -179,7 +208,7 @@ class Processor:
             y.unflatten(-1, (attn.heads, -1))
             for y in (attn.to_q(x), attn.to_k(context), attn.to_v(context))
         )
-        x = attn.to_out[0](self._attend(q, k, v, attn.scale).flatten(2))
+        x = attn.to_out[0](self._attend(q, k, v, attn.scale, attention_mask).flatten(2))
 
         if residual.ndim == 4:
             x = x.transpose(1, 2).reshape(residual.shape)
@@ -189,15 +218,16 @@ class Processor:
             x = x / attn.rescale_output_factor
         return x
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, scale: float, bias: Tensor | None) -> Tensor:
+        def kernel(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+            if bias is None:
+                return self.attention.kernel(q, k, v, scale)
+            return biased_sdpa(q, k, v, scale, bias)
+
         patching = self.patching
         if patching is None or not (patching.whole or patching.rows):
-            return self.attention.kernel(q, k, v, scale)
-
-        def kernel(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            return self.attention.kernel(q, k, v, scale)
-
-        return patching.attend(self.layer, q, k, v, kernel)
+            return kernel(q, k, v, bias)
+        return patching.attend(self.layer, q, k, v, kernel, bias)
 
 
 def install(

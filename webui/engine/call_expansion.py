@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,29 +23,51 @@ from webui.types import (
     Call,
     Condition,
     Decode,
+    Denoise,
     Encode,
     EncodeText,
     LoadAdapters,
     LoadModel,
     LoadVae,
+    Model,
 )
 
-__all__ = ["expanded"]
+__all__ = ["Account", "expanded"]
 
+HASHES = "Lora hashes"  # in the infotext, as A1111 has it
 USUAL = 4  # strengths of adapters either side of 0
 log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False)
+class Account:
+    """What the calls of a picture come to beside it: `notes` for its infotext, `warnings` told on it, the models whose
+    UNets were called for it (`sampled`, by name, in that order), and the one whose VAE was used last."""
+
+    notes: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    sampled: dict[str, Model] = field(default_factory=dict)
+    decoded: Model | None = None
+
+    def uses_vae(self, model: Model, name: str) -> None:
+        """The picture came through the VAE of that name, "" for the model's own."""
+        self.decoded = model
+        if name:
+            self.notes["VAE"] = name
+        else:
+            self.notes.pop("VAE", None)
+
+    @property
+    def model(self) -> Model | None:
+        """The model that the infotext names first: the first that sampled, else the one of the VAE."""
+        return next(iter(self.sampled.values()), self.decoded)
+
+
 def expanded(
-    run: Generator[Call, Any, Any],
-    vae: str,
-    notes: dict[str, Any],
-    warnings: list[str],
-    missing: str = "refuse",
+    run: Generator[Call, Any, Any], vae: str, account: Account, missing: str = "refuse"
 ) -> Generator[Call, Any, Any]:
-    """Forwards the calls of a picture's task. `vae` and `missing` are the request's; `notes` gets what the infotext is
-    to say, `warnings` the sentences that are told on the picture."""
-    chosen = ""  # the VAE's name; the model's own has none
+    """Forwards the calls of a picture's task. `vae` and `missing` are the request's."""
+    chosen: dict[str, str] = {}  # the VAE of each model by the models' names, "" for its own
     strong: list[str] = []  # tags with unusual strengths
     reply: Any = None
     try:
@@ -54,20 +76,26 @@ def expanded(
             match call:
                 case LoadModel():
                     reply = yield call
-                    warnings.extend(one for one in reply.remarks if one not in warnings)
-                    chosen = yield LoadVae(reply, vae)
-                    if chosen:
-                        notes["VAE"] = chosen
+                    account.warnings += [
+                        one for one in reply.remarks if one not in account.warnings
+                    ]
+                    chosen[reply.name] = yield LoadVae(reply, vae)
+                    account.uses_vae(reply, chosen[reply.name])
                 case EncodeText():
                     strong += [
                         f"<{tag.kind}:{tag.name}>"
                         for tag in extract_network_tags(call.prompt)[1]
                         if max(abs(tag.text), abs(tag.unet)) > USUAL
                     ]
-                    reply = yield from _encoded(call, notes, warnings, missing)
+                    reply = yield from _encoded(call, account, missing)
+                case Denoise():
+                    account.sampled.setdefault(call.model.name, call.model)
+                    reply = yield call
                 case Decode():
+                    name = chosen.get(call.model.name, "")
+                    account.uses_vae(call.model, name)
                     try:
-                        reply = yield from _decoded(replace(call, vae=chosen))
+                        reply = yield from _decoded(replace(call, vae=name))
                     except ModelFileError as fault:
                         if not strong:
                             raise
@@ -76,7 +104,7 @@ def expanded(
                             "prompt",
                         ) from fault
                 case Encode():
-                    reply = yield replace(call, vae=chosen)
+                    reply = yield replace(call, vae=chosen.get(call.model.name, ""))
                 case _:
                     reply = yield call
     except StopIteration as stop:
@@ -85,9 +113,7 @@ def expanded(
         run.close()
 
 
-def _encoded(
-    call: EncodeText, notes: dict[str, Any], warnings: list[str], missing: str
-) -> Generator[Call, Any, Condition]:
+def _encoded(call: EncodeText, account: Account, missing: str) -> Generator[Call, Any, Condition]:
     """The texts without tags, encoded with the adapters that the prompt's tags name."""
     prompt, tags, faults = extract_network_tags(call.prompt)
     negative, idle, more = extract_network_tags(call.negative_prompt)
@@ -103,16 +129,19 @@ def _encoded(
         others = tuple((tag.name, tag.unet) for tag in tags if tag.kind == "hypernet")
         lora = yield LoadAdapters(call.model, loras, others, missing)
         told += lora.notes
-        if lora.unet:
-            notes["Lora hashes"] = lora.hashes
-    _tell(told, warnings)
-    if not lora:
-        plain: Condition = yield call
-        _tell(plain.text.notes, warnings)
-        return plain
-    cond: Condition = yield replace(call, lora=lora)
-    _tell(cond.text.notes, warnings)
-    return replace(cond, patches=(*cond.patches, lora))
+        _note_hashes(account.notes, lora)
+    _tell(told, account.warnings)
+    cond: Condition = yield replace(call, lora=lora) if lora else call
+    _tell(cond.notes, account.warnings)
+    return cond.changed(patches=(lora,)) if lora else cond
+
+
+def _note_hashes(notes: dict[str, Any], lora: LoraPatch) -> None:
+    """Those of every text of a picture, each once."""
+    former = notes.get(HASHES, "")
+    known = former.split(", ") if former else []
+    if told := [*known, *(one for one in lora.hashes if one not in known)]:
+        notes[HASHES] = ", ".join(told)
 
 
 def _tell(sentences: Iterable[str], warnings: list[str]) -> None:

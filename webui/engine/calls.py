@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from webui.engine.row_groups import patch_sets
 from webui.errors import UnknownCallError
 from webui.types import (
     Call,
@@ -24,6 +25,8 @@ from webui.types import (
     LoadModel,
     LoadNetwork,
     LoadVae,
+    Patch,
+    Residuals,
     RunNetwork,
 )
 
@@ -178,25 +181,43 @@ class InProgress:
 
 
 def _denoise_key(call: Denoise) -> Hashable:
-    context = tuple(call.rows[0].context.shape)
-    adapters = tuple(
-        (adapter.network, _shapes(adapter.inputs)) for adapter in call.control_networks
-    )
-    return (call.model, tuple(call.x.shape), context, _shapes(call.inputs), call.patches, adapters)
+    context = tuple(call.rows[0].context.shape), any(row.mask is not None for row in call.rows)
+    patches = call.patches, patch_sets(call)
+    controls = tuple((one.network, one.once, _shapes(one.inputs)) for one in call.control_networks)
+    return (call.model, tuple(call.x.shape), context, _shapes(call.inputs), patches, controls)
 
 
 def _shapes(inputs: Mapping[str, Any]) -> Hashable:
     return tuple(sorted((name, tuple(tensor.shape)) for name, tensor in inputs.items()))
 
 
+def _keys(patches: Sequence[Patch]) -> list[str]:
+    return [patch.key() for patch in patches]
+
+
 def _denoise_described(call: Denoise) -> Mapping[str, Any]:
     return {
         "sigma": call.sigma,
         "x": call.x,
-        "rows": [[row.role, row.weight, repr(row.patches)] for row in call.rows],
-        "patches": repr(call.patches),
+        "rows": [[row.role, row.weight, _keys(row.patches)] for row in call.rows],
+        "patches": _keys(call.patches),
         "adapters": [[a.network.key, a.weight] for a in call.control_networks],
     }
+
+
+RESIDUALS = "Residuals"
+
+
+def _network_kept(reply: Any) -> Any:
+    if isinstance(reply, Residuals):
+        return (RESIDUALS, reply.skips, reply.middle, reply.blocks)
+    return reply
+
+
+def _network_reply(kept: Any) -> Any:
+    if isinstance(kept, tuple) and kept[:1] == (RESIDUALS,):
+        return Residuals(*kept[1:])
+    return kept
 
 
 def _encode_text(runner: Runner, call: EncodeText) -> Generator[None, None, Condition]:
@@ -204,7 +225,7 @@ def _encode_text(runner: Runner, call: EncodeText) -> Generator[None, None, Cond
     while encoding.text is None:
         yield
         encoding = runner.encode_on(call, encoding)
-    return Condition(call.model, encoding.text)
+    return encoding.text.condition(call)
 
 
 def _loading(name: Callable[[C], str]) -> CallType[C]:
@@ -268,7 +289,13 @@ register(
     CallType(
         run=lambda runner, call: runner.extension_networks.run(call),
         recording=Recording(
-            described=lambda call: {"network": call.network.key, "x": list(call.inputs)}
+            described=lambda call: {
+                "network": call.network.key,
+                "x": list(call.inputs),
+                "named": dict(call.named),
+            },
+            kept=_network_kept,
+            reply=_network_reply,
         ),
         step=lambda call: (call.step, call.steps),
     ),

@@ -5,34 +5,36 @@ Knows tensors, rows and patches; which calls share a batch is the scheduler's to
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from webui.diffusion.parameterisation import Parameterisation, parameterisation
-from webui.engine.attention import fault_of
+from webui.engine.control import arguments, blamed, residuals
 from webui.engine.families import family_of
-from webui.engine.memory import out_of_memory
-from webui.errors import EaselError
-from webui.types import Denoise, Denoised, Patch, Row, SizeConditioning
+from webui.engine.patching import patched
+from webui.engine.row_groups import RowGroup, row_groups
+from webui.errors import EaselError, RequestError
+from webui.types import Denoise, Denoised, Model, Row, SizeConditioning
+from webui.types.calls import unread
 
 if TYPE_CHECKING:
-    from webui.engine.extension_networks import ExtensionNetworks, Residuals
+    from webui.engine.extension_networks import ExtensionNetworks
     from webui.engine.networks import Networks
 
-__all__ = ["Numbers", "RowLayout", "denoised", "guided", "layout", "patched"]
+__all__ = ["Numbers", "RowLayout", "denoised", "guided", "layout"]
 
 
 def denoised(
     networks: Networks, calls: Sequence[Denoise], extension_networks: ExtensionNetworks
 ) -> list[Denoised]:
-    """The replies to `calls`, of which one call of the network is made for all rows."""
+    """The replies to `calls`, of which one call of the network is made for all rows with the same network patches."""
+    _must_be_read(networks.model, calls)
     family, place = family_of(networks.model.kind), networks.placement
     rows = layout(tuple(len(call.rows) for call in calls), place.device)
     numbers = Numbers.of(parameterisation(networks.model), calls, place.device)
@@ -45,20 +47,38 @@ def denoised(
     told = family.conditioning(networks.model, place, *_rows(networks, calls))
 
     control = [call.control_networks for call in calls]
-    added = extension_networks.residuals(control, rows.owner, scaled, steps, told["context"])
-    blamed = extension_networks.blamed(control[0], added, networks.unet)
-    with patched(networks, calls), blamed:
-        output = family.predict(networks.unet, seen, steps, told, _named(added)).float()
+    module = extension_networks.module
+    added = residuals(control, rows.owner, scaled, steps, told, networks.unet, module)
+
+    groups, parts = row_groups(calls), []
+    for group in groups:
+        at = slice(None) if len(groups) == 1 else torch.tensor(group.rows, device=place.device)
+        named = {name: tensor[at] for name, tensor in told.items()}
+        with patched(networks, group), blamed(control[0], added):
+            part = family.predict(networks.unet, seen[at], steps[at], named, arguments(added, at))
+        parts.append(part.float())
+    output = parts[0] if len(groups) == 1 else _in_order(parts, groups)
     clean = (x * numbers.c_skip)[rows.owner] + output * numbers.c_out[rows.owner]
     return guided(calls, rows, clean, numbers.weights)
 
 
-def _named(added: Residuals | None) -> dict[str, Any]:
-    """What control networks add, as the U-Net calls it."""
-    if added is None:
-        return {}
-    down, mid = added
-    return {"down_block_additional_residuals": down, "mid_block_additional_residual": mid}
+def _must_be_read(model: Model, calls: Sequence[Denoise]) -> None:
+    """Raises `EaselError` for inputs that the UNet does not read, and where one that it reads is missing."""
+    for call in calls:
+        if sentence := unread(model, call.inputs):
+            raise EaselError(sentence)
+        if model.inpainting and not call.inputs:
+            raise RequestError(
+                f"model {model.name!r} is for inpainting, and is given no picture to repaint here; use another",
+                "model",
+            )
+
+
+def _in_order(parts: Sequence[Tensor], groups: Sequence[RowGroup]) -> Tensor:
+    """The rows [R, C, h, w] that were computed in groups, as they were asked for."""
+    output = torch.cat(list(parts))
+    numbers = [number for group in groups for number in group.rows]
+    return output[torch.tensor(numbers, device=output.device).argsort()]
 
 
 def _rows(networks: Networks, calls: Sequence[Denoise]) -> tuple[list[Row], list[SizeConditioning]]:
@@ -124,29 +144,6 @@ def layout(counts: tuple[int, ...], device: torch.device) -> RowLayout:
         places.append((torch.tensor(having, device=device), torch.tensor(where, device=device)))
     owner = [number for number, count in enumerate(counts) for _ in range(count)]
     return RowLayout(counts, torch.tensor(owner, device=device), tuple(places))
-
-
-@contextmanager
-def patched(networks: Networks, calls: Sequence[Denoise]) -> Iterator[None]:
-    """The UNet as the patches of `calls` want it: those of the calls, which are equal, and those of rows."""
-    rows: dict[tuple[Patch, ...], list[int]] = {}
-    for number, row in enumerate(row for call in calls for row in call.rows):
-        if row.patches:
-            rows.setdefault(row.patches, []).append(number)
-    whole, patching = calls[0].patches, networks.patching
-    with ExitStack() as undo:
-        for patch in whole:
-            try:
-                undo.enter_context(patch.applied(networks.unet))
-            except Exception as error:  # the boundary: an extension's fault has its name
-                if isinstance(error, EaselError) or out_of_memory(error):
-                    raise
-                raise fault_of(patch, error) from error
-        patching.whole, patching.rows = whole, rows
-        try:
-            yield
-        finally:
-            patching.whole, patching.rows = (), {}
 
 
 def guided(

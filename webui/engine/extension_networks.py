@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Any
 
@@ -17,16 +16,12 @@ from webui.engine import attention
 from webui.engine.memory import out_of_memory
 from webui.engine.placement import Placement
 from webui.errors import EaselError, ExtensionError
-from webui.types import ControlNetwork, LoadNetwork, Network, RunNetwork
+from webui.types import LoadNetwork, Network, Residuals, RunNetwork
 
-__all__ = ["ExtensionNetworks", "Residuals"]
+__all__ = ["ExtensionNetworks", "fault", "like", "named"]
 
 RESIDENT = 4  # networks kept in memory
 log = logging.getLogger(__name__)
-
-Residuals = tuple[
-    list[Tensor], Tensor
-]  # one for each skip connection of the UNet, one for its middle
 
 
 class ExtensionNetworks:
@@ -83,74 +78,8 @@ class ExtensionNetworks:
         """What a network gives for its inputs, in fp32."""
         module = self.module(call.network)
         with named(call.network):
-            return in_fp32(module(*(like(module, tensor) for tensor in call.inputs)))
-
-    def residuals(
-        self,
-        pictures: Sequence[Sequence[ControlNetwork]],
-        owner: Tensor | Sequence[int],
-        x: Tensor,
-        steps: Tensor,
-        context: Tensor,
-    ) -> Residuals | None:
-        """What the adapters of a batch add to the UNet, each network run once for all rows.
-
-        `pictures` are the adapters of each call, equal networks at equal places; `owner` [R] tells which call a
-        row is of. x [R, C, h, w], steps [R], context [R, T, D].
-        """
-        total: Residuals | None = None
-        for same in zip(*pictures, strict=True):
-            network = same[0].network
-            module = self.module(network)
-            with named(network):
-                inputs = {
-                    name: torch.stack([like(module, a.inputs[name]) for a in same])[owner]
-                    for name in same[0].inputs
-                }
-                down, mid = module(like(module, x), steps, like(module, context), **inputs)
-                weight = torch.tensor([a.weight for a in same], device=x.device, dtype=x.dtype)
-                weight = weight[owner].view(-1, 1, 1, 1)
-                added = [part.to(x.dtype) * weight for part in down], mid.to(x.dtype) * weight
-                total = added if total is None else plus(total, added)
-        return total
-
-    @contextmanager
-    def blamed(
-        self, adapters: Sequence[ControlNetwork], added: Residuals | None, unet: nn.Module
-    ) -> Iterator[None]:
-        """Around the UNet call that gets the residuals of `adapters`: where they do not fit, it is their fault."""
-        if added is None or not adapters:
-            yield
-            return
-        wanted = expected(unet)
-        if wanted is not None and len(added[0]) != wanted:
-            raise unfit(adapters[0].network)  # diffusers would leave out the rest without a word
-        with named(adapters[0].network):
-            try:
-                yield
-            except RuntimeError as error:
-                if "must match the size of tensor" not in str(error):
-                    raise
-                raise unfit(adapters[0].network) from error
-
-
-def expected(unet: nn.Module) -> int | None:
-    """How many residuals a UNet's way down takes; None where it is built otherwise."""
-    blocks = getattr(unet, "down_blocks", None)
-    if blocks is None:
-        return None
-    return 1 + sum(
-        len(block.resnets) + len(getattr(block, "downsamplers", None) or ()) for block in blocks
-    )
-
-
-def unfit(network: Network) -> ExtensionError:
-    what = "what it adds has another shape than this model takes; use one that was made for models like this"
-    return ExtensionError(network.owner, f"network {os.path.basename(network.key)}", what)
-
-
-def plus(one: Residuals, other: Residuals) -> Residuals:
-    return [a + b for a, b in zip(one[0], other[0], strict=True)], one[1] + other[1]
+            given = {name: like(module, tensor) for name, tensor in call.named.items()}
+            return in_fp32(module(*(like(module, tensor) for tensor in call.inputs), **given))
 
 
 def like(module: nn.Module, tensor: Tensor) -> Tensor:
@@ -165,6 +94,8 @@ def in_fp32(result: Any) -> Any:
     """Tensors, however nested in tuples, lists and mappings, in fp32."""
     if isinstance(result, Tensor):
         return result.float() if result.is_floating_point() else result
+    if isinstance(result, Residuals):
+        return Residuals(*map(in_fp32, (result.skips, result.middle, result.blocks)))
     if isinstance(result, Mapping):
         return {key: in_fp32(value) for key, value in result.items()}
     if isinstance(result, tuple | list):

@@ -1,18 +1,91 @@
 """Classifier-free guidance as weighted rows of one call: the one place that knows it.
 
-Ho & Salimans 2022: denoised = uncond + scale * (cond - uncond) = scale * cond + (1 - scale) * uncond.
+Ho & Salimans 2022: denoised = uncond + scale * (cond - uncond). Several texts w_i * cond_i steer together as composed
+diffusion does (Liu et al. 2022, equation 11): denoised = uncond + scale * sum of w_i * (cond_i - uncond).
 """
 
 from __future__ import annotations
 
-from webui.types import Row, TextCondition
+import math
+from collections.abc import Sequence
 
-__all__ = ["rows"]
+from webui.types import Condition, ControlNetwork, Row, TextCondition
+from webui.types.calls import holds
+
+__all__ = ["Plan", "controlling", "rows"]
+
+NOTHING = 1e-9  # of a weight: rounding of texts' weights that sum to 1
 
 
-def rows(text: TextCondition, scale: float, want_uncond: bool = False) -> tuple[Row, ...]:
-    """Two rows; one when `scale` is 1, unless somebody wants the unconditional prediction."""
-    cond = Row(text.cond, scale, "cond", pooled=text.pooled_cond)
-    if scale == 1 and not want_uncond:
-        return (cond,)
-    return (cond, Row(text.uncond, 1 - scale, "uncond", pooled=text.pooled_uncond))
+class Plan:
+    """What steers each of a sampling's steps: the first of the conditions that holds there, and the rows of its texts
+    that do. `steps` is how many the whole schedule has, `made` are the numbers of those that are made.
+
+    `ValueError` where one of these has nothing to steer it.
+    """
+
+    def __init__(
+        self, conditions: Sequence[Condition], scale: float, steps: int, made: range
+    ) -> None:
+        self._conditions = conditions
+        self._scale = scale
+        self._steps = steps
+        self._rows: dict[tuple[int, tuple[int, ...], bool], tuple[Row, ...]] = {}
+        for step in made:
+            try:
+                self.at(step)
+            except ValueError as fault:
+                raise ValueError(f"step {step + 1} of {steps}: {fault}") from None
+
+    def at(self, step: int, want_uncond: bool = False) -> tuple[Condition, tuple[Row, ...]]:
+        """The condition and the rows of a step, from 0."""
+        numbers = range(len(self._conditions))
+        holding = (i for i in numbers if holds(self._conditions[i].steps, step, self._steps))
+        if (number := next(holding, None)) is None:
+            raise ValueError("no condition holds")
+        cond = self._conditions[number]
+        held = [i for i, text in enumerate(cond.texts) if holds(text.steps, step, self._steps)]
+        key = number, tuple(held), want_uncond
+        if key not in self._rows:
+            self._rows[key] = rows([cond.texts[i] for i in held], self._scale, want_uncond)
+        return cond, self._rows[key]
+
+
+def controlling(cond: Condition, step: int, steps: int) -> tuple[ControlNetwork, ...]:
+    """The control networks that work at a step of so many: as in diffusers, those whose part holds all of it."""
+    return tuple(
+        one
+        for one in cond.control_networks
+        if one.start <= step / steps and (step + 1) / steps <= one.end
+    )
+
+
+def rows(
+    texts: Sequence[TextCondition], scale: float, want_uncond: bool = False
+) -> tuple[Row, ...]:
+    """A row for each text, whose weights sum to 1. The negative texts are left out where they weigh nothing, unless
+    somebody wants the unconditional prediction; among them their own weights are shares."""
+    conds = [text for text in texts if text.role == "cond"]
+    unconds = [text for text in texts if text.role == "uncond"]
+    if not conds:
+        raise ValueError("no text with the role 'cond' holds at this step; give one that does")
+    found = [_row(text, scale * text.weight) for text in conds]
+    rest = 1 - scale * _sum(conds)
+    if want_uncond or abs(rest) > NOTHING:
+        if not unconds:
+            raise ValueError(
+                "no text with the role 'uncond' holds at this step, and guidance needs one"
+            )
+        total = _sum(unconds)
+        if not total:
+            raise ValueError("the weights of the texts with the role 'uncond' sum to 0")
+        found += [_row(text, rest * (text.weight / total)) for text in unconds]
+    return tuple(found)
+
+
+def _sum(texts: Sequence[TextCondition]) -> float:
+    return math.fsum(text.weight for text in texts)
+
+
+def _row(text: TextCondition, weight: float) -> Row:
+    return Row(text.context, weight, text.role, text.patches, text.pooled, text.mask)

@@ -374,7 +374,7 @@ class PictureRun:
             return
         bench, context, request = self._bench, self._context, self.request
         self._task = None
-        picture, notes, warnings = result
+        picture, notes, warnings, model = result
         sampler = context.parts.samplers[request.sampler_name]
         finished = Finished(
             job=self.job.id,
@@ -382,7 +382,7 @@ class PictureRun:
             index=self.index,
             seed=request.seed_of(self.index),
             picture=picture,
-            model=self._model,
+            model=model or self._model,
             scheduler=resolve(request.scheduler, sampler, context.parts.schedules).name,
             seconds=self.job.seconds(),
             sampled=self._sampled,

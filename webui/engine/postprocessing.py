@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from webui.engine.call_expansion import expanded
+from webui.engine.call_expansion import Account, expanded
 from webui.engine.studio import PictureStudio, as_picture, as_task
 from webui.errors import EaselError, ExtensionError, lacking
 from webui.types import (
@@ -22,6 +22,7 @@ from webui.types import (
     Call,
     GenerationRequest,
     Mask,
+    Model,
     Parts,
     Picture,
     PostProcessor,
@@ -38,22 +39,23 @@ FIELDS = frozenset(field.name for field in fields(GenerationRequest))
 
 def finished_picture(
     request: GenerationRequest, studio: PictureStudio, parts: Parts, strict: bool = False
-) -> Generator[Call, Any, tuple[Image.Image | Animation, Mapping[str, Any], tuple[str, ...]]]:
+) -> Generator[
+    Call, Any, tuple[Image.Image | Animation, Mapping[str, Any], tuple[str, ...], Model | None]
+]:
     """The picture of a request's task after the post-processors; what its infotext tells of extensions: controls
-    that are not at their default by label, denoise wrappers and post-processors in their order; and the sentences
-    that are told on it. `strict` raises what a post-processor raises."""
+    that are not at their default by label, denoise wrappers and post-processors in their order; the sentences
+    that are told on it; and the model that made it. `strict` raises what a post-processor raises."""
     task = parts.tasks[request.task]
-    made: dict[str, Any] = {}
-    warnings: list[str] = []
-    run = expanded(
-        as_task(task.make(request, studio)), request.vae, made, warnings, request.missing
-    )
-    result = yield from run
+    account = Account()
+    warnings = account.warnings
+    run = as_task(task.make(request, studio))
+    result = yield from expanded(run, request.vae, account, request.missing)
     picture, made_here = as_picture(result), result is not request.image
-    notes = made | {
+    unused = _unused_options(request, parts)
+    notes = account.notes | {
         control.label: request.extras[control.name]
         for control in task.flat_controls()
-        if control.name not in FIELDS
+        if control.name not in FIELDS | unused
         and not isinstance(control, Picture | Mask)
         and request.extras.get(control.name) not in (None, control.default)
     }
@@ -77,7 +79,20 @@ def finished_picture(
         notes["Denoise wrappers"] = ", ".join(wrapped)
     if passed:
         notes["Post-processing"] = ", ".join(passed)
-    return picture, notes, tuple(warnings)
+    further = list(account.sampled.values())[1:]
+    if further:
+        notes["Further model"] = ", ".join(f"{one.name} [{one.hash}]" for one in further)
+    return picture, notes, tuple(warnings), account.model
+
+
+def _unused_options(request: GenerationRequest, parts: Parts) -> frozenset[str]:
+    """The options of samplers that are not the request's: their values changed nothing."""
+    options = {
+        name: {control.name for control in sampler.options}
+        for name, sampler in parts.samplers.items()
+    }
+    others = frozenset().union(*options.values())
+    return others - options.get(request.sampler_name, set())
 
 
 def failure(step: PostProcessor, error: Exception) -> str:

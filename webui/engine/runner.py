@@ -33,6 +33,7 @@ from webui.engine.model_cache import ModelCache, free_bytes
 from webui.engine.networks import Networks
 from webui.engine.placement import Placement
 from webui.engine.preparing import prepare
+from webui.engine.text.encoder import EncodedTexts
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.tiling import Tiled, VaeTile
 from webui.engine.vaes import NONE, Vaes
@@ -53,7 +54,6 @@ from webui.types import (
     ModelFacts,
     Network,
     Patch,
-    TextCondition,
 )
 
 __all__ = ["Encoding", "Loading", "Runner", "run_alone"]
@@ -71,7 +71,7 @@ class Encoding:
         self,
         key: Hashable,
         run: Iterator[None],
-        text: TextCondition | None = None,
+        text: EncodedTexts | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
         self.key = key
@@ -106,7 +106,7 @@ class Runner:
         self.adapter_cache = AdapterCache(adapter_files or AdapterFiles(()))
         limit = free_bytes(placement.device) if models_bytes is None else models_bytes
         self.model_cache = ModelCache(limit)
-        self._texts: OrderedDict[Hashable, TextCondition] = OrderedDict()
+        self._texts: OrderedDict[Hashable, EncodedTexts] = OrderedDict()
         self._encodings: WeakValueDictionary[Hashable, Encoding] = WeakValueDictionary()
         self._loading = Lock()
 
@@ -362,7 +362,7 @@ class Runner:
             found = self._encodings[key] = Encoding(key, run, notes=notes)
         return found
 
-    def _keep_text(self, key: Hashable, text: TextCondition) -> TextCondition:
+    def _keep_text(self, key: Hashable, text: EncodedTexts) -> EncodedTexts:
         self._texts[key] = text
         while len(self._texts) > TEXTS:
             self._texts.popitem(last=False)

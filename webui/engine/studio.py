@@ -6,7 +6,7 @@ through the denoise wrappers, and the reply goes back as the denoised latent. Ma
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,23 @@ from PIL import Image
 from torch import Tensor
 
 from webui.engine import guidance
-from webui.engine.noise import Noise, between
+from webui.engine.conditions import same_length, with_residuals
+from webui.engine.noise import Draws, between, source
 from webui.engine.schedules import resolve
 from webui.types import (
     UNCOND,
     Animation,
+    BrownianNoise,
     Call,
     Condition,
     Denoise,
     Denoised,
     GenerationRequest,
     Model,
+    NormalNoise,
     Parts,
+    Sampler,
+    Sampling,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +59,9 @@ class PictureStudio:
         self._index = index
         self._parts = parts
         self._device = device
-        self._noise = Noise(self.seed, device)
+        self._conditioners = [
+            one for one in parts.conditioners if request.task in one.tasks or not one.tasks
+        ]
 
     @property
     def index(self) -> int:
@@ -64,58 +71,88 @@ class PictureStudio:
     def seed(self) -> int:
         return self._request.seed_of(self._index)
 
-    def sigmas(self, model: Model, scheduler: str, steps: int) -> list[float]:
-        sampler = self._parts.samplers[self._request.sampler_name]
-        schedule = resolve(scheduler, sampler, self._parts.schedules)
+    def sigmas(self, model: Model, scheduler: str, steps: int, sampler: str) -> list[float]:
+        schedule = resolve(scheduler, self._sampler(sampler), self._parts.schedules)
         return schedule.make(steps, model.sigmas[0], model.sigmas[-1], model.sigmas)
 
-    def noise(self, seed: int, shape: tuple[int, ...]) -> Tensor:
-        self._noise = Noise(seed, self._device)
-        first = self._noise(shape)
-        strength = self._request.subseed_strength
-        if not strength or seed != self.seed:
+    def noise(
+        self, seed: int, shape: tuple[int, ...], *, subseed: int = 0, strength: float = 0.0
+    ) -> Tensor:
+        first = Draws(seed, self._device)(shape)
+        if not strength:
             return first
-        other = Noise(self._request.subseed_of(self._index), self._device)(shape)
-        return between(first, other, strength)
+        return between(first, Draws(subseed, self._device)(shape), strength)
 
-    def sample(
+    def first_noise(self, shape: tuple[int, ...]) -> Tensor:
+        subseed, strength = self._request.subseed_of(self._index), self._request.subseed_strength
+        return self.noise(self.seed, shape, subseed=subseed, strength=strength)
+
+    def sampling(
         self,
-        sampler_name: str,
-        x: Tensor,
-        sigmas: Sequence[float],
         cond: Condition,
         *,
-        part: tuple[int, int] = (0, 1),
-    ) -> Generator[Call, Any, Tensor]:
-        cond = yield from self._prepared(cond, x.shape)
-        request, shape = self._request, x.shape
-        sampler = self._parts.samplers[sampler_name]
-        given = {"eta": request.eta}
-        options = {k: given[k] for k in sampler.options if given.get(k) is not None}
-        run = sampler.make(x, sigmas, lambda sigma, sigma_next: self._noise(shape), **options)
-        plain = guidance.rows(cond.text, request.cfg_scale)
-        both = guidance.rows(cond.text, request.cfg_scale, want_uncond=True)
-        index, steps = 0, len(sigmas) - 1
-        reply: Any = None
+        sampler: str | None = None,
+        scheduler: str | None = None,
+        steps: int | None = None,
+        sigmas: Sequence[float] | None = None,
+        guidance_scale: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> Sampling:
+        request = self._request
+        name = request.sampler_name if sampler is None else sampler
+        chosen = self._sampler(name)
+        if sigmas is None:
+            scheduler = request.scheduler if scheduler is None else scheduler
+            steps = request.steps if steps is None else steps
+            sigmas = self.sigmas(cond.model, scheduler, steps, name)
+        asked = {control.name: request.value_of(control.name) for control in chosen.options}
+        asked |= options or {}
+        seed = self.seed if seed is None else seed
+        brownian = chosen.noise == "brownian"
+        return Sampling(
+            sampler=name,
+            sigmas=sigmas,
+            conditions=(cond,),
+            guidance_scale=request.cfg_scale if guidance_scale is None else guidance_scale,
+            options={key: value for key, value in asked.items() if value is not None},
+            noise=BrownianNoise(seed) if brownian else NormalNoise(seed),
+        )
+
+    def _sampler(self, name: str) -> Sampler:
+        if name not in self._parts.samplers:
+            raise ValueError(f"there is no sampler {name!r}")
+        return self._parts.samplers[name]
+
+    def sample(self, sampling: Sampling, x: Tensor) -> Generator[Call, Any, Tensor]:
+        sampler, levels = self._sampler(sampling.sampler), list(sampling.levels)
+        options = _options(sampler, sampling.options)
+        prepared = []
+        for cond in sampling.conditions:
+            cond = yield from self._prepared(cond, x.shape)
+            prepared.append((yield from with_residuals(cond)))
+        conditions = yield from same_length(prepared)
+        made = range(sampling.start, sampling.start + len(levels) - 1)
+        plan = guidance.Plan(conditions, sampling.guidance_scale, sampling.steps, made)
+        noise = source(sampling.noise, x.shape, self._device)
+        run = sampler.make(x, levels, noise, **options)
+        step, reply = 0, None
         try:
             while True:
                 x, sigma, *wants = run.send(reply)
-                while index + 1 < steps and sigmas[index + 1] >= sigma:
-                    index += 1
+                while step + 1 < len(made) and levels[step + 1] >= sigma:
+                    step += 1
+                cond, rows = plan.at(made[step], UNCOND in wants)
                 call = Denoise(
                     cond.model,
                     x,
                     sigma,
-                    both if UNCOND in wants else plain,
+                    rows,
                     cond.inputs,
                     cond.patches,
-                    tuple(
-                        adapter
-                        for adapter in cond.control_networks
-                        if adapter.start <= index / steps and (index + 1) / steps <= adapter.end
-                    ),
-                    step=part[0] * steps + index,
-                    steps=part[1] * steps,
+                    guidance.controlling(cond, made[step], sampling.steps),
+                    step=sampling.done + step,
+                    steps=sampling.total or len(made),
                     size_conditioning=cond.size_conditioning,
                 )
                 denoised: Denoised = yield from self._wrap(
@@ -128,14 +165,16 @@ class PictureStudio:
         finally:
             run.close()
 
+    def same_length(self, *conditions: Condition) -> Generator[Call, Any, tuple[Condition, ...]]:
+        return (yield from same_length(conditions))
+
     def _prepared(self, cond: Condition, shape: Sequence[int]) -> Generator[Call, Any, Condition]:
         """`cond` as the conditioners leave it."""
         scale = cond.model.downscale
         cond = replace(cond, size=(shape[-1] * scale, shape[-2] * scale))
-        for conditioner in self._parts.conditioners:
-            if self._request.task in conditioner.tasks or not conditioner.tasks:
-                changed = yield from as_task(conditioner.prepare(self._request, self, cond))
-                cond = cond if changed is None else changed
+        for conditioner in self._conditioners:
+            changed = yield from as_task(conditioner.prepare(self._request, self, cond))
+            cond = cond if changed is None else changed
         return cond
 
     def _wrap(
@@ -186,6 +225,16 @@ class PictureStudio:
         picture = as_picture(decoded)
         assert not isinstance(picture, Animation)
         return picture
+
+
+def _options(sampler: Sampler, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sampler's `make` gets by name, each as its control reads it."""
+    known = {control.name: control for control in sampler.options}
+    for name in given:
+        if name not in known:
+            has = ", ".join(known) or "none"
+            raise ValueError(f"sampler {sampler.name!r} has no option {name!r}; it has: {has}")
+    return {name: known[name].read(value) for name, value in given.items() if value is not None}
 
 
 def as_picture(result: Tensor | Picture | Animation) -> Picture | Animation:

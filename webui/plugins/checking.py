@@ -53,16 +53,14 @@ def value_problem(kind: Kind, value: Any) -> str:
             return f"{name} is {type_of(getattr(value, name))}, not text"
     if kind.function and not callable(getattr(value, kind.function)):
         return f"{kind.function} is {type_of(getattr(value, kind.function))}, not a function"
-    for name in ("aliases", "options", "tasks"):
+    for name in ("aliases", "tasks"):
         if not texts(getattr(value, name, ())):
             return f"{name} is {getattr(value, name)!r}; write it as a tuple: ('one',)"
     priority = getattr(value, "priority", 0)
     if isinstance(priority, bool) or not isinstance(priority, int):
         return f"priority is {priority!r}, not a whole number"
-    if isinstance(value, Sampler) and not (
-        callable(value.calls) and isinstance(value.schedule, str)
-    ):
-        return "calls must be a function and schedule a schedule's name"
+    if isinstance(value, Sampler) and (problem := sampler_problem(value)):
+        return problem
     if isinstance(value, Task) and not value.name.isidentifier():
         return "a task's name is a word of letters, digits and _, as its command and endpoint"
     controls = getattr(value, "controls", ())
@@ -75,6 +73,17 @@ def value_problem(kind: Kind, value: Any) -> str:
         if isinstance(item, Group) and (problem := group_problem(item)):
             return problem
     return ""
+
+
+def sampler_problem(sampler: Sampler) -> str:
+    if not isinstance(sampler.schedule, str):
+        return f"schedule is {type_of(sampler.schedule)}, not a schedule's name"
+    if sampler.noise not in ("normal", "brownian"):
+        return f"noise is {sampler.noise!r}; use 'normal' or 'brownian'"
+    if not isinstance(sampler.options, tuple | list):
+        return f"options is {type_of(sampler.options)}; write it as a tuple of controls: (control,)"
+    wrong = [item for item in sampler.options if not isinstance(item, Control)]
+    return f"options hold {type_of(wrong[0])}, which is no control" if wrong else ""
 
 
 def group_problem(group: Group) -> str:
@@ -102,10 +111,11 @@ def control_problem(control: Control) -> str:
 
 
 def extras_of(value: Any) -> list[Control]:
-    """The controls of a value whose names are keys of `extras`: for a task those that are no fields of a
+    """The controls of a value whose names are keys of `extras`: for a task or a sampler those that are no fields of a
     request, for everything else all."""
-    if isinstance(value, Task):
-        return [control for control in value.flat_controls() if control.name not in FIELDS]
+    if isinstance(value, Task | Sampler):
+        own = value.flat_controls() if isinstance(value, Task) else value.options
+        return [control for control in own if control.name not in FIELDS]
     return list(getattr(value, "controls", ()))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,15 +25,19 @@ from webui.types import (
     ControlNetwork,
     Denoise,
     Denoised,
+    Model,
     Patch,
     PostProcessor,
     Row,
     Sampler,
     Schedule,
     Task,
+    TextCondition,
     Upscaler,
     Wrapper,
 )
+from webui.types.calls import unread
+from webui.types.patches import no_value
 
 __all__ = ["guarded", "guarded_wrapper"]
 
@@ -87,21 +91,15 @@ def guarded_sampler(extension: Extension, sampler: Sampler) -> Sampler:
             raise extension.fault(hook, f"returned {shaped(final)}, not the final latent")
         return final
 
-    def calls(steps: int) -> int | None:
-        number = extension.call(hook, sampler.calls, steps)
-        if number is not None and not isinstance(number, int):
-            raise extension.fault(hook, f"calls({steps}) gave {kind(number)}, not a number")
-        return number
-
-    return replace(sampler, make=make, calls=calls)
+    return replace(sampler, make=make)
 
 
 def guarded_schedule(extension: Extension, schedule: Schedule) -> Schedule:
     hook = f"schedule {schedule.name!r}"
 
-    def make(n: int, *given: Any, **options: Any) -> list[float]:
+    def make(n: int, *given: Any) -> list[float]:
         extension.require(hook)
-        sigmas = extension.call(hook, schedule.make, n, *given, **options)
+        sigmas = extension.call(hook, schedule.make, n, *given)
         if sentence := no_sigmas(sigmas, n):
             raise extension.fault(hook, sentence)
         return [float(sigma) for sigma in sigmas]
@@ -231,19 +229,55 @@ def no_denoise(call: Denoise) -> str:
     rows = call.rows
     if not rows or not all(isinstance(row, Row) and is_tensor(row.context) for row in rows):
         return "yielded a Denoise without rows, or with rows that are no Row"
-    if not all(is_tensor(tensor) for tensor in call.inputs.values()):
-        return "yielded a Denoise with inputs that are no tensors"
+    if sentence := no_inputs(call.model, call.inputs):
+        return f"yielded a Denoise with {sentence}"
     return (
         no_patches(call.patches)
         or no_control_networks(call.control_networks)
-        or next((wrong for row in rows if (wrong := no_patches(row.patches))), "")
+        or next((wrong for row in rows if (wrong := no_row(row))), "")
     )
+
+
+def no_row(row: Row | TextCondition) -> str:
+    """What is wrong with a row, or a text that rows are made of."""
+    for name in ("pooled", "mask"):
+        if not (getattr(row, name) is None or is_tensor(getattr(row, name))):
+            return f"{name} of a {type(row).__name__} is {kind(getattr(row, name))}, no tensor"
+    if row.mask is not None and row.mask.shape != row.context.shape[:1]:
+        return f"the mask of a {type(row).__name__} has {shaped(row.mask)} for a context of {shaped(row.context)}"
+    return no_patches(row.patches)
+
+
+def no_inputs(model: Model, inputs: Any) -> str:
+    if not isinstance(inputs, Mapping) or not all(map(is_tensor, inputs.values())):
+        return "inputs that are no tensors by name"
+    return unread(model, inputs)
 
 
 def no_condition(cond: Any) -> str:
     if not isinstance(cond, Condition):
         return f"returned {kind(cond)}; return a Condition or None"
-    return no_patches(cond.patches) or no_control_networks(cond.control_networks)
+    return (
+        no_texts(cond.texts)
+        or no_inputs(cond.model, cond.inputs)
+        or no_patches(cond.patches)
+        or no_control_networks(cond.control_networks)
+    )
+
+
+def no_texts(texts: Any) -> str:
+    if not isinstance(texts, tuple) or not all(
+        isinstance(text, TextCondition) and is_tensor(text.context) for text in texts
+    ):
+        return "texts is no tuple of TextCondition"
+    for text in texts:
+        if text.role not in ("cond", "uncond"):
+            return f"a text has the role {text.role!r}; use 'cond' or 'uncond'"
+        if not isinstance(text.weight, float | int) or not math.isfinite(text.weight):
+            return f"a text has the weight {text.weight!r}; give a number"
+        if sentence := no_row(text):
+            return sentence
+    return "" if any(text.role == "cond" for text in texts) else "no text has the role 'cond'"
 
 
 def no_picture(picture: Any) -> str:
@@ -257,19 +291,15 @@ def no_patches(patches: Any) -> str:
     for patch in patches:
         if not isinstance(patch, Patch):
             return f"patches hold {kind(patch)}, which is no Patch"
-        try:
-            hash(patch)
-        except Exception as error:  # the boundary: __hash__ is the extension's
-            return f"{kind(patch)} cannot be hashed ({error}); make it a frozen dataclass"
+        if sentence := no_value(patch):
+            return f"patches: {sentence}"
     return ""
 
 
-def no_control_networks(adapters: Any) -> str:
-    if isinstance(adapters, tuple) and all(
-        isinstance(adapter, ControlNetwork) for adapter in adapters
-    ):
+def no_control_networks(networks: Any) -> str:
+    if isinstance(networks, tuple) and all(isinstance(one, ControlNetwork) for one in networks):
         return ""
-    return f"adapters is {adapters!r}; give a tuple of ControlNetwork"
+    return f"control_networks is {networks!r}; give a tuple of ControlNetwork"
 
 
 def is_tensor(value: Any) -> bool:

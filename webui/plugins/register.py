@@ -12,9 +12,11 @@ from webui.plugins.extension import Extension, Fault
 from webui.plugins.guards import guarded, guarded_wrapper
 from webui.plugins.hooks import Implementation
 from webui.registry import folded, nearest
-from webui.types import Control, Group, Parts, Places, Task
+from webui.types import Control, Group, Parts, Places, Sampler, Task
 
 __all__ = ["Register"]
+
+OPTIONS = "Sampler options"  # the group of those that are no fields of a request
 
 
 class Register:
@@ -29,6 +31,7 @@ class Register:
         self._values: dict[str, list[tuple[Extension, Any]]] = {hook: [] for hook in KINDS}
         self._names: dict[str, dict[str, tuple[Extension, str]]] = {hook: {} for hook in KINDS}
         self._extras: dict[str, Extension] = {}
+        self._options: dict[str, Control] = {}  # of samplers, several of which may have one
 
     def ask(self, implementations: Sequence[Implementation], places: Places) -> None:
         """Calls an extension's `register_*` hooks, each with a limit, and takes what they return."""
@@ -75,6 +78,8 @@ class Register:
         sentence = value_problem(kind, value) or self._taken(hook, value)
         if not sentence:
             for control in extras_of(value):
+                if isinstance(value, Sampler) and self._options.get(control.name) == control:
+                    continue
                 if wrong := self._control_taken(extension, control):
                     sentence = f"control {control.name!r}: {wrong}"
                     break
@@ -106,7 +111,9 @@ class Register:
 
     def _keep(self, extension: Extension, hook: str, value: Any, extras: list[Control]) -> None:
         for control in extras:
-            self._extras[control.name] = extension
+            self._extras.setdefault(control.name, extension)
+            if isinstance(value, Sampler):
+                self._options[control.name] = control
         in_menus = hook not in ("register_conditioners", "register_postprocessors")
         extension.has_menus = extension.has_menus or in_menus or bool(extras)
         ours = extension is self._own
@@ -128,6 +135,8 @@ class Register:
             return sentence
         if control.name in FIELDS:
             return "the name is taken by a field of every request"
+        if control.name in self._options:
+            return "the name is taken by a sampler's option that is another control"
         owner = self._extras.get(control.name, extension)
         if owner is not extension:
             return f"the name is taken by a control of another ({self._who(owner)})"
@@ -145,6 +154,8 @@ class Register:
         postprocessors = self._in_order("register_postprocessors")
         added = [(Group(c.label or c.name, c.controls, tasks=c.tasks), True) for c in conditioners]
         added += [(group, True) for _, group in self._values["register_controls"]]
+        if self._options:
+            added += [(Group(OPTIONS, tuple(self._options.values())), True)]
         added += [
             (Group(p.label or p.name, p.controls, tasks=p.tasks), False) for p in postprocessors
         ]

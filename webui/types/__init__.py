@@ -19,7 +19,7 @@ from webui.types.calls import (
     LoadNetwork,
     LoadVae,
     Network,
-    Patch,
+    Residuals,
     Row,
     RunNetwork,
     SizeConditioning,
@@ -77,6 +77,7 @@ from webui.types.parts import (
     Upscaler,
     Wrapper,
 )
+from webui.types.patches import Patch, Tensors
 from webui.types.requests import (
     CFG_MAX,
     FILLS,
@@ -87,12 +88,14 @@ from webui.types.requests import (
     STEPS_MAX,
     GenerationRequest,
 )
-from webui.types.standard import COMMON, IMAGE, INPAINTING, MASK, PROMPTS, STRENGTH
+from webui.types.sampling import BrownianNoise, NormalNoise, Sampling
+from webui.types.standard import COMMON, ETA, IMAGE, INPAINTING, MASK, PROMPTS, STRENGTH
 from webui.types.visitors import Visitor
 
 __all__ = [
     "CFG_MAX",
     "COMMON",
+    "ETA",
     "FILLS",
     "IMAGE",
     "INPAINTING",
@@ -108,6 +111,7 @@ __all__ = [
     "STRENGTH",
     "UNCOND",
     "Animation",
+    "BrownianNoise",
     "Call",
     "Choice",
     "Condition",
@@ -146,16 +150,19 @@ __all__ = [
     "ModelNotes",
     "Network",
     "NoiseSource",
+    "NormalNoise",
     "Number",
     "Parts",
     "Patch",
     "Picture",
     "Places",
     "PostProcessor",
+    "Residuals",
     "Row",
     "RunNetwork",
     "Sampler",
     "SamplerRun",
+    "Sampling",
     "SavedPicture",
     "Schedule",
     "Search",
@@ -166,6 +173,7 @@ __all__ = [
     "Switch",
     "Task",
     "TaskRun",
+    "Tensors",
     "Text",
     "TextCondition",
     "Upscaler",

@@ -5,13 +5,14 @@ Shapes: C latent channels, h = H/8 and w = W/8 of a picture of W x H pixels, R t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from webui.types.models import Model
+from webui.types.patches import Patch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,11 +31,14 @@ __all__ = [
     "LoadNetwork",
     "LoadVae",
     "Network",
-    "Patch",
+    "Residuals",
     "Row",
     "RunNetwork",
     "SizeConditioning",
+    "Steps",
     "TextCondition",
+    "holds",
+    "unread",
 ]
 
 
@@ -88,22 +92,6 @@ class LoadVae(Call):
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TextCondition:
-    """`cond` and `uncond`, each [77 * chunks, D], padded to the same number of chunks.
-
-    `pooled_cond` and `pooled_uncond` [P] stand for each text as a whole, for models that ask for it (Stable
-    Diffusion XL; None for others). Change a text by `dataclasses.replace`, so that they stay. `notes` are sentences
-    about words that were not read as they were meant.
-    """
-
-    cond: Tensor
-    uncond: Tensor
-    pooled_cond: Tensor | None = None
-    pooled_uncond: Tensor | None = None
-    notes: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class SizeConditioning:
     """What Stable Diffusion XL is told about the picture that it makes, in pixels.
@@ -148,27 +136,45 @@ class LoadNetwork(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunNetwork(Call):
-    """`network(*inputs)`; the reply is what it gives, tensors in fp32 on the engine's device.
+    """`network(*inputs, **named)`; the reply is what it gives, tensors in fp32 on the engine's device.
 
     Inputs are converted to the network's device and dtype. `step` of `steps` is for progress only.
     """
 
     network: Network
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor, ...] = ()
     step: int = 0
     steps: int = 0
+    named: Mapping[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals:
+    """What a control network adds to the UNet; what it leaves out, adds nothing. Each [R, C, h, w] of its place.
+
+    `skips`: one for each of the UNet's skip connections, from its input on, None where nothing is added (a ControlNet's
+    down residuals). `middle` is for its middle block. `blocks`: one for each block of its way down, added to what the
+    block gives (a T2I adapter's features).
+    """
+
+    skips: Sequence[Tensor | None] = ()
+    middle: Tensor | None = None
+    blocks: Sequence[Tensor | None] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ControlNetwork:
     """A network that runs before the UNet and adds to it (ControlNet, T2I adapter).
 
-    It is run once a UNet call, for all rows of all pictures that use it: `network(x, timesteps, context,
-    **inputs)` with x [R, C, h, w] as the UNet sees it (scaled, without extra channels), timesteps [R], context
-    [R, 77 * chunks, D], and `inputs` (each one tensor a picture, without a row dimension) stacked to [R, ...].
-    It gives `(down, mid)`: one residual for each of the UNet's skip connections, and one for its middle.
-    The residuals of a picture's rows are multiplied by `weight`. It works from `start` to `end`, fractions
-    of the steps.
+    It is run once a UNet call, for all rows of all pictures that use it: `network(x, timesteps, conditioning,
+    **inputs)` with x [R, C, h, w] as the UNet sees it (scaled, without extra channels), timesteps [R], and `inputs`
+    (each one tensor a picture, without a row dimension) stacked to [R, ...]. `conditioning` has what the UNet is told
+    beside x: "context" [R, 77 * chunks, D], for Stable Diffusion XL "pooled" [R, P] and "sizes" [R, 6], and "mask"
+    [R, 77 * chunks] where a text has one. It gives `Residuals`, which are multiplied by `weight`, and works from
+    `start` to `end`, fractions of the steps.
+
+    One that sees only its inputs is run `once`, when a sampling begins: `network(**inputs)`, each [1, ...]; the engine
+    keeps what it gives in `residuals`.
     """
 
     network: Network
@@ -176,59 +182,100 @@ class ControlNetwork:
     weight: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    once: bool = False
+    residuals: Residuals | None = None
 
 
-class Patch:
-    """A switch of the UNet's behaviour. Make it a frozen dataclass: equal patches share a batch.
+# --- What steers a sampling -----------------------------------------------------------------------
 
-    In `Denoise.patches` (or `Condition.patches`) it holds for whole UNet calls, which are then made for
-    pictures with equal patches only. In `Row.patches` only `attention` counts, for that row; such rows share
-    calls with any others.
+Steps: TypeAlias = "range | tuple[float, float]"
+"""Some of a sampling's steps: their numbers from 0, or fractions of all of them, from the first up to but without the
+second, so that (0.0, 0.4) and (0.4, 1.0) share no step and leave none out."""
+EVERY: tuple[float, float] = (0.0, 1.0)
+
+
+def holds(steps: Steps, step: int, count: int) -> bool:
+    """Whether step number `step` of `count` is among `steps`."""
+    if isinstance(steps, range):
+        return step in steps
+    return steps[0] <= step / count < steps[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextCondition:
+    """One encoded text, and how it steers: as `role`, with `weight` among others, at `steps`.
+
+    `context` is [77 * chunks, D]; texts of one sampling are filled up to the same number of chunks when it begins.
+    `pooled` [P] stands for the text as a whole, for models that ask for it (Stable Diffusion XL; None for others).
+    `patches` change the UNet for this text alone, as those of its LoRAs do. `mask` [77 * chunks] is True where the
+    UNet may look; None is everywhere. `source` is the call that encoded it.
+
+    With texts of role "cond" and weights w and the guidance scale s the prediction is uncond + s * (the sum of
+    w * (cond - uncond)); the weights of those of role "uncond" are shares. Change a text by `dataclasses.replace`,
+    so that the rest stays.
     """
 
-    __slots__ = ()
-
-    def applied(self, unet: Any) -> AbstractContextManager[Any]:
-        """Entered around each UNet call: what it changes of diffusers' `unet` it puts back on leaving."""
-        return nullcontext()
-
-    def touches(self, layer: str) -> bool:
-        """Whether `attention` is asked for a layer, named as in diffusers: `attn1` at its end is
-        self-attention, `attn2` cross-attention ("mid_block.attentions.0.transformer_blocks.0.attn1")."""
-        return False
-
-    def attention(
-        self, layer: str, q: Tensor, k: Tensor, v: Tensor, attend: Callable[..., Tensor]
-    ) -> Tensor:
-        """What a layer's attention gives, [R, T, heads, d], instead of `attend(q, k, v)`; q [R, T, heads, d],
-        k and v [R, S, heads, d]."""
-        return attend(q, k, v)
-
-    def towards(self, other: Patch | None, part: float) -> Patch | None:
-        """What lies between this patch, at 0, and `other`, at 1; None is the model as it is. Patches with strengths
-        mix them, as those of a prompt's LoRAs do; all others change half-way."""
-        return self if part < 0.5 else other
-
-
-# --- Denoising ------------------------------------------------------------------------------------
+    context: Tensor
+    role: Literal["cond", "uncond"] = "cond"
+    weight: float = 1.0
+    steps: Steps = EVERY
+    pooled: Tensor | None = None
+    patches: tuple[Patch, ...] = ()
+    mask: Tensor | None = None
+    source: EncodeText | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Condition:
     """What a sampler is steered by: the model, encoded texts, and what conditioners add.
 
-    `inputs["concat"]` [K, h, w] are extra channels of the UNet's input (inpainting UNets). `size` is the
-    (width, height) in pixels of what is being sampled, known from when `Studio.sample` begins. `size_conditioning` is
-    what Stable Diffusion XL is told of the picture; None means `size`, uncropped.
+    `inputs["concat"]` [K, h, w] are extra channels of the UNet's input (inpainting UNets). `patches` are those of
+    every text. `size` is the (width, height) in pixels of what is being sampled, known from when `Studio.sample`
+    begins. `size_conditioning` is what Stable Diffusion XL is told of the picture; None means `size`, uncropped.
+    `steps` are those of a sampling at which it holds, where a `Sampling` has several. `notes` are sentences about
+    words that were not read as they were meant.
     """
 
     model: Model
-    text: TextCondition
+    texts: tuple[TextCondition, ...]
     inputs: Mapping[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))
     patches: tuple[Patch, ...] = ()
     control_networks: tuple[ControlNetwork, ...] = ()
     size: tuple[int, int] = (0, 0)
     size_conditioning: SizeConditioning | None = None
+    steps: Steps = EVERY
+    notes: tuple[str, ...] = ()
+
+    @property
+    def conds(self) -> tuple[TextCondition, ...]:
+        """The texts that say what the picture shows."""
+        return tuple(text for text in self.texts if text.role == "cond")
+
+    @property
+    def unconds(self) -> tuple[TextCondition, ...]:
+        """The texts that say what it should not show."""
+        return tuple(text for text in self.texts if text.role == "uncond")
+
+    def changed(self, **values: Any) -> Condition:
+        """It with fields of every text changed: `cond.changed(steps=(0.5, 1.0))`."""
+        return replace(self, texts=tuple(replace(text, **values) for text in self.texts))
+
+    def and_texts(self, texts: Iterable[TextCondition]) -> Condition:
+        """It with further texts."""
+        return replace(self, texts=(*self.texts, *texts))
+
+
+def unread(model: Model, inputs: Mapping[str, Any]) -> str:
+    """Which of the inputs of a `Condition` or `Denoise` the network does not read, as a sentence; "" where it reads
+    all."""
+    reads = ("concat",) if model.inpainting else ()
+    for name in sorted(inputs):
+        if name not in reads:
+            return f"inputs {name!r}, which model {model.name!r} does not read; it reads {', '.join(reads) or 'none'}"
+    return ""
+
+
+# --- Denoising ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,7 +284,8 @@ class Row:
 
     The reply's `denoised` is the weighted sum of the rows' predictions, so the weights sum to 1.
     `context` is [77 * chunks, D]. `role` tells which rows make up `cond` and `uncond` of the reply. `pooled` [P]
-    is there for models that ask for it.
+    is there for models that ask for it. `mask` [77 * chunks] is True where the UNet may look at `context`; None is
+    everywhere. Make a row from another by `dataclasses.replace`.
     """
 
     context: Tensor
@@ -245,16 +293,18 @@ class Row:
     role: Literal["cond", "uncond", "other"] = "cond"
     patches: tuple[Patch, ...] = ()
     pooled: Tensor | None = None
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Denoise(Call):
     """One prediction of the clean latent.
 
-    `x` is [C, h, w] fp32 on the variance-exploding scale, `sigma` its noise level. `inputs` are named
-    per-row tensors ("concat": [K, h, w], extra UNet channels). `patches` and `control_networks` change what the
-    UNet does. `step` of `steps` is for progress only. `size_conditioning` as in `Condition`. The reply is a `Denoised`;
-    where nobody reads its `cond` and `uncond`, `separate` is False: then they are None, and not recorded.
+    `x` is [C, h, w] fp32 on the variance-exploding scale, `sigma` its noise level. `inputs` are what the UNet of an
+    inpainting model sees beside it ("concat": [K, h, w], extra channels); others are refused. `patches` and
+    `control_networks` change what the UNet does. `step` of `steps` is for progress only. `size_conditioning` as in
+    `Condition`. The reply is a `Denoised`; where nobody reads its `cond` and `uncond`, `separate` is False: then they
+    are None, and not recorded.
     """
 
     model: Model
@@ -269,10 +319,16 @@ class Denoise(Call):
     size_conditioning: SizeConditioning | None = None
     separate: bool = True
 
+    @property
+    def guidance_scale(self) -> float:
+        """The scale of classifier-free guidance that its rows' weights come to; 1 is without."""
+        return 1 - math.fsum(row.weight for row in self.rows if row.role == "uncond")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Denoised:
-    """`denoised` [C, h, w] fp32 after guidance; `cond` and `uncond` are None where no row has the role."""
+    """`denoised` [C, h, w] fp32 after guidance; `cond` and `uncond` are what the rows of that role predict together,
+    by their shares of its weight, and None where no row has the role."""
 
     denoised: Tensor
     cond: Tensor | None = None

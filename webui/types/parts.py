@@ -16,6 +16,7 @@ from webui.types.calls import Call, Condition, Denoise
 from webui.types.controls import Control, Group, Text
 from webui.types.models import Model
 from webui.types.requests import GenerationRequest
+from webui.types.sampling import Sampling
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,21 +52,22 @@ class Sampler:
     """A sampler: `make(x, sigmas, noise, **options)` is a generator that yields `(x, sigma)`, receives
     the denoised latent and returns the final one. See docs/samplers.md.
 
-    `schedule` is what `automatic` means for it. `options` are the names of keyword arguments that the
-    request may set ("eta"). `calls(steps)` says how many calls a run makes, or None when it cannot tell.
+    `schedule` is what `automatic` means for it. `options` are controls, whose values `make` gets by their names where
+    they are not None; every face draws and reads them. `noise` is what `noise(sigma, sigma_next)` gives it: "normal",
+    independent draws, or "brownian", the increments of a path that does not depend on the number of steps.
     """
 
     name: str
     make: Callable[..., SamplerRun]
     schedule: str = "uniform"
     aliases: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    calls: Callable[[int], int | None] = lambda steps: steps
+    options: tuple[Control, ...] = ()
+    noise: Literal["normal", "brownian"] = "normal"
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A noise schedule: `make(n, sigma_min, sigma_max, model_sigmas, **options)` gives n sigmas,
+    """A noise schedule: `make(n, sigma_min, sigma_max, model_sigmas)` gives n sigmas,
     descending, and a final 0.0. `label` is what menus show."""
 
     name: str
@@ -226,28 +228,47 @@ class Studio(Protocol):
         """This picture's own seed."""
         ...
 
-    def sigmas(self, model: Model, scheduler: str, steps: int) -> list[float]:
+    def sigmas(self, model: Model, scheduler: str, steps: int, sampler: str) -> list[float]:
         """The schedule's noise levels, descending, then 0.0. `automatic` is the sampler's usual one."""
         ...
 
-    def noise(self, seed: int, shape: tuple[int, ...]) -> Tensor:
-        """Unit Gaussian noise, drawn on the CPU: the first draw of `seed`; a sampler's draws follow it."""
+    def noise(
+        self, seed: int, shape: tuple[int, ...], *, subseed: int = 0, strength: float = 0.0
+    ) -> Tensor:
+        """Unit Gaussian noise, drawn on the CPU: the first draw of `seed`, with a `strength` above 0 that much of the
+        first draw of `subseed` in it."""
         ...
 
-    def sample(
+    def first_noise(self, shape: tuple[int, ...]) -> Tensor:
+        """The noise that this picture starts from, by the request's seed and its variation."""
+        ...
+
+    def sampling(
         self,
-        sampler_name: str,
-        x: Tensor,
-        sigmas: Sequence[float],
         cond: Condition,
         *,
-        part: tuple[int, int] = (0, 1),
-    ) -> Generator[Call, Any, Tensor]:
-        """Runs a sampler from `x` [C, h, w] with classifier-free guidance; returns the final latent.
+        sampler: str | None = None,
+        scheduler: str | None = None,
+        steps: int | None = None,
+        sigmas: Sequence[float] | None = None,
+        guidance_scale: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> Sampling:
+        """The sampling that the request means, but for what is given. `options` add to the request's, `seed` is that
+        of the noise on its way (the picture's own)."""
+        ...
 
-        Conditioners prepare `cond` first; every call goes through the denoise wrappers. `part` says which
-        sampling of how many of the same length this is, for progress only.
+    def sample(self, sampling: Sampling, x: Tensor) -> Generator[Call, Any, Tensor]:
+        """Denoises `x` [C, h, w], at noise level `sampling.levels[0]`, as `sampling` says, and returns the latent at
+        its last level.
+
+        Conditioners prepare each of its conditions first; every call goes through the denoise wrappers.
         """
+        ...
+
+    def same_length(self, *conditions: Condition) -> Generator[Call, Any, tuple[Condition, ...]]:
+        """The conditions with all texts filled up to the longest one's chunks, by chunks of the empty text."""
         ...
 
     def upscale(self, name: str, picture: Image, scale: float) -> Generator[Call, Any, Image]:

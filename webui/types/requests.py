@@ -145,6 +145,11 @@ class GenerationRequest:
         extras = {k: v if _plain(v) else None for k, v in self.extras.items()}
         return replace(self, image=None, mask=None, extras=MappingProxyType(extras))
 
+    def value_of(self, control: str) -> Any:
+        """The value of a control: the field of that name, or what `extras` has; None where nobody gave one."""
+        own = control in self.__dataclass_fields__ and control != "extras"
+        return getattr(self, control) if own else self.extras.get(control)
+
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`."""
         return self.seed if self.subseed_strength else self.seed + index

@@ -14,7 +14,7 @@ from webui.types.requests import (
     STEPS_MAX,
 )
 
-__all__ = ["COMMON", "IMAGE", "INPAINTING", "MASK", "PROMPTS", "STRENGTH"]
+__all__ = ["COMMON", "ETA", "IMAGE", "INPAINTING", "MASK", "PROMPTS", "STRENGTH"]
 
 PROMPTS = (
     Text(
@@ -33,6 +33,15 @@ PROMPTS = (
         info="What it should not show",
         prompt=True,
     ),
+)
+
+ETA = Number(
+    name="eta",
+    label="Eta",
+    minimum=0,
+    maximum=1,
+    step=0.05,
+    info="Fresh noise a step, for Euler a and DDIM; empty is the method's own",
 )
 
 COMMON = (
@@ -95,14 +104,7 @@ COMMON = (
                 step=0.5,
                 info="How closely to follow the prompt; 1 takes half the time",
             ),
-            Number(
-                name="eta",
-                label="Eta",
-                minimum=0,
-                maximum=1,
-                step=0.05,
-                info="Fresh noise a step, for Euler a and DDIM; empty is the method's own",
-            ),
+            ETA,
             Number(
                 name="clip_skip",
                 label="Clip skip",

@@ -40,6 +40,11 @@ def drive(
         return stop.value, asked
 
 
+def calls(make, steps: int) -> int:
+    """How many predictions a run of so many steps asks for."""
+    return len(drive(make, 5.0, geometric(steps), lambda sigma, sigma_next: 0.0)[1])
+
+
 def geometric(n: int, high: float = 10.0, low: float = 0.1) -> list[float]:
     """n sigmas with even steps in log sigma, then 0."""
     return [*(high * (low / high) ** (i / (n - 1)) for i in range(n)), 0.0]

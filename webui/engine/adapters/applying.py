@@ -26,6 +26,9 @@ AdapterStrengths = tuple[
 Stack = list[tuple[Change, float]]
 
 
+IN_USE = "_adapters_in_use"  # on a network, for as long as `applied` lasts
+
+
 class MergedWeightCache:
     """Changed weights between calls: at most `limit` bytes, the adapters used longest ago go first. Any thread may
     call."""
@@ -71,21 +74,27 @@ class MergedWeightCache:
 def applied(
     name: str, network: nn.Module, uses: AdapterStrengths, merged: MergedWeightCache
 ) -> Iterator[None]:
-    """`network` (by its `Target.network` name) as adapters change it."""
-    stacks = _stacks(name, uses)
+    """`network` (by its `Target.network` name) as adapters change it; inside another one of these, as both do."""
+    former: AdapterStrengths = network.__dict__.get(IN_USE, ())
+    uses = (*former, *uses)
     modules: dict[str, dict[str, Stack]] = defaultdict(dict)
-    for target, stack in stacks.items():
+    for target, stack in _stacks(name, uses).items():
         modules[target.module][target.parameter] = stack
-    changed = []
+    changed: list[tuple[nn.Module, Any]] = []
+    network.__dict__[IN_USE] = uses
     try:
         for path, parameters in modules.items():
             module = network.get_submodule(path)
+            changed.append((module, module.__dict__.get("forward")))
             module.forward = _forward(module, name, path, parameters, uses, merged)
-            changed.append(module)
         yield
     finally:
-        for module in changed:
-            del module.forward  # what the class says holds again
+        network.__dict__[IN_USE] = former
+        for module, before in changed:
+            if before is None:
+                del module.forward  # what the class says holds again
+            else:
+                module.forward = before
 
 
 def _stacks(name: str, uses: AdapterStrengths) -> Mapping[Target, Stack]:

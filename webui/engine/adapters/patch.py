@@ -9,8 +9,9 @@ from typing import Any
 
 from webui.engine.adapters import hypernetworks
 from webui.engine.adapters.applying import AdapterStrengths, MergedWeightCache, applied
-from webui.engine.adapters.hypernetworks import HypernetworkUses
-from webui.types import Patch
+from webui.engine.adapters.files import LoadedAdapter
+from webui.engine.adapters.hypernetworks import Hypernetwork, HypernetworkUses
+from webui.types import Model, Patch
 
 __all__ = ["LoraPatch"]
 
@@ -28,6 +29,24 @@ class LoraPatch(Patch):
     merged: MergedWeightCache = field(compare=False, repr=False)
     hypernetworks: HypernetworkUses = ()
     told: tuple[str, ...] = field(default=(), compare=False)
+
+    def key(self) -> str:
+        """By the files' contents, so that it is the same after a restart."""
+        loras = [(one.name, one.hash, strength) for one, strength in self.unet]
+        texts = [strength for _, strength in self.text]
+        others = [(one.name, one.version, strength) for one, strength in self.hypernetworks]
+        return f"loras {loras} {texts} {others}"
+
+    def misfit(self, model: Model) -> str:
+        uses: tuple[tuple[LoadedAdapter | Hypernetwork, float], ...]
+        uses = (*self.unet, *self.hypernetworks)
+        for one, _ in uses:
+            if one.model != model.name:
+                return (
+                    f"{one.name!r} was loaded for model {one.model!r} and is used with {model.name!r}; encode the "
+                    "prompt with the model that it is for"
+                )
+        return ""
 
     def __bool__(self) -> bool:
         """Whether there is anything that it changes."""
@@ -64,8 +83,8 @@ class LoraPatch(Patch):
         return mixed if mixed.unet or mixed.hypernetworks else None
 
     @property
-    def hashes(self) -> str:
-        return ", ".join(f"{adapter.name}: {adapter.hash}" for adapter, _ in self.unet)
+    def hashes(self) -> tuple[str, ...]:
+        return tuple(f"{adapter.name}: {adapter.hash}" for adapter, _ in self.unet)
 
     @property
     def notes(self) -> tuple[str, ...]:

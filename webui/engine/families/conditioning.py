@@ -1,7 +1,8 @@
 """What networks are told of a picture, as named tensors with a row for each row of a call.
 
 `context` [R, T, D] are the texts, `pooled` [R, P] what stands for each as a whole, `sizes` [R, n] numbers about the
-picture (the micro-conditioning of Podell et al. 2023). Which of them a network is given, its family says.
+picture (the micro-conditioning of Podell et al. 2023), `mask` [R, T] which places of a text are looked at. Which of
+them a network is given, its family says.
 """
 
 from __future__ import annotations
@@ -46,7 +47,16 @@ def conditioning(
             for row, size in zip(rows, sizes, strict=True)
         )
         named["sizes"] = _on(place.device, told).clone()  # whoever is given it may write on it
+    if any(row.mask is not None for row in rows):
+        named["mask"] = torch.stack([_looked_at(row) for row in rows])
     return named
+
+
+def _looked_at(row: Row) -> Tensor:
+    """Which places of its text a row is shown, [T]."""
+    if row.mask is not None:
+        return row.mask.to(row.context.device, torch.bool)
+    return torch.ones(len(row.context), dtype=torch.bool, device=row.context.device)
 
 
 @lru_cache(maxsize=64)

@@ -47,6 +47,8 @@ class TransformerFamily(ModelFamily):
     ) -> Tensor:
         if added:
             raise EaselError(f"control networks do not work with {self.about.name} yet")
+        if "mask" in told:
+            raise EaselError(f"masks of texts do not work with {self.about.name} yet")
         prediction: Tensor = network(
             hidden_states=seen,
             encoder_hidden_states=told["context"],

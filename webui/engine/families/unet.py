@@ -53,6 +53,7 @@ class UNetFamily(ModelFamily):
             timesteps,
             told["context"],
             added_cond_kwargs=beside,
+            encoder_attention_mask=told.get("mask"),
             **(added or {}),
             return_dict=False,
         )[0]

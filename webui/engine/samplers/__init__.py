@@ -14,7 +14,7 @@ from webui.engine.samplers.euler import euler
 from webui.engine.samplers.heun import heun
 from webui.engine.samplers.lms import lms
 from webui.engine.samplers.plms import plms
-from webui.types import Sampler
+from webui.types import ETA, Sampler
 
 __all__ = ["SAMPLERS"]
 
@@ -24,13 +24,13 @@ _ALL = (
         "Euler a",
         euler_ancestral,
         aliases=("k_euler_a", "k_euler_ancestral", "euler_ancestral"),
-        options=("eta",),
+        options=(ETA,),
     ),
     Sampler("Euler", euler, aliases=("k_euler",)),
     Sampler("LMS", lms, aliases=("k_lms",)),
-    Sampler("Heun", heun, aliases=("k_heun",), calls=lambda steps: 2 * steps - 1),
-    Sampler("DDIM", ddim, options=("eta",)),
+    Sampler("Heun", heun, aliases=("k_heun",)),
+    Sampler("DDIM", ddim, options=(ETA,)),
     Sampler("DDPM", ddpm),
-    Sampler("PLMS", plms, calls=lambda steps: steps + 1 if steps > 1 else steps),
+    Sampler("PLMS", plms),
 )
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sampler in _ALL})

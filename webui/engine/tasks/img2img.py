@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from PIL import Image
 
 from webui.engine.tasks.conditions import condition
@@ -32,16 +35,15 @@ def img2img(request: GenerationRequest, studio: Studio) -> TaskRun:
         return source
     model = yield LoadModel(request.model)
     cond = yield from condition(request, model, studio)
-    sigmas = studio.sigmas(model, request.scheduler, request.steps)
-    sigmas = last_sigmas(sigmas, request.denoising_strength)
+    sampling = studio.sampling(cond)
+    sampling = replace(sampling, sigmas=last_sigmas(sampling.sigmas, request.denoising_strength))
     start = yield Encode(model, studio.pixels(source))
-    noise = studio.noise(studio.seed, model.latent_shape(*size))
-    x = start + noise * sigmas[0]
-    latent = yield from studio.sample(request.sampler_name, x, sigmas, cond)
+    noise = studio.first_noise(model.latent_shape(*size))
+    latent = yield from studio.sample(sampling, start + noise * sampling.sigmas[0])
     return (yield Decode(model, latent))
 
 
-def last_sigmas(sigmas: list[float], strength: float) -> list[float]:
+def last_sigmas(sigmas: Sequence[float], strength: float) -> Sequence[float]:
     """The end of a schedule that img2img runs: `int(min(strength, 0.999) * steps) + 1` steps."""
     steps = len(sigmas) - 1
     return sigmas[steps - int(min(strength, 0.999) * steps) - 1 :]

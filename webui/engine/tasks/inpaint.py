@@ -84,19 +84,18 @@ def repaint(
     if request.inpainting_fill == FILL:
         filled = fill_from_surroundings(part, hole)
     start = yield Encode(model, studio.pixels(filled))
-    sigmas = studio.sigmas(model, request.scheduler, request.steps)
-    sigmas = last_sigmas(sigmas, request.denoising_strength)
-    noise = studio.noise(studio.seed, model.latent_shape(*part.size))
+    sampling = studio.sampling(cond)
+    sampling = replace(sampling, sigmas=last_sigmas(sampling.sigmas, request.denoising_strength))
+    noise = studio.first_noise(model.latent_shape(*part.size))
     inside = latent_mask(studio.pixels(hole), model.downscale)
     if request.inpainting_fill == LATENT_NOISE:
         start = start * (1 - inside) + noise * inside
     elif request.inpainting_fill == LATENT_NOTHING:
         start = start * (1 - inside)
-    x = start + noise * sigmas[0]
-    sampling = studio.sample(request.sampler_name, x, sigmas, cond)
+    run = studio.sample(sampling, start + noise * sampling.sigmas[0])
     if not model.inpainting:  # an inpainting UNet sees the rest of the picture itself
-        sampling = blend_outside(sampling, start, inside)
-    latent = yield from sampling
+        run = blend_outside(run, start, inside)
+    latent = yield from run
     decoded: Tensor = yield Decode(model, latent)
     return decoded
 

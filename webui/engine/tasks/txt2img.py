@@ -12,9 +12,9 @@ def txt2img(request: GenerationRequest, studio: Studio) -> TaskRun:
     """One picture of `request.width` x `request.height` from the noise of its seed."""
     model = yield LoadModel(request.model)
     cond = yield from condition(request, model, studio)
-    sigmas = studio.sigmas(model, request.scheduler, request.steps)
-    noise = studio.noise(studio.seed, model.latent_shape(request.width, request.height))
-    latent = yield from studio.sample(request.sampler_name, noise * sigmas[0], sigmas, cond)
+    sampling = studio.sampling(cond)
+    noise = studio.first_noise(model.latent_shape(request.width, request.height))
+    latent = yield from studio.sample(sampling, noise * sampling.sigmas[0])
     return (yield Decode(model, latent))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,11 +16,32 @@ from webui.engine.text.inversions import Inversion, embedded
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.words import Words
 from webui.errors import EaselError, RequestError
-from webui.types import TextCondition
+from webui.types import Condition, EncodeText, TextCondition
 
-__all__ = ["SLICE", "TextEncoder"]
+__all__ = ["SLICE", "EncodedTexts", "TextEncoder"]
 
 SLICE = 8  # chunks of one call: those of prompt and negative prompt of up to four each
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedTexts:
+    """A prompt and its negative prompt, `cond` and `uncond` each [77 * chunks, D], padded to the same number of chunks.
+
+    `pooled_cond` and `pooled_uncond` [P] stand for each text as a whole, None for models that do not ask for it.
+    `notes` are sentences about words that were not read as they were meant.
+    """
+
+    cond: Tensor
+    uncond: Tensor
+    pooled_cond: Tensor | None = None
+    pooled_uncond: Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+    def condition(self, call: EncodeText) -> Condition:
+        """The reply to the call that they were encoded for."""
+        cond = TextCondition(self.cond, "cond", pooled=self.pooled_cond, source=call)
+        uncond = TextCondition(self.uncond, "uncond", pooled=self.pooled_uncond, source=call)
+        return Condition(call.model, (cond, uncond), notes=self.notes)
 
 
 class TextEncoder:
@@ -64,14 +86,14 @@ class TextEncoder:
         negative: str,
         clip_skip: int = 1,
         inversions: Sequence[Inversion] = (),
-    ) -> TextCondition:
+    ) -> EncodedTexts:
         """What `encoding` comes to, without a pause."""
         run = self.encoding(prompt, negative, clip_skip, inversions)
         while True:
             try:
                 next(run)
             except StopIteration as stop:
-                done: TextCondition = stop.value
+                done: EncodedTexts = stop.value
                 return done
 
     def encoding(
@@ -81,7 +103,7 @@ class TextEncoder:
         clip_skip: int = 1,
         inversions: Sequence[Inversion] = (),
         worn: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> Generator[None, None, TextCondition]:
+    ) -> Generator[None, None, EncodedTexts]:
         """Both texts as [77 * chunks, D] in the models' dtype on their device, and what stands for each as a whole;
         pauses after each `SLICE` of chunks, so that a long text holds nobody up. Each is encoded in `worn()`. The names
         of `inversions` are words that are vectors.
@@ -124,8 +146,8 @@ class TextEncoder:
         if nothing:
             uncond = torch.zeros_like(uncond)
         if pooled is None:
-            return TextCondition(cond, uncond)
-        return TextCondition(
+            return EncodedTexts(cond, uncond)
+        return EncodedTexts(
             cond, uncond, pooled[0], torch.zeros_like(pooled[1]) if nothing else pooled[1]
         )
 
