@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from threading import Lock
 
 from webui.engine import faults
 from webui.engine.faults import LACKING, NO_MEMORY
@@ -21,47 +22,53 @@ log = logging.getLogger(__name__)
 
 
 class StateWriter:
-    """Has the store know the states of jobs, on the saving thread, in the order of their changes."""
+    """Has the store know the states of jobs, on the saving thread, in the order of their changes. Of a job that changes
+    again before that is written, the newest state is."""
 
     def __init__(self, persistence: JobPersistence | None, thread: ThreadPoolExecutor) -> None:
         self._persistence = persistence
         self._thread = thread
+        self._lock = Lock()
         self._unkept: dict[str, tuple[JobState, int, str | None]] = {}
+        self._asked = False  # the saving thread is to write
 
     def keep(self, job: Job) -> None:
         """Any thread may ask; nobody waits."""
-        self._submit(job, job.state)
+        self._note(job, job.state)
 
     def refuse(self, job: Job) -> None:
         """A job that was kept is not taken after all."""
-        self._submit(job, "cancelled")
+        self._note(job, "cancelled")
 
-    def _submit(self, job: Job, state: JobState) -> None:
-        if self._persistence is not None:
+    def _note(self, job: Job, state: JobState) -> None:
+        if self._persistence is None:
+            return
+        with self._lock:
+            self._unkept.pop(job.id, None)
+            self._unkept[job.id] = (state, job.priority, job.error)  # last
+            asked, self._asked = self._asked, True
+        if not asked:
             with suppress(RuntimeError):  # the saving thread has ended with the engine
-                self._thread.submit(self._write, job.id, state, job.priority, job.error)
+                self._thread.submit(self.rest)
 
-    def _write(self, job_id: str, state: JobState, priority: int, error: str | None) -> None:
-        """What cannot be kept for want of space is kept with the next that can."""
-        assert self._persistence is not None
-        self._unkept.pop(job_id, None)
-        self._unkept[job_id] = (state, priority, error)  # last: the order is that of the changes
-        for job, told in list(self._unkept.items()):
+    def rest(self) -> None:
+        """On the saving thread: writes what is to be written. What cannot be kept for want of space is kept with what
+        comes next, or after the next picture."""
+        if self._persistence is None:
+            return
+        with self._lock:
+            self._asked = False
+            waiting = list(self._unkept.items())
+        for job, told in waiting:
             try:
                 self._persistence.changed(job, *told)
-            except (
-                EaselError,
-                OSError,
-            ) as fault:  # the job goes on; a crash would take it up as it was
+            except (EaselError, OSError) as fault:  # it goes on; a crash would take it up as it was
                 log.error("job %s: its state is not kept: %s", job, fault, extra={"job": job})
                 if lacking(fault):
                     return
-            del self._unkept[job]
-
-    def rest(self) -> None:
-        """On the saving thread: once more what could not be kept."""
-        for job, told in list(self._unkept.items())[:1]:  # the others follow it
-            self._write(job, *told)
+            with self._lock:
+                if self._unkept.get(job) is told:  # nothing newer has come meanwhile
+                    del self._unkept[job]
 
 
 class PictureSaver:
