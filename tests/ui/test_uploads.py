@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,30 @@ def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
         assert UploadsFolder(tmp_path).sweep() == 1
         assert os.fstat(still_open.fileno()).st_size == 0  # the space is free at once
     assert (left.exists(), mine.exists(), whole.exists()) == (False, True, True)
+
+
+def test_an_upload_does_not_wait_for_a_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins on the event loop, and a folder may take its time."""
+    reached, go = threading.Event(), threading.Event()
+    scan = os.scandir
+
+    def slow(path: Any) -> Any:
+        reached.set()
+        assert go.wait(60)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", slow)
+    folder = UploadsFolder(tmp_path)
+    left = put(tmp_path / "tmpleft0000", COARSE_S + 60)
+    sweeping = threading.Thread(target=folder.sweep)
+    sweeping.start()
+    assert reached.wait(60)
+    with folder.one():
+        go.set()
+        sweeping.join(60)
+    assert not left.exists()
 
 
 def test_a_file_that_may_be_in_use_stays(tmp_path: Path) -> None:
