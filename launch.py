@@ -18,6 +18,8 @@ if sys.version_info < (3, 10):  # noqa: UP036 (older Pythons parse this file, an
     sys.exit(f"Easel needs Python 3.10 to 3.13; this is Python {sys.version.split()[0]}.")
 
 import argparse
+import atexit
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -445,7 +447,19 @@ def main(argv: Sequence[str]) -> int:
     return easel(list(options.rest))
 
 
+def leave(ended: list[int]) -> None:
+    """Ends the process with that code, if there is one. All has been closed by then: what Python would still do is take
+    every module down, which took up to twenty seconds of a server that had seen thousands of jobs."""
+    if ended:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads it
+                stream.flush()
+        os._exit(ended[0])
+
+
 if __name__ == "__main__":
+    ended: list[int] = []
+    atexit.register(leave, ended)  # before anything else is imported: it is called last
     try:
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
@@ -453,4 +467,5 @@ if __name__ == "__main__":
     end_in_time = getattr(sys.modules.get("webui.app"), "end_in_time", None)
     if end_in_time is not None:  # a guest's thread must not keep the process for ever
         end_in_time(code)
+        ended.append(code)
     sys.exit(code)

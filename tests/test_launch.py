@@ -205,3 +205,19 @@ def test_launch_imports_the_standard_library_only():
         for alias in node.names
     ]
     assert set(names) - set(sys.stdlib_module_names) == {"pytest", "webui"}
+
+
+def test_a_process_that_has_closed_everything_is_not_taken_down_piece_by_piece():
+    """What guests have registered for the end is still called; modules and their objects are left as they are."""
+    code = (
+        "import atexit, launch\n"
+        "class Slow:\n"
+        "    def __del__(self): print('taken down')\n"
+        "launch.slow = Slow()\n"
+        "atexit.register(launch.leave, [7])\n"
+        "atexit.register(print, 'a guest ends')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=launch.ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (7, "a guest ends\n"), done.stderr
