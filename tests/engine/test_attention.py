@@ -9,7 +9,8 @@ from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import Attention as Layer
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
-from webui.engine.attention import Attention, Processor, choose, install, sdpa
+from webui.engine.attention import Processor, install
+from webui.engine.attention_kernels import Attention, choose, sdpa
 
 CPU = torch.device("cpu")
 TOLERANCE = 2e-6

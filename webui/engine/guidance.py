@@ -1,20 +1,15 @@
-"""Classifier-free guidance as weighted rows of one call: the one place that knows it.
-
-Ho & Salimans 2022: denoised = uncond + scale * (cond - uncond). Several texts w_i * cond_i steer together as composed
-diffusion does (Liu et al. 2022, equation 11): denoised = uncond + scale * sum of w_i * (cond_i - uncond).
-"""
+"""Guidance as weighted rows of one call, and which texts steer which step. How much each weighs is in
+`webui.diffusion.guidance`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from webui.diffusion.guidance import remainder, weights
 from webui.types import Condition, ControlNetwork, Row, TextCondition
 from webui.types.calls import holds
 
 __all__ = ["Plan", "controlling", "rows"]
-
-NOTHING = 1e-9  # of a weight: rounding of texts' weights that sum to 1
 
 
 class Plan:
@@ -69,22 +64,15 @@ def rows(
     unconds = [text for text in texts if text.role == "uncond"]
     if not conds:
         raise ValueError("no text with the role 'cond' holds at this step; give one that does")
-    found = [_row(text, scale * text.weight) for text in conds]
-    rest = 1 - scale * _sum(conds)
-    if want_uncond or abs(rest) > NOTHING:
-        if not unconds:
-            raise ValueError(
-                "no text with the role 'uncond' holds at this step, and guidance needs one"
-            )
-        total = _sum(unconds)
-        if not total:
-            raise ValueError("the weights of the texts with the role 'uncond' sum to 0")
-        found += [_row(text, rest * (text.weight / total)) for text in unconds]
-    return tuple(found)
-
-
-def _sum(texts: Sequence[TextCondition]) -> float:
-    return math.fsum(text.weight for text in texts)
+    wanted = [text.weight for text in conds]
+    if not (want_uncond or remainder(scale, wanted)):
+        return tuple(_row(text, scale * text.weight) for text in conds)
+    if not unconds:
+        raise ValueError(
+            "no text with the role 'uncond' holds at this step, and guidance needs one"
+        )
+    made = weights(scale, wanted, [text.weight for text in unconds])
+    return tuple(map(_row, (*conds, *unconds), (*made[0], *made[1])))
 
 
 def _row(text: TextCondition, weight: float) -> Row:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from webui.engine.attention import Attention, choose
+from webui.engine.attention_kernels import Attention, choose
 from webui.errors import RequestError
 
 __all__ = ["DTYPES", "Placement", "place"]
