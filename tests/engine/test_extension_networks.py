@@ -10,7 +10,8 @@ from torch import nn
 from webui.catalog.checkpoints import list_models
 from webui.engine import guidance
 from webui.engine.calls import batch_key
-from webui.engine.extension_networks import RESIDENT, ExtensionNetworks
+from webui.engine.extension_networks import ExtensionNetworks, key_of
+from webui.engine.part_cache import PartCache
 from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.errors import ExtensionError
@@ -132,21 +133,41 @@ def test_a_network_gives_fp32_whatever_it_computes_in(models_dir):
         assert runner.run([RunNetwork(network, (torch.ones(2, 3),))])[0].dtype == torch.float32
 
 
-def test_a_network_that_made_room_is_built_again():
-    extension_networks = ExtensionNetworks(place("cpu", "float32", "auto"))
-    built = []
+def counted(built, name):
+    """A network that notes when it is built."""
 
-    def build(name):
+    def build():
         built.append(name)
-        return nn.Identity()
+        return nn.Linear(2, 2)
 
-    first = extension_networks.load(LoadNetwork("test", "0", lambda: build("0")))
-    for i in range(1, RESIDENT + 1):
-        extension_networks.load(LoadNetwork("test", str(i), lambda i=i: build(str(i))))
-    assert extension_networks.resident(LoadNetwork("test", "0", build)) is None
-    x = torch.ones(2)
-    assert torch.equal(extension_networks.run(RunNetwork(first, (x,))), x)
-    assert built == [*map(str, range(RESIDENT + 1)), "0"]
+    return LoadNetwork("test", name, build)
+
+
+def test_a_network_that_made_room_is_built_again():
+    networks = ExtensionNetworks(place("cpu", "float32", "auto"), PartCache(50))  # for two of 24
+    built = []
+    first, *_ = (networks.load(counted(built, name)) for name in "abc")
+    assert networks.resident(counted(built, "a")) is None
+    assert networks.run(RunNetwork(first, (torch.ones(2),))).shape == (2,)
+    assert built == [*"abca"]
+
+
+@pytest.mark.parametrize("room", [5, 4, 1])
+def test_networks_in_use_are_built_once_however_many_there_are(room):
+    """Each of five pictures needs one, at each of twenty steps; the budget has room for fewer."""
+    parts = PartCache(24 * room)
+    networks = ExtensionNetworks(place("cpu", "float32", "auto"), parts)
+    built, handles = [], []
+    for picture, name in enumerate("abcde"):
+        handles.append(networks.load(counted(built, name)))
+        parts.hold(picture, [key_of(handles[-1])])
+    for _ in range(20):
+        for handle in handles:
+            networks.run(RunNetwork(handle, (torch.ones(2),)))
+    assert built == [*"abcde"] and parts.bytes() == 5 * 24
+    for picture in range(5):
+        parts.release(picture)
+    assert parts.bytes() == 24 * room
 
 
 def test_residuals_that_do_not_fit_the_unet_are_their_extensions_fault(runner):
@@ -179,7 +200,7 @@ def test_residuals_that_are_too_few_are_not_taken_for_all(runner):
 
 
 def test_a_network_in_memory_does_not_wait_for_one_that_is_built():
-    extension_networks = ExtensionNetworks(place("cpu", "float32", "auto"))
+    extension_networks = ExtensionNetworks(place("cpu", "float32", "auto"), PartCache(1 << 20))
     here = extension_networks.load(LoadNetwork("test", "here", nn.Identity))
     building, free = threading.Event(), threading.Event()
 

@@ -63,6 +63,8 @@ def test_the_next_request_gets_the_new_file(runner, path, written):
     old = runner.load(LoadModel("m.safetensors"))
     assert runner.resident(LoadModel("m.safetensors")) is old
     replace(path, written[1])
+    assert runner.resident(LoadModel("m.safetensors")) is old  # which asks no disk
+    runner.look()  # as when a request is accepted
     assert runner.resident(LoadModel("m.safetensors")) is None
     new = runner.load(LoadModel("m.safetensors"))
     assert runner.resident(LoadModel("m.safetensors")) is new
@@ -102,10 +104,24 @@ def test_the_replaced_one_is_the_first_to_go_and_then_says_so(runner, path, writ
     new = runner.load(LoadModel("m.safetensors"))
     one = runner.networks(new).bytes
     assert runner.model_cache.bytes == 2 * one
-    assert runner.model_cache.make_room(one, limit=2 * one) == []
+    runner.parts.make_room(one, limit=2 * one)
     assert runner.model_cache.bytes == one and runner.networks(new)
     with pytest.raises(RequestError, match=r"'m\.safetensors' was replaced while a picture"):
         runner.networks(old)
+
+
+def test_a_replaced_one_stays_as_long_as_a_picture_needs_it(listed, path, written):
+    runner = Runner(listed, PLACEMENT, 0)  # room for nothing
+    old = runner.load(LoadModel("m.safetensors"))
+    assert runner.hold("picture", old)
+    before = first_weight(runner, old).clone()
+    replace(path, written[1])
+    new = runner.load(LoadModel("m.safetensors"))
+    assert new != old and torch.equal(first_weight(runner, old), before)
+    runner.put_away(new)  # not even for want of memory: it could not be read again
+    assert torch.equal(first_weight(runner, old), before)
+    runner.release("picture")
+    assert runner.present(old) is None and runner.present(new) is not None
 
 
 def test_a_bad_new_file_says_so_and_others_stay(runner, path, written):

@@ -39,7 +39,7 @@ def test_a_model_that_cannot_be_read_for_now_is_read_later(start, number):
     told = ModelFileError("a.safetensors: cannot be read")
     told.__cause__ = OSError(number, "as the system says it")
     runner = bench.engine._runner
-    runner.load, calls = failing(runner.load, 2, told)
+    runner.read, calls = failing(runner.read, 2, told)
     job = bench.engine.submit(request(model="tiny-inpainting", steps=1))
     bench.until(job, lambda s: "Too many files" in s.note or "disk is full" in s.note)
     assert bench.end(job).state == "done" and len(calls) >= 3

@@ -83,17 +83,19 @@ def test_what_is_of_no_use_without_its_model_leaves_with_it() -> None:
     assert keys(cache) == ["network"]
 
 
-def test_a_replaced_part_goes_first_or_as_soon_as_nobody_needs_it() -> None:
-    cache = PartCache(9)
+def test_a_replaced_part_goes_first_but_not_from_a_picture_that_needs_it() -> None:
+    cache = PartCache(3)
     for key in "abc":
         cache.add(part(key))
     cache.hold("picture", ["b"])
-    cache.retire("a")
-    cache.retire("b")
-    assert keys(cache) == ["c", "b"]
-    assert cache.put_away(lambda one: False)[0].key == "c"  # "b" could not be had again
+    for key in "bc":
+        cache.retire(key)
+    cache.add(part("d"))
+    assert keys(cache) == ["a", "b", "d"]
+    assert [one.key for one in cache.put_away(lambda one: False)] == ["a", "d"]  # "b" is no more
     cache.release("picture")
-    assert len(cache) == 0
+    cache.add(part("e", 3))
+    assert keys(cache) == ["e"]
 
 
 def test_a_part_leaves_for_the_host_and_comes_back_to_be_used() -> None:

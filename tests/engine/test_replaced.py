@@ -84,12 +84,31 @@ def test_the_next_request_gets_the_vae_that_is_there_now(
     latent = torch.randn(4, 4, 4, generator=torch.Generator().manual_seed(1))
     for vae in (first, second):
         replace(path, vae)
+        runner.look()
         assert runner.resident(LoadVae(model, "v.safetensors")) is None
         runner.load(LoadVae(model, "v.safetensors"))
         assert runner.resident(LoadVae(model, "v.safetensors")) == "v.safetensors"
         theirs = expected(vae, runner.networks(model), latent)
         assert (decoded(runner, model, latent) - theirs).abs().max() <= 1
-    assert len(runner.vaes._vaes) == 1  # the former one is gone
+    former = [part for part in runner.parts if part.kind == "vae" and part.former]
+    assert len(former) == 1 and runner.parts.make_room(1, limit=runner.parts.bytes()) == former
+
+
+def test_a_picture_keeps_the_vae_that_it_was_begun_with_beside_the_next_ones(
+    runner: Runner, models: Path, written: list[Path]
+) -> None:
+    path = models / "VAE" / "v.safetensors"
+    shutil.copy(written[0].with_suffix(".vae"), path)
+    model: Any = runner.load(LoadModel("m.safetensors"))
+    latent = torch.randn(4, 4, 4, generator=torch.Generator().manual_seed(1))
+    old: Any = runner.load(LoadVae(model, "v.safetensors"))
+    assert runner.hold("picture", old)
+    before = runner.run([Decode(model, latent, old)])[0]
+    replace(path, written[1].with_suffix(".vae"))
+    new: Any = runner.load(LoadVae(model, "v.safetensors"))
+    runner.parts.make_room(0, limit=0)
+    assert torch.equal(runner.run([Decode(model, latent, old)])[0], before)
+    assert not torch.equal(runner.run([Decode(model, latent, new)])[0], before)
 
 
 def test_a_picture_that_is_being_made_ends_with_the_vae_that_is_in_memory(
@@ -165,12 +184,15 @@ def test_a_replaced_adapter_is_read_again_and_running_pictures_keep_theirs(
     before = seen(runner, model, begun)
     save_file(dora(4), tmp_path / "other")
     replace(path, tmp_path / "other")
+    runner.look()
     assert runner.resident(LoadAdapters(model, WORN)) is None
     fresh: Any = runner.load(LoadAdapters(model, WORN))
+    assert runner.resident(LoadAdapters(model, WORN)) == fresh
     weight = own(runner, model)
     torch.testing.assert_close(seen(runner, model, fresh), decomposed(weight, dora(4)))
     assert torch.equal(seen(runner, model, begun), before)
-    assert len(runner.adapter_cache._adapters) == 1
+    former = [part for part in runner.parts if part.kind == "lora" and part.former]
+    assert len(former) == 1
     path.unlink()
     assert torch.equal(seen(runner, model, begun), before)
 
@@ -219,9 +241,10 @@ def test_a_replaced_inversion_is_read_again(ending: str, runner: Runner, models:
         else:
             save_file({"emb_params": vectors}, path.with_suffix(".part"))
         os.replace(path.with_suffix(".part"), path)
+        runner.look()
         found.append(encoded(runner, model))
     assert torch.equal(found[0], found[2]) and not torch.allclose(found[0], found[1])
-    assert len(runner.adapter_cache._inversions) == 1
+    assert len(runner.inversions._versions) == 1
 
 
 # --- Parts of a folder -----------------------------------------------------------------------------
@@ -255,7 +278,8 @@ def test_a_replaced_part_of_a_folder_is_the_next_requests_and_not_the_running_on
     new: Any = runner.load(LoadModel("f"))
     assert new.hash == old.hash and new != old
     second = made(runner, new, part)
-    runner._texts.clear()
+    for text in [part.key for part in runner.parts if part.kind == "encoded text"]:
+        runner.parts.drop(text)
     assert torch.equal(made(runner, old, part), first) and not torch.allclose(second, first)
 
 

@@ -7,8 +7,9 @@ import torch
 
 from webui.catalog.checkpoints import list_models
 from webui.engine import guidance
+from webui.engine.file_faults import files_blamed
 from webui.engine.placement import place
-from webui.engine.runner import Runner, files_blamed
+from webui.engine.runner import Runner
 from webui.errors import CapacityError, EaselError
 from webui.types import Denoise, EncodeText, LoadModel, Row
 

@@ -46,6 +46,7 @@ __all__ = [
     "is_call",
     "register",
     "row_count",
+    "size_key",
 ]
 
 C = TypeVar("C", bound=Call)
@@ -94,7 +95,8 @@ class CallType(Generic[C]):
 
     `run(runner, call)` makes one on the thread that owns the device and gives its reply. A long one is a generator:
     at each `yield` of a `Progress` (or None) the job's status says how far it is, and others' calls may be made.
-    Calls with equal `key`s are made as one by `together(runner, calls)` while their `rows` fit. Without a
+    Calls with equal `key`s are made as one by `together(runner, calls)` while their `rows` fit; how many fit into the
+    memory is learned of all calls of the same `size`. Without a
     `recording` a call is made again after a restart. `step(call)` is which of how many steps it is, from 0;
     `latent(reply)` what a picture looks like after it, for previews. `name(call)` is what people are told.
     """
@@ -104,6 +106,7 @@ class CallType(Generic[C]):
     rows: Callable[[C], int] = lambda call: 1
     key: Callable[[C], Hashable | None] = lambda call: None
     together: Callable[[Runner, Sequence[C]], list[Any]] | None = None
+    size: Callable[[C], Hashable] = lambda call: type(call).__name__
     recording: Recording[C] | None = None
     loads: Loads[C] | None = None
     step: Callable[[C], tuple[int, int]] = lambda call: (0, 0)
@@ -147,6 +150,11 @@ def batch_key(call: Call) -> Hashable | None:
     return call_type(call).key(call)
 
 
+def size_key(call: Call) -> Hashable:
+    """Calls with equal ones take as much memory a row."""
+    return call_type(call).size(call)
+
+
 class InProgress:
     """A call that is being made, a slice at a time; `progress` is what its last slice said."""
 
@@ -185,6 +193,13 @@ def _denoise_key(call: Denoise) -> Hashable:
     patches = call.patches, patch_sets(call)
     controls = tuple((one.network, one.once, _shapes(one.inputs)) for one in call.control_networks)
     return (call.model, tuple(call.x.shape), context, _shapes(call.inputs), patches, controls)
+
+
+def _denoise_size(call: Denoise) -> Hashable:
+    """What decides how much memory a row takes; holds no tensor, and no patch that might hold some."""
+    context = tuple(call.rows[0].context.shape)
+    control = tuple((one.network, _shapes(one.inputs)) for one in call.control_networks)
+    return (call.model.name, tuple(call.x.shape), context, _shapes(call.inputs), control)
 
 
 def _shapes(inputs: Mapping[str, Any]) -> Hashable:
@@ -235,7 +250,7 @@ def _loading(name: Callable[[C], str]) -> CallType[C]:
         name=name,
         loads=Loads(
             resident=lambda runner, call: runner.resident(call),
-            load=lambda runner, call, progress: runner.load(call, progress),
+            load=lambda runner, call, progress: runner.read(call, progress),
         ),
     )
 
@@ -261,6 +276,7 @@ register(
         together=lambda runner, calls: runner.denoise(calls),
         rows=lambda call: len(call.rows),
         key=_denoise_key,
+        size=_denoise_size,
         recording=Recording(
             described=_denoise_described,
             kept=lambda reply: (reply.denoised, reply.cond, reply.uncond),

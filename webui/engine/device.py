@@ -31,6 +31,7 @@ __all__ = ["HANG_S", "ROWS", "Device", "EngineOptions", "spare_files"]
 log = logging.getLogger(__name__)
 
 WATCH_S = 0.5
+LOOK_S = 1.0  # between two looks at files
 HANG_S = 60.0  # a call that takes longer is told
 SPARE = 64  # files that can still be opened before torch is loaded: half an import stays broken
 ROWS = 16  # of one UNet call: eight pictures with guidance
@@ -96,6 +97,11 @@ class Device:
             log.error("a model is still being loaded: Easel stops without it")
         return not ending.is_alive()
 
+    def look(self) -> None:
+        """Looks at the files of what is in memory: a request that is accepted now gets what they hold now."""
+        if self.runner is not None:
+            self.runner.look()
+
     def tokenizer(self, model: str) -> Tokenizer | None:
         """The tokenizer of a model that is in memory."""
         return None if self.runner is None else self.runner.tokenizer(model)
@@ -126,6 +132,8 @@ class Device:
         self._loop = loop
         watch = threading.Thread(target=self._watch, args=(loop,), name="easel-watch", daemon=True)
         watch.start()
+        files = threading.Thread(target=self._watch_files, name="easel-files", daemon=True)
+        files.start()
         try:
             loop.run()
         except Exception as error:  # the boundary: a fault of ours, told to whoever waits
@@ -164,7 +172,12 @@ class Device:
         placement = place(options.device, options.dtype, options.attention)
         limit = None if options.models_gb is None else int(options.models_gb * 1e9)
         self.runner = runner = Runner(
-            context.list_models, placement, limit, context.facts, context.adapter_files
+            context.list_models,
+            placement,
+            limit,
+            context.facts,
+            context.adapter_files,
+            self._loader.submit,
         )
         first = next((card.name for card in context.list_models() if card.problem is None), None)
         if first is not None and not context.witness.model(first):
@@ -182,11 +195,21 @@ class Device:
 
         witness.enter_model(model)
         try:
-            runner.load(LoadModel(model), progress)
+            runner.read(LoadModel(model), progress)
         except Exception as error:  # the boundary, as said
             log.info("%s was not loaded ahead: %s", model, error)
         finally:
             witness.leave()
+
+    def _watch_files(self) -> None:
+        """Looks at files while there is work: a network disk that does not answer holds up nothing but this."""
+        jobs = self._context.jobs
+        while not jobs.closing.wait(LOOK_S):
+            if jobs.open():
+                try:
+                    self.look()
+                except Exception:  # the boundary: what is in memory goes on being used
+                    log.exception("files cannot be looked at")
 
     def _watch(self, loop: Loop) -> None:
         """Tells of a call that does not come back, on a thread of its own. It cannot be broken off from here."""

@@ -194,6 +194,8 @@ class Engine:
     def _accept(self, job: Job, key: SubmissionKey | None) -> str:
         """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""
         self._jobs.check_open()
+        for device in self._devices:  # it gets what the files hold now
+            device.look()
         if self._persistence is not None:
             known = self._persistence.accept(job.kept(), key)
             if known != job.id:

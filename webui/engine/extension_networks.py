@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 from typing import Any
 
@@ -14,43 +13,46 @@ from torch import Tensor, nn
 
 from webui.engine import attention
 from webui.engine.memory import out_of_memory
+from webui.engine.networks import weight_bytes
+from webui.engine.part_cache import Part, PartCache
 from webui.engine.placement import Placement
 from webui.errors import EaselError, ExtensionError
 from webui.types import LoadNetwork, Network, Residuals, RunNetwork
 
-__all__ = ["ExtensionNetworks", "fault", "like", "named"]
+__all__ = ["ExtensionNetworks", "fault", "key_of", "like", "named"]
 
-RESIDENT = 4  # networks kept in memory
 log = logging.getLogger(__name__)
 
 
 class ExtensionNetworks:
     """Networks by their handles. `load` may be called beside the thread that owns the device."""
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, parts: PartCache) -> None:
         self._placement = placement
-        self._modules: OrderedDict[Network, nn.Module] = OrderedDict()
+        self._parts = parts
         self._recipes: dict[Network, LoadNetwork] = {}
         self._loading = RLock()
+
+    def __contains__(self, network: Network) -> bool:
+        return key_of(network) in self._parts
 
     def resident(self, call: LoadNetwork) -> Network | None:
         """The network's handle if it is in memory."""
         network = Network(call.owner, call.key)
-        return network if network in self._modules else None
+        return network if network in self else None
 
     def load(self, call: LoadNetwork) -> Network:
-        """Builds a network and places it. What fails is the extension's: `ExtensionError` with its name."""
+        """Builds a network, in the host's memory. What fails is the extension's: `ExtensionError` with its name."""
         network = Network(call.owner, call.key)
         with self._loading:
-            if network not in self._modules:
+            if network not in self:
                 self._recipes[network] = call
-                self._modules[network] = self._placed(call)
-                while len(self._modules) > RESIDENT:
-                    self._modules.popitem(last=False)
-            self._modules.move_to_end(network)
+                module, place = self._built(call), self._placement.arrival
+                size = weight_bytes(module)
+                self._parts.add(Part(key_of(network), "network", module, size, place))
         return network
 
-    def _placed(self, call: LoadNetwork) -> nn.Module:
+    def _built(self, call: LoadNetwork) -> nn.Module:
         try:
             module = call.build()
             if not isinstance(module, nn.Module):
@@ -63,23 +65,39 @@ class ExtensionNetworks:
         dtype = torch.float32 if call.float32 else self._placement.dtype
         if others := attention.install(module, self._placement.attention):
             log.info("%s keeps the attention that it came with in %d layers", call.key, len(others))
-        return module.to(self._placement.device, dtype).requires_grad_(False).eval()
+        return module.to(self._placement.read_on, dtype).requires_grad_(False).eval()
 
     def module(self, network: Network) -> nn.Module:
         """The network behind a handle, built again if it had to make room. One that is in memory waits for
         no other that is being built."""
-        found = self._modules.get(network)
-        if found is None:
+        while True:
+            found: nn.Module | None = self._parts.use(key_of(network))
+            if found is not None:
+                return found
             self.load(self._recipes[network])
-            found = self._modules[network]
-        return found
+
+    @contextmanager
+    def working(self, networks: Sequence[Network]) -> Iterator[None]:
+        """Around a call: these networks are on the device, built again where they had to make room."""
+        while True:
+            for network in networks:
+                self.module(network)
+            with self._parts.using(map(key_of, networks)) as there:
+                if there:
+                    yield
+                    return
 
     def run(self, call: RunNetwork) -> Any:
         """What a network gives for its inputs, in fp32."""
-        module = self.module(call.network)
-        with named(call.network):
+        with self.working([call.network]), named(call.network):
+            module = self.module(call.network)
             given = {name: like(module, tensor) for name, tensor in call.named.items()}
             return in_fp32(module(*(like(module, tensor) for tensor in call.inputs), **given))
+
+
+def key_of(network: Network) -> Hashable:
+    """The key of a network's part in the cache."""
+    return "network", network
 
 
 def like(module: nn.Module, tensor: Tensor) -> Tensor:

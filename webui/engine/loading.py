@@ -12,7 +12,7 @@ them with the files' headers, `read` gives them their weights. What only running
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,8 +81,30 @@ class Opened:
             digest = hashing.submit(_short_hash, card, self.plan, facts)
             for part, network in self.filled():
                 weights = _named(network, self.plan.parts[part])
-                fill(network, weights, self.placement.device, self.dtypes[part], arrived)
+                fill(network, weights, self.placement.read_on, self.dtypes[part], arrived)
         return _assembled(self, digest.result(), facts)
+
+    def read_again(
+        self, kinds: Sequence[str], progress: Callable[[float], None] = lambda part: None
+    ) -> None:
+        """Gives those parts of the networks their weights again that have let go of them."""
+        again = [
+            (part, network)
+            for part, network in self.filled()
+            if ("text encoder" if part in self.plan.texts else part) in kinds
+        ]
+        size = sum(byte_count(network, self.dtypes[part]) for part, network in again) or 1
+        done = 0
+
+        def arrived(count: int) -> None:
+            nonlocal done
+            done += count
+            progress(done / size)
+
+        for part, network in again:
+            weights = _named(network, self.plan.parts[part])
+            dtype = next(network.parameters()).dtype  # a VAE may have been found to need another
+            fill(network, weights, self.placement.read_on, dtype, arrived)
 
 
 def load(

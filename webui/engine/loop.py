@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from webui.engine import faults
-from webui.engine.calls import InProgress, batch_key, row_count
+from webui.engine.calls import InProgress, batch_key, row_count, size_key
 from webui.engine.fitting import too_large
 from webui.engine.memory import starved
 from webui.engine.picture_run import WAITING, PictureRun, Workbench
 from webui.engine.scheduler import Pending, choose
-from webui.types import Call, Denoise, LoadModel
+from webui.types import Call, Denoise
 
 __all__ = ["Loop"]
 
@@ -79,7 +79,9 @@ class Loop:
             if self._jobs.closing.is_set():
                 return []
             if waiting := self._waiting():
-                return self._chosen(waiting)
+                if batch := [run for run in self._chosen(waiting) if not run.fetch()]:
+                    return batch
+                continue
             due = min((held.when for held in self._bench.held), default=None)
             news.wait(None if due is None else max(0.0, due - time.monotonic()))
 
@@ -100,7 +102,7 @@ class Loop:
 
     def _pending(self, run: PictureRun) -> Pending:
         assert run.call is not None
-        job, model = run.job, getattr(run.call, "model", None)
+        job = run.job
         return Pending(
             None if self._alone else batch_key(run.call),
             row_count(run.call),
@@ -109,12 +111,15 @@ class Loop:
             job=job.id,
             owner_served=self._fairness.owner_served(job.owner),
             job_served=job.served,
-            warm=model is None or self._runner.resident(LoadModel(model.name)) is not None,
+            warm=not self._runner.lacks(run.call),
+            most=self._runner.capacity.rows(size_key(run.call), self._rows),
         )
 
     def _take_in(self) -> None:
         """Ends what has been ended, hands over what other threads brought, starts pictures."""
         self._drop_ended()
+        for run in self._runs:
+            run.rest(run.job.state == "paused")
         self._receive()
         self._try_held()
         while not (self._jobs.closing.is_set() or self._saver.full):
@@ -158,7 +163,8 @@ class Loop:
         """The replies, an exception in the place of each that failed, `WAITING` where there is more to be done: of a
         long call a turn makes a slice, and others' calls are made in between.
 
-        A batch that fails is made again call by call, so that one job's fault is not another's.
+        A batch that does not fit into the memory waits to be made in smaller ones. One that fails for another reason is
+        made again call by call, so that one job's fault is not another's.
         """
         calls = [run.call for run in batch if run.call is not None]
         rows = sum(map(row_count, calls))
@@ -170,10 +176,15 @@ class Loop:
                 return [self._slice(batch[0], calls[0], rows)]
             replies = self._runner.run(calls)
             self._made(calls[0], rows)
+            self._runner.capacity.made(size_key(calls[0]), rows)
             return replies
         except Exception as error:  # the boundary: what fails here is a job's, never the loop's
             if len(calls) == 1:
                 return [self._once_more(batch[0], calls[0], error)]
+            if starved(error):
+                self._runner.capacity.failed(size_key(calls[0]), rows)
+                log.warning("%d rows do not fit (%s): fewer at once from now on", rows, error)
+                return [WAITING] * len(batch)
             log.warning("a batch of %d calls failed (%s): one by one", len(calls), error)
         finally:
             witness.leave()

@@ -15,7 +15,7 @@ laws are tested in integers:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
@@ -164,12 +164,10 @@ class PartCache:
                 self._drop(part)
 
     def retire(self, key: Hashable) -> None:
-        """No new request reaches this part any more: it goes as soon as nobody needs it."""
+        """No new request reaches this part any more: it goes first. It could not be read again."""
         with self._lock:
             if (part := self._parts.get(key)) is not None:
                 part.former, part.again = True, False
-                if not part.pins:
-                    self._drop(part)
 
     def fits(self, size: int, place: Place = "device") -> bool:
         """Whether `size` bytes more would fit once all has left that may."""
@@ -212,12 +210,12 @@ class PartCache:
     # --- pins -------------------------------------------------------------------------------------
 
     def hold(self, holder: Hashable, keys: Iterable[Hashable]) -> None:
-        """A picture needs these parts until it is released; those that are not in memory are passed over."""
+        """A picture needs these parts until it is released, also those that are read later."""
         with self._lock:
             for key in keys:
+                self._held.setdefault(holder, set()).add(key)
                 if (part := self._parts.get(key)) is not None:
                     part.holders.add(holder)
-                    self._held.setdefault(holder, set()).add(key)
                     self._touch(part)
 
     def held(self, holder: Hashable) -> list[Part]:
@@ -226,24 +224,25 @@ class PartCache:
             keys = self._held.get(holder, ())
             return [self._parts[key] for key in keys if key in self._parts]
 
-    def release(self, holder: Hashable) -> None:
-        """A picture has ended, or rests: what was over the budget for its sake leaves."""
+    def release(self, holder: Hashable) -> Set[Hashable]:
+        """A picture has ended, or rests: what was over the budget for its sake leaves. Gives the keys that it held."""
         with self._lock:
-            for key in self._held.pop(holder, ()):
+            keys = self._held.pop(holder, set())
+            for key in keys:
                 if (part := self._parts.get(key)) is not None:
                     part.holders.discard(holder)
-                    if part.former and not part.pins:
-                        self._drop(part)
             if not self.host_limit:  # else on the device's own thread, when there is need
                 self.make_room(0)
+            return keys
 
     @contextmanager
-    def using(self, keys: Iterable[Hashable]) -> Iterator[None]:
-        """Around a call that works with these parts: they are on the device, and stay there. On the thread that owns
-        the device."""
+    def using(self, keys: Iterable[Hashable]) -> Iterator[bool]:
+        """Around a call that works with these parts: they are on the device, and stay there. False where some are not
+        in memory. On the thread that owns the device."""
         ours: list[Part] = []
+        wanted = dict.fromkeys(keys)
         with self._lock:
-            for key in dict.fromkeys(keys):
+            for key in wanted:
                 if (part := self._parts.get(key)) is not None:
                     part.calls += 1
                     ours.append(part)
@@ -252,13 +251,11 @@ class PartCache:
             for part in ours:
                 if part.place == "host":
                     self._to_device(part)
-            yield
+            yield len(ours) == len(wanted)
         finally:
             with self._lock:
                 for part in ours:
                     part.calls -= 1
-                    if part.former and not part.pins and self._parts.get(part.key) is part:
-                        self._drop(part)
 
     # --- how --------------------------------------------------------------------------------------
 
@@ -286,9 +283,9 @@ class PartCache:
 
     def _leave(self, part: Part) -> list[Part]:
         """A part leaves its place. Gives what is no longer in memory."""
-        if part.place == "host" or not (self.host_limit and part.movable) or part.former:
-            if not part.holders:
-                return self._drop(part)
+        stays = part.holders or (self.host_limit and part.movable and not part.former)
+        if part.place == "host" or not stays:
+            return self._drop(part)
         gone = self.make_room(part.bytes, "host", part.group)
         if not part.holders and self._bytes["host"] + part.bytes > self.host_limit:
             return gone + self._drop(part)

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +23,7 @@ from webui.engine.fitting import too_large
 from webui.engine.job import Picture
 from webui.engine.jobs import Stopping
 from webui.engine.memory import starved
+from webui.engine.part_loader import Prepare
 from webui.engine.postprocessing import finished_picture
 from webui.engine.recording import Recorder
 from webui.engine.replay import MISSING, OtherCall, Replay
@@ -99,6 +100,7 @@ class PictureRun:
         self._answered = 0  # the replies that its task has had, recorded ones too
         self._starved = False  # the memory has not sufficed for it once
         self._told_s = 0.0  # when the progress of its call was last told
+        self._resting: Set[Hashable] | None = None  # what it needs, while its job is paused
 
     @property
     def index(self) -> int:
@@ -173,6 +175,15 @@ class PictureRun:
         if self._replay is not None:
             self._replay.close()
         self._task = self.call = self.making = self.picture.look = None
+        self._runner.release(self)
+
+    def rest(self, resting: bool) -> None:
+        """While its job is paused, what it needs may leave the memory."""
+        if resting and self._resting is None:
+            self._resting = self._runner.release(self)
+        elif not resting and self._resting is not None:
+            self._runner.parts.hold(self, self._resting)
+            self._resting = None
 
     def drop(self) -> None:
         """Its job has ended: so does it, and its log with it unless the job goes on at the next start."""
@@ -210,6 +221,10 @@ class PictureRun:
             return
         if isinstance(reply, Exception):
             self._failed(reply, partial(self._ask_again, call), partial(self._go_on, call))
+            return
+        if isinstance(call, Prepare):
+            self._runner.hold(self, reply)
+            self._loaded(reply)
             return
         self._go_on(call, reply)
 
@@ -276,7 +291,7 @@ class PictureRun:
                 return reply
             if (loads := call_type(call).loads) is not None:
                 loaded = loads.resident(self._runner, call)
-                if loaded is None:
+                if loaded is None or not self._runner.hold(self, loaded):
                     self._load(call, loads)
                     return WAITING
                 self._note_model(loaded)
@@ -308,7 +323,41 @@ class PictureRun:
     # --- what other threads bring -----------------------------------------------------------------
 
     def _load(self, call: Call, loads: Loads[Any]) -> None:
-        jobs, what = self._jobs, call_type(call).name(call)
+        def load(progress: Callable[[float], None]) -> Any:
+            loaded = loads.load(self._runner, call, progress)
+            self._runner.hold(self, loaded)
+            return loaded
+
+        self._beside(call, load, self._loaded)
+
+    def fetch(self) -> bool:
+        """Whether something that its call works with has to be read first, which is then done."""
+        call, since = self.call, self.since
+        if call is None or not self._runner.lacks(call):
+            return False
+
+        def read(progress: Callable[[float], None]) -> None:
+            self._runner.bring(call, progress)
+            self._runner.hold(self, getattr(call, "model", None))
+
+        def go_on(read: None) -> None:
+            self._jobs.note(self.job, "")
+            self.call, self.since = call, since
+
+        self.call = None
+        self._beside(call, read, go_on)
+        return True
+
+    def _beside(
+        self,
+        call: Call,
+        read: Callable[[Callable[[float], None]], Any],
+        take: Callable[[Any], None],
+    ) -> None:
+        """Has something read on the loading thread for a call; `take` is given what came of it."""
+        jobs, what, model = self._jobs, call_type(call).name(call), getattr(call, "model", None)
+        if call_type(call).loads is None and isinstance(model, Model):
+            what = f"model {model.name}"
         jobs.note(self.job, f"Loading {what}")
         told = 0
 
@@ -324,23 +373,25 @@ class PictureRun:
         def load() -> Any:
             self._context.witness.enter_pictures(self.mark)
             try:
-                return loads.load(self._runner, call, progress)
+                return read(progress)
             finally:
                 self._context.witness.leave()
 
         def failed(error: Exception) -> None:
             jobs.note(self.job, "")
-            self._failed(error, partial(self._load, call, loads), partial(self._go_on, call))
+            again = partial(self._beside, call, read, take)
+            self._failed(error, again, partial(self._go_on, call))
 
         future = self._bench.loader.submit(load)
         future.add_done_callback(
-            lambda done: self._bench.arrive(
-                lambda: self._receive(done.result, self._loaded, failed)
-            )
+            lambda done: self._bench.arrive(lambda: self._receive(done.result, take, failed))
         )
 
     def _loaded(self, loaded: Any) -> None:
         self._jobs.note(self.job, "")
+        if isinstance(loaded, Prepare):
+            self._ask_again(loaded)
+            return
         try:
             self._note_model(loaded)
         except OtherCall as why:
@@ -356,6 +407,7 @@ class PictureRun:
     ) -> None:
         """What another thread brought goes to `take`, or why it could not to `failed`."""
         if self.job.ended or (self._jobs.closing.is_set() and self.picture.state != "made"):
+            self._runner.release(self)
             return  # what was loaded is asked for again at the next start
         try:
             brought = bring()
@@ -374,6 +426,7 @@ class PictureRun:
             return
         bench, context, request = self._bench, self._context, self.request
         self._task = None
+        self._runner.release(self)
         picture, notes, warnings, model = result
         sampler = context.parts.samplers[request.sampler_name]
         finished = Finished(

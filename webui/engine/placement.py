@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -25,6 +26,16 @@ class Placement:
     attention: Attention
     device_reason: str = ""
     dtype_reason: str = ""
+
+    @property
+    def read_on(self) -> torch.device:
+        """Where files are read to: the host's memory."""
+        return torch.device("cpu")
+
+    @property
+    def arrival(self) -> Literal["device", "host"]:
+        """Which place that is: where the device works in the host's memory, its own."""
+        return "device" if self.device.type == "cpu" else "host"
 
     @property
     def dtype_name(self) -> str:

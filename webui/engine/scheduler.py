@@ -22,7 +22,8 @@ class Pending:
     """A call that waits. Calls with equal `key` may share a batch, one with None is made alone.
 
     `since` is the turn at which it came in. `owner` and `job` say whose it is; `owner_served` and `job_served` are
-    the turns at which a call of that owner or job was last made. `warm`: what it runs on is in memory.
+    the turns at which a call of that owner or job was last made. `warm`: what it runs on is in memory. `most`:
+    how many rows of its size fit into the memory at once, where that is known.
     """
 
     key: Hashable | None
@@ -33,6 +34,7 @@ class Pending:
     owner_served: int = 0
     job_served: int = 0
     warm: bool = True
+    most: int | None = None
 
 
 def choose(pending: Sequence[Pending], capacity: int, turn: int = 0) -> list[int]:
@@ -56,6 +58,8 @@ def choose(pending: Sequence[Pending], capacity: int, turn: int = 0) -> list[int
     warm = [i for i in everyone if pending[i].warm]
     lead = min(late or warm or everyone, key=age)
     chosen, rows = [lead], pending[lead].rows
+    most = pending[lead].most
+    capacity = capacity if most is None else min(capacity, most)
     joining = [
         i
         for i in everyone

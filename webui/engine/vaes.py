@@ -7,8 +7,7 @@ notes name, else the model's own.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -24,31 +23,39 @@ from webui.engine.families.keys import vae_weights
 from webui.engine.families.single import vae_config
 from webui.engine.file_version import Version
 from webui.engine.importing import IMPORTING
-from webui.engine.networks import Networks
+from webui.engine.networks import Networks, weight_bytes
+from webui.engine.part_cache import Part, PartCache
 from webui.engine.weight_loading import Weight, check, fill
 from webui.errors import ModelFileError, RequestError
 from webui.types import LoadVae, ModelCard
 
-__all__ = ["AUTOMATIC", "NONE", "Vaes"]
+__all__ = ["AUTOMATIC", "NONE", "VaeName", "Vaes"]
 
 AUTOMATIC, NONE = "automatic", "none"
-RESIDENT = 2  # VAEs kept in memory
-Key = tuple[str, int, Path]  # the model's name, the serial of its networks, the VAE's file
 log = logging.getLogger(__name__)
 
 
-class Vaes:
-    """VAEs by model and file. One whose file was replaced is read again for the next request; until then pictures that
-    are being made go on with it. `load` may be called beside the thread that owns the device."""
+class VaeName(str):
+    """The name of a VAE that was loaded: a picture that decodes with it gets the file that was there then."""
 
-    def __init__(self, adapter_files: AdapterFiles) -> None:
+    __slots__ = ("key",)
+    key: Hashable
+
+
+class Vaes:
+    """VAEs by model and file. One whose file was replaced is read again for the next request; pictures that are being
+    made go on with what they were begun with. `load` may be called beside the thread that owns the device."""
+
+    def __init__(self, adapter_files: AdapterFiles, parts: PartCache) -> None:
         self._files = adapter_files
-        self._vaes: OrderedDict[Key, tuple[Version, Any]] = OrderedDict()
+        self._parts = parts
+        self._newest: dict[tuple[int, Path], Version] = {}  # by the serial of a model's networks
+        self._fresh: set[tuple[int, Path]] = set()
         self._loading = Lock()
 
     def chosen(self, call: LoadVae, card: ModelCard | None) -> tuple[str, Path] | None:
         """The VAE that a call means, its name and its file; None for the model's own. `RequestError` where there is no
-        such file."""
+        such file. Asks the disk."""
         if call.name == NONE:
             return None
         known = self._files.vaes()
@@ -67,42 +74,54 @@ class Vaes:
                 return name, path
         return None
 
-    def resident(self, networks: Networks, path: Path) -> bool:
-        return self._current(_key(networks, path)) is not None
+    def resident(self, networks: Networks, path: Path) -> Hashable | None:
+        """The key of a file's VAE if it is in memory, as the file was at the last look."""
+        of = networks.serial, path
+        key = _key(of, self._newest[of]) if of in self._fresh and of in self._newest else None
+        return key if key in self._parts else None
 
-    def load(self, path: Path, networks: Networks) -> Any:
-        """The VAE of a file as it is now, for a model, read if it has to be. `ModelFileError` names the file where it
-        is damaged or made for another family."""
+    def load(self, path: Path, networks: Networks) -> Hashable:
+        """The key of the VAE of a file as it is now, for a model, read if it has to be. `ModelFileError` names the file
+        where it is damaged or made for another family."""
         with self._loading:
-            key = _key(networks, path)
-            found = self._current(key)
-            if found is None:
-                version = Version.of_file(path)
-                found = _loaded(path, networks)
-                self._vaes[key] = version, found
-                while len(self._vaes) > RESIDENT:
-                    self._vaes.popitem(last=False)
-            self._vaes.move_to_end(key)
-            return found
+            of = networks.serial, path
+            version, before = Version.of_file(path), self._newest.get(of)
+            key = _key(of, version)
+            if key not in self._parts:
+                vae = _loaded(path, networks)
+                if before is not None and before != version:
+                    self._parts.retire(_key(of, before))
+                size, place = weight_bytes(vae), networks.placement.arrival
+                self._parts.add(Part(key, "vae", vae, size, place, networks.serial))
+            self._newest[of] = version
+            self._fresh.add(of)
+            return key
 
-    def forget(self, model: str) -> None:
-        """Drops what was read for a model that leaves the memory."""
-        with self._loading:
-            for key in [key for key in self._vaes if key[0] == model]:
-                del self._vaes[key]
+    def newest(self, networks: Networks, path: Path) -> Hashable | None:
+        """The key of the VAE that was read last of a file."""
+        version = self._newest.get((networks.serial, path))
+        return None if version is None else _key((networks.serial, path), version)
 
-    def worn(self, networks: Networks, path: Path) -> Networks:
-        """A model with this VAE for its own, which is read again if it had to make room."""
-        _, vae = self._vaes.get(_key(networks, path), (None, None))
-        return replace(networks, vae=self.load(path, networks) if vae is None else vae)
+    def worn(self, networks: Networks, key: Hashable) -> Networks:
+        """A model with this VAE, which is in memory, for its own."""
+        part = self._parts.find(key)
+        assert part is not None
+        return replace(networks, vae=part.value, has_vae=True)
 
-    def _current(self, key: Key) -> Any:
-        version, vae = self._vaes.get(key, (None, None))
-        return vae if version is not None and version.holds() else None
+    def look(self) -> None:
+        """Looks whether files were replaced. Asks the disk."""
+        for of, version in list(self._newest.items()):
+            if _key(of, version) not in self._parts:
+                self._newest.pop(of, None)
+                self._fresh.discard(of)
+            elif not version.holds():
+                self._fresh.discard(of)
+            else:
+                self._fresh.add(of)
 
 
-def _key(networks: Networks, path: Path) -> Key:
-    return networks.model.name, networks.serial, path
+def _key(of: tuple[int, Path], version: Version) -> Hashable:
+    return "vae", *of, version.stamp
 
 
 def _config(path: Path, networks: Networks, weights: Mapping[str, Weight]) -> dict[str, Any]:
@@ -130,7 +149,7 @@ def _loaded(path: Path, networks: Networks) -> Any:
     with torch.device("meta"):
         vae = AutoencoderKL.from_config(config)
     check(vae, weights, path.name)
-    fill(vae, weights, placement.device, placement.vae_dtype)
+    fill(vae, weights, placement.read_on, placement.vae_dtype)
     attention.install(vae, placement.attention, None)
     log.info("VAE %s is ready", path.name)
     return vae

@@ -21,13 +21,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from webui.engine.adapters.applying import MergedWeightCache, applied
+from webui.engine.adapters.applying import applied
 from webui.engine.adapters.deltas import change_of
 from webui.engine.adapters.files import LoadedAdapter, read
+from webui.engine.adapters.merged_weights import MergedWeightCache
 from webui.engine.adapters.names import Names
+from webui.engine.part_cache import PartCache
 from webui.errors import ModelFileError
 
 CPU = torch.device("cpu")
+
+
+def merged_weights(limit: int = 1 << 30) -> MergedWeightCache:
+    return MergedWeightCache(PartCache(limit))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +140,7 @@ def test_networks_with_an_adapter_are_diffusers_with_peft(
     alphas = {f"unet.{path}.alpha": 2.0 for path in layers(theirs)} if layout == "kohya" else None
     theirs.load_lora_adapter(diffusers_layout(networks), prefix="unet", network_alphas=alphas)
     theirs.set_adapters(list(theirs.peft_config), [strength])
-    kept = MergedWeightCache()
+    kept = merged_weights()
     with applied("unet", networks["unet"], ((adapter, strength),), kept), torch.inference_mode():
         ours = predicted(networks["unet"])
         again = predicted(networks["unet"])
@@ -176,7 +182,7 @@ def test_diffusers_files_are_as_strong_as_their_metadata_say(
     state, metadata = StableDiffusionPipeline.lora_state_dict(file, return_lora_metadata=True)[::2]
     again.load_lora_adapter(state, prefix="unet", metadata=metadata)  # as diffusers reads it
     adapter = read(file, "mine", ("tiny", 1), networks, Names(networks), CPU)
-    with applied("unet", networks["unet"], ((adapter, 1.0),), MergedWeightCache()):
+    with applied("unet", networks["unet"], ((adapter, 1.0),), merged_weights()):
         ours = predicted(networks["unet"])
     torch.testing.assert_close(ours, predicted(theirs), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(ours, predicted(again), rtol=1e-4, atol=1e-4)
@@ -204,7 +210,7 @@ def test_what_peft_saves_changes_a_model_as_peft_does(
     file = tmp_path / "adapter_model.safetensors"
     adapter = read(file, "mine", ("tiny", 1), networks, Names(networks), CPU)
     assert not adapter.note and adapter.changes
-    with applied("unet", networks["unet"], ((adapter, 1.0),), MergedWeightCache()):
+    with applied("unet", networks["unet"], ((adapter, 1.0),), merged_weights()):
         ours = predicted(networks["unet"])
     merged = predicted(model.eval().merge_and_unload())
     assert not torch.allclose(ours, predicted(networks["unet"]), atol=1e-3)
@@ -223,7 +229,7 @@ def test_an_oft_file_without_its_config_says_what_it_is_taken_for(
     assert adapter.note == (
         "mine: OFT without its adapter_config.json, read as one with 5 Cayley-Neumann terms"
     )
-    with applied("unet", networks["unet"], ((adapter, 1.0),), MergedWeightCache()):
+    with applied("unet", networks["unet"], ((adapter, 1.0),), merged_weights()):
         ours = predicted(networks["unet"])
     merged = predicted(model.eval().merge_and_unload())  # peft's defaults are what was guessed
     torch.testing.assert_close(ours, merged, rtol=1e-4, atol=1e-4)
@@ -238,7 +244,7 @@ def test_what_peft_saves_of_a_text_encoder_finds_it(
     model.save_pretrained(tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     adapter = read(file, "mine", ("tiny", 1), networks, Names(networks), CPU)
-    with applied("text_encoder", networks["text_encoder"], ((adapter, 1.0),), MergedWeightCache()):
+    with applied("text_encoder", networks["text_encoder"], ((adapter, 1.0),), merged_weights()):
         ours = encoded(networks["text_encoder"])
     expected = encoded(model.eval().merge_and_unload())
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
@@ -269,9 +275,7 @@ def test_both_layouts_of_one_adapter_are_one_adapter(
     results = []
     for state in (kohya(networks, alpha=4.0), diffusers_layout(networks)):
         adapter = loaded(state, networks, tmp_path)
-        with applied(
-            "text_encoder", networks["text_encoder"], ((adapter, 0.5),), MergedWeightCache()
-        ):
+        with applied("text_encoder", networks["text_encoder"], ((adapter, 0.5),), merged_weights()):
             results.append(encoded(networks["text_encoder"]))
     assert torch.equal(*results)
     assert not torch.allclose(results[0], encoded(networks["text_encoder"]), atol=1e-3)
@@ -285,7 +289,7 @@ def test_an_adapter_leaves_no_trace_even_after_a_failure(
     places = {name: value.data_ptr() for name, value in unet.named_parameters()}
     plain = predicted(unet)
     adapter = loaded(kohya(networks, 4.0), networks, tmp_path)
-    with pytest.raises(KeyError), applied("unet", unet, ((adapter, 1.0),), MergedWeightCache()):
+    with pytest.raises(KeyError), applied("unet", unet, ((adapter, 1.0),), merged_weights()):
         predicted(unet)
         raise KeyError
     assert places == {name: value.data_ptr() for name, value in unet.named_parameters()}
@@ -307,25 +311,31 @@ def test_several_adapters_add_up_and_a_small_budget_changes_nothing(
             layer.weight.data = change.changed(layer.weight.data, 0.5)
             layer.weight.data = second.changes[target].changed(layer.weight.data, -0.3)
     for limit in (0, 5000, 1 << 30):
-        kept = MergedWeightCache(limit)
-        with applied("unet", unet, uses, kept):
-            torch.testing.assert_close(predicted(unet), predicted(merged), rtol=1e-5, atol=1e-5)
-        assert kept.bytes <= limit
+        parts = PartCache(limit)
+        for _ in range(2):
+            with applied("unet", unet, uses, MergedWeightCache(parts)):
+                torch.testing.assert_close(predicted(unet), predicted(merged), rtol=1e-5, atol=1e-5)
+        parts.make_room(0)
+        assert parts.bytes() <= limit
 
 
 def test_what_was_kept_longest_makes_room(networks: dict[str, Any], tmp_path: Path) -> None:
     adapter = loaded(kohya(networks, 4.0), networks, tmp_path)
-    kept = MergedWeightCache()
-    with applied("unet", networks["unet"], ((adapter, 1.0),), kept):
-        predicted(networks["unet"])
-    one = kept.bytes
-    kept.limit = int(one * 1.5)
-    for strength in (0.1, 0.2):
+    parts = PartCache(1 << 30)
+    kept = MergedWeightCache(parts)
+
+    def worn(strength: float) -> None:
         with applied("unet", networks["unet"], ((adapter, strength),), kept):
             predicted(networks["unet"])
-    assert kept.bytes == one
-    kept.forget(lambda one: one.model == "tiny")
-    assert kept.bytes == 0
+
+    worn(0.1)
+    one = kept.bytes
+    parts.limit = int(one * 2.5)
+    for strength in (0.2, 0.1, 0.3):  # 0.1 is used again before there is no room
+        worn(strength)
+    assert kept.bytes == 2 * one
+    left = [part.key[1][0][1] for part in parts]  # type: ignore[index]
+    assert left == [0.1, 0.3]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from webui.engine.adapters.applying import MergedWeightCache
+from webui.engine.adapters.merged_weights import MergedWeightCache
 from webui.engine.adapters.patch import LoraPatch
+from webui.engine.part_cache import PartCache
 from webui.types import Patch
 
 A, B, NET = "a", "b", "net"  # stand for adapters, which are told apart by what they are
@@ -19,7 +20,7 @@ def lora(*unet: Any, hypernetworks: Any = ()) -> LoraPatch:
     )
 
 
-KEPT = MergedWeightCache()
+KEPT = MergedWeightCache(PartCache(1 << 30))
 
 
 def test_strengths_lie_on_a_straight_line() -> None:

@@ -14,10 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from webui.engine.adapters.applying import MergedWeightCache, applied
+from webui.engine.adapters.applying import applied
 from webui.engine.adapters.deltas import Added
 from webui.engine.adapters.files import LoadedAdapter
+from webui.engine.adapters.merged_weights import MergedWeightCache
 from webui.engine.adapters.names import Target
+from webui.engine.part_cache import PartCache
 from webui.engine.text.chunks import BEYOND, cut
 from webui.engine.text.inversions import Inversion, embedded, read
 from webui.engine.text.tokenizer import Tokenizer
@@ -204,7 +206,7 @@ def test_a_changed_embedding_stays_changed_beside_words(tmp_path: Path) -> None:
         {Target("text_encoder", "embeddings.token_embedding"): change},
     )
     top = getattr(model, "text_model", model)
-    with applied("text_encoder", top, ((adapter, 1.0),), MergedWeightCache()):
+    with applied("text_encoder", top, ((adapter, 1.0),), MergedWeightCache(PartCache(1 << 30))):
         with embedded(model, VECTORS):
             told = layer(torch.tensor([3, BEYOND + 1]))
         again = layer(torch.tensor([3]))

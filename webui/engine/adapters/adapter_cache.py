@@ -1,10 +1,10 @@
-"""The adapters and textual inversions that are in memory, by model. Knows files and networks; knows no request."""
+"""The adapters that are in memory, by model. Knows files and networks; knows no request."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -13,26 +13,23 @@ from typing import Any
 from webui.catalog.library.family_detection import wrong_file
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.adapters import hypernetworks
-from webui.engine.adapters.applying import AdapterStrengths, MergedWeightCache
+from webui.engine.adapters.applying import AdapterStrengths
 from webui.engine.adapters.files import LoadedAdapter, read, version_of
 from webui.engine.adapters.hypernetworks import Hypernetwork
+from webui.engine.adapters.merged_weights import MergedWeightCache
 from webui.engine.adapters.names import Names
 from webui.engine.adapters.patch import LoraPatch
 from webui.engine.families import family_of
-from webui.engine.file_version import Version
 from webui.engine.memory import out_of_memory
 from webui.engine.networks import Networks
-from webui.engine.text import inversions
-from webui.engine.text.inversions import Inversion
-from webui.engine.text.words import said
+from webui.engine.part_cache import Part, PartCache
 from webui.errors import ModelFileError, RequestError
 from webui.types import LoadAdapters
 
-__all__ = ["AdapterCache", "encoders"]
+__all__ = ["AdapterCache", "encoders", "keys_of"]
 
 Loaded = LoadedAdapter | Hypernetwork
-Key = tuple[int, Path]  # the serial of a model's networks, the adapter's file
-RESIDENT_BYTES = 2 << 30
+REMEMBERED = 256  # calls whose files are known
 WITHOUT = "{}; the picture was made without it."
 log = logging.getLogger(__name__)
 
@@ -49,32 +46,41 @@ class Asked:
 
 
 class AdapterCache:
-    """What models may wear. A file that was replaced is read again when it is asked for next; pictures that are being
-    made keep what they were begun with. `load` may be called beside the thread that owns the device."""
+    """Adapters by model and file. A file that was replaced is read again when it is asked for next; pictures that are
+    being made keep what they were begun with. `load` and `look` may be called beside the thread that owns the
+    device."""
 
-    def __init__(self, adapter_files: AdapterFiles) -> None:
-        self.merged = MergedWeightCache()
+    def __init__(self, adapter_files: AdapterFiles, parts: PartCache) -> None:
+        self.merged = MergedWeightCache(parts)
         self._files = adapter_files
-        self._adapters: OrderedDict[Key, Loaded] = OrderedDict()
-        self._inversions: dict[tuple[Path, tuple[int, ...]], tuple[Version, Inversion | str]] = {}
-        self._names: dict[str, tuple[int, Names]] = {}
+        self._parts = parts
+        self._meant: OrderedDict[LoadAdapters, tuple[list[Asked], list[str]]] = OrderedDict()
+        self._newest: dict[tuple[int, Path], Loaded] = {}  # by the serial of a model's networks
+        self._fresh: set[tuple[int, Path]] = set()
+        self._names: dict[int, Names] = {}
         self._loading = Lock()
 
     def resident(self, call: LoadAdapters, networks: Networks) -> LoraPatch | None:
-        """What `call` asks for, if all of it is in memory. `RequestError` for a name that is no file."""
-        asked, told = self._asked(call)
-        found = [(self._current((networks.serial, one.path)), one) for one in asked]
-        worn = [(adapter, one) for adapter, one in found if adapter is not None]
-        return self._patch(worn, told) if len(worn) == len(found) else None
+        """What `call` asks for, if all of it is in memory, as the files were at the last look."""
+        meant = self._meant.get(call)
+        if meant is None:
+            return None
+        found = [(self._current((networks.serial, one.path)), one) for one in meant[0]]
+        loaded = [(adapter, one) for adapter, one in found if adapter is not None]
+        return self._patch(loaded, meant[1]) if len(loaded) == len(found) else None
 
     def load(self, call: LoadAdapters, networks: Networks) -> LoraPatch:
-        """Reads what is not in memory yet; raises as `files.read` does."""
+        """Reads what is not in memory yet; raises as `files.read` does, and `RequestError` for a name that is no
+        file."""
         with self._loading:
             found: list[tuple[Loaded, Asked]] = []
             asked, told = self._asked(call)
+            there = True
             for one in asked:
-                key = networks.serial, one.path
-                adapter = self._current(key)
+                of = networks.serial, one.path
+                if not self._holds(of):
+                    self._fresh.discard(of)
+                adapter = self._current(of)
                 if adapter is None:
                     try:
                         adapter = self._read(one, call.model.name, networks)
@@ -85,15 +91,61 @@ class AdapterCache:
                         if call.missing != "warn":
                             raise RequestError(f"{gone}; put it back", "prompt") from fault
                         told.append(WITHOUT.format(gone))
+                        there = False
                         continue
-                    self._drop(self._adapters.get(key))
-                    self._adapters[key] = adapter
+                    self._take_in(of, adapter, networks)
                     log.info("adapter %s is ready for %s", one.name, call.model.name)
-                self._adapters.move_to_end(key)
                 found.append((adapter, one))
-            while self._bytes() > RESIDENT_BYTES and len(self._adapters) > len(found):
-                self._adapters.popitem(last=False)
+            if there:
+                self._meant[call] = asked, told
+                while len(self._meant) > REMEMBERED:
+                    self._meant.popitem(last=False)
         return self._patch(found, told)
+
+    def look(self) -> None:
+        """Looks whether files were replaced, and whether the same names mean other files. Asks the disk."""
+        for of in list(self._newest):
+            if self._holds(of):
+                self._fresh.add(of)
+            else:
+                self._fresh.discard(of)
+        for call, meant in list(self._meant.items()):
+            try:
+                same = self._asked(call) == meant
+            except RequestError:
+                same = False  # who asks for it again is told
+            if not same:
+                self._meant.pop(call, None)
+
+    def left(self, part: Part) -> None:
+        """A part has left the memory."""
+        if isinstance(part.value, LoadedAdapter | Hypernetwork):
+            of = part.value.serial, part.value.path
+            if self._newest.get(of) is part.value:
+                del self._newest[of]
+                self._fresh.discard(of)
+        elif part.base:
+            self._names.pop(part.group, None)  # type: ignore[call-overload]
+
+    def _take_in(self, of: tuple[int, Path], adapter: Loaded, networks: Networks) -> None:
+        before = self._newest.get(of)
+        if before is not None and before != adapter:
+            self._parts.retire(_key(before))
+            self.merged.forget(before)
+        self._newest[of] = adapter
+        self._fresh.add(of)
+        kind = "lora" if isinstance(adapter, LoadedAdapter) else "hypernetwork"
+        place = networks.placement.arrival
+        self._parts.add(Part(_key(adapter), kind, adapter, adapter.bytes, place, networks.serial))
+
+    def _holds(self, of: tuple[int, Path]) -> bool:
+        """Whether a file is what was read of it. One that is gone is no reason to let go of it."""
+        found = self._newest.get(of)
+        return found is not None and version_of(of[1]) in ("", found.version)
+
+    def _current(self, of: tuple[int, Path]) -> Loaded | None:
+        found = self._newest.get(of)
+        return found if found is not None and of in self._fresh else None
 
     def _asked(self, call: LoadAdapters) -> tuple[list[Asked], list[str]]:
         """What a call asks for, each file once with its first strengths, and sentences about what is left out."""
@@ -127,9 +179,9 @@ class AdapterCache:
             raise ModelFileError(f"{path.name}: {what}")
         try:
             if one.kind == "hypernet":
-                return hypernetworks.read(path, name, of, networks.unet, place.device, place.dtype)
+                return hypernetworks.read(path, name, of, networks.unet, place.read_on, place.dtype)
             parts = {"unet": networks.unet, **encoders(networks)}
-            return read(path, name, of, parts, self._named(networks, parts), place.device)
+            return read(path, name, of, parts, self._named(networks, parts), place.read_on)
         except (RuntimeError, IndexError, KeyError, TypeError, ValueError) as fault:
             if out_of_memory(fault):
                 raise
@@ -138,24 +190,6 @@ class AdapterCache:
                 f"{path.name}: its tensors do not fit together ({why[:200]}); get it again"
             ) from fault
 
-    def forget(self, model: str) -> None:
-        """Drops what was read for a model that leaves the memory."""
-        with self._loading:
-            for key in [key for key, one in self._adapters.items() if one.model == model]:
-                del self._adapters[key]
-            self._names.pop(model, None)
-            self.merged.forget(lambda adapter: adapter.model == model)
-
-    def _current(self, key: Key) -> Loaded | None:
-        """What was read of a file if that is still the same. One that is gone is no reason to let go of it."""
-        found = self._adapters.get(key)
-        return found if found and version_of(key[1]) in ("", found.version) else None
-
-    def _drop(self, former: Loaded | None) -> None:
-        if former is not None:
-            del self._adapters[former.serial, former.path]
-            self.merged.forget(lambda adapter: adapter == former)
-
     def _patch(self, found: Sequence[tuple[Loaded, Asked]], told: Sequence[str]) -> LoraPatch:
         loras = [(a, one) for a, one in found if isinstance(a, LoadedAdapter)]
         unet: AdapterStrengths = tuple((adapter, one.unet) for adapter, one in loras)
@@ -163,47 +197,26 @@ class AdapterCache:
         before = tuple((a, one.unet) for a, one in found if isinstance(a, Hypernetwork))
         return LoraPatch(unet, text, self.merged, before, tuple(told))
 
-    def _bytes(self) -> int:
-        return sum(adapter.bytes for adapter in self._adapters.values())
-
     def _named(self, networks: Networks, parts: Mapping[str, Any]) -> Names:
         """The names of a model's layers, found once for as long as the same networks are in memory."""
-        known = self._names.get(networks.model.name)
-        if known is None or known[0] != networks.serial:
+        known = self._names.get(networks.serial)
+        if known is None:
             original = family_of(networks.model.kind).original_names(networks.unet)
-            known = networks.serial, Names(parts, original)
-            self._names[networks.model.name] = known
-        return known[1]
-
-    def inversions(
-        self, networks: Networks, texts: Sequence[str]
-    ) -> tuple[list[Inversion], tuple[str, ...]]:
-        """The textual inversions whose words stand in `texts` and that fit the model, in the order of their names, and
-        sentences about what is not used: a file that is made for another family, whose word is a plain word then, or
-        a part of one.
-
-        `ModelFileError` names one that is damaged.
-        """
-        files = self._files.embeddings()
-        if not files:
-            return [], ()
-        widths = tuple(tower.width for tower in networks.text.towers)
-        found = [self._inversion(name, files[name], widths) for name in said(files, texts)]
-        notes = [one if isinstance(one, str) else one.note for one in found]
-        return [one for one in found if isinstance(one, Inversion)], tuple(filter(None, notes))
-
-    def _inversion(self, name: str, path: Path, widths: tuple[int, ...]) -> Inversion | str:
-        """One that fits, or the sentence that says why it does not."""
-        version, known = self._inversions.get((path, widths), (None, ""))
-        if version is None or not version.holds():
-            version = Version.of_file(path)
-            try:
-                known = inversions.read(path, name, widths)
-            except inversions.OtherFamily as fault:
-                known = f"{fault}; its name is a plain word there"
-                log.warning(known)
-            self._inversions[path, widths] = version, known
+            known = self._names[networks.serial] = Names(parts, original)
         return known
+
+
+def keys_of(patch: object) -> list[Hashable]:
+    """The keys of the parts that a patch works with, in the part cache."""
+    if not isinstance(patch, LoraPatch):
+        return []
+    used: list[Loaded] = [one for one, _ in (*patch.unet, *patch.text)]
+    used += [one for one, _ in patch.hypernetworks]
+    return [_key(one) for one in used]
+
+
+def _key(adapter: Loaded) -> Hashable:
+    return "adapter", adapter.serial, adapter.path, adapter.version
 
 
 def encoders(networks: Networks) -> dict[str, Any]:

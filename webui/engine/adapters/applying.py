@@ -6,19 +6,19 @@ are kept from call to call as far as a budget of bytes goes, and made anew for e
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Lock
 from typing import Any
 
 from torch import Tensor, nn
 
 from webui.engine.adapters.deltas import Change
 from webui.engine.adapters.files import LoadedAdapter
+from webui.engine.adapters.merged_weights import MergedWeightCache
 from webui.engine.adapters.names import Target
 
-__all__ = ["AdapterStrengths", "MergedWeightCache", "applied"]
+__all__ = ["AdapterStrengths", "applied"]
 
 AdapterStrengths = tuple[
     tuple[LoadedAdapter, float], ...
@@ -27,47 +27,6 @@ Stack = list[tuple[Change, float]]
 
 
 IN_USE = "_adapters_in_use"  # on a network, for as long as `applied` lasts
-
-
-class MergedWeightCache:
-    """Changed weights between calls: at most `limit` bytes, the adapters used longest ago go first. Any thread may
-    call."""
-
-    def __init__(self, limit: int = 2 << 30) -> None:
-        self.limit = limit
-        self.bytes = 0
-        self._weights: OrderedDict[AdapterStrengths, dict[Target, Tensor]] = OrderedDict()
-        self._lock = Lock()  # a model may leave the memory while another one is at work
-
-    def find(self, uses: AdapterStrengths, target: Target) -> Tensor | None:
-        """The weight that is kept for these adapters, which count as just used."""
-        with self._lock:
-            found = self._weights.get(uses)
-            if found is None:
-                return None
-            self._weights.move_to_end(uses)
-            return found.get(target)
-
-    def keep(self, uses: AdapterStrengths, target: Target, weight: Tensor) -> None:
-        """Keeps a weight if there is room, or room can be made of other adapters'."""
-        with self._lock:
-            while self.bytes + weight.nbytes > self.limit:
-                oldest = next(iter(self._weights), uses)
-                if oldest == uses:
-                    return
-                self._drop(oldest)
-            self._weights.setdefault(uses, {})[target] = weight
-            self._weights.move_to_end(uses)
-            self.bytes += weight.nbytes
-
-    def forget(self, gone: Callable[[LoadedAdapter], bool]) -> None:
-        """Drops what was made with adapters that are `gone`: of a model that leaves the memory, or of a former file."""
-        with self._lock:
-            for uses in [uses for uses in self._weights if any(gone(one) for one, _ in uses)]:
-                self._drop(uses)
-
-    def _drop(self, uses: AdapterStrengths) -> None:
-        self.bytes -= sum(tensor.nbytes for tensor in self._weights.pop(uses).values())
 
 
 @contextmanager
@@ -87,7 +46,8 @@ def applied(
             module = network.get_submodule(path)
             changed.append((module, module.__dict__.get("forward")))
             module.forward = _forward(module, name, path, parameters, uses, merged)
-        yield
+        with merged.using(uses):
+            yield
     finally:
         network.__dict__[IN_USE] = former
         for module, before in changed:
@@ -143,7 +103,7 @@ def _weight(
         return known
     result = weight.float()
     for change, strength in stack:
-        result = change.changed(result, strength)
+        result = change.to(result.device).changed(result, strength)
     result = result.to(weight.dtype)
     merged.keep(uses, target, result)
     return result

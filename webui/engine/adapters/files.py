@@ -43,12 +43,16 @@ class LoadedAdapter:
     path: Path
     version: str
     hash: str
-    changes: Mapping[Target, Change] = field(compare=False, repr=False)
+    changes: dict[Target, Change] = field(compare=False, repr=False)
     note: str = field(default="", compare=False)
 
     @property
     def bytes(self) -> int:
         return sum(t.nbytes for change in self.changes.values() for t in change.tensors().values())
+
+    def to(self, device: torch.device) -> None:
+        """Carries it to a device, in place."""
+        self.changes.update({at: change.to(device) for at, change in self.changes.items()})
 
 
 def version_of(path: Path) -> str:

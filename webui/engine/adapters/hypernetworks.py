@@ -87,7 +87,7 @@ class Chain:
                 x = self.activation(x)
         return x
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Chain:
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Chain:
         layers = [(w.to(device, dtype), b.to(device, dtype)) for w, b in self.layers]
         return Chain(layers, self.activation, self.to_the_end)
 
@@ -102,13 +102,18 @@ class Hypernetwork:
     name: str
     path: Path
     version: str
-    chains: Mapping[int, tuple[Chain, Chain]] = field(compare=False, repr=False)
+    chains: dict[int, tuple[Chain, Chain]] = field(compare=False, repr=False)
     note: str = field(default="", compare=False)
 
     @property
     def bytes(self) -> int:
         chains = [chain for pair in self.chains.values() for chain in pair]
         return sum(t.nbytes for chain in chains for layer in chain.layers for t in layer)
+
+    def to(self, device: torch.device) -> None:
+        """Carries it to a device, in place."""
+        for width, pair in self.chains.items():
+            self.chains[width] = pair[0].to(device), pair[1].to(device)
 
 
 HypernetworkUses = tuple[tuple[Hypernetwork, float], ...]  # with their strengths, in order

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webui.engine.adapters import hypernetworks
-from webui.engine.adapters.applying import AdapterStrengths, MergedWeightCache, applied
+from webui.engine.adapters.applying import AdapterStrengths, applied
 from webui.engine.adapters.files import LoadedAdapter
 from webui.engine.adapters.hypernetworks import Hypernetwork, HypernetworkUses
+from webui.engine.adapters.merged_weights import MergedWeightCache
 from webui.types import Model, Patch
 
 __all__ = ["LoraPatch"]

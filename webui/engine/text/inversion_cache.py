@@ -1,0 +1,82 @@
+"""The textual inversions that are in memory: words of prompts that are vectors of files. Knows no network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+from webui.catalog.model_folders import AdapterFiles
+from webui.engine.file_version import Version
+from webui.engine.part_cache import Part, PartCache
+from webui.engine.text import inversions
+from webui.engine.text.inversions import Inversion
+from webui.engine.text.words import said
+
+__all__ = ["InversionCache"]
+
+log = logging.getLogger(__name__)
+
+
+class InversionCache:
+    """Inversions by file and by the widths of a model's text encoders, as the files were at the last look."""
+
+    def __init__(self, adapter_files: AdapterFiles, parts: PartCache) -> None:
+        self._files = adapter_files
+        self._parts = parts
+        self._listed: Mapping[str, Path] | None = None
+        self._versions: dict[Path, Version] = {}
+
+    def unread(self, widths: Sequence[int], texts: Sequence[str]) -> bool:
+        """Whether a file would have to be asked for what `texts` mean."""
+        if self._listed is None:
+            return True
+        keys = [self._key(path, widths) for path in self._named(texts).values()]
+        return any(key not in self._parts for key in keys)
+
+    def find(
+        self, widths: Sequence[int], texts: Sequence[str]
+    ) -> tuple[list[Inversion], tuple[str, ...]]:
+        """The textual inversions whose words stand in `texts` and that fit a model whose text encoders have these
+        `widths`, in the order of their names, and sentences about what is not used: a file that is made for another
+        family, whose word is a plain word then, or a part of one. Files that are not in memory are read.
+
+        `ModelFileError` names one that is damaged.
+        """
+        if self._listed is None:
+            self.look()
+        found = [self._inversion(name, path, widths) for name, path in self._named(texts).items()]
+        notes = [one if isinstance(one, str) else one.note for one in found]
+        return [one for one in found if isinstance(one, Inversion)], tuple(filter(None, notes))
+
+    def look(self) -> None:
+        """Looks which files there are, and whether those that were read were replaced. Asks the disk."""
+        self._listed = self._files.embeddings()
+        for path, version in list(self._versions.items()):
+            if not version.holds():
+                self._versions[path] = Version.of_file(path)
+
+    def _named(self, texts: Sequence[str]) -> dict[str, Path]:
+        listed = self._listed or {}
+        return {name: listed[name] for name in said(listed, texts)} if listed else {}
+
+    def _key(self, path: Path, widths: Sequence[int]) -> Hashable:
+        version = self._versions.get(path)
+        return "inversion", path, tuple(widths), version and version.stamp
+
+    def _inversion(self, name: str, path: Path, widths: Sequence[int]) -> Inversion | str:
+        """One that fits, or the sentence that says why it does not."""
+        kept = self._parts.use(self._key(path, widths))
+        if kept is not None:
+            known: Inversion | str = kept
+            return known
+        self._versions[path] = Version.of_file(path)
+        try:
+            known = inversions.read(path, name, tuple(widths))
+        except inversions.OtherFamily as fault:
+            known = f"{fault}; its name is a plain word there"
+            log.warning(known)
+        size = 0 if isinstance(known, str) else sum(one.nbytes for one in known.vectors)
+        key = self._key(path, widths)
+        self._parts.add(Part(key, "inversion", known, size, movable=False))
+        return known
