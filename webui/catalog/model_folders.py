@@ -20,16 +20,17 @@ from pathlib import Path
 from threading import Lock
 
 from webui.errors import RequestError
+from webui.types.library import FOLDERS
 
 __all__ = ["KIND_FOLDERS", "AdapterFiles", "Meant"]
 
+ALSO = {  # folders of other programs for the same kinds of files
+    "lora": ("LyCORIS",),
+    "embedding": ("../embeddings",),  # A1111 has them beside its models folder
+    "upscaler": ("RealESRGAN", "SwinIR", "DAT", "HAT"),
+}
 KIND_FOLDERS: Mapping[str, tuple[str, ...]] = {  # kind of file -> folders below a models folder
-    "lora": ("Lora", "LyCORIS"),
-    "embedding": ("embeddings", "../embeddings"),  # A1111 has them beside its models folder
-    "hypernetwork": ("hypernetworks",),
-    "vae": ("VAE",),
-    "controlnet": ("ControlNet",),
-    "upscaler": ("ESRGAN", "RealESRGAN", "SwinIR", "DAT", "HAT"),
+    kind: (own, *ALSO.get(kind, ())) for kind, own in FOLDERS.items() if kind != "checkpoint"
 }
 LORAS, EMBEDDINGS = KIND_FOLDERS["lora"], KIND_FOLDERS["embedding"]
 HYPERNETWORKS, VAES = KIND_FOLDERS["hypernetwork"], KIND_FOLDERS["vae"]
