@@ -183,8 +183,11 @@ Easel.stage = function (element, trigger, props, watch, about) {
     return part;
   }
 
+  let told = {};
   function draw() {
-    const value = props.value || {};
+    // Gradio turns a value that it has handed over into "nothing has changed" where the two come at once
+    if (props.value?.state) told = { ...props.value };
+    const value = told;
     const going = ["queued", "running", "paused"].includes(value.state);
     const stopped = value.state === "stopped";  // with the server: it goes on with it, and so do those after it
     if (passed !== value.job) passed = "";
