@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from diffusers import (
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from webui.catalog.checkpoints import list_models
 from webui.diffusion.flow import flow_sigmas
+from webui.engine.engine import Engine, EngineOptions
 from webui.engine.latents import LatentGeometry
 from webui.engine.loading import opened
 from webui.engine.placement import place
@@ -41,6 +43,8 @@ from webui.types import (
     ModelCard,
     Parts,
     Row,
+    SavedPicture,
+    Task,
 )
 
 WIDTH, HEIGHT, SEED, SCALE = 96, 64, 5, 4.0
@@ -121,11 +125,9 @@ def first_noise():
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(SEED))
 
 
-def ours(runner, model, texts):
-    """The final latent of our Euler, and the picture that the engine makes of it."""
-    parts = Parts({}, SAMPLERS, SCHEDULES)
-    request = GenerationRequest(
-        task="txt2img",
+def request(**values):
+    return GenerationRequest(
+        task="flow",
         model="three",
         sampler_name="Euler",
         seed=SEED,
@@ -133,8 +135,14 @@ def ours(runner, model, texts):
         width=WIDTH,
         height=HEIGHT,
         cfg_scale=SCALE,
+        **values,
     )
-    studio = PictureStudio(request, 0, parts, torch.device("cpu"))
+
+
+def ours(runner, model, texts):
+    """The final latent of our Euler, and the picture that the engine makes of it."""
+    parts = Parts({}, SAMPLERS, SCHEDULES)
+    studio = PictureStudio(request(), 0, parts, torch.device("cpu"))
     sigmas = [*(t / (1 - t) for t in TIMES), 0.0]
 
     def task():
@@ -153,6 +161,38 @@ def test_our_euler_is_diffusers_pipeline(runner, model, networks, texts):
     torch.testing.assert_close(latent, expected, atol=allowed, rtol=0)
     pixels = torch.from_numpy(theirs(networks, texts, "np") * 255)
     assert (picture - pixels).abs().max() <= 0.51  # half a level is the rounding
+
+
+def test_its_pictures_share_calls_in_a_job_of_the_engine(folder, networks, texts):
+    """A task hands the texts in; loading, batching, the VAE and the preview's colours are the engine's own."""
+    card = ModelCard("three", folder, kind="sd3", latent_channels=16)
+    finished = []
+
+    def task(request, studio):
+        model = yield LoadModel(request.model)
+        cond = texts.condition(EncodeText(model, "", ""))
+        sigmas = [*(t / (1 - t) for t in TIMES), 0.0]
+        x = studio.noise(SEED, model.latent_shape(request.width, request.height)) * sigmas[0]
+        latent = yield from studio.sample(studio.sampling(cond, sigmas=sigmas), x)
+        return (yield Decode(model, latent))
+
+    def save(picture):
+        finished.append(np.asarray(picture.picture, dtype=np.float32))
+        return SavedPicture(folder / "unused.png", picture.seed, WIDTH, HEIGHT, "")
+
+    parts = Parts({"flow": Task("flow", "Flow", task)}, SAMPLERS, SCHEDULES)
+    engine = Engine(lambda: [card], parts, save, EngineOptions(device="cpu", dtype="float32"))
+    engine.start()
+    try:
+        job = engine.submit(request(batch_size=2))
+        status = engine.status(job)
+        while not status.ended:
+            status = engine.wait(job, status.version, 60)
+    finally:
+        engine.stop()
+    assert (status.state, status.error, len(finished)) == ("done", None, 2)
+    pixels = theirs(networks, texts, "np") * 255
+    assert max(np.abs(picture - pixels).max() for picture in finished) <= 0.51
 
 
 def test_calls_of_several_pictures_are_the_calls_alone(runner, model, texts):

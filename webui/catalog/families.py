@@ -73,8 +73,9 @@ class Family:
 
     def called(self, text_width: int) -> str:
         """The name of a model of this family whose network reads texts of that width."""
-        told_apart = len(self.texts) == 1 and not self.pooled
-        return f"{self.name} kind" if told_apart and text_width != self.text_width else self.name
+        if self.pooled or text_width == self.text_width:  # XL's parts alone tell what it is
+            return self.name
+        return f"{self.name} kind"
 
 
 SD1 = Family("sd1", "Stable Diffusion 1", ("text_encoder",), 768)

@@ -32,7 +32,8 @@ def conditioning(
 
     `EaselError` where a row lacks what the family's networks need.
     """
-    named = {"context": torch.stack([row.context for row in rows]).to(place.dtype)}
+    texts = torch.stack([row.context for row in rows])
+    named = {"context": texts.to(place.device, place.dtype)}
     if family.pooled:
         pooled = [row.pooled for row in rows if row.pooled is not None]
         if len(pooled) < len(rows):
