@@ -204,8 +204,8 @@ def register_tasks(places: Places) -> Sequence[Task]:
     """Adds kinds of jobs: each gets a tab, an endpoint of the API, and a command.
 
     Called once. Return `Task` values; `make(request, studio)` is a generator that yields calls, receives their
-    replies, and returns a picture or an `Animation`. Names clash as samplers' do. An error fails the job, with
-    the extension's name.
+    replies, and returns a picture, an `Animation` or a `File`. Names clash as samplers' do. An error fails the job,
+    with the extension's name.
 
         from webui.api import COMMON, PROMPTS, Decode, EncodeText, LoadModel, Task, hookimpl
 

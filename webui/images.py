@@ -10,6 +10,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from webui.metadata import (
     EXTRAS,
     PARAMETERS,
     USER_COMMENT,
+    beside,
     notes_in,
     settings_of,
     texts_of,
@@ -33,7 +35,7 @@ from webui.metadata import (
 from webui.naming import Facts, Pattern, Saving
 from webui.opening import LEFT_OUT, open_file
 from webui.reserving import FLAGS, part_of, publish, taken
-from webui.types import Animation, Finished, SavedPicture
+from webui.types import Animation, Artifact, File, Finished, SavedPicture
 from webui.types.masks import REPAINTED
 
 __all__ = [
@@ -292,15 +294,18 @@ def save(
             with open(descriptor, "wb") as file:
                 if reserved is None:
                     reserve(path)
-                if isinstance(picture, Animation):
+                if isinstance(picture, File):
+                    _write_file(picture, file)
+                elif isinstance(picture, Animation):
                     _write_animation(picture, text, file)
                 else:
                     _write(picture, texts, file, path.suffix, saving)
                 file.flush()
                 os.fsync(file.fileno())
-            digest = hashlib.sha256(part.read_bytes()).hexdigest()
+            digest = _digest(part)
             for _ in range(NAMES_TRIED):
                 sealed(path, digest)
+                told = _write_beside(path, text) if isinstance(picture, File) else None
                 with contextlib.suppress(FileExistsError):
                     publish(part, path)
                     break
@@ -308,10 +313,13 @@ def save(
                     part.unlink()
                     break
                 # Somebody put a file there who asks nobody: it stays, and ours gets the next name.
+                if told is not None:
+                    told.unlink(missing_ok=True)
                 stem, other, descriptor = taken(folder, pattern, facts, earlier(folder))
                 os.close(descriptor)
                 os.replace(part, other)
-                part, path = other, folder / f"{stem}{path.suffix}"
+                ending = picture.suffix if isinstance(picture, File) else path.suffix
+                part, path = other, folder / f"{stem}{ending}"
                 reserve(path)
             else:
                 raise FileExistsError(errno.EEXIST, "every name was taken meanwhile")
@@ -323,17 +331,49 @@ def save(
     except OSError as error:
         reason = error.strerror or str(error)
         raise EaselError(f"the picture cannot be saved in {folder}: {reason}") from error
-    size, notes = (facts.width, facts.height), notes_in(texts.get(EXTRAS, text))
+    size = (0, 0) if isinstance(picture, File) else (facts.width, facts.height)
+    notes = notes_in(texts.get(EXTRAS, text))
     return SavedPicture(path, finished.seed, *size, text, finished.index, notes)
 
 
 def _holds(path: Path, digest: str) -> bool:
-    return hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    return _digest(path) == digest
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _write_file(made: File, file: IO[bytes]) -> None:
+    if isinstance(made.content, Path):
+        with open(made.content, "rb") as source:
+            shutil.copyfileobj(source, file, 2**20)
+    else:
+        file.write(made.content)
+
+
+def _write_beside(path: Path, text: str) -> Path | None:
+    """The infotext beside a file that cannot hold it, written first: a file that is there is told of. None where
+    somebody's file has that name already, which stays."""
+    told, content = beside(path), f"{text}\n".encode()
+    try:
+        with open(told, "xb") as file:
+            file.write(content)
+    except FileExistsError:
+        return told if told.read_bytes() == content else None
+    return told
 
 
 def _facts(finished: Finished) -> Facts:
     request, picture = finished.request, finished.picture
-    width, height = picture.frames[0].size if isinstance(picture, Animation) else picture.size
+    if isinstance(picture, File):
+        width, height = request.width, request.height
+    else:
+        width, height = picture.frames[0].size if isinstance(picture, Animation) else picture.size
     return Facts(
         made=time.localtime(),
         seed=finished.seed,
@@ -351,8 +391,11 @@ def _facts(finished: Finished) -> Facts:
     )
 
 
-def _suffix(picture: Image.Image | Animation, text: str, saving: Saving) -> str:
-    """A file's ending. What the chosen format cannot hold (long settings in a JPEG, a huge WebP) is a PNG."""
+def _suffix(picture: Artifact, text: str, saving: Saving) -> str:
+    """A file's ending, without the dot. What the chosen format cannot hold (long settings in a JPEG, a huge WebP) is a
+    PNG."""
+    if isinstance(picture, File):
+        return picture.suffix[1:]
     if isinstance(picture, Animation):
         return picture.format
     if saving.format == "jpeg" and len(_exif(text).tobytes()) <= EXIF_BYTES_MAX:

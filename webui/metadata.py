@@ -11,12 +11,13 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webui import __version__
 from webui.texts import BLANKS, is_json, is_settings, parse
 from webui.texts.lines import MORE, NEGATIVE
-from webui.types import FILLS, Animation, Finished, GenerationRequest
+from webui.types import FILLS, Animation, File, Finished, GenerationRequest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 __all__ = [
     "COMMENT",
     "GRAPHS",
+    "MEDIA_TYPE",
     "MORE",
     "NOTES",
+    "PICTURE_SUFFIXES",
     "as_settings",
+    "beside",
     "infotext",
     "keys_of",
     "notes_in",
@@ -39,13 +43,15 @@ __all__ = [
 
 NOTES = "Notes"  # the key of the sentences that are told on a picture, one a line
 NO_KEY = re.compile(r"[^\w \-/]+")  # what a key cannot hold
+MEDIA_TYPE = "Media type"  # of a file that is no picture
+PICTURE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"))
 # Keys with a meaning of their own, which no extension's value may take.
 OWN_KEYS = frozenset(
     (
         *("Prompt", "Negative prompt", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed"),
         *("Size", "Task", "Model hash", "Model", "Denoising strength", "RNG", "Mask mode"),
         *("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Eta", "Version"),
-        *("Variation seed", "Variation seed strength", "Clip skip", NOTES, MORE),
+        *("Variation seed", "Variation seed strength", "Clip skip", MEDIA_TYPE, NOTES, MORE),
     )
 )
 
@@ -134,6 +140,8 @@ def _pairs(finished: Finished) -> dict[str, Any]:
         pairs = _sampling(finished)
     width, height = _size(finished)
     pairs["Size"] = f"{width}x{height}"
+    if isinstance(finished.picture, File):
+        pairs[MEDIA_TYPE] = finished.picture.media_type
     if finished.model is not None:
         pairs["Model hash"] = finished.model.hash or None
         pairs["Model"] = finished.model.name
@@ -150,7 +158,7 @@ def _size(finished: Finished) -> tuple[int, int]:
     """That which was asked for, from which the picture comes again; of a picture made of another without sampling its
     own."""
     request, picture = finished.request, finished.picture
-    if finished.sampled or request.image is None:
+    if finished.sampled or request.image is None or isinstance(picture, File):
         return request.width, request.height
     return picture.frames[0].size if isinstance(picture, Animation) else picture.size
 
@@ -247,6 +255,11 @@ def read(image: Image) -> str | None:
     except DAMAGED:
         return None
     return text.strip("\0").removeprefix("\ufeff") or None if text else None
+
+
+def beside(path: Path) -> Path:
+    """Where the infotext of a file stands that is no picture: in a text file of its whole name."""
+    return path.with_name(f"{path.name}.txt")
 
 
 def settings_of(image: Image) -> str | None:

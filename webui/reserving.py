@@ -20,6 +20,7 @@ __all__ = ["FLAGS", "part_of", "publish", "taken"]
 
 FLAGS = os.O_CREAT | os.O_WRONLY | getattr(os, "O_BINARY", 0)  # Windows asks for the last
 TRIES = 1000  # reservations of others that are passed over
+ENDING = re.compile(r"\.[a-z][a-z0-9]{0,15}$")  # before another one
 
 
 def taken(
@@ -127,8 +128,13 @@ def _names(folder: Path) -> list[str]:
 
 
 def _stems(names: Iterable[str]) -> set[str]:
-    """Names as they are compared, with any ending and without."""
-    return {_plain(one) for name in names for one in (name, os.path.splitext(name)[0])}
+    """Names as they are compared, with any ending and without: of ".tar.gz.txt" each is one."""
+    found = set()
+    for name in names:
+        found |= {_plain(name), _plain(stem := os.path.splitext(name)[0])}
+        while ending := ENDING.search(stem):
+            found.add(_plain(stem := stem[: ending.start()]))
+    return found
 
 
 def _plain(name: str) -> str:

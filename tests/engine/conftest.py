@@ -92,7 +92,8 @@ def start(models_dir: Path) -> Iterator[Callable[..., Bench]]:
         def save(finished: Finished) -> SavedPicture:
             bench.finished.append(finished)
             first = getattr(finished.picture, "frames", [finished.picture])[0]
-            return SavedPicture(models_dir / "unused.png", finished.seed, *first.size, "")
+            size = getattr(first, "size", (0, 0))
+            return SavedPicture(models_dir / "unused.png", finished.seed, *size, "")
 
         engine = Engine(
             lambda: list_models([models_dir]),

@@ -176,5 +176,5 @@ def read_request(
         values["extras"] = extras
     request = complete(task.name, values, catalog, settings)
     if output is not None:
-        check_output(output)
+        check_output(output, task.suffix)
     return request, output

@@ -100,11 +100,16 @@ class ProgressLine:
         self._stream.flush()
 
 
-def check_output(output: Path) -> None:
-    """Makes the folder of `output`; a RequestError where no picture could be put there."""
-    if not output.is_dir() and output.suffix.lower() not in ("", *FILES):
+def check_output(output: Path, suffix: str = "") -> None:
+    """Makes the folder of `output`; a RequestError where no picture could be put there, nor what the task makes, whose
+    name ends in `suffix`."""
+    named = output.name.lower()
+    fits = output.suffix.lower() in ("", *FILES) or (suffix and named.endswith(suffix))
+    if not output.is_dir() and not fits:
         raise RequestError(
-            f"-o {output}: pictures are saved as PNG, JPEG or WebP; use {output.stem}.png"
+            f"-o {output}: this task makes a file of its own; use {output.stem}{suffix}"
+            if suffix
+            else f"-o {output}: pictures are saved as PNG, JPEG or WebP; use {output.stem}.png"
         )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

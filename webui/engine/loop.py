@@ -65,7 +65,7 @@ class Loop:
     def close(self) -> None:
         """After the last turn: ends what is left where it stands; what was received is on disk then."""
         for run in self._runs:
-            run.close()
+            run.leave()
         self._bench.recorder.close()
 
     # --- a turn -----------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ Everything here happens on the loop's thread and under no lock, but for the few 
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import threading
 import time
 from collections import deque
@@ -13,6 +15,7 @@ from collections.abc import Callable, Hashable, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webui.engine import faults
@@ -98,6 +101,7 @@ class PictureRun:
         self._sampled = False  # whether a UNet call was made for it
         self._replay: Replay | None = None  # its log, where replies are kept
         self._answered = 0  # the replies that its task has had, recorded ones too
+        self._folder: Path | None = None  # of its task's files, where that has asked for it
         self._starved = False  # the memory has not sufficed for it once
         self._told_s = 0.0  # when the progress of its call was last told
         self._resting: Set[Hashable] | None = None  # what it needs, while its job is paused
@@ -141,9 +145,27 @@ class PictureRun:
                     "job %s: its replies are not kept: %s", job.id, fault, extra={"job": job.id}
                 )
                 replies.remove()
-        studio = PictureStudio(self.request, self.index, context.parts, placement.device)
+        studio = PictureStudio(
+            self.request, self.index, context.parts, placement.device, self._own_folder
+        )
         self._task = finished_picture(self.request, studio, context.parts)
         self.advance(None)
+
+    def _own_folder(self) -> Path:
+        """The folder of its task's files, made when it is first asked for."""
+        if self._folder is None:
+            persistence = self._context.persistence
+            if persistence is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="easel-files-"))
+            else:
+                self._folder = persistence.folder(self.job.id, self.index)
+                self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            self._bench.recorder.later(partial(shutil.rmtree, self._folder, ignore_errors=True))
+            self._folder = None
 
     def _begin_again(self) -> None:
         """Its task anew, on the replies that it has had."""
@@ -185,10 +207,19 @@ class PictureRun:
             self._runner.parts.hold(self, self._resting)
             self._resting = None
 
+    def leave(self) -> None:
+        """Easel stops: what it has stays for the next start, where there is a store."""
+        self.close()
+        if self._context.persistence is None:
+            self._remove_folder()
+
     def drop(self) -> None:
         """Its job has ended: so does it, and its log with it unless the job goes on at the next start."""
         self.close()
-        if self._replay is not None and not self.job.later:
+        if self.job.later:
+            return
+        self._remove_folder()
+        if self._replay is not None:
             self._replay.remove()
             self._replay = None
 
@@ -458,6 +489,7 @@ class PictureRun:
 
     def _saved(self, saved: SavedPicture) -> None:
         runner, job = self._runner, self.job
+        self._remove_folder()
         if self._replay is not None:
             self._replay.remove()
             self._replay = None

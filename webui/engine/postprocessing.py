@@ -15,11 +15,13 @@ from typing import Any
 from PIL import Image
 
 from webui.engine.call_expansion import Account, expanded
-from webui.engine.studio import PictureStudio, as_picture, as_task
+from webui.engine.studio import PictureStudio, as_artifact, as_task
 from webui.errors import EaselError, ExtensionError, lacking
 from webui.types import (
     Animation,
+    Artifact,
     Call,
+    File,
     GenerationRequest,
     Mask,
     Model,
@@ -39,9 +41,7 @@ FIELDS = frozenset(field.name for field in fields(GenerationRequest))
 
 def finished_picture(
     request: GenerationRequest, studio: PictureStudio, parts: Parts, strict: bool = False
-) -> Generator[
-    Call, Any, tuple[Image.Image | Animation, Mapping[str, Any], tuple[str, ...], Model | None]
-]:
+) -> Generator[Call, Any, tuple[Artifact, Mapping[str, Any], tuple[str, ...], Model | None]]:
     """The picture of a request's task after the post-processors; what its infotext tells of extensions: controls
     that are not at their default by label, denoise wrappers and post-processors in their order; the sentences
     that are told on it; and the model that made it. `strict` raises what a post-processor raises."""
@@ -50,7 +50,7 @@ def finished_picture(
     warnings = account.warnings
     run = as_task(task.make(request, studio))
     result = yield from expanded(run, request.vae, account, request.missing)
-    picture, made_here = as_picture(result), result is not request.image
+    picture, made_here = as_artifact(result, studio), result is not request.image
     unused = _unused_options(request, parts)
     notes = account.notes | {
         control.label: request.extras[control.name]
@@ -61,6 +61,8 @@ def finished_picture(
     }
     passed = []
     for step in parts.postprocessors:
+        if isinstance(picture, File):
+            break
         if request.task in step.tasks or not step.tasks:
             try:
                 changed = yield from processed(step, picture, request, studio)

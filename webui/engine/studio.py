@@ -6,8 +6,9 @@ through the denoise wrappers, and the reply goes back as the denoised latent. Ma
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +20,17 @@ from webui.engine import guidance
 from webui.engine.conditions import same_length, with_residuals
 from webui.engine.noise import Draws, between, source
 from webui.engine.schedules import resolve
+from webui.errors import EaselError
 from webui.types import (
     UNCOND,
     Animation,
+    Artifact,
     BrownianNoise,
     Call,
     Condition,
     Denoise,
     Denoised,
+    File,
     GenerationRequest,
     Model,
     NormalNoise,
@@ -38,7 +42,7 @@ from webui.types import (
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-__all__ = ["PictureStudio", "as_picture", "as_task"]
+__all__ = ["PictureStudio", "as_artifact", "as_picture", "as_task"]
 
 
 class PictureStudio:
@@ -53,6 +57,7 @@ class PictureStudio:
         index: int,
         parts: Parts,
         device: torch.device,
+        folder: Callable[[], Path] | None = None,
     ) -> None:
         self.wrapped: set[str] = set()
         self._request = request
@@ -62,10 +67,17 @@ class PictureStudio:
         self._conditioners = [
             one for one in parts.conditioners if request.task in one.tasks or not one.tasks
         ]
+        self._folder = folder
 
     @property
     def index(self) -> int:
         return self._index
+
+    @property
+    def folder(self) -> Path:
+        if self._folder is None:
+            raise EaselError("there is no folder for files here")
+        return self._folder()
 
     @property
     def seed(self) -> int:
@@ -235,6 +247,20 @@ def _options(sampler: Sampler, given: Mapping[str, Any]) -> dict[str, Any]:
             has = ", ".join(known) or "none"
             raise ValueError(f"sampler {sampler.name!r} has no option {name!r}; it has: {has}")
     return {name: known[name].read(value) for name, value in given.items() if value is not None}
+
+
+def as_artifact(result: Tensor | Picture | Animation | File, studio: PictureStudio) -> Artifact:
+    """What a task returned: a picture as in `as_picture`, or a file, which lies in the folder of its `studio`."""
+    if not isinstance(result, File):
+        return as_picture(result)
+    path = result.content
+    if isinstance(path, Path):
+        folder = studio.folder.resolve()
+        if folder not in path.resolve().parents or not path.is_file():
+            raise EaselError(
+                f"the task gave {path}, which is no file in the folder that it was given"
+            )
+    return result
 
 
 def as_picture(result: Tensor | Picture | Animation) -> Picture | Animation:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mimetypes
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -24,7 +23,17 @@ from webui.http.own_jobs import OwnJobs
 from webui.http.previews import Previews
 from webui.http.schemas import submission
 from webui.http.stream import stream
-from webui.http.views import Fault, Job, JobDetail, JobList, Submitted, detail, picture_at, view
+from webui.http.views import (
+    Fault,
+    Job,
+    JobDetail,
+    JobList,
+    Submitted,
+    detail,
+    media_type_of,
+    picture_at,
+    view,
+)
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, JobState, JobStatus, SubmissionKey
@@ -200,9 +209,9 @@ def job_routes(
             raise NotThere(_why_not_there(status, number, picture is not None))
         return FileResponse(
             picture.path,
-            media_type=mimetypes.types_map.get(picture.path.suffix, "application/octet-stream"),
+            media_type=media_type_of(picture),
             filename=picture.path.name,
-            content_disposition_type="inline",
+            content_disposition_type="inline" if picture.is_picture else "attachment",
             headers={"Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"},
         )
 

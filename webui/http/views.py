@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from webui.metadata import MEDIA_TYPE, parse
 from webui.types import GenerationRequest, JobState, JobStatus, SavedPicture
 
 __all__ = [
@@ -16,11 +19,13 @@ __all__ = [
     "JobList",
     "Submitted",
     "detail",
+    "media_type_of",
     "picture_at",
     "view",
 ]
 
 PICTURES = ("image", "mask")
+UNKNOWN_TYPE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,9 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A finished picture. `number` is its place in the job, from 0; `parameters` its settings as text; `notes` the
-    sentences that say what was not done as it was asked for."""
+    """A finished picture, or a file of another kind, whose width and height are 0. `number` is its place in the job,
+    from 0; `parameters` its settings as text; `notes` the sentences that say what was not done as it was asked for;
+    `media_type` what the file is."""
 
     number: int
     url: str
@@ -50,6 +56,7 @@ class Image:
     height: int
     parameters: str
     notes: list[str]
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +145,16 @@ def _told(status: JobStatus) -> Mapping[str, Any]:
 def _image(status: JobStatus, picture: SavedPicture) -> Image:
     url = f"/api/jobs/{status.id}/images/{picture.index}"
     size, notes = (picture.width, picture.height), list(picture.notes)
-    return Image(picture.index, url, picture.seed, *size, picture.parameters, notes)
+    kind, text = media_type_of(picture), picture.parameters
+    return Image(picture.index, url, picture.seed, *size, text, notes, kind)
+
+
+def media_type_of(picture: SavedPicture) -> str:
+    """What browsers are told of a file: by the ending of a picture, by what its task said of another one."""
+    told = "" if picture.is_picture else parse(picture.parameters).get(MEDIA_TYPE, "")
+    if re.fullmatch(r"[a-z]+/[a-z0-9.+-]+", told):
+        return told
+    return mimetypes.types_map.get(picture.path.suffix.lower(), UNKNOWN_TYPE)
 
 
 def _request(request: GenerationRequest) -> dict[str, Any]:

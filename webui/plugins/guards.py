@@ -25,6 +25,7 @@ from webui.types import (
     ControlNetwork,
     Denoise,
     Denoised,
+    File,
     Model,
     Patch,
     PostProcessor,
@@ -131,8 +132,8 @@ def guarded_task(extension: Extension, task: Task) -> Task:
         result = extension.call(hook, task.make, request, studio)
         if isinstance(result, Generator):
             result = yield from extension.drive(hook, result, partial(no_call, extension))
-        if not isinstance(result, Image.Image | Animation) and not is_tensor(result):
-            raise extension.fault(hook, f"returned {kind(result)}, which is no picture")
+        if not isinstance(result, Image.Image | Animation | File) and not is_tensor(result):
+            raise extension.fault(hook, f"returned {kind(result)}, which is no picture or file")
         return result
 
     return replace(task, make=make)

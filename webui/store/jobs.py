@@ -3,6 +3,7 @@
     easel.db        jobs and pictures
     pictures/       the pictures of requests, by their content
     replies/        a log for each picture that is being made
+    files/          a folder for each task that writes files
 
 Knows requests as JSON and paths; knows no tensor.
 """
@@ -14,6 +15,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,7 @@ from sqlite3 import Row
 
 from webui import metadata
 from webui.errors import EaselError, RequestError, lacking
+from webui.metadata import PICTURE_SUFFIXES, beside
 from webui.opening import open_file
 from webui.store import requests
 from webui.store.database import Database
@@ -151,6 +154,9 @@ class JobStore:
     def replies(self, job_id: str, index: int) -> ReplyLog:
         return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log", self._room)
 
+    def folder(self, job_id: str, index: int) -> Path:
+        return self._folder / "files" / f"{job_id}-{index}"
+
     # --- pictures ---------------------------------------------------------------------------------
 
     def reserved(self, job_id: str, index: int) -> Path | None:
@@ -258,6 +264,9 @@ class JobStore:
             job, _, index = path.stem.rpartition("-")
             if job not in ids:
                 self.replies(job, int(index)).remove()
+        for path in (self._folder / "files").glob("*"):
+            if path.name.rpartition("-")[0] not in ids:
+                shutil.rmtree(path, ignore_errors=True)
         for path in (self._folder / "pictures").glob("*"):
             if path.name not in needed:
                 path.unlink(missing_ok=True)
@@ -285,6 +294,8 @@ class JobStore:
                     old.append(path)
         for path in old:
             path.unlink(missing_ok=True)
+            if path.suffix.lower() not in PICTURE_SUFFIXES:
+                beside(path).unlink(missing_ok=True)
         if old:
             log.info("%d pictures were old enough to be removed", len(old))
 
@@ -338,12 +349,24 @@ def _as_saved(row: Row) -> SavedPicture | None:
         if row["sealed"] is not None and row["sealed"] != digest_of(path):
             return None  # another file has the name
         _let_go(path)
+        if row["sealed"] is not None and path.suffix.lower() not in PICTURE_SUFFIXES:
+            text = _told_beside(path)
+            return SavedPicture(
+                path, row["seed"], 0, 0, text, row["place"], metadata.notes_in(text)
+            )
         with open_file(path) as picture:
             text = metadata.read(picture) or ""
             notes = metadata.notes_in(text)
             return SavedPicture(path, row["seed"], *picture.size, text, row["place"], notes)
     except Exception:  # what Pillow raises of a stranger's file is nowhere said
         return None
+
+
+def _told_beside(path: Path) -> str:
+    """The infotext beside a file that cannot hold one."""
+    with suppress(OSError, UnicodeError):
+        return beside(path).read_text(encoding="utf-8").removesuffix("\n")
+    return ""
 
 
 def _let_go(path: Path) -> None:

@@ -21,7 +21,7 @@ from webui.registry import Catalog
 from webui.settings import Settings
 from webui.testing.checking import catalog_of
 from webui.testing.loading import load_extensions
-from webui.types import Animation, Finished, GenerationRequest, JobStatus, SavedPicture
+from webui.types import Animation, File, Finished, GenerationRequest, JobStatus, SavedPicture
 
 __all__ = ["Bench", "open_bench"]
 
@@ -62,6 +62,8 @@ class Bench:
         if any(told.startswith(FAILED) for told in finished.warnings):
             raise AssertionError("; ".join(finished.warnings))
         made = finished.picture
+        if isinstance(made, File):
+            raise AssertionError(f"the task made a file ({made.suffix}), no picture")
         return made.frames if isinstance(made, Animation) else (made,)
 
     def run(self, request: GenerationRequest) -> JobStatus:

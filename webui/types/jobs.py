@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from webui.types.models import Model, ModelCard
-from webui.types.parts import Animation
+from webui.types.parts import Artifact
 from webui.types.requests import GenerationRequest
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ JobState: TypeAlias = Literal["queued", "running", "paused", "done", "failed", "
 
 @dataclass(frozen=True, slots=True)
 class SavedPicture:
-    """A finished picture on disk. `parameters` is its infotext, `index` its place in its job, from 0, `notes` the
-    sentences that are told on it: what was not done as it was asked for."""
+    """A finished picture on disk, or a file of another kind, whose width and height are 0. `parameters` is its
+    infotext, `index` its place in its job, from 0, `notes` the sentences that are told on it: what was not done as it
+    was asked for."""
 
     path: Path
     seed: int
@@ -42,6 +43,11 @@ class SavedPicture:
     parameters: str
     index: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it can be shown."""
+        return self.width > 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +63,7 @@ class Finished:
     request: GenerationRequest
     index: int
     seed: int
-    picture: Image | Animation
+    picture: Artifact
     model: Model | None
     scheduler: str
     seconds: float

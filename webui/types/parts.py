@@ -6,6 +6,7 @@ their replies; where there is nothing to yield, a plain function that returns th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = [
     "UNCOND",
     "Animation",
+    "Artifact",
     "Conditioner",
+    "File",
     "NoiseSource",
     "Parts",
     "Places",
@@ -40,6 +43,8 @@ __all__ = [
     "Wrapper",
 ]
 
+SUFFIX = re.compile(r"(?:\.[a-z0-9]{1,16}){1,2}")
+MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
 UNCOND = "uncond"  # a sampler that yields (x, sigma, UNCOND) receives (denoised, uncond)
 
 NoiseSource: TypeAlias = "Callable[[float, float], Tensor]"
@@ -79,10 +84,11 @@ class Schedule:
 @dataclass(frozen=True, slots=True)
 class Task:
     """A kind of job: `make(request, studio)` is a task that returns a picture (PIL, or what `Decode`
-    replied) or an `Animation`. One run makes one picture.
+    replied), an `Animation` or a `File`. One run makes one of them.
 
     Its `controls` are drawn by every face; `label` names its tab, `info` says what it does in a line.
-    `samples`: it runs a sampler, so the controls of conditioners and denoise wrappers belong to it.
+    `samples`: it runs a sampler, so the controls of conditioners and denoise wrappers belong to it. `suffix` is
+    that of the `File` that it makes, for who gives it a name.
     """
 
     name: str
@@ -91,6 +97,7 @@ class Task:
     controls: tuple[Control | Group, ...] = ()
     info: str = ""
     samples: bool = True
+    suffix: str = ""
 
     def flat_controls(self) -> tuple[Control, ...]:
         """Its controls, groups opened, in order."""
@@ -117,6 +124,31 @@ class Animation:
     frame_ms: int = 100
     loop: bool = True
     format: Literal["webp", "gif"] = "webp"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class File:
+    """A file of any kind. `content` are its bytes, or where the task wrote it in its `Studio.folder`; `suffix` is the
+    ending of its name (".zip"), `media_type` what browsers are told that it is."""
+
+    suffix: str
+    content: bytes | Path
+    media_type: str = "application/octet-stream"
+
+    def __post_init__(self) -> None:
+        if not SUFFIX.fullmatch(self.suffix):
+            raise ValueError(f'suffix {self.suffix!r}: give one like ".zip" or ".tar.gz"')
+        if not MEDIA_TYPE.fullmatch(self.media_type):
+            raise ValueError(f'media_type {self.media_type!r}: give one like "application/zip"')
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        path = self.content
+        return path.stat().st_size if isinstance(path, Path) else len(path)
+
+
+Artifact: TypeAlias = "Image | Animation | File"  # what a task makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +258,12 @@ class Studio(Protocol):
     @property
     def seed(self) -> int:
         """This picture's own seed."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """A folder of this picture's own, empty when it is first asked for. What a task wrote there before a restart
+        is there after it; it goes when the picture is saved or its job has ended."""
         ...
 
     def sigmas(self, model: Model, scheduler: str, steps: int, sampler: str) -> list[float]:

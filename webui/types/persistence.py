@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -80,6 +81,10 @@ class JobPersistence(Protocol):
         ...
 
     def replies(self, job_id: str, index: int) -> Replies: ...
+
+    def folder(self, job_id: str, index: int) -> Path:
+        """Where the files of a picture in the making may lie; it need not be there. Whoever makes it removes it."""
+        ...
 
 
 class Witness(Protocol):

@@ -5,12 +5,13 @@ Knows the gallery's pictures and the engine's jobs; opens no file.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import gradio as gr
 
@@ -41,6 +42,9 @@ class OwnPictures:
         kept = self.gallery.at(picture.path) if self.gallery is not None else None
         if kept is None:
             url = f"api/jobs/{job}/images/{picture.index}"
+            if not picture.is_picture:
+                card = _card(picture.path)
+                return {"id": 0, "url": url, "thumbnail": card, "look": card, "favourite": False}
             return {"id": None, "url": url, "thumbnail": url, "favourite": False}
         return {
             "id": kept.id,
@@ -85,6 +89,17 @@ class OwnPictures:
         except RequestError as error:
             raise RequestError(f"{name}: {error}", name) from None
         return value if file is None else {**value, "image": file}
+
+
+def _card(path: Path) -> str:
+    """What stands on the page for a file that is no picture: its name's ending, as a drawing's data URL."""
+    ending = html.escape("".join(path.suffixes[-2:])[:20] or "?")
+    drawing = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="512" height="512"><rect width="512" height="512" fill="#888"/>'
+        '<text x="256" y="276" font-size="64" font-family="sans-serif" text-anchor="middle" fill="#fff">'
+        f"{ending}</text></svg>"
+    )
+    return f"data:image/svg+xml,{quote(drawing)}"
 
 
 def there(path: Path | None) -> Path:

@@ -33,6 +33,7 @@ __all__ = [
 
 PREVIEW_S = 0.3  # a new preview this often at most
 STATUS_S = 0.1
+CARD = 512  # pixels of what stands for a file that is no picture
 
 EMPTY: Mapping[str, Any] = {
     "job": "",
@@ -194,8 +195,8 @@ def job_value(
                 "key": f"{status.id}/{p.path.name}",
                 "name": p.path.name,
                 "seed": p.seed,
-                "width": p.width,
-                "height": p.height,
+                "width": p.width or CARD,
+                "height": p.height or CARD,
                 "facts": facts_of(p.parameters),
                 "parameters": p.parameters,
                 "notes": list(p.notes),

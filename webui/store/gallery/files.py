@@ -21,7 +21,7 @@ from webui.opening import open_file
 
 __all__ = ["SUFFIXES", "Broken", "Facts", "day_of", "facts"]
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"))
+SUFFIXES = metadata.PICTURE_SUFFIXES
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "AVIF")
 ENDS = 4096  # bytes at either end of a file that its mark is made of
 SEED_MAX = 2**63 - 1  # what SQLite holds

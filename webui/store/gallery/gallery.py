@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from webui.errors import EaselError, RequestError
-from webui.store.gallery.files import Broken, facts
+from webui.store.gallery.files import SUFFIXES, Broken, facts
 from webui.store.gallery.index import Index, UnknownPicture, in_parts
 from webui.store.gallery.listing import mark_anew
 from webui.store.gallery.rows import Seen, as_picture
@@ -195,7 +195,7 @@ class Gallery:
         """Takes up a picture that was made here. What goes wrong is logged: the picture is on the disk, and will be
         found there."""
         name = self._name(saved.path)
-        if name is None:
+        if name is None or saved.path.suffix.lower() not in SUFFIXES:  # a file of another kind
             return
         try:
             known = replace(facts(self._root / name), task=task)

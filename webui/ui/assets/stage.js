@@ -55,7 +55,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
     use();
     shown = one;
     place(one.width, one.height);
-    picture.src = one.url;
+    picture.src = one.look || one.url;
     picture.alt = one.prompt ? Easel.t("Picture of: {prompt}", { prompt: one.prompt }) : Easel.t("The finished picture");
     view("one");
     describe(one, Easel.stage.facts(one));
@@ -75,7 +75,7 @@ Easel.stage = function (element, trigger, props, watch, about) {
     place(several[0].width, several[0].height);
     grid.replaceChildren(...several.map((one) => {
       const cell = Easel.node("button", { type: "button", "data-key": one.key, "aria-label": Easel.t("Picture with seed {seed}", { seed: one.seed }) });
-      cell.append(Easel.node("img", { src: count > 4 ? one.thumbnail : one.url, alt: "" }));
+      cell.append(Easel.node("img", { src: count > 4 ? one.thumbnail : one.look || one.url, alt: "" }));
       cell.addEventListener("click", () => { show(one); full.focus({ preventScroll: true }); });
       const holder = Easel.node("div", { role: "listitem" });
       holder.append(cell);

@@ -84,7 +84,7 @@ Easel.view = function (items, index = 0, { actions = [], shown = () => {} } = {}
     const item = now();
     zoom.show(item.width, item.height);
     picture.style.backgroundImage = item.thumbnail ? `url("${encodeURI(decodeURI(item.thumbnail))}")` : "";
-    picture.src = item.url;
+    picture.src = item.look || item.url;
     picture.alt = item.prompt ? Easel.t("Picture of: {prompt}", { prompt: item.prompt }) : Easel.t("The picture");
     count.textContent = `${index + 1} / ${items.length}`;
     name.textContent = item.name || "";
@@ -92,7 +92,7 @@ Easel.view = function (items, index = 0, { actions = [], shown = () => {} } = {}
     on.disabled = index === items.length - 1;
     offer();
     tell(!info.hidden);
-    for (const near of [items[index + 1], items[index - 1]]) if (near) new Image().src = near.url;  // is there when asked for
+    for (const near of [items[index + 1], items[index - 1]]) if (near) new Image().src = near.look || near.url;  // is there when asked for
     shown(item);
   }
 
