@@ -106,6 +106,15 @@ def test_a_model_has_one_parameterisation():
     assert parameterisation(model).name == "v_prediction"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_parameterisations_of_equal_levels_are_equal(name):
+    one = named(name, SIGMAS)
+    named.cache_clear()
+    assert named(name, SIGMAS) == one and named(name, SIGMAS) is not one
+    assert (named(name, SIGMAS[:-1]) == one) is (name == "flow")
+    assert len({one, named(name, SIGMAS)}) == 1
+
+
 def test_a_prediction_that_nobody_knows_is_refused():
     with pytest.raises(
         EaselError, match="prediction 'edm' is not known; use epsilon, v_prediction, sample, flow"

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class Parameterisation:
     """What a network predicts, as four functions of sigma (a noise level on the variance-exploding scale).
 
     The network sees `c_in(sigma) * x` at `timestep(sigma)`, and `c_skip(sigma) * x + c_out(sigma) * prediction` is the
-    clean latent. `name` is "epsilon", "v_prediction", "sample" or "flow". Of one model it is always the same value.
+    clean latent. `name` is "epsilon", "v_prediction", "sample" or "flow". Those of models alike are equal.
     """
 
     name: str
@@ -62,7 +62,7 @@ def named(name: str, sigmas: tuple[float, ...]) -> Parameterisation:
         raise EaselError(f"prediction {name!r} is not known; use {', '.join(NAMES)}")
     c_in, c_skip, c_out = _COEFFICIENTS[name]
     return Parameterisation(
-        name, c_in, c_skip, c_out, _flow_time if name == FLOW else _ddpm_time(sigmas)
+        name, c_in, c_skip, c_out, _flow_time if name == FLOW else _DdpmTime(sigmas)
     )
 
 
@@ -94,11 +94,15 @@ def _v_out(sigma: float) -> float:
     return -sigma / math.sqrt(1 + sigma**2)
 
 
-def _ddpm_time(sigmas: Sequence[float]) -> Coefficient:
+@dataclass(frozen=True, slots=True)
+class _DdpmTime:
     """The fractional training timestep at a level, by linear interpolation in log sigma; one beyond the model's levels
-    takes the nearest end."""
+    takes the nearest end. A value, so that what is made of equal levels is equal."""
 
-    def timestep(sigma: float) -> float:
+    sigmas: tuple[float, ...] = field(repr=False)
+
+    def __call__(self, sigma: float) -> float:
+        sigmas = self.sigmas
         if sigma <= sigmas[0]:
             return 0.0
         high = bisect_left(sigmas, sigma)
@@ -107,8 +111,6 @@ def _ddpm_time(sigmas: Sequence[float]) -> Coefficient:
         low = high - 1
         span = math.log(sigmas[high]) - math.log(sigmas[low])
         return low + (math.log(sigma) - math.log(sigmas[low])) / span
-
-    return timestep
 
 
 # --- Flow matching --------------------------------------------------------------------------------
