@@ -58,8 +58,8 @@ def tiny_runner() -> Runner:
 
     root = Path(tempfile.mkdtemp(prefix="easel-testkit-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
-    tiny_models(root)
-    return Runner(lambda: list_models([root]), place("cpu", "float32", "sdpa"))
+    cards = list_models([tiny_models(root)])  # which nobody changes
+    return Runner(lambda: cards, place("cpu", "float32", "sdpa"))
 
 
 def example_picture(width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
