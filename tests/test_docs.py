@@ -65,6 +65,18 @@ def test_the_file_tree_is_the_tree(page):
     assert there - {"webui/__init__.py", "webui/__pycache__/"} <= shown
 
 
+@pytest.mark.parametrize("layer", ["catalog", "diffusion", "engine"])
+def test_the_map_has_every_part_of_a_layer(layer):
+    """What is not on it is not found by who reads it first."""
+    folder = ROOT / "webui" / layer
+    parts = {
+        path.name + "/" * path.is_dir() for path in folder.iterdir() if path.name[0] not in "_."
+    }
+    told = tree_of(ROOT / "docs/architecture.md")
+    known = {path.removeprefix(f"webui/{layer}/") for path in told}
+    assert parts <= known
+
+
 def test_the_task_in_the_architecture_is_the_task():
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     block = re.findall(r"```python\n(def txt2img.*?)```", page, re.DOTALL)[0]

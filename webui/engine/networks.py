@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,11 @@ class Networks:
         """The kinds of its parts."""
         text = ("text encoder",) if self.text.towers else ()
         return ("unet", *text, "vae") if self.has_vae else ("unet", *text)
+
+    @property
+    def keys(self) -> list[Hashable]:
+        """What its parts are called in the cache of parts."""
+        return [(kind, self.serial) for kind in self.kinds]
 
     def sizes(self) -> Mapping[str, int]:
         """The bytes of the parts that have weights now."""

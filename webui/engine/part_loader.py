@@ -11,7 +11,7 @@ import gc
 import logging
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, RLock
 
@@ -24,10 +24,8 @@ from webui.engine.capacity import Capacity
 from webui.engine.encoded_texts import TEXT, TextCache
 from webui.engine.extension_networks import ExtensionNetworks, key_of
 from webui.engine.file_faults import files_blamed
-from webui.engine.file_version import Version, is_as_listed
-from webui.engine.loading import Opened, opened
-from webui.engine.memory import out_of_memory
 from webui.engine.model_cache import ModelCache, free_bytes, host_bytes
+from webui.engine.model_reader import ModelReader, replaced
 from webui.engine.networks import Networks, weight_bytes
 from webui.engine.part_cache import Part, PartCache, Place
 from webui.engine.placement import Placement
@@ -35,7 +33,7 @@ from webui.engine.preparing import prepare, prepared
 from webui.engine.text.inversion_cache import InversionCache
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.vaes import NONE, VaeName, Vaes
-from webui.errors import CapacityError, RequestError
+from webui.errors import RequestError
 from webui.types import (
     Call,
     EncodeText,
@@ -99,7 +97,7 @@ class PartLoader:
         self.inversions = InversionCache(files, self.parts)
         self.extension_networks: ExtensionNetworks = ExtensionNetworks(placement, self.parts)
         self.texts = TextCache(self.parts)
-        self._list_models = list_models
+        self._reader = ModelReader(list_models, placement, self.parts, self.model_cache, facts)
         self._facts = facts
         self._beside = beside
         self._chosen: dict[tuple[int, str], tuple[str, Path] | None] = {}
@@ -169,10 +167,10 @@ class PartLoader:
         match reply:
             case Prepare():
                 networks = self._networks_for(reply)
-                return [] if networks is None else _base(networks)
+                return [] if networks is None else networks.keys
             case Model():
                 networks = self.model_cache.of(reply)
-                return [] if networks is None else _base(networks)
+                return [] if networks is None else networks.keys
             case Network():
                 return [key_of(reply)]
             case VaeName():
@@ -201,7 +199,7 @@ class PartLoader:
                     return self._read_vae(call)
                 case LoadAdapters():
                     return self.adapter_cache.load(call, self.networks(call.model))
-            networks = self._read_model(call.name, progress)
+            networks = self._reader.read(call.name, progress)
             return networks.model if prepared(networks) else Prepare(call)
 
     def bring(self, call: Call, progress: Callable[[float], None] = lambda part: None) -> None:
@@ -235,76 +233,9 @@ class PartLoader:
 
     def _choice(self, call: LoadVae) -> tuple[str, Path] | None:
         try:
-            return self.vaes.chosen(call, self._card(call.model.name))
+            return self.vaes.chosen(call, self._reader.card(call.model.name))
         except RequestError:
             return None
-
-    def _read_model(self, name: str, progress: Callable[[float], None]) -> Networks:
-        before = self.model_cache.get(name)
-        if before is not None:
-            version = self.model_cache.version(before)
-            if version is None or version.holds():
-                return self._completed(before, progress)
-        card = self._card_now(name)
-        if card is None:
-            raise RequestError(f"model {name!r} is no longer there", "model")
-        version = Version.of(card)  # asked first: a file that changes meanwhile is read again
-        fresh = opened(card, self.placement)  # a bad file costs no other model its place
-        networks = self._with_room(card.name, fresh, lambda: fresh.read(self._facts, progress))
-        networks.model = replace(networks.model, parts=version.parts)
-        networks.source = fresh
-        if before is not None:
-            log.info("the files of %s were replaced", name)
-        self.model_cache.add(name, networks, version)
-        if self._facts is not None:
-            self._facts.used(card)
-        return networks
-
-    def _completed(self, networks: Networks, progress: Callable[[float], None]) -> Networks:
-        """A model with those parts read again that had to make room."""
-        lacking = [kind for kind in networks.kinds if (kind, networks.serial) not in self.parts]
-        if lacking:
-            source, version = networks.source, self.model_cache.version(networks)
-            if source is None or version is None or not version.holds():
-                raise _replaced(networks.model.name)
-            self._with_room(
-                networks.model.name, source, lambda: source.read_again(lacking, progress), networks
-            )
-            self.model_cache.fill(networks)
-        for key in _base(networks):
-            self.parts.use(key)
-        return networks
-
-    def _with_room(
-        self,
-        name: str,
-        source: Opened,
-        read: Callable[[], Networks | None],
-        networks: Networks | None = None,
-    ) -> Networks:
-        """What `read` gives, after room was made for it: so much as it takes, and where that does not suffice all."""
-        place: Place = self.placement.arrival
-        size = source.bytes - (0 if networks is None else sum(networks.sizes().values()))
-        group = None if networks is None else networks.serial
-        for limit in (None, 0):
-            if gone := self.parts.make_room(size, place, group, limit):
-                names = dict.fromkeys(one.kind for one in gone)
-                log.info("made room for %s: %d parts (%s)", name, len(gone), ", ".join(names))
-            del gone  # so that they are gone while the next is read
-            try:
-                found = read()
-                return found or networks  # type: ignore[return-value]
-            except (RuntimeError, MemoryError, OSError) as error:
-                if not out_of_memory(error):
-                    raise
-                log.warning("model %s: %s", name, error)
-        raise self._too_large(name, source.bytes)
-
-    def _too_large(self, name: str, size: int) -> CapacityError:
-        return CapacityError(
-            f"model {name!r} does not fit into the memory of {self.placement.device}: it takes {size / 1e9:.1f} GB; "
-            "take a smaller one, or one of its kind in half precision (--dtype)"
-        )
 
     def _read_vae(self, call: LoadVae) -> str | Prepare:
         networks = self.networks(call.model)
@@ -320,7 +251,7 @@ class PartLoader:
     def _vae(self, call: LoadVae, networks: Networks) -> tuple[str, Path] | None:
         """The VAE that a call means, its name and its file; None for the model's own. `RequestError` where there is
         neither."""
-        found = self.vaes.chosen(call, self._card(call.model.name))
+        found = self.vaes.chosen(call, self._reader.card(call.model.name))
         if found is None and not networks.has_vae:
             stem = call.model.name.removesuffix(".safetensors")
             raise RequestError(
@@ -354,24 +285,13 @@ class PartLoader:
             return found
         with self._loading:
             if found is not None:
-                return self._completed(found, progress)
-            anew = self._read_model(model.name, progress)
+                return self._reader.completed(found, progress)
+            anew = self._reader.read(model.name, progress)
             for _ in self._prepare(anew):
                 pass
         if anew.model != model:
-            raise _replaced(model.name)
+            raise replaced(model.name)
         return anew
-
-    def _card(self, name: str) -> ModelCard | None:
-        return next((card for card in self._list_models() if card.name == name), None)
-
-    def _card_now(self, name: str) -> ModelCard | None:
-        """The card of the file that is there now, which a list made a moment ago may not know."""
-        card = self._card(name)
-        if card is None or is_as_listed(card):
-            return card
-        anew = getattr(self._list_models, "anew", self._list_models)
-        return next((card for card in anew() if card.name == name), None)
 
     # --- on the thread that owns the device -------------------------------------------------------
 
@@ -394,7 +314,7 @@ class PartLoader:
         if isinstance(loading, LoadModel):
             found_model = self._networks_for(call)
             if found_model is None:  # it has left meanwhile
-                found_model = self._read_model(loading.name, lambda part: None)
+                found_model = self._reader.read(loading.name, lambda part: None)
             yield from self._prepare(found_model)
             return found_model.model
         networks = self.networks(loading.model)
@@ -419,7 +339,7 @@ class PartLoader:
             return
         finding = prepare(networks, card, self._facts, other_vae, self._beside)
         while True:
-            with self.parts.using(_base(networks)):
+            with self.parts.using(networks.keys):
                 if next(finding, StopIteration) is StopIteration:
                     return
             yield
@@ -489,10 +409,6 @@ def _named(name: str, key: Hashable) -> VaeName:
     return found
 
 
-def _base(networks: Networks) -> list[Hashable]:
-    return [(kind, networks.serial) for kind in networks.kinds]
-
-
 def _widths(networks: Networks) -> tuple[int, ...]:
     return tuple(tower.width for tower in networks.text.towers)
 
@@ -506,10 +422,3 @@ def _networks_of(call: Call) -> list[Network]:
     own = getattr(call, "network", None)
     control = [one.network for one in getattr(call, "control_networks", ())]
     return control if own is None else [own, *control]
-
-
-def _replaced(name: str) -> RequestError:
-    return RequestError(
-        f"the file of model {name!r} was replaced while a picture was made with it; make it again",
-        "model",
-    )
