@@ -217,7 +217,7 @@ def working(engine: Engine) -> bool:
 
 def open_store(settings: Settings) -> JobStore:
     """The jobs of a data folder. Raises `InUse` while another process has them."""
-    store = JobStore(settings.data_dir / STORE, settings.replies_gb * 1e9)
+    store = JobStore(settings.data_dir / STORE, settings.replies_gb * 1e9, settings.steps_gb * 1e9)
     if store.set_aside is not None:
         say(f"the job store was damaged; it is kept as {store.set_aside}, and a new one is begun")
     return store

@@ -93,8 +93,9 @@ class Settings:
     the bundled ones only, and `without_extensions` names those that this start leaves out. A call of the device that
     takes longer than `restart_on_hang` seconds starts the whole program anew (None: it is only told). What is
     remembered of an ended job goes after `keep_jobs` days, a saved picture after `keep_outputs` days, one in
-    the gallery's trash after `trash_days` (0: never); logs of replies take at most `replies_gb`. Loaded
-    models take at most `models_gb` of memory (None: a share of what is free at the start), but one always stays.
+    the gallery's trash after `trash_days` (0: never); logs of replies take at most `replies_gb`, those of
+    saved pictures `steps_gb` (0: none is kept). Loaded models
+    take at most `models_gb` of memory (None: a share of what is free at the start), but one always stays.
     A prompt has at most `max_chunks` chunks of 75 tokens. `log_format` is that of the log, see `webui.logs`.
     `file_pattern`, `picture_format`, `png_level`, `quality` and `webp_lossless` are how pictures are saved
     (`webui.naming.Saving`); `own_defaults` is what the user has chosen besides a model's own. `look` and
@@ -123,6 +124,7 @@ class Settings:
     keep_outputs: float = 0
     trash_days: float = 30
     replies_gb: float = 4
+    steps_gb: float = 0
     models_gb: float | None = None
     max_chunks: int = 32
     log_format: str = "text"
@@ -149,7 +151,7 @@ class Settings:
                 raise RequestError(f"{name} {getattr(self, name)!r}: use {', '.join(known)}", name)
         if self.restart_on_hang is not None and not self.restart_on_hang >= 1:
             raise RequestError("restart_on_hang: use 1 second or more", "restart_on_hang")
-        for name in ("keep_jobs", "keep_outputs", "trash_days", "replies_gb"):
+        for name in ("keep_jobs", "keep_outputs", "trash_days", "replies_gb", "steps_gb"):
             if not getattr(self, name) >= 0:
                 raise RequestError(f"{name}: use 0 or more", name)
         if self.models_gb is not None and not self.models_gb >= 0:

@@ -104,6 +104,15 @@ def test_a_changed_version_starts_the_picture_over(start, store):
     assert bench.engine._runner.calls == 10
 
 
+def test_a_job_says_that_it_starts_over(start, store):
+    _, job, _ = interrupted(start, store, request(steps=30), version="one")
+    again = start(persistence=store(), deterministic=True, version="two")
+    status = again.until(job, lambda s: "Starts over" in s.note or s.ended)
+    assert status.note == "Starts over: something it is made with has changed"
+    assert again.until(job, lambda s: s.step > 0 or s.ended).note == ""
+    again.end(job)
+
+
 def test_a_replaced_part_of_a_models_folder_starts_the_picture_over(
     start, store, models_dir, caplog
 ):
@@ -339,3 +348,27 @@ def test_a_log_that_cannot_be_opened_for_now_is_opened_later(start, store, monke
     bench.until(job, lambda s: "Too many files" in s.note)
     assert bench.end(job).state == "done"
     assert len(tries) <= 6, "it waits in between"
+
+
+def test_the_steps_of_a_saved_picture_are_kept_where_they_are_to_be(start, tmp_path, models_dir):
+    """Every reply, so that it can be looked at or made again; they go with their picture."""
+    persistence = JobStore(tmp_path / "kept", steps_bytes=1e6)
+    bench = start(persistence=persistence)
+    job = bench.engine.submit(request(steps=3))
+    assert bench.end(job).state == "done"
+    bench.engine.stop()
+    header, records = persistence.steps(job, 0)
+    assert header["picture"] == 0
+    kinds = [record.call["kind"] for record in records]
+    assert kinds == ["model", "Denoise", "Denoise", "Denoise", "Decode"]
+    assert records[1].parts[0][1] == (4, 8, 8)
+    assert not list((tmp_path / "kept" / "replies").glob("*"))
+    picture = tmp_path / "1.png"
+    picture.write_bytes(b"x")
+    persistence.reserve(job, 0, picture, 1)
+    persistence.tidy()
+    assert persistence.steps(job, 0) is not None
+    picture.unlink()
+    persistence.tidy()
+    assert persistence.steps(job, 0) is None
+    persistence.close()

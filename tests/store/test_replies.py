@@ -1,10 +1,11 @@
 """The log of replies: whole records come back, a torn tail is cut at any byte, another header discards it."""
 
+import os
 import random
 
 import pytest
 
-from webui.store.replies import ReplyLog, Room
+from webui.store.replies import Archive, ReplyLog, Room
 from webui.types.persistence import Record
 
 HEADER = {"request": "abc", "sampler": "Euler"}
@@ -112,3 +113,31 @@ def test_all_logs_together_take_no_more_than_their_room(tmp_path):
     assert len(again.read(HEADER)) == 2
     again.remove()
     room.take(700)  # nothing was counted twice or lost
+
+
+def test_logs_of_saved_pictures_are_kept_within_a_size_the_oldest_go_first(tmp_path):
+    room, archive = Room(10_000), Archive(tmp_path / "steps", 1_000)
+    for number in range(8):
+        log = ReplyLog(tmp_path / f"{number}.log", room, archive)
+        log.read(HEADER)
+        log.append(RECORDS[0])
+        log.keep()
+        os.utime(archive.folder / f"{number}.log", ns=(number, number))
+        archive.prune()
+    kept = sorted(path.name for path in archive.folder.iterdir())
+    size = sum(path.stat().st_size for path in archive.folder.iterdir())
+    assert 2 <= len(kept) < 8 and kept == [f"{n}.log" for n in range(8 - len(kept), 8)]
+    assert size <= 1_000 < size + (archive.folder / "7.log").stat().st_size
+    assert archive.read("7.log") == (HEADER, RECORDS[:1]) and archive.read("0.log") is None
+    room.take(10_000)  # they take no room of pictures that are being made
+    too_large = ReplyLog(tmp_path / "large.log", None, Archive(tmp_path / "steps", 10))
+    too_large.read(HEADER)
+    too_large.keep()
+    assert not (archive.folder / "large.log").exists() and not too_large.path.exists()
+
+
+def test_without_an_archive_a_log_goes_when_its_picture_is_saved(tmp_path):
+    log = ReplyLog(tmp_path / "1.log")
+    log.read(HEADER)
+    log.keep()
+    assert not log.path.exists()

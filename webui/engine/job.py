@@ -96,6 +96,7 @@ class Job:
     _version: int = 1
     _note: str = ""  # what it waits for
     _engine_note: str = ""  # what every job waits for
+    _remark: str = ""  # what is said of it while there is nothing else
     _started_s: float = 0.0  # these three on the monotonic clock
     _sampling_s: float = 0.0  # when its first UNet call was answered
     _ended_s: float = 0.0
@@ -223,7 +224,13 @@ class Job:
     def stepped(self, picture: Picture) -> None:
         """A call of a picture was answered: its progress is told."""
         self._sampling_s = self._sampling_s or time.monotonic()
+        self._remark = ""
         self.tell("step", picture=picture.index, step=picture.step, steps=picture.steps)
+
+    def remark(self, remark: str) -> None:
+        """Something to say of it until its next step."""
+        self._remark = remark
+        self.publish()
 
     def progressed(self, picture: Picture, part: float, note: str) -> None:
         """A long call of a picture is at `part`, from 0 to 1; `note` says what it does ("" when it is made)."""
@@ -293,7 +300,7 @@ class Job:
             progress=1.0 if self.state == "done" else progress,
             eta_s=eta,
             seconds=self.seconds(),
-            note="" if self.ended else self._note or self._engine_note,
+            note="" if self.ended else self._note or self._engine_note or self._remark,
             error=self.error,
             pictures=tuple(self.saved[i] for i in sorted(self.saved)),
             owner=self.owner,

@@ -271,6 +271,10 @@ class Jobs:
             job.stepped(picture)
         self.listeners.changed(job.id)
 
+    def remark(self, job: Job, remark: str) -> None:
+        """Something to say of a job until its next step."""
+        self._change_of(job, partial(job.remark, remark))
+
     def progressed(self, picture: Picture, part: float, note: str) -> None:
         """A long call of a picture is at `part`, from 0 to 1."""
         self._change_of(picture.job, partial(picture.job.progressed, picture, part, note))

@@ -51,6 +51,7 @@ __all__ = ["WAITING", "PictureRun", "Workbench"]
 log = logging.getLogger(__name__)
 
 PROGRESS_S = 0.25  # between two words of how far a call is
+STARTS_OVER = "Starts over: something it is made with has changed"
 WAITING = object()  # in the place of a reply: a call is in somebody's hands
 
 
@@ -145,6 +146,9 @@ class PictureRun:
                     "job %s: its replies are not kept: %s", job.id, fault, extra={"job": job.id}
                 )
                 replies.remove()
+            else:
+                if self._replay.dropped:
+                    self._jobs.remark(job, STARTS_OVER)
         studio = PictureStudio(
             self.request, self.index, context.parts, placement.device, self._own_folder
         )
@@ -180,7 +184,7 @@ class PictureRun:
         log.warning("job %s, picture %d starts over: %s", job.id, self.index, why, extra={"job": job.id})  # fmt: skip
         assert self._replay is not None
         self._replay.remove()
-        self._jobs.note(job, "Starts over: something it is made with has changed")
+        self._jobs.remark(job, STARTS_OVER)
         self._begin_again()
 
     def close(self) -> None:
@@ -491,7 +495,7 @@ class PictureRun:
         runner, job = self._runner, self.job
         self._remove_folder()
         if self._replay is not None:
-            self._replay.remove()
+            self._replay.keep()
             self._replay = None
         if self._jobs.saved(self.picture, saved):
             made = f"{runner.calls} UNet calls with {runner.rows} rows so far"

@@ -116,7 +116,12 @@ class Replay:
         self._open = False
         self._recorder.later(self._replies.close)
 
+    def keep(self) -> None:
+        """The picture is saved: its log is kept where such logs are."""
+        self._open = False
+        self._recorder.later(self._replies.keep)
+
     def remove(self) -> None:
-        """The picture is made."""
+        """The log is of no use."""
         self._open = False
         self._recorder.later(self._replies.remove)

@@ -261,6 +261,18 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        group=KEEPING,
+        restart=True,
+        control=Number(
+            name="steps_gb",
+            label="Room for the steps of finished pictures, in GB",
+            info="Every step is kept beside the jobs; the oldest pictures' go first. 0: none.",
+            minimum=0,
+            maximum=10_000,
+            step=0.5,
+        ),
+    ),
+    Setting(
         group=ENGINE,
         restart=True,
         flag="--device",

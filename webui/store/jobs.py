@@ -3,6 +3,7 @@
     easel.db        jobs and pictures
     pictures/       the pictures of requests, by their content
     replies/        a log for each picture that is being made
+    steps/          the logs of saved pictures, where they are to be kept
     files/          a folder for each task that writes files
 
 Knows requests as JSON and paths; knows no tensor.
@@ -18,11 +19,12 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from sqlite3 import Row
+from typing import Any
 
 from webui import metadata
 from webui.errors import EaselError, RequestError, lacking
@@ -30,9 +32,9 @@ from webui.metadata import PICTURE_SUFFIXES, beside
 from webui.opening import open_file
 from webui.store import requests
 from webui.store.database import Database
-from webui.store.replies import ReplyLog, Room
+from webui.store.replies import Archive, ReplyLog, Room
 from webui.types import GenerationRequest, JobState, SavedPicture, SubmissionKey
-from webui.types.persistence import StoredJob
+from webui.types.persistence import Record, StoredJob
 
 __all__ = ["JobStore"]
 
@@ -49,15 +51,17 @@ OTHER_BODY = (
 class JobStore:
     """The store of one data folder. Raises `EaselError` with a sentence where the disk says no."""
 
-    def __init__(self, folder: Path, replies_bytes: float = 4e9) -> None:
+    def __init__(self, folder: Path, replies_bytes: float = 4e9, steps_bytes: float = 0) -> None:
         """Opens or makes it; as `Database` for what can be wrong with that. Logs of replies take `replies_bytes` at
-        most."""
+        most; of those of saved pictures the newest `steps_bytes` are kept."""
         self._folder = folder
         self._database = Database(folder / "easel.db")
         self._accepting = (
             threading.Lock()
         )  # a picture lies on disk before its job does: nobody tidies between
         logs = (folder / "replies").glob("*")
+        self._steps_bytes = steps_bytes
+        self._archive = Archive(folder / "steps", steps_bytes)
         self._room = Room(replies_bytes, sum(path.stat().st_size for path in logs))
 
     @property
@@ -152,7 +156,12 @@ class JobStore:
         return requests.load(rows[0]["request"], self._folder / "pictures")
 
     def replies(self, job_id: str, index: int) -> ReplyLog:
-        return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log", self._room)
+        archive = self._archive if self._steps_bytes else None
+        return ReplyLog(self._folder / "replies" / f"{job_id}-{index}.log", self._room, archive)
+
+    def steps(self, job_id: str, index: int) -> tuple[Mapping[str, Any], Sequence[Record]] | None:
+        """What a saved picture was made of, where that was kept: what its log was begun with, and every reply."""
+        return self._archive.read(f"{job_id}-{index}.log")
 
     def folder(self, job_id: str, index: int) -> Path:
         return self._folder / "files" / f"{job_id}-{index}"
@@ -264,6 +273,12 @@ class JobStore:
             job, _, index = path.stem.rpartition("-")
             if job not in ids:
                 self.replies(job, int(index)).remove()
+        self._archive.prune()
+        for path in self._archive.folder.glob("*.log"):  # what went with its picture
+            job, _, index = path.stem.rpartition("-")
+            made = self.reserved(job, int(index)) if index.isdigit() else None
+            if made is None or not made.is_file():
+                path.unlink(missing_ok=True)
         for path in (self._folder / "files").glob("*"):
             if path.name.rpartition("-")[0] not in ids:
                 shutil.rmtree(path, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import math
 import threading
 import zlib
@@ -19,7 +20,9 @@ from typing import Any, BinaryIO
 
 from webui.types.persistence import Record
 
-__all__ = ["ReplyLog", "Room"]
+__all__ = ["Archive", "ReplyLog", "Room"]
+
+log = logging.getLogger(__name__)
 
 MAGIC = b"easel replies 2\n"
 LINE_MAX = 65_536
@@ -45,11 +48,53 @@ class Room:
             self._used -= size
 
 
-class ReplyLog:
-    """The log of one picture. Belongs to one thread. `room` is what all logs share."""
+class Archive:
+    """The logs of saved pictures in a folder, at most `limit` bytes of them: the oldest go first."""
 
-    def __init__(self, path: Path, room: Room | None = None) -> None:
+    def __init__(self, folder: Path, limit: float) -> None:
+        self.folder = folder
+        self._limit = limit
+
+    def take(self, path: Path) -> None:
+        """Moves a log here; it goes where it alone is too large. `OSError` where the disk says no."""
+        if path.stat().st_size > self._limit:
+            path.unlink()
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.replace(self.folder / path.name)
+        self.prune()
+
+    def prune(self) -> None:
+        """Removes what is beyond the limit."""
+        logs = [(path.stat(), path) for path in self.folder.glob("*.log")]
+        room = self._limit
+        for status, path in sorted(logs, key=lambda one: -one[0].st_mtime_ns):
+            room -= status.st_size
+            if room < 0:
+                path.unlink(missing_ok=True)
+
+    def read(self, name: str) -> tuple[Mapping[str, Any], list[Record]] | None:
+        """What a log was begun with, and its records; None where it is not here."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                header = _line(file) if file.read(len(MAGIC)) == MAGIC else None
+                records: list[Record] = []
+                while header is not None and (record := _record(file)) is not None:
+                    records.append(record)
+        except FileNotFoundError:
+            return None
+        return None if header is None else (header, records)
+
+
+class ReplyLog:
+    """The log of one picture. Belongs to one thread. `room` is what all logs share, `archive` where the log goes when
+    the picture is saved."""
+
+    def __init__(
+        self, path: Path, room: Room | None = None, archive: Archive | None = None
+    ) -> None:
         self.path = path
+        self._archive = archive
         self._room = room or Room(math.inf)
         self._file: BinaryIO | None = None
 
@@ -106,6 +151,18 @@ class ReplyLog:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+    def keep(self) -> None:
+        """The picture is saved."""
+        try:
+            self.close()
+            size = self.path.stat().st_size
+            if self._archive is not None:
+                self._archive.take(self.path)
+                self._room.give(size)
+        except OSError as fault:
+            log.warning("%s is not kept: %s", self.path, fault)
+        self.remove()
 
     def remove(self) -> None:
         """The task is done, or its log is worth nothing."""

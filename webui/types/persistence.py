@@ -51,8 +51,12 @@ class Replies(Protocol):
 
     def close(self) -> None: ...
 
+    def keep(self) -> None:
+        """The picture is saved: its log stays where such logs are to be kept, else it goes."""
+        ...
+
     def remove(self) -> None:
-        """The picture is done, or the log is worth nothing."""
+        """The picture is not made, or the log is worth nothing."""
         ...
 
 
