@@ -24,6 +24,7 @@ from webui.defaults import complete
 from webui.errors import RequestError
 from webui.settings import BUNDLED, ROOT, Settings
 from webui.store import preferences
+from webui.store.jobs import JobStore
 
 
 def test_compose_finds_names_as_people_write_them():
@@ -297,20 +298,37 @@ def make(request, studio):
     return (yield RunNetwork(network, (picture,)))
 
 
+def sleep(request, studio):
+    ONCE.with_name("sleeps").touch()
+    time.sleep(3600)
+    yield
+
+
 @hookimpl
 def register_tasks():
-    return [Task("hanging", "Hanging", make, samples=False)]
+    sleeping = Task("sleeping", "Sleeping", sleep, samples=False)
+    return [Task("hanging", "Hanging", make, samples=False), sleeping]
 """
 
 
-def test_a_device_that_hangs_is_named_and_a_restart_goes_on(tmp_path):
+def test_a_device_that_hangs_is_named_and_a_restart_goes_on_and_ends_though_a_task_does_not(
+    tmp_path,
+):
     folder = tmp_path / "added"
     folder.mkdir()
     (folder / "hanging.py").write_text(HANGING, encoding="utf-8")
     with serving(tmp_path, "--extensions-dir", str(folder), "--restart-on-hang", "1") as server:
         server.call("hanging")
         until(lambda: pictures(tmp_path), "the picture of the second start")
+        assert server.process.stdout is not None
+        server.url = server.process.stdout.readline().split()[-1].rstrip("/")  # another port
+        server.call("sleeping")
+        until((folder / "sleeps").exists, "a task that sleeps for an hour")
         server.process.send_signal(signal.SIGTERM)
         _, err = server.process.communicate(timeout=120)
+    assert "a task has not ended for 5 s: Easel stops without it" in err
+    kept = JobStore(tmp_path / ".easel")
+    assert [job.request.task for job in kept.unfinished()] == ["sleeping"], "it goes on later"
+    kept.close()
     assert "has not answered for 1 s: RunNetwork" in err
     assert "starting anew" in err and server.process.returncode == 0

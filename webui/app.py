@@ -6,6 +6,7 @@ the page answers first, then the engine's thread loads torch.
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import hashlib
 import logging
@@ -338,10 +339,14 @@ def serve(line: CommandLine) -> int:
     logging.getLogger("webui").setLevel(logging.INFO)  # the terminal of a server is its log
     descriptors.raise_limit()
     with watched(line.settings, "serve") as crashes:
-        return serve_watched(line, crashes)
+        ended = serve_watched(line, crashes)
+    if not ended:
+        leave(0)
+    return 0
 
 
-def serve_watched(line: CommandLine, crashes: Crashes) -> int:
+def serve_watched(line: CommandLine, crashes: Crashes) -> bool:
+    """Whether everything of the engine has come to its end."""
     from webui import http
     from webui.ui import launch_page
 
@@ -380,6 +385,8 @@ def serve_watched(line: CommandLine, crashes: Crashes) -> int:
     )
     gate = partial(http.Gate, face=jobs_face, logins=line.logins, key=key)
     with stop_signals(crashes.close, crashes.marks.asked) as stop:
+        # Whatever runs then, and wherever this thread is: what is not done goes on at the next start.
+        end_in_time(0, ASKED_S, after=stop)
         try:
             made.extensions.start()  # so that their `startup` hooks come before any request
             made.engine.restore()  # who asks for a job at once is told of it
@@ -411,7 +418,6 @@ def serve_watched(line: CommandLine, crashes: Crashes) -> int:
             while not stop.wait(0.5):  # a wait without end would keep Ctrl+C waiting on Windows
                 pass
             say("finishing the running call")
-            end_in_time(0, ASKED_S)  # whatever runs: what is not done goes on at the next start
             sweeper.stop()
             made.engine.stop()
             time.sleep(GRACE_S)
@@ -420,7 +426,7 @@ def serve_watched(line: CommandLine, crashes: Crashes) -> int:
             downloads.close()
             previews.close()
             made.close()
-    return 0
+    return made.engine.stop()  # as it was told before
 
 
 def open_downloads(settings: Settings, library: Library) -> Downloads:
@@ -511,16 +517,28 @@ def handled(
             signal.signal(number, known)
 
 
-def end_in_time(code: int, within_s: float = END_S) -> None:
-    """Has the process end with `code` in a while, whatever threads and `atexit` functions still do."""
+def end_in_time(code: int, within_s: float = END_S, after: threading.Event | None = None) -> None:
+    """Has the process end with `code` in a while (once `after` is set), whatever threads and `atexit` functions still
+    do."""
 
     def end() -> None:
+        if after is not None:
+            after.wait()
         time.sleep(within_s)
         going = [thread.name for thread in threading.enumerate() if not thread.daemon]
         say(f"not everything has ended for {within_s:.0f} s ({', '.join(going)}): left")
         os._exit(code)
 
     threading.Thread(target=end, name="easel-end", daemon=True).start()
+
+
+def leave(code: int) -> None:
+    """Ends the process although a thread of ours works on: Python would take itself down under it, for as long as that
+    takes, and end no sooner. What was registered for the end is done, and time is counted meanwhile (`end_in_time`)."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def start_anew(store: JobStore, marks: Marks, what: str) -> None:
