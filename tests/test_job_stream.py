@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -47,7 +48,9 @@ class Engine:
 
 
 def run(main: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(main, 60))
+    """On a thread of its own: a browser of other tests may have a loop on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(asyncio.wait_for(main, 60))).result()
 
 
 async def heard(engine: Engine, wanted: Interest | None = None) -> list[int]:

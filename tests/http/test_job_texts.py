@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,6 +18,12 @@ from webui.http.job_texts import AT_ONCE, SPARE, JobTexts
 from webui.http.previews import Previews
 from webui.http.views import view
 from webui.types import JobStatus
+
+
+def run(main: Any) -> Any:
+    """On a thread of its own: a browser of other tests may have a loop on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, main).result()
 
 
 def status(number: int, **values: Any) -> JobStatus:
@@ -41,7 +48,7 @@ def test_a_list_says_what_each_job_says_and_says_it_once(count: int, made: list[
     texts, jobs = JobTexts(), [status(number) for number in range(count)]
 
     def listed() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(asyncio.run(texts.listed(jobs)))["jobs"]
+        found: list[dict[str, Any]] = json.loads(run(texts.listed(jobs)))["jobs"]
         return found
 
     assert listed() == [asdict(view(job)) for job in jobs]
@@ -56,20 +63,21 @@ def test_a_list_says_what_each_job_says_and_says_it_once(count: int, made: list[
 def test_texts_of_jobs_that_are_gone_go_too(made: list[str]) -> None:
     texts = JobTexts()
     for begin in range(0, 3 * SPARE, SPARE // 2):
-        asyncio.run(texts.listed([status(begin + n) for n in range(SPARE // 2)]))
+        run(texts.listed([status(begin + n) for n in range(SPARE // 2)]))
     assert len(texts._texts) <= 2 * SPARE
 
 
 def test_a_preview_is_drawn_once_for_all_who_listen() -> None:
-    drawn, threads = [], set()
+    drawn, threads = [], set[threading.Thread]()
 
     class Engine:
         def preview(self, job: str) -> Image.Image:
             drawn.append(job)
-            threads.add(threading.current_thread())
+            assert threading.current_thread() not in threads
             return Image.new("RGB", (8, 8))
 
     async def main() -> None:
+        threads.add(threading.current_thread())
         previews, running = Previews(Engine()), status(1, step=3)  # type: ignore[arg-type]
         first = asyncio.create_task(previews.of(running))
         await asyncio.sleep(0)
@@ -83,5 +91,4 @@ def test_a_preview_is_drawn_once_for_all_who_listen() -> None:
             await previews.of(status(number, step=1))
         assert len(previews._drawn) <= 64
 
-    asyncio.run(main())
-    assert threading.main_thread() not in threads
+    run(main())

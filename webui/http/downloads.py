@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request
 
 from webui.errors import RequestError
@@ -18,6 +18,7 @@ from webui.types.library import FOLDERS, Download, DownloadsFace, HubFile
 
 __all__ = ["download_routes"]
 
+LOOKING = 4  # who waits for the hub at once: it may take its time
 CHANGING: dict[int | str, dict[str, Any]] = {
     status: {"model": Fault} for status in (403, 409, 415, 422, 502, 503)
 }
@@ -92,6 +93,7 @@ class Repository:
 
 def download_routes(downloads: DownloadsFace, rights: Rights) -> APIRouter:
     routes = APIRouter(prefix="/api/downloads", tags=["models"])
+    looking = CapacityLimiter(LOOKING)
 
     def allow(request: Request) -> None:
         if downloads.locked:
@@ -114,12 +116,12 @@ def download_routes(downloads: DownloadsFace, rights: Rights) -> APIRouter:
         )
 
     @routes.get("/repository", responses=CHANGING)
-    def repository(
+    async def repository(
         request: Request, repo: Annotated[str, Query(max_length=300, description="owner/name")]
     ) -> Repository:
         """Asks the hub what a repository offers."""
         allow(request)
-        found = downloads.look(repo)
+        found = await to_thread.run_sync(downloads.look, repo, limiter=looking)
         return Repository(
             found.repo,
             [_file(one) for one in found.files],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import gradio as gr
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from webui.defaults import FIELDS, complete, extra_controls
 from webui.errors import EaselError, ModelFileError, RequestError
@@ -31,10 +31,10 @@ from webui.types import (
 )
 from webui.ui.controls import request_values
 from webui.ui.files import given_file, publish
-from webui.ui.follow import words_of
+from webui.ui.gradio_validation import Parameters
 from webui.ui.listings import listings
-from webui.ui.reception import Parameters
 from webui.ui.signatures import kind, parameter, sign
+from webui.ui.stage_streams import words_of
 from webui.ui.visitors import Visitors
 
 __all__ = ["add_endpoints", "parameters_of"]
@@ -54,6 +54,7 @@ FIRST = (
     "seed",
     "batch_size",
 )
+SUBMITTING = 8  # at once; an extension that looks at a request may take its time
 LAST = ("missing",)  # so that a parameter that came later moves no other
 
 
@@ -102,11 +103,16 @@ def _add_task(
 ) -> Parameters:
     controls = parameters_of(task)
     names = (*(c.name for c in controls), "extras")
+    submitting = CapacityLimiter(SUBMITTING)
 
     def accept(values: Sequence[Any]) -> GenerationRequest:
         given = dict(zip(names, values, strict=True))
         flat = task.flat_controls()
         return complete(task.name, request_values(flat, given), catalog, settings)
+
+    def submit(values: Sequence[Any], asked: gr.Request) -> tuple[GenerationRequest, str]:
+        request = accept(values)
+        return request, engine.submit(request, visitors.of(asked).owner)
 
     def check(*values: Any) -> Any:
         return verdict(names, lambda: accept(values), extra_controls(task))
@@ -115,8 +121,7 @@ def _add_task(
         asked: gr.Request, *values: Any
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         try:
-            request = await to_thread.run_sync(accept, values)
-            job = await to_thread.run_sync(engine.submit, request, visitors.of(asked).owner)
+            request, job = await to_thread.run_sync(submit, values, asked, limiter=submitting)
             status = await ended(engine, job)
         except EaselError as error:
             raise words_of(error) from None

@@ -19,14 +19,15 @@ from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, ExtensionsFace, GalleryFace, Visitor
 from webui.ui.addresses import free_port, loopback, own_names
+from webui.ui.asset_cache import AssetCache
 from webui.ui.between import form_state, model_updates, usual_of
 from webui.ui.connections import Connections, few_at_once, queue_many
 from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
 from webui.ui.footer import draw_footer, wire_footer
-from webui.ui.front import Front
 from webui.ui.gallery import draw_gallery
+from webui.ui.gradio_validation import GradioValidation
 from webui.ui.groups import draw_usual
 from webui.ui.handing import draw_handing, wire_handing
 from webui.ui.info import draw_png_info
@@ -35,7 +36,6 @@ from webui.ui.models import draw_models, wire_models
 from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
-from webui.ui.reception import Reception
 from webui.ui.resting import SESSIONS, RestingQueue, rested
 from webui.ui.tab import IN_TURN, best_card, card_of, draw_tab, menu
 from webui.ui.theme import MARK, css, theme
@@ -91,9 +91,11 @@ def launch_page(
     blocks, uploads = drawn.blocks, UploadsFolder()
     uploads.sweep()  # nothing is under way yet
     middleware = [
-        Middleware(Front, stale=drawn.stale),
+        Middleware(AssetCache, stale=drawn.stale),
         Middleware(Uploads, folder=uploads),
-        Middleware(Reception, endpoints=drawn.endpoints, functions=blocks.fns, asked=blocks._queue),
+        Middleware(
+            GradioValidation, endpoints=drawn.endpoints, functions=blocks.fns, asked=blocks._queue
+        ),
     ]
 
     def login(cookies: Mapping[str, str]) -> str | None:

@@ -11,23 +11,24 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from webui.defaults import complete, from_infotext
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
-from webui.ui.aside import Added, asked_for, collected
-from webui.ui.follow import Newest
+from webui.ui.background_jobs import Added, asked_for, collected
 from webui.ui.handing import FORGET, form_updates, own_components, said
 from webui.ui.pictures import OwnPictures
 from webui.ui.stage import EMPTY, job_values
+from webui.ui.stage_streams import Newest
 from webui.ui.tab import PRIVATE, Tab, card_of, fit, known_defaults
 from webui.ui.visitors import Visitors
 
 __all__ = ["wire"]
 
+SUBMITTING = 8  # at once; an extension that looks at a request may take its time
 VARIED = 0.2  # how much of a new noise "Vary" mixes in
 
 
@@ -46,6 +47,7 @@ def wire(
     newest = Newest()  # of the streams to a browser tab's stage
     questions = Newest()  # of its, for the pictures of other jobs
     added = Added()
+    submitting = CapacityLimiter(SUBMITTING)
 
     async def submitted(
         request: gr.Request, raw: Sequence[Any], instead: Mapping[str, Any] | None = None
@@ -61,7 +63,7 @@ def wire(
             values = {**form.values(opened), **(instead or {})}
             return engine.submit(complete(task.name, values, catalog, settings), owner)
 
-        return await to_thread.run_sync(submit)
+        return await to_thread.run_sync(submit, limiter=submitting)
 
     async def run(request: gr.Request, *raw: Any) -> AsyncIterator[Any]:
         try:

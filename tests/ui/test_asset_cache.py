@@ -18,7 +18,7 @@ from tests.ui.conftest import opened
 from tests.ui.hands import paint
 from tests.ui.painter import FlatPainter, serving
 from webui.ui import Page
-from webui.ui.front import BUILT, Front
+from webui.ui.asset_cache import BUILT, AssetCache
 from webui.ui.theme import scripts
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -89,7 +89,7 @@ def test_what_only_programs_need_stays_out_of_the_page(http: httpx.Client) -> No
 
 def test_a_form_overtaken_is_told_to_the_page() -> None:
     now = [False]
-    front = Front(HTMLResponse("<html><head></head></html>"), lambda: now[0])
+    front = AssetCache(HTMLResponse("<html><head></head></html>"), lambda: now[0])
     assert "easel-form" not in asked(front, "/").text
     now[0] = True
     assert '<meta name="easel-form" content="stale">' in asked(front, "/").text
@@ -97,14 +97,14 @@ def test_a_form_overtaken_is_told_to_the_page() -> None:
 
 def test_the_login_page_carries_no_scripts_of_ours() -> None:
     page = '<head></head><script>window.gradio_config = {"auth_required":true};</script>'
-    assert "easel." not in asked(Front(HTMLResponse(page)), "/").text
+    assert "easel." not in asked(AssetCache(HTMLResponse(page)), "/").text
 
 
 @pytest.mark.parametrize(
     "answer", [RedirectResponse("/login"), HTMLResponse("no", 401), PlainTextResponse("<head>")]
 )
 def test_another_answer_comes_as_it_is(answer: Any) -> None:
-    came = asked(Front(answer), "/")
+    came = asked(AssetCache(answer), "/")
     assert came.content == answer.body and came.status_code == answer.status_code
 
 
@@ -121,7 +121,7 @@ def test_gradios_files_are_packed_once_and_kept(http: httpx.Client) -> None:
 
 
 def test_who_cannot_unpack_gets_it_plain() -> None:
-    front = Front(HTMLResponse("<html><head></head></html>"))
+    front = AssetCache(HTMLResponse("<html><head></head></html>"))
     page = asked(front, "/", **{"accept-encoding": "identity"})
     assert "content-encoding" not in page.headers and "<title>Easel</title>" in page.text
     address = re.search(r"easel\.\w+\.js", page.text)
@@ -134,12 +134,12 @@ def test_who_cannot_unpack_gets_it_plain() -> None:
     "path", ["/assets/missing-12345678.js", "/assets/..%2Findex-12345678.js", "/assets/logo.svg"]
 )
 def test_what_it_does_not_know_gradio_answers(path: str) -> None:
-    assert asked(Front(PlainTextResponse("Gradio's")), path).text == "Gradio's"
-    assert asked(Front(PlainTextResponse("Gradio's")), path, "HEAD").status_code == 200
+    assert asked(AssetCache(PlainTextResponse("Gradio's")), path).text == "Gradio's"
+    assert asked(AssetCache(PlainTextResponse("Gradio's")), path, "HEAD").status_code == 200
 
 
 def test_packing_is_undone_by_any_gzip() -> None:
-    front = Front(HTMLResponse("<html><head></head></html>"))
+    front = AssetCache(HTMLResponse("<html><head></head></html>"))
     [(kind, packed)] = front._files.values()
     assert (kind, gzip.decompress(packed).decode()) == ("text/javascript", scripts())
 

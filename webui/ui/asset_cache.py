@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.ui.theme import icon, scripts
 
-__all__ = ["Front"]
+__all__ = ["AssetCache"]
 
 BUILT = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
 NAMED = re.compile(r"/assets/([\w.-]+-[\w-]{8}\.(js|css))")  # by a hash of what is in it
@@ -39,7 +39,7 @@ LOGIN = b'"auth_required":true'
 CONFIG = re.compile(rb"(?<=window\.gradio_config = )\{.*?\}(?=;</script>)", re.DOTALL)
 
 
-class Front:
+class AssetCache:
     """Wraps Gradio's app. `stale` says whether a form that is drawn now would be another than the one that Gradio
     keeps; the page is told, and asks for the new one (assets/groups.js)."""
 

@@ -25,7 +25,7 @@ from webui.errors import RequestError
 from webui.registry import nearest
 from webui.ui.files import UPLOAD_BYTES, uploaded
 
-__all__ = ["Asked", "Parameters", "Reception"]
+__all__ = ["Asked", "GradioValidation", "Parameters"]
 
 BODY_BYTES = 2 * (UPLOAD_BYTES * 4 // 3) + 2**20  # a picture and a mask as data URLs, and words
 DEPTH = 32
@@ -69,7 +69,7 @@ class Refusal(Exception):
         self.status = status
 
 
-class Reception:
+class GradioValidation:
     """Wraps Gradio's app. `endpoints` maps public names to parameters, `functions` holds the indices
     of every event, both filled in when the page is drawn."""
 

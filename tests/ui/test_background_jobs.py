@@ -15,8 +15,8 @@ from tests.ui.painter import FlatPainter, until
 from tests.ui.test_stage import REQUEST
 from webui.job_stream import Interest
 from webui.types import JobStatus
-from webui.ui.aside import collected
-from webui.ui.follow import Newest
+from webui.ui.background_jobs import collected
+from webui.ui.stage_streams import Newest
 
 STRIP = "() => [...document.querySelectorAll('#txt2img-stage .stage-strip > *')].map((one) => one.dataset.key)"
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.ui.painter import FlatPainter
-from webui.ui.reception import Asked, Parameters, Reception
+from webui.ui.gradio_validation import Asked, GradioValidation, Parameters
 
 JSON = {"content-type": "application/json"}
 
@@ -103,7 +103,7 @@ def answer_without_server(headers: list[tuple[bytes, bytes]], bodies: Iterator[b
 
     path = "/gradio_api/call/v2/models"
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
-    reception = Reception(gradio, {"models": Parameters(())}, {}, cast(Asked, None))
+    reception = GradioValidation(gradio, {"models": Parameters(())}, {}, cast(Asked, None))
     with ThreadPoolExecutor(1) as pool:  # the browser tests' loop runs in this thread
         pool.submit(lambda: asyncio.run(reception(scope, receive, send))).result()
     return sent
