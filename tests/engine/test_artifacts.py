@@ -18,9 +18,10 @@ class Idle(Call):
 
 
 @pytest.fixture
-def idle(monkeypatch):
-    monkeypatch.setattr(calls, "_TABLE", dict(calls._TABLE))
+def idle():
     register(Idle, CallType(run=lambda runner, call: None))
+    yield
+    del calls._TABLE[Idle]
 
 
 def bundle(make) -> dict[str, Task]:

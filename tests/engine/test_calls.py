@@ -53,9 +53,8 @@ class Stray(Call):
 
 
 @pytest.fixture
-def folding(monkeypatch):
+def folding():
     """Registers all but the last; a fold waits for `go` after its first slice. What was folded, fetched and odd."""
-    monkeypatch.setattr(calls, "_TABLE", dict(calls._TABLE))
     made, held, go = [], {}, threading.Event()
 
     def fold(runner, call):
@@ -96,7 +95,14 @@ def folding(monkeypatch):
             recording=Recording(described=lambda call: {"what": call.what}),
         ),
     )
-    return made, go
+    yield made, go
+    for kind in (
+        Fold,
+        Fetch,
+        Idle,
+        Odd,
+    ):  # these alone: others come with what is imported meanwhile
+        del calls._TABLE[kind]
 
 
 def origami(results, kinds, free=None):
@@ -144,6 +150,8 @@ def test_a_registered_call_runs_in_slices_and_its_progress_is_the_jobs(start, fo
     job = bench.engine.submit(request(task="origami"))
     status = bench.until(job, lambda s: "fold" in s.note or s.ended)
     assert status.note == "a fold of 4: row 1, 25 %" and status.progress == 0.25
+    (told,) = [event for event in bench.engine.events(job) if event.kind == "step"]
+    assert told.data == {"picture": 0, "step": 0, "steps": 0, "progress": 0.25}
     go.set()
     assert bench.end(job).state == "done"
     assert results[0] == "the crane" and [r["rows"] for r in results[1:]] == [4, 4]

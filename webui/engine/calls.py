@@ -7,6 +7,7 @@ knows the kinds. Imports no torch.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -49,6 +50,7 @@ __all__ = [
     "size_key",
 ]
 
+log = logging.getLogger(__name__)
 C = TypeVar("C", bound=Call)
 
 
@@ -182,7 +184,10 @@ class InProgress:
     def close(self) -> None:
         """Breaks it off between two slices."""
         if self._slices is not None:
-            self._slices.close()
+            try:
+                self._slices.close()
+            except Exception as error:  # the boundary: no call keeps a job from ending
+                log.warning("%s ends badly: %r", type(self.call).__name__, error)
 
 
 # --- Its entries ----------------------------------------------------------------------------------

@@ -234,8 +234,12 @@ class Job:
 
     def progressed(self, picture: Picture, part: float, note: str) -> None:
         """A long call of a picture is at `part`, from 0 to 1; `note` says what it does ("" when it is made)."""
-        picture.part = part
-        self.note(note)
+        picture.part, self._note = part, note
+        if note:
+            told = {"step": picture.step, "steps": picture.steps, "progress": round(part, 4)}
+            self.tell("step", picture=picture.index, **told)
+        else:
+            self.publish()
 
     def keep_picture(self, picture: Picture, saved: SavedPicture) -> None:
         """A picture is on disk."""
