@@ -238,7 +238,7 @@ def switch(folder: Path) -> dict[str, Any]:
                 gc.collect()
                 used[turn] = resident(), trimmed()
         one = runner.model_cache.bytes
-        runner.model_cache.limit = 3 * one
+        runner.parts.limit = 3 * one
         back = [switched(turn) for turn in range(SWITCHES + 1, SWITCHES + 5)][2:]
     gb = {f"gb_after_{turn}": [round(b / 1e9, 4) for b in both] for turn, both in used.items()}
     growth = [round(b / a - 1, 4) for a, b in zip(used[WARM], used[SWITCHES], strict=True)]

@@ -23,10 +23,10 @@ from starlette.types import Receive, Scope, Send
 from webui.catalog.checkpoints import ModelList
 from webui.catalog.library import Library
 from webui.http.models import model_routes
-from webui.http.owners import Visitor
 from webui.http.rights import Rights
 from webui.settings import Settings
 from webui.store.models import ModelIndex
+from webui.types import Visitor
 
 HEADER = json.dumps(
     {
