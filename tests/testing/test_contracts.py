@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -27,6 +28,7 @@ from webui.types import (
     Decode,
     Denoised,
     EncodeText,
+    File,
     LoadModel,
     Number,
     PostProcessor,
@@ -283,6 +285,21 @@ def test_a_task_that_samples_nothing_passes():
         return Image.new("RGB", (request.width, request.height), "red")
 
     check_task(Task("paint", "Paint", painted, samples=False))
+
+
+def test_a_task_that_makes_a_file_passes_and_one_whose_file_is_another_each_time_does_not():
+    def bundled(request, studio):
+        (studio.folder / "made").write_bytes(request.prompt.encode())
+        return File(".bin", studio.folder / "made")
+
+    check_task(Task("bundle", "Bundle", bundled, samples=False))
+
+    def odd(request, studio):
+        model = yield LoadModel(request.model)
+        return File(".bin", f"{model.name} {time.perf_counter_ns()}".encode())
+
+    with pytest.raises(AssertionError, match="task 'odd'"):
+        check_task(Task("odd", "Odd", odd, samples=False))
 
 
 def test_a_task_that_hides_what_fails_is_found():

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webui.testing.examples import PARTS, example_request, tiny_runner
@@ -73,7 +78,14 @@ def text_to_image(what: str, parts: Parts, **values: Any) -> Case:
 def studio_of(parts: Parts, request: GenerationRequest) -> Any:
     from webui.engine.studio import PictureStudio
 
-    return PictureStudio(request, 0, parts, tiny_runner().placement.device)
+    return PictureStudio(request, 0, parts, tiny_runner().placement.device, cache(_scratch))
+
+
+def _scratch() -> Path:
+    """A folder for the files of one run, until the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="easel-check-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def neighbour(request: GenerationRequest) -> GenerationRequest:

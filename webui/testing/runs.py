@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from webui.engine.calls import batch_key
-from webui.types import Animation, Call, Decode, Denoise, Model, TaskRun
+from webui.types import Animation, Call, Decode, Denoise, File, Model, TaskRun
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,8 +146,10 @@ def stop_after(run: TaskRun, known: Recorded, calls: int) -> None:
 
 
 def frames_of(result: Any) -> list[Image.Image]:
-    """The pictures of what `finished_picture` returned, or of a picture, however many."""
+    """The pictures of what `finished_picture` returned, or of a picture, however many; a file has none."""
     picture = result[0] if isinstance(result, tuple) else result
+    if isinstance(picture, File):
+        return []
     return list(picture.frames) if isinstance(picture, Animation) else [picture]
 
 
@@ -171,6 +174,10 @@ def _pieces(value: Any) -> Iterator[bytes]:
     elif isinstance(value, Image.Image):
         yield f"{value.mode} {value.size}".encode()
         yield value.tobytes()
+    elif isinstance(value, File):  # wherever it lies
+        yield f"file {value.suffix} {value.media_type}".encode()
+        content = value.content
+        yield content.read_bytes() if isinstance(content, Path) else content
     elif isinstance(value, Model):  # its thousand noise levels are the name's
         yield f"model {value.name} {value.hash}".encode()
     elif is_dataclass(value) and not isinstance(value, type):
