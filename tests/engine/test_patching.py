@@ -11,7 +11,7 @@ from webui.engine import guidance
 from webui.engine.calls import batch_key
 from webui.engine.placement import place
 from webui.engine.runner import Runner
-from webui.errors import CapacityError, ExtensionError
+from webui.errors import CapacityError, EaselError, ExtensionError, RequestError
 from webui.types import Denoise, EncodeText, LoadModel, Patch
 
 FULL = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
@@ -166,3 +166,91 @@ def test_a_patch_that_fails_is_named_and_leaves_nothing(runner, entering):
     torch.testing.assert_close(plain, runner.run([denoise(runner)])[0].denoised, rtol=0, atol=0)
     patching = runner.networks(runner.load(LoadModel("tiny"))).patching
     assert (patching.whole, dict(patching.rows)) == ((), {})
+
+
+# --- Rows with several networks, and masks --------------------------------------------------------
+
+
+def test_rows_with_other_networks_are_each_what_they_are_alone(runner):
+    """Three sets of network patches in one picture, beside attention patches, take three UNet calls, whose rows come
+    back in their places; two such pictures share them."""
+    shifts = (Shifted(0.5), Identity()), (Shifted(-0.5),), (Shifted(0.5),), ()
+    calls = []
+    for seed in (1, 2):
+        whole = denoise(runner, seed)
+        rows = [
+            replace(whole.rows[number % 2], weight=0.25, role="other", patches=patches)
+            for number, patches in enumerate(shifts)
+        ]
+        calls.append(replace(whole, rows=tuple(rows), patches=(Weaker(0.9),)))
+    expected = [
+        sum(
+            0.25 * runner.run([replace(call, rows=(replace(row, weight=1.0),))])[0].denoised
+            for row in call.rows
+        )
+        for call in calls
+    ]
+    assert batch_key(calls[0]) == batch_key(calls[1])
+    assert batch_key(calls[0]) != batch_key(replace(calls[0], rows=calls[0].rows[:2]))
+    for reply, sums in zip(runner.run(calls), expected, strict=True):
+        torch.testing.assert_close(reply.denoised, sums, **CLOSE)
+
+
+def masked(call, kept: int, extra: int = 0):
+    """A call whose first row looks at the first `kept` places alone, with `extra` places of noise behind it."""
+    rows = []
+    for number, row in enumerate(call.rows):
+        noise = torch.full((extra, row.context.shape[1]), 9.0)
+        context = torch.cat([row.context, noise])
+        mask = torch.arange(len(context)) < (kept if number == 0 else len(row.context))
+        rows.append(replace(row, context=context, mask=mask))
+    return replace(call, rows=tuple(rows))
+
+
+def test_a_masked_place_of_a_text_is_not_looked_at(runner):
+    plain = denoise(runner)
+    short = replace(plain.rows[0], context=plain.rows[0].context[:40])
+    alone = runner.run([replace(plain, rows=(replace(short, weight=1.0),))])[0]
+    reply = runner.run([masked(plain, 40, extra=11)])[0]
+    torch.testing.assert_close(reply.cond, alone.denoised, **CLOSE)
+    torch.testing.assert_close(reply.uncond, runner.run([plain])[0].uncond, **CLOSE)
+    assert (reply.cond - runner.run([plain])[0].cond).abs().max() > 1e-3
+    with_patch = replace(masked(plain, 40), patches=(Weaker(1.0),))
+    torch.testing.assert_close(runner.run([with_patch])[0].cond, alone.denoised, **CLOSE)
+
+
+def test_a_row_patch_is_asked_with_its_rows_mask(runner):
+    plain = masked(denoise(runner), 40)
+    rows = plain.rows[0], replace(plain.rows[1], patches=(Weaker(1.0),))
+    other = runner.run([replace(plain, rows=rows)])[0]
+    torch.testing.assert_close(other.uncond, runner.run([plain])[0].uncond, **CLOSE)
+
+
+def test_calls_with_and_without_masks_do_not_share(runner):
+    assert batch_key(masked(denoise(runner), 40)) != batch_key(denoise(runner))
+
+
+@pytest.mark.parametrize("name", ["depth", "concat"])
+def test_inputs_that_the_network_does_not_read_are_refused(runner, name):
+    call = replace(denoise(runner), inputs={name: torch.zeros(1, 8, 8)})
+    with pytest.raises(EaselError, match=f"inputs '{name}', which model 'tiny' does not read"):
+        runner.run([call])
+
+
+def test_a_model_for_inpainting_without_its_picture_is_told_as_that(runner):
+    model = runner.load(LoadModel("tiny-inpainting"))
+    with pytest.raises(RequestError, match="for inpainting, and is given no picture to repaint"):
+        runner.run([replace(denoise(runner), model=model)])
+
+
+def test_a_patch_made_for_another_model_is_refused(runner):
+    @dataclass(frozen=True)
+    class Bound(Patch):
+        def misfit(self, model):
+            return "" if model.name == "other" else f"made for 'other', used with {model.name!r}"
+
+        def applied(self, unet):
+            return super().applied(unet)
+
+    with pytest.raises(EaselError, match="made for 'other', used with 'tiny'"):
+        runner.run([denoise(runner, patches=(Bound(),))])

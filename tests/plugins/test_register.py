@@ -45,6 +45,10 @@ WHOLE = "Number(name='steps', label='S', minimum=1, maximum=2, default=3)"
         ("samplers", "[Sampler('x', 3)]", "sampler 'x': make is of type int, not a function"),
         ("samplers", "[Sampler('x', f, aliases=('y'))]", "aliases is 'y'; write it as a tuple: ('one',)"),
         ("samplers", "[Sampler('x', f, schedule='karas')]", "no schedule 'karas'; did you mean 'karras'?"),
+        ("samplers", "[Sampler('x', f, options=('eta',))]", "options hold of type str, which is no control"),
+        ("samplers", "[Sampler('x', f, options=ETA)]", "options is of type Number; write it as a tuple of controls"),
+        ("samplers", "[Sampler('x', f, noise='pink')]", "noise is 'pink'; use 'normal' or 'brownian'"),
+        ("samplers", f"[Sampler('x', f, options=({number('a b')},))]", "control 'a b': a control's name is a word"),
         ("samplers", "[Schedule('x', f)]", "returned a value of type Schedule where Sampler belongs"),
         ("samplers", "Sampler('x', f)", "returned a value of type Sampler; return a list of Sampler"),
         ("samplers", "'x'", "returned a value of type str; return a list of Sampler"),
@@ -137,6 +141,39 @@ def test_tasks_have_the_groups_that_belong_to_them(write, load):
     assert added("still") == ["After"]
     assert added("moving") == ["all", "After"]
     assert tasks["txt2img"].controls[: len(TASKS["txt2img"].controls)] == TASKS["txt2img"].controls
+
+
+def test_options_of_samplers_are_a_group_of_every_task_that_samples(write, load):
+    """One control may be that of several samplers, of several extensions; a field of a request, such as eta, is drawn
+    already. Another control of the same name is refused."""
+    churn = number("churn", 0.5)
+    write(
+        "a",
+        registering(
+            "samplers",
+            f"[Sampler('A', f, options=({churn}, ETA)), Sampler('A2', f, options=({churn},))]",
+        ),
+    )
+    write("b", registering("samplers", f"[Sampler('B', f, options=({churn}, {number('own')}))]"))
+    write("c", registering("samplers", f"[Sampler('C', f, options=({number('churn', 0.1)},))]"))
+    write("d", registering("controls", f"[Group('D', ({number('own')},))]"))
+    write("e", registering("tasks", "[Task('still', 'Still', f, samples=False)]"))
+    extensions = load()
+    tasks = extensions.parts.tasks
+    for name in TASKS:
+        group = tasks[name].controls[-1]
+        assert group.label == "Sampler options" and not group.open
+        assert [(one.name, one.default) for one in group.controls] == [("churn", 0.5), ("own", 0)]
+    assert tasks["still"].controls == ()
+    assert {"A", "A2", "B"} <= set(
+        extensions.parts.samplers
+    ) and "C" not in extensions.parts.samplers
+    (said,) = status(extensions, "c").problems
+    assert (
+        "control 'churn': the name is taken by a sampler's option that is another control" in said
+    )
+    (said,) = status(extensions, "d").problems
+    assert "control 'own': the name is taken" in said
 
 
 def test_what_goes_around_runs_by_priority_then_name(write, load):

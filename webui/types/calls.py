@@ -153,8 +153,8 @@ class Residuals:
     """What a control network adds to the UNet; what it leaves out, adds nothing. Each [R, C, h, w] of its place.
 
     `skips`: one for each of the UNet's skip connections, from its input on, None where nothing is added (a ControlNet's
-    down residuals). `middle` is for its middle block. `blocks`: one for each block of its way down, added to what the
-    block gives (a T2I adapter's features).
+    down residuals). `middle` is for its middle block. `blocks`: one for each block of its way down, added before the
+    block halves the size (a T2I adapter's features).
     """
 
     skips: Sequence[Tensor | None] = ()
