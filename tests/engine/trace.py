@@ -163,7 +163,8 @@ def _short(value: Any, deep: bool = True) -> str:
         case Model():
             return f"Model {value.name!r}"
         case Row():
-            return f"{value.role} {value.weight:g}"
+            worn = "".join(f" {_short(patch, False)}" for patch in value.patches)
+            return f"{value.role} {value.weight:g}{worn}"
         case tuple() if not deep and len(value) > 3:
             return f"{len(value)} values"
         case tuple():
