@@ -69,11 +69,11 @@ def wrap_denoise(call: Denoise, request: GenerationRequest) -> TaskRun | None:
 def perturbed(call: Denoise, scale: float) -> TaskRun:
     """The reply to `call` with one more row for each that has the prompt; several share the scale by their weights."""
     conds = [row for row in call.rows if row.role == "cond"]
-    total = sum(row.weight for row in conds)
+    total = sum(row.counts for row in conds)
     rows: list[Row] = []
     for row in call.rows:
         if row.role == "cond":
-            share = scale * (row.weight / total if total else 1 / len(conds))
+            share = scale * (row.counts / total if total else 1 / len(conds))
             rows.append(replace(row, weight=row.weight + share))
             patches = (*row.patches, IdentityAttention())
             rows.append(replace(row, weight=-share, role="other", patches=patches))

@@ -52,6 +52,15 @@ def test_negative_texts_weigh_by_their_shares():
     assert [row.weight for row in made] == [5.0, -3.0, -1.0]
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0, 4.0])
+def test_texts_count_in_their_role_as_they_weigh_whatever_the_scale(scale):
+    """At scale 0 no text with the role "cond" weighs anything in the sum, at 1 none with "uncond"."""
+    conds = [replace(COND, weight=weight) for weight in (0.7, 0.3)]
+    unconds = [replace(UNCOND, weight=weight) for weight in (3.0, 1.0)]
+    made = rows((*conds, *unconds), scale, want_uncond=True)
+    assert [row.counts for row in made] == [0.7, 0.3, 3.0, 1.0]
+
+
 def test_a_row_has_all_that_its_text_has():
     pooled, mask = torch.ones(3), torch.ones(77, dtype=torch.bool)
     row = rows((replace(COND, pooled=pooled, mask=mask, patches=("a",)), UNCOND), 2.0)[0]

@@ -71,6 +71,23 @@ def test_several_rows_of_a_role_count_by_their_weights(runner):
     torch.testing.assert_close(reply.uncond, single[1], rtol=1e-4, atol=1e-4)
 
 
+def test_rows_that_weigh_nothing_count_by_their_shares(runner):
+    """The two predictions at guidance scale 0, of several texts."""
+    with torch.inference_mode():
+        model = runner.load(LoadModel("tiny"))
+        call = denoise(runner, model, 1, 2.0, 5.0)
+        first, second = (row.context for row in call.rows)
+        rows = (Row(first, 0.0, share=0.7), Row(second, 0.0, share=0.3), Row(second, 1.0, "uncond"))
+        reply = runner.run([Denoise(model, call.x, 2.0, rows)])[0]
+        single = [
+            runner.run([Denoise(model, call.x, 2.0, (Row(context, 1.0),))])[0].denoised
+            for context in (first, second)
+        ]
+    cond = 0.7 * single[0] + 0.3 * single[1]
+    torch.testing.assert_close(reply.cond, cond, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(reply.denoised, single[1], rtol=1e-4, atol=1e-4)
+
+
 def test_an_encoded_prompt_is_kept(runner):
     with torch.inference_mode():
         model = runner.load(LoadModel("tiny"))

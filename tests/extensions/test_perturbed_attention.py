@@ -74,3 +74,20 @@ def test_it_is_off_by_default_and_where_a_task_has_no_control():
     (control,) = group.controls
     for extras in ({control.name: control.default}, {}):
         assert perturbed_attention.wrap_denoise(None, request(extras=extras)) is None
+
+
+def test_several_prompts_share_the_scale_by_their_weights():
+    import torch
+
+    from webui.types import Denoise, Model, Row
+
+    rows = (
+        Row(torch.zeros(77, 8), 3.0, share=0.75),
+        Row(torch.ones(77, 8), 1.0, share=0.25),
+        Row(torch.zeros(77, 8), -3.0, "uncond"),
+    )
+    call = Denoise(Model("m", 4, False, (0.1, 1.0)), torch.zeros(4, 8, 8), 1.0, rows)
+    changed = next(perturbed_attention.perturbed(call, 2.0))
+    found = [(row.role, row.weight) for row in changed.rows]
+    assert found == [("cond", 4.5), ("other", -1.5), ("cond", 1.5), ("other", -0.5), ("uncond", -3)]
+    assert changed.guidance_scale == 4.0

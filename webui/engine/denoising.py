@@ -166,8 +166,8 @@ def guided(
 
 
 def _mean(rows: Sequence[Row], predictions: Tensor, role: str) -> Tensor | None:
-    """What the rows of a role predict together: by their weights, where there are several."""
-    found = [(row.weight, p) for row, p in zip(rows, predictions, strict=True) if row.role == role]
+    """What the rows of a role predict together: by their shares, where there are several."""
+    found = [(row.counts, p) for row, p in zip(rows, predictions, strict=True) if row.role == role]
     if len(found) < 2:
         return found[0][1] if found else None
     total = sum(weight for weight, _ in found)

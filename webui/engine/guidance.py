@@ -76,4 +76,6 @@ def rows(
 
 
 def _row(text: TextCondition, weight: float) -> Row:
-    return Row(text.context, weight, text.role, text.patches, text.pooled, text.mask)
+    return Row(
+        text.context, weight, text.role, text.patches, text.pooled, text.mask, share=text.weight
+    )

@@ -285,7 +285,8 @@ class Row:
     The reply's `denoised` is the weighted sum of the rows' predictions, so the weights sum to 1.
     `context` is [77 * chunks, D]. `role` tells which rows make up `cond` and `uncond` of the reply. `pooled` [P]
     is there for models that ask for it. `mask` [77 * chunks] is True where the UNet may look at `context`; None is
-    everywhere. Make a row from another by `dataclasses.replace`.
+    everywhere. `share` is how much it counts among the rows of its role in the reply's `cond` or `uncond`; None is as
+    much as it weighs. Make a row from another by `dataclasses.replace`.
     """
 
     context: Tensor
@@ -294,6 +295,12 @@ class Row:
     patches: tuple[Patch, ...] = ()
     pooled: Tensor | None = None
     mask: Tensor | None = None
+    share: float | None = None
+
+    @property
+    def counts(self) -> float:
+        """Its part among the rows of its role, which need not sum to 1."""
+        return self.weight if self.share is None else self.share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
