@@ -12,6 +12,7 @@ from webui.engine.adapters.applying import AdapterStrengths, MergedWeightCache, 
 from webui.engine.adapters.deltas import Added
 from webui.engine.adapters.files import LoadedAdapter
 from webui.engine.adapters.names import Target
+from webui.engine.part_cache import PartCache
 
 
 def adapter(name: str, value: float, *layers: str) -> LoadedAdapter:
@@ -25,7 +26,7 @@ def adapter(name: str, value: float, *layers: str) -> LoadedAdapter:
 @pytest.mark.parametrize("kept", [2**30, 0])
 def test_two_sets_inside_one_another_are_both_applied_and_leave_nothing(kept: int) -> None:
     network = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
-    cache, x = MergedWeightCache(kept), torch.ones(1, 4)
+    cache, x = MergedWeightCache(PartCache(kept)), torch.ones(1, 4)
     a: AdapterStrengths = ((adapter("a", 1.0), 1.0),)
     b: AdapterStrengths = ((adapter("b", 10.0, "0", "1"), 0.5),)
 
