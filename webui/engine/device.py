@@ -165,9 +165,9 @@ class Device:
         context, options = self._context, self._options
         context.jobs.note_all("Loading PyTorch")
         from webui.engine.loop import Loop
-        from webui.engine.picture_run import Workbench
         from webui.engine.placement import place
         from webui.engine.runner import Runner
+        from webui.engine.workbench import Workbench
 
         placement = place(options.device, options.dtype, options.attention)
         limit = None if options.models_gb is None else int(options.models_gb * 1e9)

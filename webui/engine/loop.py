@@ -19,8 +19,9 @@ from webui.engine import faults
 from webui.engine.calls import InProgress, batch_key, row_count, size_key
 from webui.engine.fitting import too_large
 from webui.engine.memory import starved
-from webui.engine.picture_run import WAITING, PictureRun, Workbench
+from webui.engine.picture_run import WAITING, PictureRun
 from webui.engine.scheduler import Pending, choose
+from webui.engine.workbench import Workbench
 from webui.types import Call, Denoise
 
 __all__ = ["Loop"]

@@ -8,19 +8,14 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Set
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webui.engine import faults
 from webui.engine.calls import InProgress, Loads, Progress, call_type
-from webui.engine.context import EngineContext
 from webui.engine.faults import LACKING
 from webui.engine.fitting import too_large
 from webui.engine.job import Picture
@@ -28,11 +23,10 @@ from webui.engine.jobs import Stopping
 from webui.engine.memory import starved
 from webui.engine.part_loader import Prepare
 from webui.engine.postprocessing import finished_picture
-from webui.engine.recording import Recorder
 from webui.engine.replay import MISSING, OtherCall, Replay
-from webui.engine.runner import Runner
 from webui.engine.schedules import resolve
 from webui.engine.studio import PictureStudio
+from webui.engine.workbench import Held, Workbench, look_at
 from webui.errors import CapacityError, lacking
 from webui.types import (
     Call,
@@ -44,43 +38,15 @@ from webui.types import (
 )
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
-__all__ = ["WAITING", "PictureRun", "Workbench"]
+__all__ = ["WAITING", "PictureRun"]
 
 log = logging.getLogger(__name__)
 
 PROGRESS_S = 0.25  # between two words of how far a call is
 STARTS_OVER = "Starts over: something it is made with has changed"
 WAITING = object()  # in the place of a reply: a call is in somebody's hands
-
-
-@dataclass(slots=True, eq=False)
-class Workbench:
-    """What the pictures of one device have to do with: its networks, its loading thread, and who writes down what they
-    receive, and what `news` wakes its loop for."""
-
-    context: EngineContext
-    runner: Runner
-    loader: ThreadPoolExecutor
-    recorder: Recorder = field(default_factory=Recorder)
-    news: threading.Event = field(default_factory=threading.Event)
-    arrived: deque[Callable[[], None]] = field(default_factory=deque)  # what other threads brought
-    held: list[Held] = field(default_factory=list)
-
-    def arrive(self, receive: Callable[[], None]) -> None:
-        """On any thread: `receive` is called on the loop's."""
-        self.arrived.append(receive)
-        self.news.set()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Held:
-    """A picture that is tried again at a time of the monotonic clock, by `again`."""
-
-    when: float
-    run: PictureRun
-    again: Callable[[], None]
 
 
 class PictureRun:
@@ -303,7 +269,7 @@ class PictureRun:
         if kind.latent is not None:
             self._sampled = True
             if self._model is not None:
-                look = partial(_look, self._runner, self._model, kind.latent(reply), self.request)
+                look = partial(look_at, self._runner, self._model, kind.latent(reply), self.request)
                 self.picture.look = look
         if steps or kind.latent is not None:
             self._jobs.stepped(self.picture, step, steps)
@@ -531,12 +497,3 @@ class PictureRun:
         log.warning("job %s waits: %s", self.job.id, error, extra={"job": self.job.id})
         self._bench.held.append(Held(time.monotonic() + faults.AGAIN_S, self, again))
         self._jobs.note(self.job, LACKING[lack])
-
-
-def _look(runner: Runner, model: Model, latent: Any, request: Any) -> Image | None:
-    """What a latent looks like, at picture size; None where its model has made room for another. Any thread may ask."""
-    networks = runner.present(model)
-    if networks is None:
-        return None
-    picture: Image = networks.preview.picture(latent, request.width, request.height)
-    return picture
