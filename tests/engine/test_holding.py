@@ -4,12 +4,18 @@ import errno
 import re
 
 import pytest
+import torch
+from torch import nn
 
 from tests.engine.conftest import request
-from webui.engine import device, faults
+from webui.catalog.checkpoints import list_models
+from webui.engine import device, faults, guidance
+from webui.engine.fitting import too_large
+from webui.engine.placement import place
+from webui.engine.runner import Runner
 from webui.engine.tasks import TASKS
 from webui.errors import EaselError, ModelFileError, lacking
-from webui.types import LoadModel, Task
+from webui.types import ControlNetwork, Denoise, EncodeText, LoadModel, LoadNetwork, Residuals, Task
 
 FULL = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 
@@ -94,6 +100,36 @@ def test_a_size_that_does_not_fit_is_refused_with_one_that_does(start):
     width, height = map(int, re.findall(r"(\d+) x (\d+) would", status.error)[0])
     fitting = bench.engine.submit(request(width=width, height=height))
     assert bench.end(fitting).state == "done"
+
+
+@pytest.mark.parametrize("hint", [(3, 512, 256), (8, 32, 16)])
+def test_the_size_that_would_fit_counts_what_networks_of_extensions_take(models_dir, hint):
+    """A network that takes a quarter as much again as what it is shown, at whatever scale."""
+    runner = Runner(lambda: list_models([models_dir]), place("cpu", "float32", "sdpa"))
+    seen = []
+
+    class Shown(nn.Module):
+        def forward(self, x, timesteps, conditioning, shown):
+            seen.append((tuple(x.shape[-2:]), tuple(shown.shape[-2:])))
+            if shown.shape[-2] > hint[1] // 2:
+                raise RuntimeError(FULL)
+            return Residuals()
+
+    with torch.inference_mode():
+        model = runner.load(LoadModel("tiny"))
+        network = runner.load(LoadNetwork("test", "shown", Shown))
+        texts = runner.run([EncodeText(model, "a cat", "")])[0].texts
+        control = ControlNetwork(network, {"shown": torch.zeros(hint)})
+        call = Denoise(
+            model,
+            torch.zeros(4, 64, 32),
+            1.0,
+            guidance.rows(texts, 1.0),
+            control_networks=(control,),
+        )
+        error = too_large(runner, call)
+    assert str(error) == "not enough memory on cpu for 256 x 512; 128 x 256 would fit"
+    assert seen[-1] == ((32, 16), (hint[1] // 2, hint[2] // 2))
 
 
 def test_memory_that_runs_out_in_a_tasks_own_code_is_tried_once_more(start):

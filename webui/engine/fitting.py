@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from webui.engine.memory import starved
 from webui.errors import CapacityError
-from webui.types import Call, Decode, Denoise, Encode
+from webui.types import Call, Decode, Denoise, Encode, EncodeText, Residuals
 
 if TYPE_CHECKING:
     from webui.engine.runner import Runner
@@ -30,8 +30,14 @@ PARTS = tuple(Fraction(*part) for part in ((3, 4), (1, 2), (3, 8), (1, 4), (1, 8
 def too_large(runner: Runner, call: Call | None) -> CapacityError:
     """What to say of a call for which the memory does not suffice even with all that there is."""
     device = runner.placement.device
+    if isinstance(call, EncodeText):
+        return CapacityError(
+            f"not enough memory on {device} for this text: write a shorter prompt, or take a smaller model"
+        )
     if not isinstance(call, Denoise | Decode | Encode):
-        return CapacityError(f"not enough memory on {device} for this: make a smaller picture")
+        return CapacityError(
+            f"not enough memory on {device} for this: make a smaller picture, or take a smaller model"
+        )
     width, height = size_of(call)
     fitting = next(
         (size for size in smaller(width, height) if fits(runner, call, *size)),
@@ -78,14 +84,60 @@ def fits(runner: Runner, call: Denoise | Decode | Encode, width: int, height: in
 
 
 def like(call: Denoise | Decode | Encode, width: int, height: int) -> Call:
-    """The call of another size: without networks of extensions, whose inputs are their own."""
+    """The call of another size, with the networks that add to it: what they see and give is scaled along."""
     if isinstance(call, Encode):
         return replace(call, pixels=empty(call.pixels, width, height))
     w, h = width // call.model.downscale, height // call.model.downscale
     if isinstance(call, Decode):
         return replace(call, latent=empty(call.latent, w, h))
     inputs = {name: empty(given, w, h) for name, given in call.inputs.items()}
-    return replace(call, x=empty(call.x, w, h), inputs=inputs, control_networks=())
+    scale = Scale((call.x.shape[-2], h), (call.x.shape[-1], w))
+    control = tuple(
+        replace(
+            one,
+            inputs={name: scale.of(given) for name, given in one.inputs.items()},
+            residuals=None if one.residuals is None else scaled(one.residuals, scale),
+        )
+        for one in call.control_networks
+    )
+    return replace(call, x=empty(call.x, w, h), inputs=inputs, control_networks=control)
+
+
+class Scale(NamedTuple):
+    """From one size of a latent to another: (before, after) for its rows and its columns."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+    def of(self, given: torch.Tensor) -> torch.Tensor:
+        """A tensor whose last two dimensions lie over the latent (its pixels, or a coarser grid), as empty one; one
+        without such dimensions, as it is."""
+        if given.dim() < 3:
+            return given
+        sides = [
+            _side(length, *both)
+            for length, both in zip(given.shape[-2:], (self.rows, self.columns), strict=True)
+        ]
+        return torch.zeros(*given.shape[:-2], *sides, dtype=given.dtype, device=given.device)
+
+
+def _side(length: int, before: int, after: int) -> int:
+    """A side of a grid that is finer or coarser than the latent by a whole factor."""
+    if length >= before:
+        return round(length / before) * after
+    coarser = round(before / length)
+    return -(-after // coarser)
+
+
+def scaled(residuals: Residuals, scale: Scale) -> Residuals:
+    """What a control network has given, as if for another size."""
+
+    def of(given: torch.Tensor | None) -> torch.Tensor | None:
+        return None if given is None else scale.of(given)
+
+    return Residuals(
+        tuple(map(of, residuals.skips)), of(residuals.middle), tuple(map(of, residuals.blocks))
+    )
 
 
 def empty(given: torch.Tensor, width: int, height: int) -> torch.Tensor:

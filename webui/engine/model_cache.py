@@ -16,7 +16,7 @@ from webui.engine.part_cache import Part, PartCache
 from webui.engine.preparing import prepared
 from webui.types import Model
 
-__all__ = ["ModelCache", "free_bytes", "host_bytes"]
+__all__ = ["ModelCache", "free_bytes", "free_now", "host_bytes"]
 
 SHARE = 0.6  # of the memory that is free at the start: the rest is for pictures
 UNKNOWN = 8 << 30  # taken as free where the system does not tell
@@ -126,14 +126,19 @@ class ModelCache:
 
 
 def free_bytes(device: torch.device) -> int:
-    """How many bytes models may take on `device` when nobody says: a share of what is free now."""
+    """How many bytes parts may take on `device` when nobody says: a share of what is free now."""
+    return int(free_now(device) * SHARE)
+
+
+def free_now(device: torch.device) -> int:
+    """The bytes that are free on `device`."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     elif device.type == "mps":
         free = torch.mps.recommended_max_memory()
     else:
         free = _available()
-    return int(free * SHARE)
+    return free
 
 
 def host_bytes(device: torch.device) -> int:

@@ -8,10 +8,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from webui.engine.capacity import Capacity
 from webui.engine.file_version import Version, is_as_listed
 from webui.engine.loading import Opened, opened
 from webui.engine.memory import out_of_memory
-from webui.engine.model_cache import ModelCache
+from webui.engine.model_cache import ModelCache, free_now
 from webui.engine.networks import Networks
 from webui.engine.part_cache import PartCache, Place
 from webui.engine.placement import Placement
@@ -34,12 +35,14 @@ class ModelReader:
         parts: PartCache,
         model_cache: ModelCache,
         facts: ModelFacts | None,
+        capacity: Capacity,
     ) -> None:
         self.placement = placement
         self.parts = parts
         self.model_cache = model_cache
         self._list_models = list_models
         self._facts = facts
+        self._capacity = capacity
 
     def read(self, name: str, progress: Callable[[float], None]) -> Networks:
         """A model's networks, of its file as it is now: those in memory where that is the same. `progress` hears how
@@ -57,7 +60,7 @@ class ModelReader:
         fresh = opened(card, self.placement)  # a bad file costs no other model its place
         networks = self._with_room(card.name, fresh, lambda: fresh.read(self._facts, progress))
         networks.model = replace(networks.model, parts=version.parts)
-        networks.source = fresh
+        networks.source, networks.capacity = fresh, self._capacity
         if before is not None:
             log.info("the files of %s were replaced", name)
         self.model_cache.add(name, networks, version)
@@ -87,12 +90,17 @@ class ModelReader:
         read: Callable[[], Networks | None],
         networks: Networks | None = None,
     ) -> Networks:
-        """What `read` gives, after room was made for it: so much as it takes, and where that does not suffice all."""
+        """What `read` gives, after room was made for it: so much as it takes, and where that does not suffice all, of
+        pictures too that can have theirs read again."""
         place: Place = self.placement.arrival
         size = source.bytes - (0 if networks is None else sum(networks.sizes().values()))
         group = None if networks is None else networks.serial
-        for limit in (None, 0):
-            if gone := self.parts.make_room(size, place, group, limit):
+        for all_of_it in (False, True):
+            if all_of_it:
+                gone = self.parts.put_away(lambda part: group is not None and part.group == group)
+            else:
+                gone = self.parts.make_room(size, place, group)
+            if gone:
                 names = dict.fromkeys(one.kind for one in gone)
                 log.info("made room for %s: %d parts (%s)", name, len(gone), ", ".join(names))
             del gone  # so that they are gone while the next is read
@@ -106,9 +114,10 @@ class ModelReader:
         raise self._too_large(name, source.bytes)
 
     def _too_large(self, name: str, size: int) -> CapacityError:
+        device = self.placement.device
         return CapacityError(
-            f"model {name!r} does not fit into the memory of {self.placement.device}: it takes {size / 1e9:.1f} GB; "
-            "take a smaller one, or one of its kind in half precision (--dtype)"
+            f"model {name!r} does not fit into the memory of {device}: it takes {size / 1e9:.1f} GB, and "
+            f"{free_now(device) / 1e9:.1f} GB are free; take a smaller model, or half precision (--dtype)"
         )
 
     def card(self, name: str) -> ModelCard | None:

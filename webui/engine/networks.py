@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from webui.engine import attention
+from webui.engine.capacity import Capacity
 from webui.engine.latents import LatentGeometry
 from webui.engine.placement import Placement
 from webui.engine.preview import PreviewMap
@@ -32,7 +33,8 @@ class Networks:
     model wears one of another file. `notes` are sentences about what had to be changed while it
     ran. No other load of a model has its `serial`: what was made for these weights is kept by it. `unknown` is what
     has yet to be found out by running them (`preparing`): "prediction", "preview". `source` is what its parts are read
-    from again. Everything here belongs to the thread that owns the device.
+    from again, `capacity` what is known of the memory of their device. Everything here belongs to the thread that owns
+    the device.
     """
 
     model: Model
@@ -48,6 +50,7 @@ class Networks:
     notes: list[str] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
     source: Opened | None = None
+    capacity: Capacity = field(default_factory=Capacity)
     serial: int = field(default_factory=lambda: next(SERIALS))
 
     def modules(self) -> Mapping[str, nn.Module]:

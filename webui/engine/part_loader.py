@@ -97,7 +97,9 @@ class PartLoader:
         self.inversions = InversionCache(files, self.parts)
         self.extension_networks: ExtensionNetworks = ExtensionNetworks(placement, self.parts)
         self.texts = TextCache(self.parts)
-        self._reader = ModelReader(list_models, placement, self.parts, self.model_cache, facts)
+        self._reader = ModelReader(
+            list_models, placement, self.parts, self.model_cache, facts, self.capacity
+        )
         self._facts = facts
         self._beside = beside
         self._chosen: dict[tuple[int, str], tuple[str, Path] | None] = {}

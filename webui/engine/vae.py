@@ -17,6 +17,8 @@ from webui.engine.tiling import Tile, Tiled, run_tile, tiled
 from webui.errors import ModelFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from webui.engine.networks import Networks
 
 __all__ = ["TILED_ABOVE", "decode", "encode", "tile"]
@@ -70,13 +72,16 @@ def tile(networks: Networks, call: Tile) -> Tiled:
 def _encode(networks: Networks, pixels: Tensor) -> Tensor:
     """Whole where it fits into the memory, else in tiles."""
     vae = networks.vae
-    if pixels.shape[-1] * pixels.shape[-2] <= TILED_ABOVE:
+    size = ("encode", vae.dtype, tuple(pixels.shape))
+    small = pixels.shape[-1] * pixels.shape[-2] <= TILED_ABOVE
+    if small and _may_fit(networks, size):
         try:
             posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
             mean: Tensor = posterior.mode().float()
+            networks.capacity.made(size, 1)
             return networks.latents.sampled(mean)
         except RuntimeError as error:
-            _told(networks, error)
+            _told(networks, error, size)
     moments = _in_tiles(networks, "encode", pixels)
     return networks.latents.sampled(moments.chunk(2, dim=1)[0])
 
@@ -84,19 +89,32 @@ def _encode(networks: Networks, pixels: Tensor) -> Tensor:
 def _decode(networks: Networks, latents: Tensor) -> Tensor:
     """Whole where it fits into the memory, else in tiles."""
     vae = networks.vae
+    size = ("decode", vae.dtype, tuple(latents.shape))
+    if not _may_fit(networks, size):
+        return _in_tiles(networks, "decode", latents)
     try:
         unscaled = networks.latents.encoded(latents.to(vae.device).float())
         pixels: Tensor = vae.decode(unscaled.to(vae.dtype), return_dict=False)[0].float()
     except RuntimeError as error:
-        _told(networks, error)
+        _told(networks, error, size)
         return _in_tiles(networks, "decode", latents)
+    networks.capacity.made(size, 1)
     return pixels
 
 
-def _told(networks: Networks, error: RuntimeError) -> None:
-    """Notes that the memory does not suffice; raises any other error again."""
+def _may_fit(networks: Networks, size: Hashable) -> bool:
+    """Whether a picture is tried whole: not where one of its size has lately not fitted."""
+    if networks.capacity.rows(size, 1):
+        return True
+    networks.capacity.made(size, 0)
+    return False
+
+
+def _told(networks: Networks, error: RuntimeError, size: Hashable) -> None:
+    """Remembers that the memory does not suffice; raises any other error again."""
     if not out_of_memory(error):
         raise error
+    networks.capacity.failed(size, 1)
     log.warning("model %s: the VAE goes on in tiles (%s)", networks.model.name, error)
     if networks.placement.device.type == "cuda":
         torch.cuda.empty_cache()
