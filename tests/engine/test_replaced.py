@@ -111,6 +111,26 @@ def test_a_picture_keeps_the_vae_that_it_was_begun_with_beside_the_next_ones(
     assert not torch.equal(runner.run([Decode(model, latent, new)])[0], before)
 
 
+def test_a_vae_that_had_to_go_comes_back_or_says_that_it_was_replaced(
+    runner: Runner, models: Path, written: list[Path]
+) -> None:
+    path = models / "VAE" / "v.safetensors"
+    shutil.copy(written[0].with_suffix(".vae"), path)
+    model: Any = runner.load(LoadModel("m.safetensors"))
+    latent = torch.randn(4, 4, 4, generator=torch.Generator().manual_seed(1))
+    old: Any = runner.load(LoadVae(model, "v.safetensors"))
+    call = Decode(model, latent, old)
+    before = runner.run([call])[0]
+    runner.parts.drop(old.key)
+    assert runner.lacks(call)
+    runner.bring(call)
+    assert not runner.lacks(call) and torch.equal(runner.run([call])[0], before)
+    runner.parts.drop(old.key)
+    replace(path, written[1].with_suffix(".vae"))
+    with pytest.raises(RequestError, match=r"the file of VAE 'v\.safetensors' was replaced"):
+        runner.bring(call)
+
+
 def test_a_picture_that_is_being_made_ends_with_the_vae_that_is_in_memory(
     runner: Runner, models: Path, written: list[Path]
 ) -> None:

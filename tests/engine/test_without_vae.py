@@ -14,7 +14,7 @@ from webui.engine.placement import place
 from webui.engine.runner import Runner
 from webui.errors import ModelFileError, RequestError
 from webui.testing.families import FAMILIES, LAYOUTS, build, write
-from webui.types import Decode, LoadModel, LoadVae
+from webui.types import Decode, EncodeText, LoadModel, LoadVae
 
 VAE = "diffusion_pytorch_model.safetensors"
 
@@ -75,6 +75,14 @@ def test_without_one_it_says_what_to_do(runner, vae):
         runner.load(LoadVae(model, vae))
     with pytest.raises(RequestError, match="no VAE of its own"):
         runner.run([Decode(model, torch.zeros(4, 8, 8))])
+
+
+def test_its_text_is_encoded_before_a_vae_is_chosen(runner):
+    model = runner.load(LoadModel("bare.safetensors"))
+    call = EncodeText(model, "a cat", "")
+    assert runner.lacks(call)  # nobody has looked for textual inversions yet
+    runner.bring(call)
+    assert not runner.lacks(call) and runner.run([call])[0].texts
 
 
 def test_one_beside_it_is_taken_and_is_no_model_of_its_own(models_dir, runner):

@@ -133,8 +133,8 @@ class ModelReader:
         return next((card for card in anew() if card.name == name), None)
 
 
-def replaced(name: str) -> RequestError:
+def replaced(name: str, what: str = "model") -> RequestError:
     return RequestError(
-        f"the file of model {name!r} was replaced while a picture was made with it; make it again",
-        "model",
+        f"the file of {what} {name!r} was replaced while a picture was made with it; make it again",
+        what.lower(),
     )

@@ -11,7 +11,7 @@ import gc
 import logging
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, RLock
 
@@ -213,7 +213,10 @@ class PartLoader:
                     networks = self.networks(model, progress)
                     if isinstance(call, EncodeText):
                         self.inversions.find(_widths(networks), _texts(call))
-                    self._vae_of(networks, getattr(call, "vae", ""))
+                    name = getattr(call, "vae", None)
+                    key = None if name is None else self._vae_of(networks, name)
+                    if isinstance(name, VaeName) and key != name.key:
+                        raise replaced(name, "VAE")
             for network in _networks_of(call):
                 self.extension_networks.module(network)
 
@@ -289,8 +292,9 @@ class PartLoader:
             if found is not None:
                 return self._reader.completed(found, progress)
             anew = self._reader.read(model.name, progress)
-            for _ in self._prepare(anew):
-                pass
+            if "prediction" in anew.unknown:  # it was found out when the picture was begun
+                anew.unknown.discard("prediction")
+                anew.model = replace(anew.model, prediction=model.prediction)
         if anew.model != model:
             raise replaced(model.name)
         return anew
