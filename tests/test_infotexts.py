@@ -85,7 +85,7 @@ def made_text(request: GenerationRequest, task: Task) -> str:
         next(steps)
         raise AssertionError("nothing is asked of the device")
     except StopIteration as stop:
-        picture, notes, _ = stop.value
+        picture, notes, *_ = stop.value
     model = Model(request.model, 4, False, (0.1, 10.0))
     return infotext(
         Finished("j", request, 0, request.seed, picture, model, request.scheduler, 1.0, notes=notes)

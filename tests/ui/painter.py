@@ -187,6 +187,10 @@ class FlatPainter:
             told = {k: v for k, v in values.items() if k in ("step", "steps", "progress", "error")}
             self._events[job].append(Event(len(self._events[job]) + 1, kind, told))
             self._changed.notify_all()
+        self.wake()
+
+    def wake(self) -> None:
+        """Tells everybody who watches a job that one may have changed."""
         for wake in [*self._wakes]:
             wake()
 

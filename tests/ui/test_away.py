@@ -59,6 +59,7 @@ def stop(painter: FlatPainter, patch: pytest.MonkeyPatch) -> None:
         return replace(found, state="cancelled", error=STOPPED, version=found.version + 1)
 
     patch.setattr(painter, "status", status)
+    painter.wake()
 
 
 def test_a_job_that_a_stopped_server_broke_off_is_followed_when_it_is_back(
