@@ -358,7 +358,7 @@ class PartLoader:
         keys = list(others)
         while True:
             networks = self.networks(model)
-            base = [(kind, networks.serial) for kind in kinds]
+            base = [(kind, networks.serial) for kind in kinds if kind in networks.kinds]
             with self.parts.using([*base, *keys]), self.parts.using(base) as there:
                 if there:
                     yield networks
