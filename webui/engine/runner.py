@@ -16,6 +16,7 @@ from torch import Tensor
 
 from webui.engine import vae
 from webui.engine.adapters.adapter_cache import encoders, keys_of
+from webui.engine.adapters.patch import LoraPatch
 from webui.engine.calls import InProgress, call_type
 from webui.engine.denoising import denoised
 from webui.engine.encoded_texts import Encoding
@@ -108,8 +109,9 @@ class Runner(PartLoader):
         networks = self.networks(call.model)
         widths = tuple(tower.width for tower in networks.text.towers)
         words, notes = self.inversions.find(widths, (call.prompt, call.negative_prompt))
-        asked = (call.prompt, call.negative_prompt, call.clip_skip, call.lora)
-        key = (networks.serial, *asked, *words, notes)
+        asked = (call.prompt, call.negative_prompt, call.clip_skip)
+        worn = call.lora.text_key if isinstance(call.lora, LoraPatch) else call.lora
+        key = (networks.serial, *asked, worn, *words, notes)
         if (known := self.texts.find(key)) is not None:
             return Encoding(key, iter(()), known)
         found = self.texts.begun.get(key)
@@ -119,7 +121,7 @@ class Runner(PartLoader):
                 lora = call.lora
                 return lora.encoding(encoders(networks)) if lora else nullcontext()
 
-            run = networks.text.encoding(*asked[:3], words, patched)
+            run = networks.text.encoding(*asked, words, patched)
             found = self.texts.begun[key] = Encoding(key, run, notes=notes)
         return found
 

@@ -14,8 +14,9 @@ from webui.engine.part_cache import Part, PartCache
 if TYPE_CHECKING:
     from webui.engine.adapters.applying import AdapterStrengths
     from webui.engine.adapters.files import LoadedAdapter
+    from webui.engine.adapters.hypernetworks import Hypernetwork
 
-__all__ = ["MergedWeightCache"]
+__all__ = ["MergedWeightCache", "names_of"]
 
 KIND = "merged weights"
 
@@ -54,12 +55,22 @@ class MergedWeightCache:
             assert part is not None
             part.value[target] = weight
 
-    def forget(self, adapter: LoadedAdapter | object) -> None:
+    def forget(self, adapter: LoadedAdapter | Hypernetwork) -> None:
         """What was made with an adapter goes first: its file was replaced."""
+        name = _name(adapter)
         for part in self._parts:
-            if part.kind == KIND and any(one == adapter for one, _ in part.key[1]):  # type: ignore[index]
+            if part.kind == KIND and any(one == name for one, _ in part.key[1]):  # type: ignore[index]
                 self._parts.retire(part.key)
 
 
 def _key(uses: AdapterStrengths) -> Hashable:
-    return KIND, uses
+    return KIND, names_of(uses)
+
+
+def names_of(uses: AdapterStrengths) -> tuple[Hashable, ...]:
+    """What tells adapters and their strengths apart, without the adapters: what is kept by it keeps none in memory."""
+    return tuple((_name(one), strength) for one, strength in uses)
+
+
+def _name(adapter: LoadedAdapter | Hypernetwork) -> Hashable:
+    return adapter.serial, adapter.path, adapter.version

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from webui.engine.adapters import hypernetworks
 from webui.engine.adapters.applying import AdapterStrengths, applied
 from webui.engine.adapters.files import LoadedAdapter
 from webui.engine.adapters.hypernetworks import Hypernetwork, HypernetworkUses
-from webui.engine.adapters.merged_weights import MergedWeightCache
+from webui.engine.adapters.merged_weights import MergedWeightCache, names_of
 from webui.types import Model, Patch
 
 __all__ = ["LoraPatch"]
@@ -37,6 +37,11 @@ class LoraPatch(Patch):
         texts = [strength for _, strength in self.text]
         others = [(one.name, one.version, strength) for one, strength in self.hypernetworks]
         return f"loras {loras} {texts} {others}"
+
+    @property
+    def text_key(self) -> Hashable:
+        """What a text that was encoded with it is kept by: keeps no adapter in memory."""
+        return names_of(self.text)
 
     def misfit(self, model: Model) -> str:
         uses: tuple[tuple[LoadedAdapter | Hypernetwork, float], ...]

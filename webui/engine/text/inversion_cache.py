@@ -8,7 +8,7 @@ from pathlib import Path
 
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.file_version import Version
-from webui.engine.part_cache import Part, PartCache
+from webui.engine.part_cache import Part, PartCache, Place
 from webui.engine.text import inversions
 from webui.engine.text.inversions import Inversion
 from webui.engine.text.words import said
@@ -78,5 +78,6 @@ class InversionCache:
             log.warning(known)
         size = 0 if isinstance(known, str) else sum(one.nbytes for one in known.vectors)
         key = self._key(path, widths)
-        self._parts.add(Part(key, "inversion", known, size, movable=False))
+        place: Place = "host" if self._parts.host_limit else "device"  # they are read from there
+        self._parts.add(Part(key, "inversion", known, size, place, movable=False))
         return known
