@@ -5,9 +5,11 @@ On the path that jobs take, from `submit` to the saved picture.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,15 +18,20 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from tests.engine.conftest import Bench, request
 from tests.networks import tiny_folder
+from webui.catalog.model_folders import AdapterFiles
+from webui.engine import capacity
 from webui.engine.tasks import TASKS
+from webui.testing.families import FAMILIES, build, write
 from webui.types import LoadModel, LoadNetwork, RunNetwork, Task
 
 FULL = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 Start = Callable[..., Bench]
+UNET = diffusers.UNet2DConditionModel
 
 
 def test_a_batch_that_does_not_fit_is_made_in_halves_and_not_tried_at_each_step(
@@ -164,3 +171,130 @@ def test_a_paused_job_pins_nothing_and_goes_on(start: Start) -> None:
     bench.until(job, lambda status: status.step > before)
     bench.engine.cancel(job)
     assert bench.end(job).state == "cancelled"
+
+
+def test_after_single_calls_a_larger_batch_is_tried_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "WAIT", 6)
+    bench = start()
+    bench.end(bench.engine.submit(request(steps=1)))
+    runner: Any = bench.engine._runner
+    denoise, most, seen = runner.denoise, [3], []
+
+    def some(calls: Any) -> Any:
+        seen.append(sum(len(call.rows) for call in calls))
+        if seen[-1] > most[0]:
+            raise RuntimeError(FULL)
+        return denoise(calls)
+
+    runner.denoise = some
+    assert bench.end(bench.engine.submit(request(steps=2, batch_size=2))).state == "done"
+    most[0] = 16
+    seen.clear()
+    assert bench.end(bench.engine.submit(request(steps=10, batch_size=2))).state == "done"
+    assert seen[0] == 2 and 4 in seen
+
+
+def test_what_is_loaded_for_a_paused_job_is_not_pinned(start: Start) -> None:
+    bench = start()
+    bench.end(bench.engine.submit(request(steps=1)))
+    runner: Any = bench.engine._runner
+    read, reading, go_on = runner.read, threading.Event(), threading.Event()
+
+    def slow(call: Any, progress: Any = lambda part: None) -> Any:
+        if call == LoadModel("tiny-inpainting"):
+            reading.set()
+            assert go_on.wait(60)
+        return read(call, progress)
+
+    runner.read = slow
+    job = bench.engine.submit(request(model="tiny-inpainting"))
+    assert reading.wait(60)
+    bench.engine.pause(job)
+    bench.end(bench.engine.submit(request(steps=1)))  # the pause has been seen
+    go_on.set()
+    while "tiny-inpainting" not in runner.model_cache:
+        bench.end(bench.engine.submit(request(steps=1)))
+    bench.end(bench.engine.submit(request(steps=1)))
+    bench.end(bench.engine.submit(request(steps=1)))
+    holders = list(runner.parts.holders)
+    bench.engine.cancel(job)
+    assert holders == []
+
+
+def test_a_vae_beside_its_model_is_read_again_where_it_had_to_go(
+    start: Start, models_dir: Path
+) -> None:
+    """While a job is paused, with its model and without, and for want of memory."""
+    folder = models_dir / "Stable-diffusion"
+    write(folder / "solo.safetensors", build(FAMILIES["sd1"], 5), "ldm")
+    save_file(build(FAMILIES["sd1"], 9)["vae"].state_dict(), folder / "solo.vae.safetensors")
+    try:
+        bench = start(adapter_files=AdapterFiles([models_dir]))
+
+        def asked() -> str:
+            return bench.engine.submit(request(model="solo.safetensors", steps=20))
+
+        job = asked()
+        assert bench.end(job).state == "done"
+        (whole,) = bench.pictures(job)
+        runner: Any = bench.engine._runner
+        for goes in (lambda part: len(part.key) == 4, lambda part: True):
+            job = asked()
+            bench.until(job, lambda status: status.step > 1)
+            bench.engine.pause(job)
+            bench.until(job, lambda status: not list(runner.parts.holders))
+            runner.parts.put_away(lambda part, goes=goes: not goes(part))
+            bench.engine.resume(job)
+            status = bench.end(job)
+            assert (status.state, bench.pictures(job)) == ("done", [whole]), status.error
+        decode, failed = runner.decode, []
+
+        def once(call: Any) -> Any:
+            if not failed:
+                failed.append(call)
+                raise RuntimeError(FULL)
+            return decode(call)
+
+        runner.decode = once
+        job = asked()
+        status = bench.end(job)
+        assert (status.state, bench.pictures(job)) == ("done", [whole]), status.error
+    finally:
+        for name in ("solo.safetensors", "solo.vae.safetensors"):
+            (folder / name).unlink()
+
+
+def test_an_adapter_that_has_left_is_kept_by_no_text_and_no_weights(
+    start: Start, models_dir: Path
+) -> None:
+    path = models_dir / "Lora" / "leaving.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    layer = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q"
+    text = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
+    unet = UNET.from_pretrained(models_dir / "Stable-diffusion" / "tiny" / "unet")
+    width = unet.mid_block.attentions[0].transformer_blocks[0].attn1.to_q.in_features
+    wide = unet.config.cross_attention_dim
+    weights = {
+        f"{name}.lora_{way}.weight": torch.ones(shape)
+        for name, size in ((layer, width), (text, wide))
+        for way, shape in (("up", (size, 1)), ("down", (1, size)))
+    }
+    save_file(weights, path)
+    try:
+        bench = start(adapter_files=AdapterFiles([models_dir]))
+        job = bench.engine.submit(request(prompt="a cat <lora:leaving:1>", steps=1))
+        assert bench.end(job).state == "done"
+        runner: Any = bench.engine._runner
+        (part,) = [one for one in runner.parts if one.kind == "lora"]
+        (tensor, *_) = next(iter(part.value.changes.values())).tensors().values()
+        change = weakref.ref(tensor)
+        assert {"encoded text", "merged weights"} <= {one.kind for one in runner.parts}
+        runner.parts.drop(part.key)
+        del part, tensor, _
+        bench.end(bench.engine.submit(request(steps=1)))  # the loop holds nothing of the last
+        gc.collect()
+        assert change() is None
+    finally:
+        path.unlink()

@@ -245,3 +245,12 @@ def leaves_before(one: Part, other: Part) -> bool:
         return not p.former, bool(p.holders), p.used
 
     return order(one) < order(other) and one.bytes > 0 and other.bytes > 0
+
+
+def test_a_part_that_takes_the_place_of_one_in_use_is_not_pinned_by_that_use() -> None:
+    cache = PartCache(10)
+    cache.add(Part("a", "p", 1, 4))
+    with cache.using(["a"]):
+        cache.add(Part("a", "p", 2, 4))
+    part = cache.find("a")
+    assert part is not None and part.pins == 0

@@ -200,6 +200,7 @@ class Loop:
             run.progressed(making.progress)
             return WAITING
         self._made(call, rows)
+        self._runner.capacity.made(size_key(call), rows)
         return making.reply
 
     def _made(self, call: Call, rows: int) -> None:

@@ -119,7 +119,6 @@ class PartCache:
         with self._lock:
             before = self._parts.get(part.key)
             if before is not None:
-                part.calls += before.calls
                 self._take_out(before)
                 self._dropped(before)
             part.holders |= {who for who, keys in self._held.items() if part.key in keys}
@@ -228,6 +227,8 @@ class PartCache:
         """A picture has ended, or rests: what was over the budget for its sake leaves. Gives the keys that it held."""
         with self._lock:
             keys = self._held.pop(holder, set())
+            if not keys:
+                return keys
             for key in keys:
                 if (part := self._parts.get(key)) is not None:
                     part.holders.discard(holder)

@@ -122,7 +122,7 @@ class PartLoader:
                     return "" if networks.has_vae else None
                 key = self.vaes.resident(networks, found[1])
                 known = "preview" not in networks.unknown
-                return None if key is None or not known else _named(found[0], key)
+                return None if key is None or not known else _named(*found, key)
             case LoadAdapters():
                 networks = self.model_cache.of(call.model)
                 return self.adapter_cache.resident(call, networks) if networks else None
@@ -148,7 +148,7 @@ class PartLoader:
             if isinstance(call, EncodeText):
                 return self.inversions.unread(_widths(networks), _texts(call))
             name = getattr(call, "vae", "")
-            if isinstance(name, VaeName) and name.key not in self.parts:
+            if isinstance(name, VaeName) and self._vae_there(networks, name) is None:
                 return True
         return any(network not in self.extension_networks for network in _networks_of(call))
 
@@ -215,7 +215,7 @@ class PartLoader:
                         self.inversions.find(_widths(networks), _texts(call))
                     name = getattr(call, "vae", None)
                     key = None if name is None else self._vae_of(networks, name)
-                    if isinstance(name, VaeName) and key != name.key:
+                    if isinstance(name, VaeName) and key not in name.keys(networks):
                         raise replaced(name, "VAE")
             for network in _networks_of(call):
                 self.extension_networks.module(network)
@@ -250,7 +250,7 @@ class PartLoader:
             return ""
         key = self.vaes.load(found[1], networks)
         if networks.has_vae or "preview" not in networks.unknown:
-            return _named(found[0], key)
+            return _named(*found, key)
         return Prepare(call)
 
     def _vae(self, call: LoadVae, networks: Networks) -> tuple[str, Path] | None:
@@ -268,17 +268,26 @@ class PartLoader:
 
     def _vae_of(self, networks: Networks, name: str) -> Hashable:
         """The key of the VAE of that name, "" for the model's own; read where it is not in memory."""
-        if isinstance(name, VaeName) and name.key in self.parts:
-            return name.key
+        if isinstance(name, VaeName):
+            if (there := self._vae_there(networks, name)) is not None:
+                return there
+            if name.path.is_file():
+                return self._vae_key(networks, name.path)
         if not name and networks.has_vae:
             return "vae", networks.serial
         found = self._vae(LoadVae(networks.model, name or NONE), networks)
         assert found is not None
         return self._vae_key(networks, found[1])
 
-    def _vae_key(self, networks: Networks, path: Path) -> Hashable:
+    def _vae_there(self, networks: Networks, name: VaeName) -> Hashable | None:
+        """The key of the VAE that a picture was given, None where it is not in memory. Asks no disk."""
+        return next((key for key in name.keys(networks) if key in self.parts), None)
+
+    def _vae_key(self, networks: Networks, path: Path) -> tuple[Hashable, ...]:
         newest = self.vaes.newest(networks, path)
-        return newest if newest in self.parts else self.vaes.load(path, networks)
+        if newest is not None and newest in self.parts:
+            return newest
+        return self.vaes.load(path, networks)
 
     def networks(
         self, model: Model, progress: Callable[[float], None] = lambda part: None
@@ -329,7 +338,7 @@ class PartLoader:
         key = self._vae_key(networks, found[1])
         with self.parts.using([key]):
             yield from self._prepare(networks, self.vaes.worn(networks, key))
-        return _named(found[0], key)
+        return _named(*found, key)
 
     def _networks_for(self, call: Prepare) -> Networks | None:
         loading = call.loading
@@ -409,9 +418,9 @@ class PartLoader:
             self.capacity.freed()
 
 
-def _named(name: str, key: Hashable) -> VaeName:
+def _named(name: str, path: Path, key: tuple[Hashable, ...]) -> VaeName:
     found = VaeName(name)
-    found.key = key
+    found.path, found.key = path, key
     return found
 
 

@@ -171,8 +171,8 @@ class PictureRun:
 
     def rest(self, resting: bool) -> None:
         """While its job is paused, what it needs may leave the memory."""
-        if resting and self._resting is None:
-            self._resting = self._runner.release(self)
+        if resting:  # also what has been loaded for it since
+            self._resting = (self._resting or set()) | self._runner.release(self)
         elif not resting and self._resting is not None:
             self._runner.parts.hold(self, self._resting)
             self._resting = None

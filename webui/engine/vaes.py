@@ -36,10 +36,16 @@ log = logging.getLogger(__name__)
 
 
 class VaeName(str):
-    """The name of a VAE that was loaded: a picture that decodes with it gets the file that was there then."""
+    """The name of a VAE that was loaded from `path`: a picture that decodes with it gets the file that was there then.
+    Of "automatic" it is the name of a file that models/VAE need not have."""
 
-    __slots__ = ("key",)
-    key: Hashable
+    __slots__ = ("key", "path")
+    key: tuple[Hashable, ...]
+    path: Path
+
+    def keys(self, networks: Networks) -> tuple[Hashable, Hashable]:
+        """Its key, and that of the same file read for these networks, where the model has been read again since."""
+        return self.key, ("vae", networks.serial, *self.key[2:])
 
 
 class Vaes:
@@ -74,13 +80,13 @@ class Vaes:
                 return name, path
         return None
 
-    def resident(self, networks: Networks, path: Path) -> Hashable | None:
+    def resident(self, networks: Networks, path: Path) -> tuple[Hashable, ...] | None:
         """The key of a file's VAE if it is in memory, as the file was at the last look."""
         of = networks.serial, path
         key = _key(of, self._newest[of]) if of in self._fresh and of in self._newest else None
         return key if key in self._parts else None
 
-    def load(self, path: Path, networks: Networks) -> Hashable:
+    def load(self, path: Path, networks: Networks) -> tuple[Hashable, ...]:
         """The key of the VAE of a file as it is now, for a model, read if it has to be. `ModelFileError` names the file
         where it is damaged or made for another family."""
         with self._loading:
@@ -97,7 +103,7 @@ class Vaes:
             self._fresh.add(of)
             return key
 
-    def newest(self, networks: Networks, path: Path) -> Hashable | None:
+    def newest(self, networks: Networks, path: Path) -> tuple[Hashable, ...] | None:
         """The key of the VAE that was read last of a file."""
         version = self._newest.get((networks.serial, path))
         return None if version is None else _key((networks.serial, path), version)
@@ -120,7 +126,7 @@ class Vaes:
                 self._fresh.add(of)
 
 
-def _key(of: tuple[int, Path], version: Version) -> Hashable:
+def _key(of: tuple[int, Path], version: Version) -> tuple[Hashable, ...]:
     return "vae", *of, version.stamp
 
 
