@@ -314,8 +314,9 @@ def outcome(maker: Maker, kind: str, seed: int | None) -> Outcome:
 
 
 def _paint(runner: Runner, path: Path) -> None:
-    model = runner._list_models()[0].name
-    asked = request(model=model, steps=1, width=64, height=64, prompt="a cat", sampler_name="Euler")
+    asked = request(
+        model=path.name, steps=1, width=64, height=64, prompt="a cat", sampler_name="Euler"
+    )
     run_alone(
         TASKS["txt2img"].make(asked, PictureStudio(asked, 0, PARTS, torch.device("cpu"))), runner
     )
