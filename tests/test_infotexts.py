@@ -79,7 +79,7 @@ def made_text(request: GenerationRequest, task: Task) -> str:
     """The infotext of a picture of `request`, its notes as the engine writes them."""
     plain = replace(task, make=lambda request, studio: PICTURE)  # type: ignore[arg-type,return-value]
     parts = Parts(tasks={task.name: plain}, samplers={}, schedules={})
-    studio: Any = SimpleNamespace(wrapped=set())
+    studio: Any = SimpleNamespace(wrapped=set(), samplers=set())
     steps = finished_picture(request, studio, parts)
     try:
         next(steps)
@@ -235,6 +235,13 @@ def test_the_task_is_known_by_its_own_settings() -> None:
     assert task_of(base + ", Border: 4, Paper: 1", CATALOG) == "poster"
     assert task_of("Task: poster, Size: 64x64, Version: Easel 1", CATALOG) == "poster"
     assert task_of("", CATALOG) == "txt2img"
+
+
+@pytest.mark.parametrize("task", [*TASKS.values(), CATALOG.tasks["poster"]], ids=lambda t: t.name)
+def test_the_task_comes_back_where_every_setting_is_the_usual_one(task: Task) -> None:
+    given = [c for c in task.flat_controls() if c.name in ("image", "mask")]
+    request = requested(task, {"prompt": "a cat", **{c.name: unusual(c) for c in given}})
+    assert task_of(made_text(request, task), CATALOG) == task.name
 
 
 def test_a_group_of_settings_that_only_ours_leave_out_takes_its_defaults() -> None:

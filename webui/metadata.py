@@ -55,6 +55,8 @@ OWN_KEYS = frozenset(
     )
 )
 
+RECOGNISED = frozenset(("txt2img", "img2img", "inpaint"))  # tasks that the keys themselves tell
+
 # A1111's labels; any other schedule is written by its name.
 SCHEDULE_LABELS: Mapping[str, str] = {
     "automatic": "Automatic",
@@ -150,6 +152,8 @@ def _pairs(finished: Finished) -> dict[str, Any]:
     notes = {label: value for label, value in finished.notes.items() if value is not None}
     pairs.update(zip(keys_of(notes), notes.values(), strict=True))
     pairs[NOTES] = "\n".join(_lines(finished.warnings)) or None
+    if finished.request.task not in RECOGNISED:
+        pairs["Task"] = finished.request.task
     pairs["Version"] = f"Easel {__version__}"
     return {key: value for key, value in pairs.items() if value is not None}
 

@@ -69,13 +69,15 @@ def loras(models: Path) -> Mapping[str, Mapping[str, Tensor]]:
 class Made:
     """A task that keeps its latents, on an engine of its own."""
 
-    def __init__(self, start: Any, models: Path, run: Callable[..., Any], **given: Any) -> None:
+    def __init__(
+        self, start: Any, models: Path, run: Callable[..., Any], controls: Any = (), **given: Any
+    ) -> None:
         self.latents: list[Tensor] = []
 
         def make(request: GenerationRequest, studio: Studio) -> TaskRun:
             return (yield from run(request, studio, self.latents))
 
-        task = Task("own", "Own", make)
+        task = Task("own", "Own", make, controls)
         files = AdapterFiles([models.parent])
         self.bench = start(tasks={**TASKS, "own": task}, adapter_files=files, **given)
 
@@ -339,6 +341,34 @@ def test_the_values_of_a_samplers_controls_reach_it_and_no_other(start: Any, mod
     for name in ("churned", "wandering"):
         assert float((pictures[name, 0.5] - pictures[name, 0.0]).abs().max()) > 0.1
     assert not torch.equal(pictures["churned", 0.5], pictures["wandering", 0.5])
+
+
+def test_what_another_sampling_than_the_requests_took_is_told(start: Any, models: Path) -> None:
+    """The options of its sampler, and no schedule that the request did not name and this sampler would not take: the
+    picture would not come again with them."""
+
+    def twice(request: GenerationRequest, studio: Studio, latents: list[Tensor]) -> TaskRun:
+        model = yield LoadModel(request.model)
+        cond = yield from encoded(request, model, "a cat")
+        x = studio.first_noise(SHAPE)
+        for sampler in (None, request.extras["then"]):
+            sampling = studio.sampling(cond, sampler=sampler)
+            x = yield from studio.sample(sampling, x * sampling.sigmas[0])
+        latents.append(x)
+        return (yield Decode(model, x))
+
+    made = Made(start, models, twice, samplers=OWN, controls=(CHURN,))
+    for asked, then, told in (
+        ("automatic", "DPM++ 2M", "karras"),
+        ("automatic", "churned", "automatic"),
+        ("exponential", "churned", "exponential"),
+    ):
+        values = {"sampler_name": "DPM++ 2M", "extras": {"then": then, "churn": 0.5}}
+        latent = made.latent(scheduler=asked, **values)
+        finished = made.bench.finished[-1]
+        assert finished.scheduler == told
+        assert finished.notes.get("Churn") == (0.5 if then == "churned" else None)
+        assert torch.equal(made.latent(scheduler=told, **values), latent)
 
 
 def test_a_sampling_refuses_what_is_no_sampling() -> None:

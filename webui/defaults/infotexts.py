@@ -79,6 +79,7 @@ OTHERS = frozenset(  # of further keys, those that are read below or that nobody
             MORE,
             "Post-processing",
             "Denoise wrappers",
+            "Further model",
             "User",
         ),
         *("Lora hashes", "TI hashes", "Init image hash", "VAE hash"),

@@ -24,7 +24,6 @@ from webui.engine.memory import starved
 from webui.engine.part_loader import Prepare
 from webui.engine.postprocessing import finished_picture
 from webui.engine.replay import MISSING, OtherCall, Replay
-from webui.engine.schedules import resolve
 from webui.engine.studio import PictureStudio
 from webui.engine.workbench import Held, Workbench, look_at
 from webui.errors import CapacityError, lacking
@@ -64,6 +63,7 @@ class PictureRun:
         self._jobs = bench.context.jobs
         self._runner = bench.runner
         self._task: TaskRun | None = None  # None before it is started and after it has ended
+        self._studio: PictureStudio | None = None  # what its task was given
         self._model: Model | None = None
         self._sampled = False  # whether a UNet call was made for it
         self._replay: Replay | None = None  # its log, where replies are kept
@@ -118,6 +118,7 @@ class PictureRun:
         studio = PictureStudio(
             self.request, self.index, context.parts, placement.device, self._own_folder
         )
+        self._studio = studio
         self._task = finished_picture(self.request, studio, context.parts)
         self.advance(None)
 
@@ -429,7 +430,7 @@ class PictureRun:
         self._task = None
         self._runner.release(self)
         picture, notes, warnings, model = result
-        sampler = context.parts.samplers[request.sampler_name]
+        assert self._studio is not None
         finished = Finished(
             job=self.job.id,
             request=request,
@@ -437,7 +438,7 @@ class PictureRun:
             seed=request.seed_of(self.index),
             picture=picture,
             model=model or self._model,
-            scheduler=resolve(request.scheduler, sampler, context.parts.schedules).name,
+            scheduler=self._studio.scheduler,
             seconds=self.job.seconds(),
             sampled=self._sampled,
             notes=notes,

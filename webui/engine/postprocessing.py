@@ -7,7 +7,7 @@ which is told on it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Set
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
@@ -51,7 +51,7 @@ def finished_picture(
     run = as_task(task.make(request, studio))
     result = yield from expanded(run, request.vae, account, request.missing)
     picture, made_here = as_artifact(result, studio), result is not request.image
-    unused = _unused_options(request, parts)
+    unused = _unused_options(parts, studio.samplers | {request.sampler_name})
     notes = account.notes | {
         control.label: request.extras[control.name]
         for control in task.flat_controls()
@@ -87,14 +87,14 @@ def finished_picture(
     return picture, notes, tuple(warnings), account.model
 
 
-def _unused_options(request: GenerationRequest, parts: Parts) -> frozenset[str]:
-    """The options of samplers that are not the request's: their values changed nothing."""
+def _unused_options(parts: Parts, used: Set[str]) -> frozenset[str]:
+    """The options of no sampler that was `used`: their values changed nothing."""
     options = {
         name: {control.name for control in sampler.options}
         for name, sampler in parts.samplers.items()
     }
     others = frozenset().union(*options.values())
-    return others - options.get(request.sampler_name, set())
+    return others.difference(*(options.get(name, ()) for name in used))
 
 
 def failure(step: PostProcessor, error: Exception) -> str:

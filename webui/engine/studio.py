@@ -48,7 +48,8 @@ __all__ = ["PictureStudio", "as_artifact", "as_picture", "as_task"]
 class PictureStudio:
     """One picture's studio. `index` is its place in the job; its seed is the request's plus that.
 
-    `wrapped` are the names of the denoise wrappers that stood around a call so far.
+    `wrapped` are the names of the denoise wrappers that stood around a call so far, `samplers` those of the samplers
+    that were run.
     """
 
     def __init__(
@@ -60,6 +61,8 @@ class PictureStudio:
         folder: Callable[[], Path] | None = None,
     ) -> None:
         self.wrapped: set[str] = set()
+        self.samplers: set[str] = set()
+        self._automatic: set[str] = set()  # the schedules that "automatic" was resolved to
         self._request = request
         self._index = index
         self._parts = parts
@@ -85,7 +88,17 @@ class PictureStudio:
 
     def sigmas(self, model: Model, scheduler: str, steps: int, sampler: str) -> list[float]:
         schedule = resolve(scheduler, self._sampler(sampler), self._parts.schedules)
+        if scheduler == "automatic":
+            self._automatic.add(schedule.name)
         return schedule.make(steps, model.sigmas[0], model.sigmas[-1], model.sigmas)
+
+    @property
+    def scheduler(self) -> str:
+        """The schedule that the request's is here. "automatic" stays where it came to another than the request's own
+        sampler has, for one name would not give these samplings again."""
+        request, parts = self._request, self._parts
+        own = resolve(request.scheduler, self._sampler(request.sampler_name), parts.schedules).name
+        return own if self._automatic <= {own} else request.scheduler
 
     def noise(
         self, seed: int, shape: tuple[int, ...], *, subseed: int = 0, strength: float = 0.0
@@ -139,6 +152,7 @@ class PictureStudio:
     def sample(self, sampling: Sampling, x: Tensor) -> Generator[Call, Any, Tensor]:
         sampler, levels = self._sampler(sampling.sampler), list(sampling.levels)
         options = _options(sampler, sampling.options)
+        self.samplers.add(sampler.name)
         prepared = []
         for cond in sampling.conditions:
             cond = yield from self._prepared(cond, x.shape)
