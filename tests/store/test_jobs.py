@@ -346,3 +346,12 @@ def test_of_what_is_old_only_the_picture_itself_goes(store, tmp_path):
     picture(tmp_path / "theirs.png", "another")
     store.tidy(outputs_days=1)
     assert [path.name for path in tmp_path.glob("*.png")] == ["theirs.png"]
+
+
+def test_a_stray_file_among_the_logs_holds_nothing_up(tmp_path):
+    store = JobStore(tmp_path)
+    (tmp_path / "replies").mkdir()
+    (tmp_path / "replies" / ".DS_Store").write_bytes(b"stray")
+    store.tidy()
+    assert list((tmp_path / "replies").iterdir()) == []
+    store.close()

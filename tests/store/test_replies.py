@@ -1,5 +1,6 @@
 """The log of replies: whole records come back, a torn tail is cut at any byte, another header discards it."""
 
+import errno
 import os
 import random
 
@@ -141,3 +142,23 @@ def test_without_an_archive_a_log_goes_when_its_picture_is_saved(tmp_path):
     log.read(HEADER)
     log.keep()
     assert not log.path.exists()
+
+
+def test_what_a_full_disk_did_not_take_is_not_counted(tmp_path, monkeypatch):
+    room = Room(1000)
+    log = ReplyLog(tmp_path / "a.log", room)
+    log.read({})
+
+    class Full:
+        def __getattr__(self, name):
+            return getattr(log_file, name)
+
+        def write(self, content):
+            raise OSError(errno.ENOSPC, "full")
+
+    log_file = log._file
+    monkeypatch.setattr(log, "_file", Full())
+    with pytest.raises(OSError, match="full"):
+        log.append(Record({"kind": "Denoise"}, (("uint8", (500,), bytes(500)),)))
+    log.remove()
+    room.take(1000)

@@ -270,9 +270,8 @@ class JobStore:
         needed = {name for row in open_ for name in PICTURE.findall(row["request"])}
         ids = {row["id"] for row in open_}
         for path in (self._folder / "replies").glob("*"):
-            job, _, index = path.stem.rpartition("-")
-            if job not in ids:
-                self.replies(job, int(index)).remove()
+            if path.stem.rpartition("-")[0] not in ids:
+                ReplyLog(path, self._room).remove()
         self._archive.prune()
         for path in self._archive.folder.glob("*.log"):  # what went with its picture
             job, _, index = path.stem.rpartition("-")

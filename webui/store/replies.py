@@ -97,6 +97,7 @@ class ReplyLog:
         self._archive = archive
         self._room = room or Room(math.inf)
         self._file: BinaryIO | None = None
+        self._taken: int | None = None  # of the room, once it is open
 
     def read(self, header: Mapping[str, Any]) -> list[Record] | None:
         """The whole records of the log, if it was begun with an equal `header`; a torn tail is cut off.
@@ -119,6 +120,7 @@ class ReplyLog:
             self._begin(header)
             return None if there else []
         self._room.give(self.path.stat().st_size - good)
+        self._taken = good
         self._file = self.path.open("r+b")
         self._file.truncate(good)
         self._file.seek(good)
@@ -128,6 +130,7 @@ class ReplyLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         start = MAGIC + _head(header)
         self._room.take(len(start))
+        self._taken = len(start)
         self._file = self.path.open("wb")
         self._file.write(start)
         self._file.flush()
@@ -144,6 +147,7 @@ class ReplyLog:
         }
         content = _head(line) + body
         self._room.take(len(content))
+        self._taken = (self._taken or 0) + len(content)
         self._file.write(content)
         self._file.flush()  # to the system: this survives the process, not a power failure
 
@@ -171,7 +175,8 @@ class ReplyLog:
         with suppress(OSError):  # a file that stays is swept later
             size = self.path.stat().st_size
             self.path.unlink()
-            self._room.give(size)
+            self._room.give(size if self._taken is None else self._taken)  # a full disk took less
+            self._taken = None
 
 
 def _head(value: Mapping[str, Any]) -> bytes:
