@@ -186,7 +186,7 @@ class InProgress:
         if self._slices is not None:
             try:
                 self._slices.close()
-            except Exception as error:  # the boundary: no call keeps a job from ending
+            except BaseException as error:  # the boundary: no call keeps a job from ending
                 log.warning("%s ends badly: %r", type(self.call).__name__, error)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TimeoutError_
 from contextlib import AbstractContextManager, suppress
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from webui.catalog.model_folders import AdapterFiles
@@ -112,6 +113,7 @@ class Engine:
             hung=hung,
         )
         self._devices = [Device(context, options)]
+        self._accepting = Lock()  # one request after the other; only who submits waits
         self._restored = False
         self._stopped: bool | None = None  # what came of it
 
@@ -196,15 +198,16 @@ class Engine:
         self._jobs.check_open()
         for device in self._devices:  # it gets what the files hold now
             device.look()
-        if self._persistence is not None:
-            known = self._persistence.accept(job.kept(), key)
-            if known != job.id:
-                return known
-        try:
-            self._jobs.add(job)
-        except EaselError:  # it is refused after all, so it must not be taken up either
-            self._states.refuse(job)
-            raise
+        with self._accepting:  # whose key came before is given a job that is known here
+            if self._persistence is not None:
+                known = self._persistence.accept(job.kept(), key)
+                if known != job.id:
+                    return known
+            try:
+                self._jobs.add(job)
+            except EaselError:  # it is refused after all, so it must not be taken up either
+                self._states.refuse(job)
+                raise
         return job.id
 
     def repeat(self, job_id: str, owner: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webui.errors import EaselError, lacking
 
-__all__ = ["AGAIN_S", "LACKING", "NO_MEMORY", "sentence"]
+__all__ = ["AGAIN_S", "LACKING", "NO_MEMORY", "as_exception", "sentence"]
 
 AGAIN_S = 10.0  # how often it is tried again what the machine lacks something for
 LACKING = {
@@ -21,3 +21,10 @@ def sentence(error: BaseException) -> str:
     if lack := lacking(error):
         return LACKING[lack]
     return f"internal error ({type(error).__name__}: {error}); the log has more"
+
+
+def as_exception(error: BaseException) -> Exception:
+    """An error that ends a job alone, where code meant to end a thread or the process with it."""
+    return (
+        error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+    )

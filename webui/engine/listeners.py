@@ -92,5 +92,5 @@ class Listeners:
         for wake in wakes:
             try:
                 wake()
-            except Exception:  # the boundary: whoever listens has no say in what others hear
+            except BaseException:  # the boundary: whoever listens has no say in what others hear
                 log.exception("a listener failed")

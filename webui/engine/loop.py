@@ -17,6 +17,7 @@ import torch
 
 from webui.engine import faults
 from webui.engine.calls import InProgress, batch_key, row_count, size_key
+from webui.engine.faults import as_exception
 from webui.engine.fitting import too_large
 from webui.engine.memory import starved
 from webui.engine.picture_run import WAITING, PictureRun
@@ -96,8 +97,15 @@ class Loop:
         return waiting
 
     def _chosen(self, waiting: list[PictureRun]) -> list[PictureRun]:
-        pending = [self._pending(run) for run in waiting]
-        batch = [waiting[i] for i in choose(pending, self._rows, self._fairness.turn + 1)]
+        good: list[PictureRun] = []
+        pending: list[Pending] = []
+        for run in waiting:
+            try:
+                pending.append(self._pending(run))
+                good.append(run)
+            except Exception as error:  # the boundary: a call that is ill made is its task's matter
+                run.advance(error)
+        batch = [good[i] for i in choose(pending, self._rows, self._fairness.turn + 1)]
         self._fairness.serve(run.job for run in batch)
         return batch
 
@@ -179,9 +187,9 @@ class Loop:
             self._made(calls[0], rows)
             self._runner.capacity.made(size_key(calls[0]), rows)
             return replies
-        except Exception as error:  # the boundary: what fails here is a job's, never the loop's
+        except BaseException as error:  # the boundary: what fails here is a job's, never the loop's
             if len(calls) == 1:
-                return [self._once_more(batch[0], calls[0], error)]
+                return [self._once_more(batch[0], calls[0], as_exception(error))]
             if starved(error):
                 self._runner.capacity.failed(size_key(calls[0]), rows)
                 log.warning("%d rows do not fit (%s): fewer at once from now on", rows, error)
@@ -217,8 +225,8 @@ class Loop:
             self._runner.put_away(model)
             log.warning("job %s: %s; once more, with all the memory there is", run.job.id, error)
             return self._runner.run([call])[0]
-        except Exception as again:  # the boundary, as above
+        except BaseException as again:  # the boundary, as above
             if not starved(again):
-                return again
+                return as_exception(again)
         self._runner.put_away(model)
         return too_large(self._runner, call)

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Hashable, Set
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from webui.engine import faults
 from webui.engine.calls import InProgress, Loads, Progress, call_type
-from webui.engine.faults import LACKING
+from webui.engine.faults import LACKING, as_exception
 from webui.engine.fitting import too_large
 from webui.engine.job import Picture
 from webui.engine.jobs import Stopping
@@ -35,9 +35,6 @@ from webui.types import (
     TaskRun,
     on_behalf_of,
 )
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["WAITING", "PictureRun"]
 
@@ -257,7 +254,7 @@ class PictureRun:
                 self._failed(error, self._begin_again, partial(self._jobs.fail, self.job))
                 return
             except BaseException as error:  # one that means to end a thread ends its job alone
-                self._jobs.fail(self.job, RuntimeError(f"{type(error).__name__}: {error}"))
+                self._jobs.fail(self.job, as_exception(error))
                 return
             reply = self._asked(call)
             if self._jobs.closing.is_set():  # what is known already is known at the next start
@@ -418,7 +415,7 @@ class PictureRun:
         except Exception as error:  # the boundary: loading and saving fail their own job
             failed(error)
         except BaseException as error:  # one that means to end a thread ends its job alone
-            self._jobs.fail(self.job, RuntimeError(f"{type(error).__name__}: {error}"))
+            self._jobs.fail(self.job, as_exception(error))
         else:
             take(brought)
 
