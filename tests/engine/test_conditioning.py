@@ -90,6 +90,26 @@ def test_a_text_without_its_pooled_part_is_said(runner):
 @pytest.mark.parametrize("kind", ["sd1", "sd2"])
 def test_models_that_are_told_nothing_beside_the_text_get_nothing(kind):
     row = Row(torch.zeros(77, 8), 1.0, pooled=torch.zeros(4))
-    model = Model("m", 4, False, (0.03, 14.6), kind=kind)
+    model = Model("m", 4, False, (0.03, 14.6), context_dim=8, kind=kind)
     told = conditioning(family(kind), model, place("cpu", "float32", "sdpa"), [row], [SIZES])
     assert set(told) == {"context"}
+
+
+def test_what_was_made_for_another_model_is_no_fault_of_the_models_files(runner):
+    with torch.inference_mode():
+        model, refiner = (runner.load(LoadModel(kind)) for kind in ("sdxl", "sdxl-refiner"))
+        call, other = denoise(runner, model, 1, 5.0), denoise(runner, refiner, 1, 5.0)
+        short = replace(call.rows[1], context=call.rows[1].context[:60])
+        pooled = replace(call.rows[1], pooled=call.rows[1].pooled[:7])
+        for given, why in (
+            (
+                {"rows": other.rows},
+                r"takes texts of one length and 128 wide, and was given \(77, 64",
+            ),
+            ({"rows": (call.rows[0], short)}, r"\(77, 128\) and \(60, 128\)"),
+            ({"rows": (call.rows[0], pooled)}, "pooled texts of 32 numbers, and was given 7"),
+            ({"x": call.x[:3]}, "latents of 4 channels, and was given one of 3"),
+        ):
+            with pytest.raises(EaselError, match=why) as fault:
+                runner.run([replace(call, **given)])
+            assert "damaged" not in str(fault.value)

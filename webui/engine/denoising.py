@@ -63,8 +63,13 @@ def denoised(
 
 
 def _must_be_read(model: Model, calls: Sequence[Denoise]) -> None:
-    """Raises `EaselError` for inputs that the UNet does not read, and where one that it reads is missing."""
+    """Raises `EaselError` for what the UNet does not read, and where an input that it reads is missing."""
     for call in calls:
+        if len(call.x) != model.latent_channels:
+            raise EaselError(
+                f"model {model.name!r} has latents of {model.latent_channels} channels, and was given one of "
+                f"{len(call.x)}; make latents by its latent_shape"
+            )
         if sentence := unread(model, call.inputs):
             raise EaselError(sentence)
         if model.inpainting and not call.inputs:

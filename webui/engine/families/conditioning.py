@@ -32,6 +32,8 @@ def conditioning(
 
     `EaselError` where a row lacks what the family's networks need.
     """
+    if sentence := _misfit(model, rows):
+        raise EaselError(sentence)
     texts = torch.stack([row.context for row in rows])
     named = {"context": texts.to(place.device, place.dtype)}
     if family.pooled:
@@ -51,6 +53,25 @@ def conditioning(
     if any(row.mask is not None for row in rows):
         named["mask"] = torch.stack([_looked_at(row) for row in rows])
     return named
+
+
+def _misfit(model: Model, rows: Sequence[Row]) -> str:
+    """A sentence where texts are not of the model's width, or not of one length; "" where they fit."""
+    for row in rows:
+        if row.context.shape != rows[0].context.shape or row.context.shape[-1] != model.context_dim:
+            shapes = " and ".join(
+                dict.fromkeys(str(tuple(one.context.shape)) for one in (rows[0], row))
+            )
+            return (
+                f"model {model.name!r} takes texts of one length and {model.context_dim} wide, and was given {shapes}; "
+                "encode each text for the model that it steers"
+            )
+        if model.pooled_dim and row.pooled is not None and len(row.pooled) != model.pooled_dim:
+            return (
+                f"model {model.name!r} takes pooled texts of {model.pooled_dim} numbers, and was given "
+                f"{len(row.pooled)}; encode each text for the model that it steers"
+            )
+    return ""
 
 
 def _looked_at(row: Row) -> Tensor:
