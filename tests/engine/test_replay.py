@@ -104,13 +104,14 @@ def test_a_changed_version_starts_the_picture_over(start, store):
     assert bench.engine._runner.calls == 10
 
 
-def test_a_job_says_that_it_starts_over(start, store):
+def test_a_job_says_that_it_starts_over(start, store, caplog):
     _, job, _ = interrupted(start, store, request(steps=30), version="one")
     again = start(persistence=store(), deterministic=True, version="two")
     status = again.until(job, lambda s: "Starts over" in s.note or s.ended)
     assert status.note == "Starts over: something it is made with has changed"
     assert again.until(job, lambda s: s.step > 0 or s.ended).note == ""
     again.end(job)
+    assert "starts over: its replies are of other code" in caplog.text
 
 
 def test_a_replaced_part_of_a_models_folder_starts_the_picture_over(

@@ -111,7 +111,7 @@ class PictureRun:
                 replies.remove()
             else:
                 if self._replay.dropped:
-                    self._jobs.remark(job, STARTS_OVER)
+                    self._tell_over("its replies are of other code or another device")
         studio = PictureStudio(
             self.request, self.index, context.parts, placement.device, self._own_folder
         )
@@ -144,12 +144,15 @@ class PictureRun:
 
     def _start_over(self, why: str) -> None:
         """What was recorded is not what is asked now: it is made from its beginning."""
-        job = self.job
-        log.warning("job %s, picture %d starts over: %s", job.id, self.index, why, extra={"job": job.id})  # fmt: skip
+        self._tell_over(why)
         assert self._replay is not None
         self._replay.remove()
-        self._jobs.remark(job, STARTS_OVER)
         self._begin_again()
+
+    def _tell_over(self, why: str) -> None:
+        job = self.job
+        log.warning("job %s, picture %d starts over: %s", job.id, self.index, why, extra={"job": job.id})  # fmt: skip
+        self._jobs.remark(job, STARTS_OVER)
 
     def close(self) -> None:
         """Ends the generator where it stands; its log stays as it is."""
