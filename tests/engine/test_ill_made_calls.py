@@ -1,5 +1,6 @@
 """A call that is ill made, or code that means to end its thread, ends its own job: the loop goes on for the others."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -59,3 +60,23 @@ def spares_others(start, task) -> str:
     assert failed.state == "failed" and failed.error and "start Easel again" not in failed.error
     assert bench.end(bench.engine.submit(request(task="good"))).state == "done"
     return failed.error
+
+
+def test_a_stop_does_not_wait_for_a_task_that_hangs_at_its_end(start):
+    made, go = threading.Event(), threading.Event()
+
+    def task(asked, studio):
+        try:
+            model = yield LoadModel(asked.model)
+            while True:
+                yield EncodeText(model, "a cat", "")
+                made.set()
+        finally:
+            go.wait(60)
+
+    bench = start(tasks={**TASKS, "hangs": Task("hangs", "Hangs", task)})
+    bench.engine.submit(request(task="hangs"))
+    assert made.wait(60)
+    assert not bench.engine.stop(), "it came back before the task did, and says so"
+    assert not go.is_set()
+    go.set()

@@ -81,11 +81,23 @@ class Device:
             return False
         return True
 
-    def settle(self) -> None:
-        """Once the thread has ended: notes what the saving thread has brought since, and leaves what is left."""
-        if self._loop is not None:
-            self._loop.settle()
-            self._loop.close()
+    def settle(self, patience_s: float) -> bool:
+        """Once the thread has ended: notes what the saving thread has brought since, and leaves what is left. False
+        where a task does not come to its end that long."""
+        if self._loop is None:
+            return True
+        loop = self._loop
+
+        def leave() -> None:
+            loop.settle()
+            loop.close()
+
+        ending = threading.Thread(target=leave, name="easel-settle", daemon=True)
+        ending.start()
+        ending.join(patience_s)
+        if ending.is_alive():
+            log.error("a task has not ended for %.0f s: Easel stops without it", patience_s)
+        return not ending.is_alive()
 
     def loaded(self, patience_s: float) -> bool:
         """Whether the loading thread has ended, which gives up at the next weight: it must not work on while Python

@@ -156,8 +156,8 @@ class Engine:
                 log.error("a picture has not been saved for long: Easel stops without it")
                 saved = False
         if in_time:
-            for device in self._devices:
-                device.settle()
+            patience = max(0.5, until - time.monotonic() - SAVE_S / 2)
+            in_time = all([device.settle(patience) for device in self._devices])
         rest = (
             "; this job goes on at the next start"
             if self._persistence
