@@ -101,7 +101,7 @@ def in_notes() -> Iterator[str]:
     for call in (node for tree in trees for node in ast.walk(tree)):
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
             continue
-        if call.func.attr not in ("note_all", "note_job"):
+        if call.func.attr not in ("note_all", "note", "remark"):
             continue
         said = call.args[-1]
         if isinstance(said, ast.Constant | ast.JoinedStr):
