@@ -13,6 +13,7 @@ from PIL import Image
 from tests.engine.conftest import request
 from webui.engine import faults
 from webui.engine.samplers import SAMPLERS
+from webui.engine.tasks import TASKS
 from webui.errors import EaselError
 from webui.store.jobs import JobStore
 from webui.store.replies import ReplyLog
@@ -141,6 +142,23 @@ def test_a_sampler_that_asks_something_else_starts_the_picture_over(start, store
     whole = plain.engine.submit(request(steps=10))
     plain.end(whole)
     assert bench.pictures(job) == plain.pictures(whole)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({"sampler_name": "Odd"}, "no sampler 'Odd'"), ({"task": "odd"}, "no task 'odd'")],
+)
+def test_a_job_whose_extension_has_left_says_what_is_missing(start, store, asked, said):
+    parts = {
+        "samplers": {**SAMPLERS, "Odd": replace(SAMPLERS["Euler"], name="Odd")},
+        "tasks": {**TASKS, "odd": replace(TASKS["txt2img"], name="odd")},
+    }
+    _, job, _ = interrupted(start, store, request(steps=10, **asked), **parts)
+    persistence = store()
+    failed = start(persistence=persistence, deterministic=True).end(job)
+    persistence.close()
+    assert failed.state == "failed"
+    assert said in failed.error and "switch on the extension" in failed.error
 
 
 def test_a_torn_log_costs_its_tail_only(start, store, tmp_path):

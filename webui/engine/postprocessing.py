@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from webui.engine.call_expansion import Account, expanded
-from webui.engine.studio import PictureStudio, as_artifact, as_task
+from webui.engine.studio import PictureStudio, as_artifact, as_task, gone
 from webui.errors import EaselError, ExtensionError, lacking
 from webui.types import (
     Animation,
@@ -45,7 +45,9 @@ def finished_picture(
     """The picture of a request's task after the post-processors; what its infotext tells of extensions: controls
     that are not at their default by label, denoise wrappers and post-processors in their order; the sentences
     that are told on it; and the model that made it. `strict` raises what a post-processor raises."""
-    task = parts.tasks[request.task]
+    task = parts.tasks.get(request.task)
+    if task is None:
+        raise gone("task", request.task, "task")
     account = Account()
     warnings = account.warnings
     run = as_task(task.make(request, studio))

@@ -20,7 +20,7 @@ from webui.engine import guidance
 from webui.engine.conditions import same_length, with_residuals
 from webui.engine.noise import Draws, between, source
 from webui.engine.schedules import resolve
-from webui.errors import EaselError
+from webui.errors import EaselError, RequestError
 from webui.types import (
     UNCOND,
     Animation,
@@ -37,12 +37,13 @@ from webui.types import (
     Parts,
     Sampler,
     Sampling,
+    Schedule,
 )
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-__all__ = ["PictureStudio", "as_artifact", "as_picture", "as_task"]
+__all__ = ["PictureStudio", "as_artifact", "as_picture", "as_task", "gone"]
 
 
 class PictureStudio:
@@ -87,7 +88,7 @@ class PictureStudio:
         return self._request.seed_of(self._index)
 
     def sigmas(self, model: Model, scheduler: str, steps: int, sampler: str) -> list[float]:
-        schedule = resolve(scheduler, self._sampler(sampler), self._parts.schedules)
+        schedule = self._schedule(scheduler, sampler)
         if scheduler == "automatic":
             self._automatic.add(schedule.name)
         return schedule.make(steps, model.sigmas[0], model.sigmas[-1], model.sigmas)
@@ -96,8 +97,8 @@ class PictureStudio:
     def scheduler(self) -> str:
         """The schedule that the request's is here. "automatic" stays where it came to another than the request's own
         sampler has, for one name would not give these samplings again."""
-        request, parts = self._request, self._parts
-        own = resolve(request.scheduler, self._sampler(request.sampler_name), parts.schedules).name
+        request = self._request
+        own = self._schedule(request.scheduler, request.sampler_name).name
         return own if self._automatic <= {own} else request.scheduler
 
     def noise(
@@ -146,8 +147,14 @@ class PictureStudio:
 
     def _sampler(self, name: str) -> Sampler:
         if name not in self._parts.samplers:
-            raise ValueError(f"there is no sampler {name!r}")
+            raise gone("sampler", name, "sampler_name")
         return self._parts.samplers[name]
+
+    def _schedule(self, scheduler: str, sampler: str) -> Schedule:
+        try:
+            return resolve(scheduler, self._sampler(sampler), self._parts.schedules)
+        except KeyError as missing:
+            raise gone("schedule", missing.args[0], "scheduler") from missing
 
     def sample(self, sampling: Sampling, x: Tensor) -> Generator[Call, Any, Tensor]:
         sampler, levels = self._sampler(sampling.sampler), list(sampling.levels)
@@ -275,6 +282,14 @@ def as_artifact(result: Tensor | Picture | Animation | File, studio: PictureStud
                 f"the task gave {path}, which is no file in the folder that it was given"
             )
     return result
+
+
+def gone(kind: str, name: str, field: str) -> RequestError:
+    """Why a job of an earlier start, or of a task that names it, cannot be made."""
+    return RequestError(
+        f"there is no {kind} {name!r}: switch on the extension that brings it, or ask for another",
+        field,
+    )
 
 
 def as_picture(result: Tensor | Picture | Animation) -> Picture | Animation:
