@@ -1,5 +1,5 @@
 """The usual values of controls with a model: what the titles of folded groups do not mention (assets/groups.js), and
-what a change of the model may replace (`webui.ui.between`)."""
+what a change of the model may replace (`webui.ui.model_defaults`)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from webui.metadata import texts_of as all_texts
 from webui.types import Task
 from webui.ui.files import given_file
 from webui.ui.gallery import takes_picture
-from webui.ui.handing import said
+from webui.ui.send_to import said
 from webui.ui.stage import script
 from webui.ui.tab import PRIVATE
 

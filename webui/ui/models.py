@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from webui.registry import Catalog
-from webui.ui.handing import said
+from webui.ui.send_to import said
 from webui.ui.tab import IN_TURN, PRIVATE, menu
 
 __all__ = ["draw_models", "wire_models"]

@@ -20,7 +20,6 @@ from webui.settings import Settings
 from webui.types import EngineFace, ExtensionsFace, GalleryFace, Visitor
 from webui.ui.addresses import free_port, loopback, own_names
 from webui.ui.asset_cache import AssetCache
-from webui.ui.between import form_state, model_updates, usual_of
 from webui.ui.connections import Connections, few_at_once, queue_many
 from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
@@ -29,14 +28,15 @@ from webui.ui.footer import draw_footer, wire_footer
 from webui.ui.gallery import draw_gallery
 from webui.ui.gradio_validation import GradioValidation
 from webui.ui.groups import draw_usual
-from webui.ui.handing import draw_handing, wire_handing
 from webui.ui.info import draw_png_info
 from webui.ui.limits import draw_limits
+from webui.ui.model_defaults import form_state, model_updates, usual_of
 from webui.ui.models import draw_models, wire_models
 from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.resting import SESSIONS, RestingQueue, rested
+from webui.ui.send_to import draw_send_to, wire_send_to
 from webui.ui.tab import IN_TURN, best_card, card_of, draw_tab, menu
 from webui.ui.theme import MARK, css, theme
 from webui.ui.uploads import KEEP_S, Uploads, UploadsFolder
@@ -215,7 +215,7 @@ def draw_page(
         for tab in tabs:
             wire(tab, blocks, engine, catalog, settings, visitors, own)
         wire_queue(queue, bar, engine, catalog, visitors, own)
-        wire_handing(draw_handing(), tabs, bar, catalog)
+        wire_send_to(draw_send_to(), tabs, bar, catalog)
         usual = draw_usual(usual_of(tabs, card, catalog, settings))
         draw_limits(catalog.tasks.values())
         outputs, update = model_updates(tabs, usual, catalog, settings)

@@ -19,8 +19,8 @@ from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
 from webui.ui.background_jobs import Added, asked_for, collected
-from webui.ui.handing import FORGET, form_updates, own_components, said
 from webui.ui.pictures import OwnPictures
+from webui.ui.send_to import FORGET, form_updates, own_components, said
 from webui.ui.stage import EMPTY, job_values
 from webui.ui.stage_streams import Newest
 from webui.ui.tab import PRIVATE, Tab, card_of, fit, known_defaults

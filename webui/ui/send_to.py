@@ -17,14 +17,14 @@ from webui.registry import Catalog
 from webui.ui.controls import Form
 from webui.ui.tab import PRIVATE, Tab, menu
 
-__all__ = ["FORGET", "draw_handing", "form_updates", "given_picture", "wire_handing"]
+__all__ = ["FORGET", "draw_send_to", "form_updates", "given_picture", "wire_send_to"]
 
 TEXT_MAX = 200_000  # characters of an infotext; longer ones are no settings
 TOO_LONG = "The picture's text is too long for settings; it is shown in PNG info."
 FORGET = {"seed": -1, "subseed": -1, "subseed_strength": 0.0}  # so that each picture is a new one
 
 
-def draw_handing() -> Any:
+def draw_send_to() -> Any:
     """A component that shows nothing: its event `hand` carries what is handed over, its value says when that is
     in place."""
     return gr.HTML(
@@ -36,7 +36,7 @@ def draw_handing() -> Any:
     )
 
 
-def wire_handing(messenger: Any, tabs: Sequence[Tab], bar: Any, catalog: Catalog) -> None:
+def wire_send_to(messenger: Any, tabs: Sequence[Tab], bar: Any, catalog: Catalog) -> None:
     """Lets the messenger fill every task's form."""
     by_task = {tab.task.name: tab for tab in tabs}
     model = next((t.form.components["model"] for t in tabs if "model" in t.form.components), None)
