@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from tests.ui.painter import POSTER, catalog
-from webui.defaults import complete, extra_controls, from_infotext, task_of
+from webui.defaults import check, complete, extra_controls, from_infotext, task_of
 from webui.engine.postprocessing import finished_picture
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
+from webui.errors import RequestError
 from webui.metadata import infotext
-from webui.registry import Catalog
+from webui.registry import Catalog, Registry
 from webui.settings import Settings
 from webui.types import (
     Choice,
@@ -118,6 +119,28 @@ def test_every_control_comes_back(task: Task) -> None:
     assert taken.notes == ()
     told = {name: value for name, value in values.items() if name not in UNTOLD}
     assert {name: value for name, value in taken.values.items() if name != "vae"} == told | TAKEN
+
+
+class Points(Control):
+    """A kind of an extension's own: pairs of numbers, or a word."""
+
+    def read(self, value: Any) -> Any:
+        if isinstance(value, str) and value != "none":
+            raise RequestError(f"{self.name} {value!r}: give points", self.name)
+        return value if isinstance(value, str) else tuple((float(x), float(y)) for x, y in value)
+
+
+@pytest.mark.parametrize("value", [((1, 2), (0.5, 3)), (), "none"])
+def test_a_control_of_a_kind_of_its_own_comes_back(value: Any) -> None:
+    control = Points(name="points", label="Points", default=((9, 9),))
+    task = replace(TASKS["txt2img"], controls=(*TASKS["txt2img"].controls, control))
+    own = replace(CATALOG, tasks=Registry("task", {**CATALOG.tasks, task.name: task}.items()))
+    request = complete(task.name, {"extras": {"points": value}}, own, SETTINGS)
+    taken = from_infotext(made_text(request, task), task, own)
+    again = complete(task.name, {"extras": {"points": taken.values["points"]}}, own, SETTINGS)
+    assert again.extras == request.extras
+    assert again.extras["points"] == (value if value == "none" else [list(one) for one in value])
+    check(request, own)
 
 
 @pytest.mark.parametrize("task", [*TASKS.values(), CATALOG.tasks["poster"]], ids=lambda t: t.name)

@@ -225,8 +225,13 @@ def _compose(prompt: str, negative: str, pairs: Mapping[str, Any]) -> str:
     lines = [prompt] if prompt else []
     if negative:
         lines.append(f"{NEGATIVE} {negative}")
-    lines.append(", ".join(f"{key}: {_quote(str(value))}" for key, value in pairs.items()))
+    lines.append(", ".join(f"{key}: {_quote(_said(value))}" for key, value in pairs.items()))
     return "\n".join(lines)
+
+
+def _said(value: Any) -> str:
+    """A value in words; lists and objects, which an extension's control may have, as JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 
 
 def _quote(value: str) -> str:

@@ -62,6 +62,8 @@ WHOLE = "Number(name='steps', label='S', minimum=1, maximum=2, default=3)"
         ("postprocessors", post(number("a b")), "control 'a b': a control's name is a word"),
         ("postprocessors", post(number("s", 2)), "'s': it does not take its own default: s 2: use 0 to 1"),
         ("postprocessors", post(number("s", "'one'")), "'s': it does not take its own default: s 'one'"),
+        ("postprocessors", post("Control(name='s', label='S', default={1})"), "'s': it holds a value of type set"),
+        ("postprocessors", post("Choice(name='s', label='S', choices=[('A', b'')])"), "'s': it holds a value of type"),
         ("controls", f"[Group('G', ({number('steps')},))]", "control 'steps': the name is taken by a field"),
         ("controls", "[Group('G', ('x',))]", "group 'G': controls hold of type str, which is no control"),
         ("tasks", f"[Task('x', 'X', f, ({WHOLE},))]", "control 'steps': it does not take its own default"),

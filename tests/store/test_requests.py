@@ -30,6 +30,8 @@ FULL = request(
         "none": None,
         "on": True,
         "grid": (2, (3, "x")),
+        "points": [{"at": (1, 2.5), "picture": "a name"}, []],
+        "values": {"values": {"a": None}},
     },
 )
 
@@ -47,6 +49,18 @@ def test_every_field_comes_back(tmp_path):
             assert all(same(ours[name], theirs[name]) for name in ours)
         else:
             assert same(ours, theirs), field.name
+
+
+def test_a_value_comes_back_in_its_own_kind(tmp_path):
+    found = load(dump(FULL, tmp_path), tmp_path).extras
+    assert found["grid"] == FULL.extras["grid"] == [2, [3, "x"]]
+    assert json.dumps(found["points"]) == json.dumps(FULL.extras["points"])
+
+
+def test_pictures_in_lists_and_objects_come_back(tmp_path):
+    given = request(extras={"hints": [{"of": PICTURE}, [MASK, 2]]})
+    found = load(dump(given, tmp_path), tmp_path).extras["hints"]
+    assert same(found[0]["of"], PICTURE) and same(found[1][0], MASK) and found[1][1] == 2
 
 
 def test_equal_pictures_are_kept_once(tmp_path):

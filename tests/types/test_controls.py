@@ -48,6 +48,33 @@ def test_what_a_control_takes_comes_in_its_own_type(control, given, meant):
     assert found == meant and type(found) is type(meant)
 
 
+FOLDED = Choice(
+    name="fold",
+    label="Fold",
+    choices=(("Flat", ()), ("In four", (2, ("x", 2.0))), ("By name", {"at": (1, 2)})),
+    default=(2, ("x", 2.0)),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ((2, ("x", 2)), [2, ["x", 2.0]]),
+        ([2, ["x", 2.0]], [2, ["x", 2.0]]),
+        ("in four", [2, ["x", 2.0]]),
+        ('[2, ["x", 2.0]]', [2, ["x", 2.0]]),  # as menus and infotexts write it
+        ("(2, ('x', 2.0))", [2, ["x", 2.0]]),  # as infotexts of before do
+        ([], []),
+        ({"at": [1, 2]}, {"at": [1, 2]}),
+    ],
+)
+def test_a_choice_of_several_values_is_a_list_however_it_is_written(given, meant):
+    assert FOLDED.read(given) == meant
+    assert FOLDED.default == [2, ["x", 2.0]] == FOLDED.read(FOLDED.default)
+    with pytest.raises(ValueError, match="choices of 'x': write them as"):
+        Choice(name="x", label="X", choices=("one", "two"))  # type: ignore[arg-type]
+
+
 WRONG: list[tuple[Control, object]] = [
     *((WORDS, value) for value in (5, None, ["a"], b"a", "x" * (PROMPT_MAX + 1))),
     *((WEIGHT, value) for value in (-1.01, 2.5, "1", True, None, math.nan, math.inf, [1], {})),

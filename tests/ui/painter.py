@@ -80,7 +80,7 @@ POSTER = Task(
                 Choice(
                     name="paper",
                     label="Paper",
-                    choices=(("Plain", 0), ("Rice paper", 1)),
+                    choices=(("Plain", 0), ("Rice paper", 1), ("Folded", (2, ("a", 0.5)))),
                     default=0,
                 ),
                 Choice(

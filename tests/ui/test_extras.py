@@ -40,17 +40,23 @@ def test_extras_of_a_folded_group_arrive(poster: Any, painter: FlatPainter, tmp_
     poster.locator("#poster-tilt input, #poster-tilt textarea").first.fill("0.25")
     poster.locator("#poster-enlarged_by input").click()
     poster.get_by_role("option", name="Nearest").click()
+    poster.locator("#poster-paper input").click()
+    poster.get_by_role("option", name="Folded").click()
     poster.get_by_label("Frame", exact=True).check()
     poster.locator("#poster-caption input, #poster-caption textarea").first.fill("Spring")
     # Folded, the group says what is not usual, and its values still arrive.
     poster.get_by_role("button", name="Print").click()
-    title = "Border 7, Tilt 0.25, Nearest, Frame, Caption “Spring”, Pattern"
+    title = "Border 7, Tilt 0.25, Folded, Nearest, Frame, Caption “Spring”, Pattern"
     poster.locator(".group-values:visible", has_text=title).wait_for()
     extras = dict(paint(poster, painter).extras)
     assert extras["pattern"].tobytes() == given.tobytes()
     assert extras["stencil"].getpixel((48, 32)) == 255 and extras["stencil"].getpixel((48, 2)) == 0
     assert (extras["border"], extras["tilt"], extras["enlarged_by"]) == (7, 0.25, "Nearest")
-    assert (extras["frame"], extras["caption"], extras["paper"]) == (True, "Spring", 0)
+    assert (extras["frame"], extras["caption"], extras["paper"]) == (
+        True,
+        "Spring",
+        [2, ["a", 0.5]],
+    )
 
 
 def test_what_nobody_touched_is_usual(poster: Any, painter: FlatPainter) -> None:

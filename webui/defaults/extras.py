@@ -19,6 +19,7 @@ from webui.errors import RequestError
 from webui.images import open_mask, open_picture
 from webui.registry import Catalog, Registry, nearest
 from webui.types import Choice, Control, GenerationRequest, Mask, Picture, Seed, Task
+from webui.types.values import as_lists
 
 __all__ = [
     "FIELDS",
@@ -98,7 +99,7 @@ def check_extras(
             if over is not None and value.size != over.size:
                 raise RequestError(f"{name}: must have the size of the picture under it", name)
         else:
-            meant = _read(control, value, catalog)
+            meant = as_lists(_read(control, value, catalog))
             if meant != value or (isinstance(control, Seed) and value == -1):
                 what = "a seed that is drawn" if meant == -1 else repr(meant)
                 raise RequestError(f"{name} {value!r}: give {what}", name)

@@ -7,6 +7,7 @@ absence says the usual one. What cannot be taken is told in a sentence, and noth
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -205,7 +206,23 @@ def _read(control: Control, said: str, catalog: Catalog) -> Any:
             return registry_of(control, catalog).find(said)
         case Choice() | Text():
             return control.read(said)
-    raise RequestError(f"{control.name}: no text means this", control.name)
+        case Picture() | Mask():
+            raise RequestError(f"{control.name}: no text means this", control.name)
+    return _of_own_kind(control, said)
+
+
+def _of_own_kind(control: Control, said: str) -> Any:
+    """A value of a kind that an extension has made: words, or what was written as JSON."""
+    try:
+        meant = json.loads(said)
+    except (ValueError, RecursionError):
+        return control.read(said)
+    if isinstance(meant, list | dict):
+        return control.read(meant)
+    try:
+        return control.read(said)
+    except RequestError:
+        return control.read(meant)
 
 
 def _take_sampler(

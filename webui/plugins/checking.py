@@ -7,6 +7,7 @@ from typing import Any
 
 from webui.errors import RequestError
 from webui.types import (
+    Choice,
     Conditioner,
     Control,
     GenerationRequest,
@@ -17,6 +18,7 @@ from webui.types import (
     Task,
     Upscaler,
 )
+from webui.types.values import plain
 
 __all__ = ["FIELDS", "KINDS", "Kind", "control_problem", "extras_of", "value_problem"]
 
@@ -99,14 +101,18 @@ def control_problem(control: Control) -> str:
         return "a control's name is a word of letters, digits and _"
     if not isinstance(control.label, str) or not control.label.strip():
         return "it has no label"
-    if control.default is None:
-        return ""
+    values = [value for _, value in control.choices] if isinstance(control, Choice) else []
+    if control.default is not None:
+        try:
+            values.append(control.read(control.default))
+        except RequestError as error:
+            return f"it does not take its own default: {error}"
+        except Exception as error:  # the boundary: a control's fields can be of any type
+            return f"its default cannot be checked: {type(error).__name__}: {error}"
     try:
-        control.read(control.default)
-    except RequestError as error:
-        return f"it does not take its own default: {error}"
-    except Exception as error:  # the boundary: a control's fields can be of any type
-        return f"its default cannot be checked: {type(error).__name__}: {error}"
+        plain(values)
+    except ValueError as wrong:
+        return f"it holds {wrong}"
     return ""
 
 

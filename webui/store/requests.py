@@ -50,7 +50,7 @@ def _out(value: Any, pictures: Path) -> Any:
         return {"picture": _kept(value, pictures)}
     if isinstance(value, dict | MappingProxyType):
         return {"values": {name: _out(item, pictures) for name, item in value.items()}}
-    if isinstance(value, tuple):
+    if isinstance(value, list):
         return [_out(item, pictures) for item in value]
     return value
 
@@ -69,8 +69,8 @@ def _in(value: Any, pictures: Path | None) -> Any:
             return picture
         case {"values": dict() as values}:
             return {name: _in(item, pictures) for name, item in values.items()}
-        case list():  # a choice's value may be a tuple, which JSON does not know
-            return tuple(_in(item, pictures) for item in value)
+        case list():
+            return [_in(item, pictures) for item in value]
     return value
 
 

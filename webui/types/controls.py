@@ -5,11 +5,13 @@ A control also knows which values it takes (`read`), so page, API and command li
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from webui.errors import RequestError
+from webui.types.values import as_lists
 
 __all__ = [
     "PROMPT_MAX",
@@ -41,6 +43,7 @@ class Control:
 
     `default=None` means "the model's own default" for a field of the request (`webui.defaults`), and "not
     given" for a key of `extras`. `hidden`: no face draws it; an extension sets it, and the infotext tells it.
+    Values are plain JSON: what is declared as a tuple is a list.
     """
 
     name: str
@@ -48,6 +51,9 @@ class Control:
     info: str = ""
     default: Any = None
     hidden: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "default", as_lists(self.default))
 
     def read(self, value: Any) -> Any:
         """`value` in the control's own type; one that it does not take raises `RequestError`."""
@@ -101,20 +107,37 @@ class Choice(Control):
     choices: tuple[tuple[str, Any], ...] = ()
     source: Literal["", "models", "samplers", "schedules", "upscalers", "vaes"] = ""
 
+    def __post_init__(self) -> None:
+        Control.__post_init__(self)
+        if not all(isinstance(one, tuple | list) and len(one) == 2 for one in self.choices):
+            raise ValueError(f"choices of {self.name!r}: write them as (label, value) pairs")
+        choices = tuple((label, as_lists(value)) for label, value in self.choices)
+        object.__setattr__(self, "choices", choices)
+
     def read(self, value: Any) -> Any:
-        """The value of a choice, found by its value or, in any case, by its label."""
+        """The value of a choice, found by its value or, in any case, by its label or its value as text."""
         if self.source:
             return value  # the catalog's to find
-        if isinstance(value, list):
-            value = _tuple(value)  # as JSON writes one
+        value = as_lists(value)
         for _, meant in self.choices:
             if meant == value and isinstance(meant, bool) == isinstance(value, bool):
-                return meant  # 1 for 1.0, as JSON writes it
-        for label, meant in self.choices:
-            if isinstance(value, str) and value.lower() in (label.lower(), str(meant).lower()):
-                return meant
+                return as_lists(meant)  # 1 for 1.0, as JSON writes it; a list of its own
+        if isinstance(value, str):
+            for label, meant in self.choices:
+                if value.lower() in (label.lower(), *written(meant)):
+                    return as_lists(meant)
         known = ", ".join(repr(meant) for _, meant in self.choices) or "nothing yet"
         raise RequestError(f"{self.name} {value!r}: use {known}", self.name)
+
+
+def written(value: Any) -> tuple[str, ...]:
+    """A choice's value as people, menus and infotexts write it, in small letters; a list also as a tuple, which it
+    once was."""
+    found = str(value).lower()
+    if isinstance(value, list | dict):
+        older = str(_tuple(value)).lower()
+        return found, older, json.dumps(value, ensure_ascii=False).lower()
+    return (found,)
 
 
 def _tuple(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from webui.errors import RequestError
 from webui.types.controls import PROMPT_MAX, SEED_MAX
+from webui.types.values import has_picture, plain
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -70,8 +71,8 @@ class GenerationRequest:
     here: "refuse" the request, or "warn": the picture is made without it and says so. `image` is RGB, `mask` is L
     (white = repaint) and of the image's size.
     Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling.
-    `extras` are the values of extensions' controls by name. A value out of range raises `RequestError` with
-    its field; `dataclasses.replace` checks again.
+    `extras` are the values of extensions' controls by name: plain JSON and pictures, whatever was given (a tuple is a
+    list). A value out of range raises `RequestError` with its field; `dataclasses.replace` checks again.
     """
 
     task: str
@@ -139,10 +140,11 @@ class GenerationRequest:
         for name in ("inpaint_full_res", "inpainting_mask_invert"):
             if not isinstance(getattr(self, name), bool):
                 raise RequestError(f"{name} {getattr(self, name)!r}: give true or false", name)
+        object.__setattr__(self, "extras", MappingProxyType(_extras(self.extras)))
 
     def without_pictures(self) -> GenerationRequest:
         """The same request, light enough to be kept: pictures, those in `extras` too, are None."""
-        extras = {k: v if _plain(v) else None for k, v in self.extras.items()}
+        extras = {k: None if has_picture(v) else v for k, v in self.extras.items()}
         return replace(self, image=None, mask=None, extras=MappingProxyType(extras))
 
     def value_of(self, control: str) -> Any:
@@ -159,8 +161,13 @@ class GenerationRequest:
         return self.subseed + index
 
 
-def _plain(value: Any) -> bool:
-    """Whether a value of an extension's control is light: a text, a number, a switch, none, or a tuple of those."""
-    if isinstance(value, tuple):
-        return all(map(_plain, value))
-    return isinstance(value, str | int | float | bool | None)
+def _extras(given: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise RequestError(f"extras {given!r}: give a JSON object", "extras")
+    found = {}
+    for name, value in given.items():
+        try:
+            found[name] = plain(value)
+        except ValueError as wrong:
+            raise RequestError(f"{name} holds {wrong}", name) from None
+    return found

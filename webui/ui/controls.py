@@ -6,6 +6,7 @@ checked here: whatever the browser sends goes to `webui.defaults` as it is.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +29,12 @@ from webui.types import (
 from webui.ui.canvas import canvas
 from webui.ui.files import given_file
 
-__all__ = ["Form", "choices", "draw", "main_picture", "request_values"]
+__all__ = ["Form", "choices", "draw", "main_picture", "option", "request_values"]
 
 
 def choices(control: Choice, catalog: Catalog) -> list[tuple[str, Any]]:
-    """(label, value) pairs: its own, then those of its registry, which are asked for anew."""
-    own = list(control.choices)
+    """(label, value) pairs as a menu takes them: its own, then those of its registry, which are asked for anew."""
+    own = [(label, option(value)) for label, value in control.choices]
     match control.source:
         case "models":
             return own + [(card.name, card.name) for card in catalog.list_models()]
@@ -46,6 +47,12 @@ def choices(control: Choice, catalog: Catalog) -> list[tuple[str, Any]]:
         case "upscalers":
             return own + [(u.label or name, name) for name, u in catalog.upscalers.items()]
     return own
+
+
+def option(value: Any) -> Any:
+    """A choice's value as a menu takes it: Gradio knows texts and numbers, so a list or an object is written as JSON,
+    which `Choice.read` finds again."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def main_picture(task: Task) -> Picture | None:
@@ -86,7 +93,7 @@ def draw(
             span = {"step": control.step, "buttons": []}
             return gr.Slider(control.minimum, control.maximum, value, **span, **common)
         case Choice():
-            listed = choices(control, catalog)
+            listed, value = choices(control, catalog), option(value)
             known = value if any(v == value for _, v in listed) else None
             return gr.Dropdown(listed, value=known, **common)
         case Switch():

@@ -10,7 +10,7 @@ import gradio as gr
 
 from webui.registry import Catalog
 from webui.types import Choice, Control, Mask, Number, Picture, Seed, Switch, Task
-from webui.ui.controls import choices
+from webui.ui.controls import choices, option
 
 __all__ = ["draw_usual", "usual_values"]
 
@@ -35,7 +35,7 @@ def usual_values(
     found: dict[str, list[Any]] = {}
     for task, defaults in drawn:
         for control in task.flat_controls():
-            usual = defaults.get(control.name, control.default)
+            usual = option(defaults.get(control.name, control.default))
             if not isinstance(control, Mask):
                 value = None if isinstance(control, Picture) else usual
                 found[f"{task.name}-{control.name}"] = [*shown(control, usual, catalog), value]

@@ -14,7 +14,7 @@ import gradio as gr
 
 from webui.defaults import from_infotext, task_of
 from webui.registry import Catalog
-from webui.ui.controls import Form
+from webui.ui.controls import Form, option
 from webui.ui.tab import PRIVATE, Tab, menu
 
 __all__ = ["FORGET", "draw_send_to", "form_updates", "given_picture", "wire_send_to"]
@@ -99,7 +99,7 @@ def shown(component: Any, value: Any) -> Any:
     """A value as its component takes it: a number that may be left out is typed into a box of text."""
     if isinstance(component, gr.Textbox):
         return "" if value is None else str(value)
-    return gr.skip() if value is None else value
+    return gr.skip() if value is None else option(value)
 
 
 def name_of(tab: Tab) -> str:
