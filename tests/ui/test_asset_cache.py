@@ -18,7 +18,8 @@ from tests.ui.conftest import opened
 from tests.ui.hands import paint
 from tests.ui.painter import FlatPainter, serving
 from webui.ui import Page
-from webui.ui.asset_cache import BUILT, AssetCache
+from webui.ui.asset_cache import AssetCache
+from webui.ui.gradio_adapter import BUILT
 from webui.ui.theme import scripts
 
 FOREVER = "public, max-age=31536000, immutable"

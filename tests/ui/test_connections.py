@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
-from webui.ui.connections import ASKING_S, SILENT_S, Connections
+from webui.ui.connections import ASKING_S, SILENT_S, TICK_S, Connections, rested
 
 
 class Asked:
@@ -130,3 +130,26 @@ def test_a_connection_that_is_another_by_now_keeps_none_from_being_looked_at():
         assert silent.closed and not socket.closed and not server.all.open
 
     run(test)
+
+
+def test_a_resting_server_looks_once_a_second_until_it_is_to_stop():
+    async def looks():
+        looked = []
+
+        async def on_tick(counter):
+            looked.append(counter)
+            return False
+
+        server = SimpleNamespace(on_tick=on_tick)
+        stop = rested(server)
+        turn = asyncio.create_task(server.on_tick(7))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not looked
+        stop()
+        assert await asyncio.wait_for(turn, TICK_S / 2) is False
+        await asyncio.wait_for(server.on_tick(8), TICK_S / 2)  # nor does anybody wait again
+        return looked
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asyncio.run, looks()).result() == [0, 0]

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
-from gradio.utils import get_upload_folder
 
 from webui.errors import RequestError
 from webui.ui.files import given_file, publish
+from webui.ui.gradio_adapter import upload_folder
 
 
 def upload(name: str, content: bytes = b"x") -> Path:
-    folder = Path(get_upload_folder()) / "0123"
+    folder = upload_folder() / "0123"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content)
     return folder / name
@@ -55,6 +55,6 @@ def test_a_published_picture_is_the_saved_one_under_a_new_name(tmp_path: Path) -
     one, other = publish(saved, links), publish(saved, links)
     assert Path(one["path"]).read_bytes() == b"picture"
     assert one["path"] != other["path"] and links == {one["path"], other["path"]}
-    assert Path(one["path"]).is_relative_to(Path(get_upload_folder()).resolve())
+    assert Path(one["path"]).is_relative_to(upload_folder().resolve())
     assert one["url"] == f"gradio_api/file={Path(one['path']).as_posix()}"
     assert str(tmp_path) not in one["path"]

@@ -103,7 +103,9 @@ def answer_without_server(headers: list[tuple[bytes, bytes]], bodies: Iterator[b
 
     path = "/gradio_api/call/v2/models"
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
-    reception = GradioValidation(gradio, {"models": Parameters(())}, {}, cast(Asked, None))
+    reception = GradioValidation(
+        gradio, {"models": Parameters(())}, lambda number: None, cast(Asked, None)
+    )
     with ThreadPoolExecutor(1) as pool:  # the browser tests' loop runs in this thread
         pool.submit(lambda: asyncio.run(reception(scope, receive, send))).result()
     return sent

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gradio.utils import get_upload_folder
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tests.ui.hands import paint
 from tests.ui.painter import FlatPainter
 from webui.errors import RequestError
+from webui.ui.gradio_adapter import upload_folder
 from webui.ui.info import TEXT_MAX, TEXTS_MAX, info_of
 
 A1111 = (
@@ -35,7 +35,7 @@ def png(file: Path, **texts: str) -> Path:
 @pytest.fixture
 def folder() -> Path:
     """Where uploads lie."""
-    folder = Path(get_upload_folder()) / "info"
+    folder = upload_folder() / "info"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

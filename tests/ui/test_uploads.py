@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from gradio.utils import get_upload_folder
 
 from tests.ui.painter import FlatPainter, until
+from webui.ui.gradio_adapter import upload_folder
 from webui.ui.page import Page
 from webui.ui.uploads import COARSE_S, KEEP_S, UploadsFolder
 
@@ -24,7 +24,7 @@ URL = "/gradio_api/upload"
 
 
 def parts() -> list[Path]:
-    return list(Path(get_upload_folder()).glob("tmp*"))
+    return list(upload_folder().glob("tmp*"))
 
 
 def test_an_upload_that_is_cut_leaves_nothing(

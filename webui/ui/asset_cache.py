@@ -10,33 +10,24 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webui.ui.gradio_adapter import built_file, for_people, is_login_page
 from webui.ui.theme import icon, scripts
 
 __all__ = ["AssetCache"]
 
-BUILT = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
-NAMED = re.compile(r"/assets/([\w.-]+-[\w-]{8}\.(js|css))")  # by a hash of what is in it
-KINDS = {"js": "text/javascript", "css": "text/css"}
+KINDS = {".js": "text/javascript", ".css": "text/css"}
 KEPT = "public, max-age=31536000, immutable"
 LEVEL = 5  # of gzip: a page of half a megabyte in about ten milliseconds
-ABROAD = re.compile(
-    rb'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*>'
-)  # Gradio's own advertising
 HEAD = b"<head>"
-LOGIN = b'"auth_required":true'
-CONFIG = re.compile(rb"(?<=window\.gradio_config = )\{.*?\}(?=;</script>)", re.DOTALL)
 
 
 class AssetCache:
@@ -65,11 +56,11 @@ class AssetCache:
 
     async def _file(self, path: str) -> tuple[str, bytes] | None:
         """A file's kind and packed content; None for what Gradio is to answer."""
-        named = NAMED.fullmatch(path)
-        if path not in self._files and named is not None:
-            packed = await to_thread.run_sync(_packed_file, BUILT / named[1])
+        built = built_file(path)
+        if path not in self._files and built is not None:
+            packed = await to_thread.run_sync(_packed_file, built)
             if packed is not None:
-                self._files[path] = (KINDS[named[2]], packed)
+                self._files[path] = (KINDS[built.suffix], packed)
         return self._files.get(path)
 
     def _lightening(self, scope: Scope, receive: Receive, send: Send) -> Send:
@@ -110,14 +101,13 @@ class AssetCache:
         return kept[1]
 
     def _lightened(self, page: bytes, of_programs: bool, stale: bool) -> bytes:
-        ours = icon()
-        if LOGIN not in page:
+        ours, login = icon(), is_login_page(page)
+        if not login:
             ours += f'<title>Easel</title><script src="{self._script[1:]}" defer></script>'
             if stale:
                 ours += '<meta name="easel-form" content="stale">'
-            if not of_programs:
-                page = CONFIG.sub(lambda found: _for_people(found[0]), page, count=1)
-        return ABROAD.sub(b"", page).replace(HEAD, HEAD + ours.encode("utf-8"), 1)
+        page = for_people(page, programs=of_programs or login)
+        return page.replace(HEAD, HEAD + ours.encode("utf-8"), 1)
 
 
 def _packed_file(path: Path) -> bytes | None:
@@ -126,23 +116,6 @@ def _packed_file(path: Path) -> bytes | None:
         return gzip.compress(path.read_bytes(), LEVEL)
     except OSError:
         return None
-
-
-def _for_people(config: bytes) -> bytes:
-    """Gradio's configuration without the parameters of the public endpoints and without those, which nothing on the
-    page calls; the page that explains them (`?view=api`) has all of it."""
-    told = json.loads(config)
-    parameters = {one["id"] for one in told["components"] if one["type"] == "api"}
-    called = [one for one in told["dependencies"] if one["targets"]]
-    told["components"] = [one for one in told["components"] if one["id"] not in parameters]
-    told["dependencies"] = called
-    for layout in (told, *told["page"].values()):
-        nodes = layout["layout"]["children"]
-        layout["layout"]["children"] = [one for one in nodes if one["id"] not in parameters]
-    for page in told["page"].values():
-        page["components"] = [one for one in page["components"] if one not in parameters]
-        page["dependencies"] = [one["id"] for one in called]
-    return json.dumps(told).replace("<", "\\u003c").encode("ascii")
 
 
 def _answer(scope: Scope, packed: bytes, headers: dict[str, str]) -> Response:

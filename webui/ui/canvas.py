@@ -8,12 +8,13 @@ may have a mask as a data URL too.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+
+from webui.ui.gradio_adapter import plain
 
 __all__ = ["NOTHING", "canvas"]
 
@@ -34,15 +35,9 @@ def canvas(label: str, elem_id: str, masked: bool) -> Any:
     """The component; `masked` adds the mask's tools. Its event `pick` says that the picture changed, or its frame."""
     return gr.HTML(
         dict(NOTHING),
-        html_template=HEAD.format(label=_plain(label)) + (PAINT if masked else VIEW) + NOTE,
+        html_template=HEAD.format(label=plain(label)) + (PAINT if masked else VIEW) + NOTE,
         js_on_load="Easel.canvas(element, trigger, props, upload, watch) // 'pick'",
         elem_id=elem_id,
         elem_classes="easel-canvas",
         apply_default_css=False,
     )
-
-
-def _plain(text: str) -> str:
-    """`text` for a template that Gradio takes for HTML, Handlebars and a JavaScript literal at once."""
-    escaped = html.escape(text)
-    return "".join(f"&#{ord(c)};" if c in "`${}\\" else c for c in escaped)

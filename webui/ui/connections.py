@@ -3,7 +3,7 @@
 uvicorn closes a connection that is idle between two requests; one that sends half a request, or none, it would keep for
 ever, and the system's limit of open files is everybody's. Here a connection has a time to ask in, and when there are as
 many as there may be the one that is missed least makes room. Streams (a page's events, its heartbeat) have no time
-limit. Knows asyncio and what uvicorn's protocols tell of a request; knows no route.
+limit. Knows asyncio and uvicorn: what its protocols tell of a request, and how its server looks whether it shall stop.
 """
 
 from __future__ import annotations
@@ -15,41 +15,21 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
-import uvicorn
+from webui.ui.gradio_adapter import is_heartbeat
 
-__all__ = ["Connections", "few_at_once", "queue_many"]
+__all__ = ["Connections", "queue_many", "rested"]
 
 log = logging.getLogger(__name__)
 
 ASKING_S = 15.0  # from a connection, or from the first byte of a further request, to the end of its headers
 SILENT_S = 30.0  # within a body
 LOOK_S = 2.0
-AT_ONCE = 8  # taken in a turn of the loop; a few turns pass until one is counted, and another has made room
-QUEUE = 2048  # those that the system keeps meanwhile
-HEARTBEAT = "/heartbeat/"  # a page's stream that says nothing: its server is there, and it is
-
-
-@contextmanager
-def few_at_once() -> Iterator[None]:
-    """A server that is made meanwhile takes few connections in a turn of its loop.
-
-    As many as come would be taken before the first of them is counted, and all the files that may be open with them.
-    """
-    before = uvicorn.Config
-
-    class Config(before):  # type: ignore[misc, valid-type]
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **{"backlog": AT_ONCE, **named})
-
-    uvicorn.Config = Config  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        uvicorn.Config = before  # type: ignore[misc]
+QUEUE = 2048  # those that the system keeps while a server takes few at once
+TICK_S = 1.0  # between two looks of a server whether it shall stop
 
 
 def queue_many(server: Any) -> None:
@@ -57,6 +37,29 @@ def queue_many(server: Any) -> None:
     for listening in (one for each in server.servers for one in each.sockets):
         with socket.socket(fileno=os.dup(listening.fileno())) as same:
             same.listen(QUEUE)
+
+
+def rested(server: Any) -> Callable[[], None]:
+    """Lets a running `uvicorn.Server` look once a second whether it shall stop. Gives what ends that: to be called
+    before it is stopped, so that nobody waits for it."""
+    look, stopping = server.on_tick, asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def seldom(counter: int) -> bool:
+        loops[:] = [asyncio.get_running_loop()]
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stopping.wait(), TICK_S - 0.1)  # it waits a tenth itself
+        stop: bool = await look(0)  # as at each full second: the time of day is told, too
+        return stop
+
+    server.on_tick = seldom
+
+    def woken() -> None:
+        for loop in loops:
+            with suppress(RuntimeError):  # closed already
+                loop.call_soon_threadsafe(stopping.set)
+
+    return woken
 
 
 State: TypeAlias = Literal["asking", "sending", "idle", "heartbeat", "busy"]
@@ -138,7 +141,7 @@ class Connection(asyncio.Protocol):
             return "asking" if self._begun else "idle"
         if cycle.more_body:
             return "sending"
-        return "heartbeat" if HEARTBEAT in self._inner.scope["path"] else "busy"
+        return "heartbeat" if is_heartbeat(self._inner.scope["path"]) else "busy"
 
     def overdue(self) -> bool:
         now, state = self._all.now(), self.state

@@ -31,6 +31,7 @@ from webui.types import (
 )
 from webui.ui.controls import request_values
 from webui.ui.files import given_file, publish
+from webui.ui.gradio_adapter import check_with, links_of
 from webui.ui.gradio_validation import Parameters
 from webui.ui.listings import listings
 from webui.ui.signatures import kind, parameter, sign
@@ -127,7 +128,7 @@ def _add_task(
             raise words_of(error) from None
         if status.state != "done":
             raise words_of(status.error or "the job was cancelled")
-        files = await to_thread.run_sync(published, status, blocks.upload_file_set)
+        files = await to_thread.run_sync(published, status, links_of(blocks))
         first = status.pictures[0]
         info = {
             "job": status.id,
@@ -150,7 +151,7 @@ def _add_task(
     parameters.append(parameter("extras", dict))
     sign(generate, parameters, tuple[list[dict[str, Any]], dict[str, Any]])
     event = gr.api(generate, api_name=task.name, concurrency_limit=None)
-    blocks.fns[event["id"]].validator = check
+    check_with(blocks, event, check)
     return Parameters(names, sum(map(required, controls)))
 
 
@@ -172,7 +173,7 @@ def _add_png_info(blocks: gr.Blocks) -> Parameters:
 
     sign(png_info, [parameter("image", dict, required=True)], dict[str, Any])
     event = gr.api(png_info, concurrency_limit=None)
-    blocks.fns[event["id"]].validator = check
+    check_with(blocks, event, check)
     return Parameters(("image",), 1)
 
 

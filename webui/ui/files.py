@@ -16,9 +16,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradio.utils import get_upload_folder
-
 from webui.errors import RequestError
+from webui.ui.gradio_adapter import file_object, upload_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +57,7 @@ def given_file(value: object, field: str) -> Path | bytes | None:
 
 def uploaded(path: str, field: str) -> Path:
     """The file at a path that a client sent; a `RequestError` of `field` unless it lies where uploads do."""
-    folder = Path(get_upload_folder()).resolve()
+    folder = upload_folder().resolve()
     try:
         file = Path(path).resolve()
     except (OSError, ValueError):  # a name that no file can have
@@ -89,7 +88,7 @@ def publish(path: Path, links: set[str]) -> dict[str, Any]:
     so the bytes are the saved file's own and take no space twice. `links` is the set of files that
     Gradio deletes when they are old; the saved picture stays.
     """
-    folder = Path(get_upload_folder()).resolve() / secrets.token_hex(16)
+    folder = upload_folder().resolve() / secrets.token_hex(16)
     folder.mkdir(parents=True)
     shown = folder / path.name
     try:
@@ -97,13 +96,7 @@ def publish(path: Path, links: set[str]) -> dict[str, Any]:
     except OSError:  # another disk, or one without links
         shutil.copyfile(path, shown)
     links.add(str(shown))
-    return {
-        "path": str(shown),
-        "url": f"gradio_api/file={shown.as_posix()}",
-        "orig_name": path.name,
-        "mime_type": KINDS.get(path.suffix, "application/octet-stream"),
-        "meta": {"_type": "gradio.FileData"},
-    }
+    return file_object(shown, path.name, KINDS.get(path.suffix, "application/octet-stream"))
 
 
 def data_url(picture: Image) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import gradio as gr
 
 from webui.types import Picture, Task
-from webui.ui.stage import script
+from webui.ui.gradio_adapter import literal
 
 __all__ = ["draw_gallery"]
 
@@ -33,7 +33,7 @@ def draw_gallery(tasks: Iterable[Task] = ()) -> None:
         gr.HTML(
             "",
             html_template=HTML,
-            js_on_load=f"Easel.gallery(element, {script(about)})",
+            js_on_load=f"Easel.gallery(element, {literal(about)})",
             elem_id="gallery-root",
             apply_default_css=False,
         )

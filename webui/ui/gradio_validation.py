@@ -11,8 +11,7 @@ object of event data and on as many values as they have components, of any kind.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,25 +22,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.errors import RequestError
 from webui.registry import nearest
+from webui.ui import gradio_adapter as gradio
 from webui.ui.files import UPLOAD_BYTES, uploaded
 
 __all__ = ["Asked", "GradioValidation", "Parameters"]
 
 BODY_BYTES = 2 * (UPLOAD_BYTES * 4 // 3) + 2**20  # a picture and a mask as data URLs, and words
 DEPTH = 32
-CALL = re.compile(r"/gradio_api/(call/v2|call|run|api)/([^/]+)/?$")
-JOIN = re.compile(r"/gradio_api/queue/join/?$")
-ANSWER = re.compile(r"/gradio_api/call/(?:v2/)?[^/]+/([^/]+)/?$")
-STREAM = re.compile(r"/gradio_api/queue/data/?$")
-# Gradio's, used by nothing here, and answered with a traceback or never.
-UNUSED = re.compile(r"/pwa_icon/.*$|/gradio_api/(component_server|dev/reload)/?$")
-JOINING = (
-    "fn_index",
-    "data",
-    "event_data",
-    "session_hash",
-    "trigger_id",
-)  # what a client says of an event
 NAME_MAX = 200  # characters of a session's name
 
 
@@ -70,23 +57,22 @@ class Refusal(Exception):
 
 
 class GradioValidation:
-    """Wraps Gradio's app. `endpoints` maps public names to parameters, `functions` holds the indices
-    of every event, both filled in when the page is drawn."""
+    """Wraps Gradio's app. `endpoints` maps public names to parameters, `event` gives every event by its number."""
 
     def __init__(
         self,
         app: ASGIApp,
         endpoints: Mapping[str, Parameters],
-        functions: Mapping[int, Any],
+        event: Callable[[int], gradio.Event | None],
         asked: Asked,
     ) -> None:
         self.app = app
         self.endpoints = endpoints
-        self.functions = functions
+        self.event = event
         self.asked = asked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and UNUSED.search(scope["path"]):
+        if scope["type"] == "http" and gradio.is_unused(scope["path"]):
             unused = JSONResponse({"detail": "there is nothing here"}, status_code=404)
             await unused(scope, receive, send)
             return
@@ -94,13 +80,13 @@ class GradioValidation:
             await self._answering(scope, receive, send)
             return
         path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
-        call, join = CALL.search(path), JOIN.search(path)
-        if call is None and join is None:
+        call, join = gradio.asks_endpoint(path), gradio.asks_event(path)
+        if call is None and not join:
             await self.app(scope, receive, send)
             return
         try:
             if call is not None:
-                self._known(call[1], call[2])
+                self._known(*call)
             content = await to_thread.run_sync(self._checked, call, await _read(scope, receive))
         except Refusal as refusal:
             refused = JSONResponse({"detail": str(refusal)}, status_code=refusal.status)
@@ -110,25 +96,24 @@ class GradioValidation:
         headers = [
             h for h in scope["headers"] if h[0] not in (b"content-length", b"transfer-encoding")
         ]
-        answer = send if join is not None else _plainly(send)
+        answer = send if join else _plainly(send)
         await self.app({**scope, "headers": [*headers, length]}, _again(content, receive), answer)
 
-    def _checked(self, call: re.Match[str] | None, content: bytes) -> bytes:
+    def _checked(self, call: tuple[str, str] | None, content: bytes) -> bytes:
         """What Gradio is given of a body; on a thread of its own, as it may be large and name files."""
         body = _parsed(content)
         if call is not None:
-            self._complete(body, self.endpoints[call[2]], named=call[1] == "call/v2")
+            self._complete(body, self.endpoints[call[1]], named=call[0] == "call/v2")
         else:
-            body = self._event(body)
+            body = self._joined(body)
         return _text(_unmarked(body))
 
     async def _answering(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Streams of answers, of what was asked; Gradio would break the others off, with a traceback."""
-        answer, stream = ANSWER.search(scope["path"]), STREAM.search(scope["path"])
-        refusal = None
-        if answer is not None and not self.asked.has_event(answer[1]):
-            refusal = Refusal(404, f"event {answer[1]!r} is not known: call its endpoint again")
-        if stream is not None:
+        event, refusal = gradio.answers_event(scope["path"]), None
+        if event is not None and not self.asked.has_event(event):
+            refusal = Refusal(404, f"event {event!r} is not known: call its endpoint again")
+        if gradio.answers_session(scope["path"]):
             session = QueryParams(scope["query_string"]).get("session_hash")
             if not session:
                 refusal = Refusal(422, "session_hash: say whose answers you wait for")
@@ -145,7 +130,8 @@ class GradioValidation:
             hint = nearest(name, list(self.endpoints))
             raise Refusal(404, f"endpoint {name!r} is not known{hint}")
         if way not in ("call", "call/v2"):
-            raise Refusal(404, f"use /gradio_api/call/v2/{name}: every job goes through the queue")
+            path = gradio.endpoint_path(name)
+            raise Refusal(404, f"use {path}: every job goes through the queue")
 
     def _complete(self, body: dict[str, Any], parameters: Parameters, named: bool) -> None:
         names = parameters.names
@@ -167,14 +153,15 @@ class GradioValidation:
             raise Refusal(422, f"argument {names[len(data)]!r} is missing")
         data.extend([None] * (len(names) - len(data)))
 
-    def _event(self, body: dict[str, Any]) -> dict[str, Any]:
-        """An event of the page, or a call of gradio_client, which names a function by its index. Gives what Gradio
-        is told of it."""
-        index = body.get("fn_index")
-        if isinstance(index, bool) or not isinstance(index, int) or index not in self.functions:
+    def _joined(self, body: dict[str, Any]) -> dict[str, Any]:
+        """An event of the page, or a call of gradio_client, which names it by its number. Gives what Gradio is told
+        of it."""
+        index, data = body.get("fn_index"), body.get("data")
+        known = isinstance(index, int) and not isinstance(index, bool)
+        event = self.event(index) if known else None  # type: ignore[arg-type]
+        if event is None:
             raise Refusal(404, f"fn_index {index!r} is not known; reload the page")
-        function, data = self.functions[index], body.get("data")
-        if function.fn is None:
+        if not event.runs:
             raise Refusal(404, f"fn_index {index!r} is done in the browser")
         if not isinstance(data, list):
             raise Refusal(422, "give the arguments in order as a list named 'data'")
@@ -183,19 +170,18 @@ class GradioValidation:
             raise Refusal(422, f"session_hash: give a text of 1 to {NAME_MAX} characters")
         if trigger is not None and (isinstance(trigger, bool) or not isinstance(trigger, int)):
             raise Refusal(422, "trigger_id: give the number of a component, or leave it out")
-        public = function.api_visibility == "public" and function.api_name in self.endpoints
-        if public:
-            self._complete(body, self.endpoints[function.api_name], named=False)
-        elif len(data) != len(function.inputs) and not function.cancels:
-            raise Refusal(422, f"{len(data)} values where {len(function.inputs)} belong")
+        parameters = self.endpoints.get(event.name or "")
+        if parameters is not None:
+            self._complete(body, parameters, named=False)
+        elif event.takes is not None and len(data) != event.takes:
+            raise Refusal(422, f"{len(data)} values where {event.takes} belong")
         event_data = body.get("event_data")
         if event_data is not None and not isinstance(event_data, dict):
             raise Refusal(422, "event_data: give a JSON object")
         _uploads_of(event_data)
-        if not public:
+        if parameters is None:
             _countable([data, event_data])
-        told = {key: body[key] for key in JOINING if key in body}
-        return {**told, "event_data": event_data or {}}
+        return gradio.event_body(body, event_data or {})
 
 
 def _uploads_of(value: Any, depth: int = 0) -> None:
@@ -264,14 +250,11 @@ def _text(body: Any) -> bytes:
 
 
 def _unmarked(value: Any, depth: int = 0) -> Any:
-    """`value` without the `meta` of file objects at any depth, which Gradio would act on."""
+    """`value` without Gradio's marks of file objects at any depth."""
     if depth > DEPTH:
         raise Refusal(422, f"values are nested more than {DEPTH} deep")
     if isinstance(value, dict):
-        keep = {k: _unmarked(v, depth + 1) for k, v in value.items()}
-        if "path" in keep or "url" in keep:
-            keep.pop("meta", None)
-        return keep
+        return {k: _unmarked(v, depth + 1) for k, v in gradio.unmarked(value).items()}
     if isinstance(value, list):
         return [_unmarked(v, depth + 1) for v in value]
     return value
@@ -318,7 +301,5 @@ def _plainly(send: Send) -> Send:
 
 
 def _sentence(answer: dict[str, Any]) -> dict[str, Any]:
-    for found in answer["detail"] if isinstance(answer.get("detail"), list) else []:
-        if isinstance(found, dict) and found.get("is_valid") is False:
-            return {"detail": found.get("message"), "field": found.get("parameter_name")}
-    return answer
+    verdict = gradio.verdict_of(answer)
+    return answer if verdict is None else {"detail": verdict[0], "field": verdict[1]}

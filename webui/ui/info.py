@@ -18,8 +18,8 @@ from webui.metadata import texts_of as all_texts
 from webui.types import Task
 from webui.ui.files import given_file
 from webui.ui.gallery import takes_picture
+from webui.ui.gradio_adapter import literal
 from webui.ui.send_to import said
-from webui.ui.stage import script
 from webui.ui.tab import PRIVATE
 
 __all__ = ["draw_png_info", "info_of"]
@@ -52,7 +52,7 @@ def draw_png_info(tasks: Iterable[Task] = ()) -> None:
         shown = gr.HTML(
             {"number": 0},
             html_template=HTML,
-            js_on_load=f"Easel.info(element, trigger, props, upload, watch, {script(about)}) // 'pick'",
+            js_on_load=f"Easel.info(element, trigger, props, upload, watch, {literal(about)}) // 'pick'",
             elem_id="png_info-image",
             elem_classes="easel-info",
             apply_default_css=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -20,12 +21,22 @@ from webui.settings import Settings
 from webui.types import EngineFace, ExtensionsFace, GalleryFace, Visitor
 from webui.ui.addresses import free_port, loopback, own_names
 from webui.ui.asset_cache import AssetCache
-from webui.ui.connections import Connections, few_at_once, queue_many
+from webui.ui.connections import Connections, queue_many, rested
 from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
 from webui.ui.footer import draw_footer, wire_footer
 from webui.ui.gallery import draw_gallery
+from webui.ui.gradio_adapter import (
+    UNWATCHED,
+    event_at,
+    few_at_once,
+    login_of,
+    pending_of,
+    rest,
+    server_of,
+    state_of,
+)
 from webui.ui.gradio_validation import GradioValidation
 from webui.ui.groups import draw_usual
 from webui.ui.info import draw_png_info
@@ -35,7 +46,6 @@ from webui.ui.models import draw_models, wire_models
 from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
 from webui.ui.queue import draw_queue, wire_queue
-from webui.ui.resting import SESSIONS, RestingQueue, rested
 from webui.ui.send_to import draw_send_to, wire_send_to
 from webui.ui.tab import IN_TURN, best_card, card_of, draw_tab, menu
 from webui.ui.theme import MARK, css, theme
@@ -45,6 +55,9 @@ from webui.ui.wiring import wire
 
 __all__ = ["Page", "draw_page", "launch_page"]
 
+# Browser tabs whose components Gradio keeps, about 0.9 MB each. Calls of the API count too: one that names no session
+# has its own. What is kept too briefly is made again, for no handler depends on it.
+SESSIONS = 24
 WAITERS = 400  # threads for handlers; they only decode pictures and encode previews
 
 HEADER = """<div class="easel-name">{mark}<h1>Easel</h1>
@@ -59,7 +72,7 @@ class Page:
         self._blocks = blocks
         self.uploads = uploads
         self.url: str = blocks.local_url
-        self._woken = rested(blocks.server)
+        self._woken = rested(server_of(blocks))
 
     def close(self) -> None:
         """Stops answering and frees the port. Jobs are the engine's and go on."""
@@ -94,18 +107,15 @@ def launch_page(
         Middleware(AssetCache, stale=drawn.stale),
         Middleware(Uploads, folder=uploads),
         Middleware(
-            GradioValidation, endpoints=drawn.endpoints, functions=blocks.fns, asked=blocks._queue
+            GradioValidation,
+            endpoints=drawn.endpoints,
+            event=partial(event_at, blocks),
+            asked=pending_of(blocks),
         ),
     ]
 
-    def login(cookies: Mapping[str, str]) -> str | None:
-        app = blocks.app
-        names = (f"access-token-{app.cookie_id}", f"access-token-unsecure-{app.cookie_id}")
-        user: str | None = app.tokens.get(cookies.get(names[0]) or cookies.get(names[1]))
-        return user
-
     if gate is not None:
-        middleware.insert(0, Middleware(gate, login=login))
+        middleware.insert(0, Middleware(gate, login=partial(login_of, blocks)))
     if loopback(settings.host):
         middleware.insert(
             0, Middleware(TrustedHostMiddleware, allowed_hosts=own_names(settings.host))
@@ -127,11 +137,11 @@ def launch_page(
                 enable_monitoring=False,
                 run_history=False,
                 footer_links=["api"],
-                _frontend=False,  # no look whether the page answers within three seconds: a busy machine needs longer
                 theme=theme(),
                 css=css(),
                 js="() => window.Easel && Easel.start()",
                 favicon_path=MARK,
+                **UNWATCHED,
                 app_kwargs={
                     "middleware": middleware,
                     **dict.fromkeys(("docs_url", "redoc_url", "openapi_url")),  # of Gradio's inside
@@ -143,10 +153,10 @@ def launch_page(
             "or 0 for any free one",
             "port",
         ) from error
-    config = blocks.server.config
+    server = server_of(blocks)
     together = Connections(descriptors.connections(), max(32, descriptors.connections() // 4))
-    config.http_protocol_class = together.protocols(config.http_protocol_class)
-    queue_many(blocks.server)
+    server.config.http_protocol_class = together.protocols(server.config.http_protocol_class)
+    queue_many(server)
     page = Page(blocks, uploads)
     with suppress(httpx.HTTPError):  # so that nobody waits until it is packed for the first time
         httpx.head(page.url, timeout=None, trust_env=False)
@@ -165,7 +175,7 @@ class Drawn:
 
 def _noted(request: gr.Request) -> Visitor:
     """Who asks, as the gate has noted it."""
-    visitor: Visitor = request.request.state.visitor
+    visitor: Visitor = state_of(request).visitor
     return visitor
 
 
@@ -244,7 +254,6 @@ def draw_page(
         usual.renew(renewed, [model], [model, *outputs], preprocess=False, **IN_TURN)
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
-    blocks._queue = RestingQueue(blocks._queue)
-
+    rest(blocks)
     before = form_state(tabs, catalog, settings)
     return Drawn(blocks, endpoints, lambda: form_state(tabs, catalog, settings) != before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from webui.job_stream import Interest, changes
 from webui.metadata import parse
 from webui.types import EngineFace, JobStatus
 from webui.ui.files import data_url
+from webui.ui.gradio_adapter import literal
 from webui.ui.pictures import OwnPictures
 
 __all__ = [
@@ -74,7 +74,6 @@ def stage(
     picture can be handed to; `samples` says whether the task has seeds, by which it can be done again. Events:
     example, again (which also varies), follow, which asks for another job, and collect, which asks for the pictures
     of jobs that it does not show."""
-    # Not as props of the component: Gradio 6.31 loses those of a component in a tab nobody opened yet.
     about = {
         "task": task,
         "hint": hint,
@@ -82,7 +81,7 @@ def stage(
         "sends": [*map(list, sends)],
         "samples": samples,
     }
-    start = f"Easel.stage(element, trigger, props, watch, {script(about)})"
+    start = f"Easel.stage(element, trigger, props, watch, {literal(about)})"
     return gr.HTML(
         dict(EMPTY),
         html_template=HTML,
@@ -91,11 +90,6 @@ def stage(
         elem_classes="easel-stage",
         apply_default_css=False,
     )
-
-
-def script(value: Any) -> str:
-    """A value as JavaScript, whatever is in its texts."""
-    return json.dumps(value).replace("<", "\\u003c")
 
 
 # --- A job in words ------------------------------------------------------------------------------

@@ -19,10 +19,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anyio import to_thread
-from gradio.utils import get_upload_folder
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webui.ui.gradio_adapter import is_upload, upload_folder
 
 __all__ = ["KEEP_S", "Uploads", "UploadsFolder"]
 
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 KEEP_S = (
     24 * 3600
 )  # how long uploads and links to pictures last; the pictures themselves stay in outputs/
-UPLOAD = re.compile(r"/gradio_api/upload/?$")
 PART = re.compile(r"tmp[a-z0-9_]{8}")  # as `tempfile` names files
 WHOLE = re.compile(r"[0-9a-f]{32,64}")  # a folder with an upload, or with a link to a picture
 COARSE_S = 2.0  # by which a file's time may be off
@@ -51,7 +51,7 @@ class UploadsFolder:
 
     @property
     def folder(self) -> Path:
-        return self._given or Path(get_upload_folder())
+        return self._given or upload_folder()
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -117,7 +117,7 @@ class Uploads:
         self.folder = folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not UPLOAD.search(scope["path"]):
+        if scope["type"] != "http" or not is_upload(scope["path"]):
             await self.app(scope, receive, send)
             return
         answered = False

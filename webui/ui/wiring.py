@@ -6,7 +6,6 @@ The handlers are thin. Closing the browser's tab ends them, never the job.
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
 from webui.ui.background_jobs import Added, asked_for, collected
+from webui.ui.gradio_adapter import as_text, last_again
 from webui.ui.pictures import OwnPictures
 from webui.ui.send_to import FORGET, form_updates, own_components, said
 from webui.ui.stage import EMPTY, job_values
@@ -99,10 +99,7 @@ def wire(
                 engine, own, job, settings.now.previews, wanted
             ):
                 yield {**shown, "overtaken": overtaken}, sentence
-        yield (
-            gr.skip(),
-            gr.skip(),
-        )  # Gradio sends the last thing twice; another job may be shown by then
+        yield last_again(2)  # another job may be shown by then
 
     async def follow(request: gr.Request, event: gr.EventData) -> AsyncIterator[Any]:
         async for shown in show(getattr(event, "job", None), request):
@@ -113,8 +110,7 @@ def wire(
         jobs, number = asked_for(event, engine, visitors, request)
         with questions.stream(request.session_hash or "", "", number) as (wanted, _):
             async for found in collected(engine, own, jobs, wanted):
-                # as text: of an object Gradio sends what changed, and the page would not notice
-                yield gr.HTML(collected=json.dumps(found))
+                yield gr.HTML(collected=as_text(found))
 
     def told(change: Callable[[str], None]) -> Callable[[gr.Request, Any], None]:
         def tell(request: gr.Request, job: Any) -> None:
