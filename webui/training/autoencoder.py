@@ -18,6 +18,7 @@ from torch import nn
 
 from webui.training import loop, losses
 from webui.training.discriminator import PatchDiscriminator
+from webui.training.parallel import ALONE, Share
 from webui.training.places import SIDE
 from webui.training.renderer import Renderer, picture_batch
 from webui.training.scenes import crop_corner, plain_scene, sample_scene
@@ -76,17 +77,24 @@ def build_autoencoder(preset: AutoencoderPreset) -> AutoencoderKL:
     return vae.to(memory_format=torch.channels_last)
 
 
-def training_batch(preset: AutoencoderPreset, renderer: Renderer, step: int) -> torch.Tensor:
-    """The pictures of one step, from the step's number alone: crops, or fewer whole pictures."""
+def training_batch(
+    preset: AutoencoderPreset, renderer: Renderer, step: int, share: Share = ALONE
+) -> torch.Tensor:
+    """A process's pictures of one step, from the step's number alone: crops, or fewer whole pictures."""
     rng = np.random.default_rng([preset.seed, step])
     if step < preset.steps * (1 - preset.full_share) and preset.crop < SIDE:
         scenes = [sample_scene(rng) for _ in range(preset.batch)]
         corners = [crop_corner(rng, s, preset.crop) for s in scenes]
-        pictures = picture_batch(renderer, scenes, corners, preset.crop)
+        pictures = picture_batch(renderer, share.rows(scenes), share.rows(corners), preset.crop)
     else:
-        whole = max(1, preset.batch * preset.crop**2 // SIDE**2)
-        pictures = picture_batch(renderer, [sample_scene(rng) for _ in range(whole)])
+        scenes = [sample_scene(rng) for _ in range(whole_pictures(preset))]
+        pictures = picture_batch(renderer, share.rows(scenes))
     return to_tensor(pictures).contiguous(memory_format=torch.channels_last)
+
+
+def whole_pictures(preset: AutoencoderPreset) -> int:
+    """How many whole pictures take about as long as a batch of crops."""
+    return max(1, preset.batch * preset.crop**2 // SIDE**2)
 
 
 class AutoencoderStage:
@@ -101,7 +109,12 @@ class AutoencoderStage:
         device: str,
         bf16: bool,
         decoder_only: bool,
+        share: Share = ALONE,
     ) -> None:
+        share.check(preset.batch)
+        if preset.full_share > 0:
+            share.check(whole_pictures(preset))
+        self.share = share
         self.preset, self.renderer, self.features = preset, renderer, features
         self.device, self.bf16, self.decoder_only = device, bf16, decoder_only
         self.vae = build_autoencoder(preset).to(device)
@@ -132,7 +145,7 @@ class AutoencoderStage:
 
     def advance(self, step: int) -> loop.Figures:
         preset = self.preset
-        pictures = training_batch(preset, self.renderer, step).to(self.device)
+        pictures = training_batch(preset, self.renderer, step, self.share).to(self.device)
         z, kl = self._latents(pictures, step)
         with self._autocast():
             drawn = self.vae.decode(z).sample
@@ -150,14 +163,14 @@ class AutoencoderStage:
             fooled = losses.hinge_generator(self._judged(drawn))
             self.judge.requires_grad_(True)
             last = self.vae.decoder.conv_out.weight
-            weight = losses.adaptive_weight(wanted, fooled, last)
+            weight = losses.adaptive_weight(wanted, fooled, last, average=self.share.average)
             loss = loss + preset.adversary * weight * fooled
             figures["weight"] = weight
-        loop.descend(loss, [self.ours])
+        loop.descend(loss, [self.ours], share=self.share)
         if adversarial:
             real, fake = self._judged(pictures), self._judged(drawn.detach())
             figures["judge"] = losses.hinge_discriminator(real, fake)
-            loop.descend(figures["judge"], [self.theirs])
+            loop.descend(figures["judge"], [self.theirs], share=self.share)
         return {name: value.detach() for name, value in figures.items()}
 
     def _latents(self, pictures: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -167,10 +180,12 @@ class AutoencoderStage:
             posterior = self.vae.encode(pictures).latent_dist
         mean, std = posterior.mean.float(), posterior.std.float()
         kl = losses.kl(mean, std)
+        rows = len(mean) * self.share.count  # noise of the whole batch: a row's own does not change
         if self.decoder_only:
-            strength = torch.rand(len(mean), 1, 1, 1, generator=noise, device=self.device)
-            std, kl = self.preset.latent_noise * strength, kl.new_zeros(())
-        return mean + std * torch.randn(mean.shape, generator=noise, device=self.device), kl
+            strength = torch.rand(rows, 1, 1, 1, generator=noise, device=self.device)
+            std, kl = self.preset.latent_noise * self.share.part(strength), kl.new_zeros(())
+        drawn = torch.randn((rows, *mean.shape[1:]), generator=noise, device=self.device)
+        return mean + std * self.share.part(drawn), kl
 
     def _distance(self, drawn: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
         assert self.features is not None
@@ -201,6 +216,7 @@ def train_autoencoder(
     start_from: dict[str, torch.Tensor] | None = None,
     features: Features | None = None,
     log: Callable[[str], None] = print,
+    share: Share = ALONE,
 ) -> AutoencoderKL:
     """Train, or go on training, and return the autoencoder with averaged weights.
 
@@ -208,7 +224,13 @@ def train_autoencoder(
     `quant_conv` stay frozen at `start_from`, and latents are their means with a little noise.
     """
     stage = AutoencoderStage(
-        preset, renderer, features, device=device, bf16=bf16, decoder_only=decoder_only
+        preset,
+        renderer,
+        features,
+        device=device,
+        bf16=bf16,
+        decoder_only=decoder_only,
+        share=share,
     )
     if start_from is not None:
         stage.vae.load_state_dict(start_from)
@@ -226,6 +248,7 @@ def train_autoencoder(
         every=every,
         every_minutes=6.0,
         log=log,
+        share=share,
     )
     return stage.vae
 

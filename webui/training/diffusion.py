@@ -26,6 +26,7 @@ from webui.diffusion.sampling_schedules import SCHEDULES
 from webui.training import checkpoint, loop, losses
 from webui.training.captions import caption
 from webui.training.muon import Muon
+from webui.training.parallel import ALONE, Share
 from webui.training.renderer import Renderer, picture_batch
 from webui.training.scenes import Scene, sample_scene
 from webui.training.sheets import save_sheet, to_tensor, to_uint8
@@ -241,7 +242,10 @@ class DiffusionStage:
         *,
         device: str,
         bf16: bool,
+        share: Share = ALONE,
     ) -> None:
+        share.check(preset.batch)
+        self.share = share
         self.preset, self.model, self.tokenizer = preset, model.to(device), tokenizer
         self.latents, self.scenes, self.look = latents, scenes, look
         self.device, self.bf16 = device, bf16
@@ -266,9 +270,11 @@ class DiffusionStage:
         chosen = rng.integers(len(self.latents), size=preset.batch).tolist()
         scenes = [self.scenes[i] for i in chosen]
         texts = ["" if rng.random() < preset.drop else caption(s, rng) for s in scenes]
-        x0 = self.latents[chosen].float()
         t = timesteps(preset.batch, noise_rng)
-        noise = torch.randn(x0.shape, generator=noise_rng)
+        noise = torch.randn((len(chosen), *self.latents.shape[1:]), generator=noise_rng)
+        chosen, scenes, texts = map(self.share.rows, (chosen, scenes, texts))
+        t, noise = self.share.part(t), self.share.part(noise)
+        x0 = self.latents[chosen].float()
         a = self.acp[t][:, None, None, None]
         at = signal_and_spread(a)
         xt = noised(x0, noise, *at).contiguous(memory_format=torch.channels_last)
@@ -287,7 +293,7 @@ class DiffusionStage:
             with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16):
                 figures["alignment"] = self.helpers["alignment"](self.look(scenes))
             loss = loss + preset.alignment * figures["alignment"]
-        loop.descend(loss, self.optimizers)
+        loop.descend(loss, self.optimizers, share=self.share)
         return {name: value.detach() for name, value in figures.items()}
 
 
@@ -306,6 +312,7 @@ def train_diffusion(
     every: Callable[[int], loop.Figures] | None = None,
     every_minutes: float = 12.0,
     log: Callable[[str], None] = print,
+    share: Share = ALONE,
 ) -> TextToLatent:
     """Train, or go on training, and return the model with averaged weights.
 
@@ -316,7 +323,7 @@ def train_diffusion(
     scene = scene or (lambda i: latent_scene(preset, i))
     scenes = [scene(i) for i in range(len(latents))]
     stage = DiffusionStage(
-        preset, model, tokenizer, latents, scenes, look, device=device, bf16=bf16
+        preset, model, tokenizer, latents, scenes, look, device=device, bf16=bf16, share=share
     )
     loop.run(
         stage,
@@ -327,6 +334,7 @@ def train_diffusion(
         every=every,
         every_minutes=every_minutes,
         log=log,
+        share=share,
     )
     return model
 

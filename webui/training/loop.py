@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from webui.training import checkpoint
+from webui.training.parallel import ALONE, Share
 
 LOG_EVERY = 50  # steps
 Figures = Mapping[str, torch.Tensor | float]
@@ -58,13 +59,20 @@ def learning_rate(step: int, schedule: Schedule) -> float:
     return up * max(0.0, down)
 
 
-def descend(loss: torch.Tensor, optimizers: list[torch.optim.Optimizer], clip: float = 1.0) -> None:
-    """One step of gradient descent on `loss`, the gradient's length at most `clip`."""
+def descend(
+    loss: torch.Tensor,
+    optimizers: list[torch.optim.Optimizer],
+    clip: float = 1.0,
+    share: Share = ALONE,
+) -> None:
+    """One step of gradient descent on `loss` averaged over the processes, the gradient's length at most `clip`."""
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], clip)
+    learning = [p for group in groups for p in group["params"]]
+    share.average([p.grad for p in learning if p.grad is not None])
+    nn.utils.clip_grad_norm_(learning, clip)
     for optimizer in optimizers:
         optimizer.step()
 
@@ -103,13 +111,14 @@ def run(
     every: Callable[[int], Figures] | None = None,
     every_minutes: float = 3.0,
     log: Callable[[str], None] = print,
+    share: Share = ALONE,
 ) -> None:
     """Train, or go on training, and leave the averaged weights in `stage.model`.
 
     `folder` keeps `checkpoint.pt` and `report.jsonl`, a line of figures each `LOG_EVERY` steps. `every(step)` is called
     after each checkpoint, while the model has its averaged weights, and gives more figures. Checkpoints come every few
     minutes of the process's own time: on a machine that others use, sheets would else take what little it gets. Stops
-    after `minutes` by the clock.
+    after `minutes` by the clock. Of several processes the first one writes, reports and looks at the clock.
     """
     path = folder / "checkpoint.pt"
     bases = [[group["lr"] for group in optimizer.param_groups] for optimizer in stage.optimizers]
@@ -122,6 +131,8 @@ def run(
     report = Report(folder / "report.jsonl", schedule.steps, log)
 
     def keep(step: int) -> None:
+        if not share.first:
+            return
         checkpoint.save(path, {**_state(stage), "average": average, "step": step})
         if every is not None:
             with averaged(stage.model, average):
@@ -134,10 +145,12 @@ def run(
         for optimizer, rates in zip(stage.optimizers, bases, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-        report.add(stage.advance(done), done + 1)
+        figures = stage.advance(done)
+        if share.first:
+            report.add(figures, done + 1)
         move_average(average, stage.model, done, schedule.ema)
         done += 1
-        if time.monotonic() - started > minutes * 60:
+        if minutes < float("inf") and share.agree(time.monotonic() - started > minutes * 60):
             break
         if time.process_time() - saved > every_minutes * 60:
             keep(done)

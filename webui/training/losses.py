@@ -1,6 +1,6 @@
 """What training minimises. One equation, one function; tensors in, a scalar out. Pictures are [B, 3, H, W] in -1..1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional as F
@@ -63,15 +63,22 @@ def hinge_generator(fake: torch.Tensor) -> torch.Tensor:
 
 
 def adaptive_weight(
-    wanted: torch.Tensor, adversarial: torch.Tensor, last_layer: torch.Tensor, most: float = 1e4
+    wanted: torch.Tensor,
+    adversarial: torch.Tensor,
+    last_layer: torch.Tensor,
+    most: float = 1e4,
+    average: Callable[[Sequence[torch.Tensor]], None] | None = None,
 ) -> torch.Tensor:
     """How much the adversarial loss counts: |d wanted / d L| / (|d adversarial / d L| + 1e-6), L the last layer's
-    weight, so that both pull equally hard there; at most `most`. Without a gradient of its own.
+    weight, so that both pull equally hard there; at most `most`. Without a gradient of its own. `average` makes the
+    two gradients their means over several processes.
 
     Esser et al. 2021 (VQGAN), equation 7.
     """
     (pull,) = torch.autograd.grad(wanted, last_layer, retain_graph=True)
     (push,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
+    if average is not None:
+        average((pull, push))
     weight: torch.Tensor = pull.norm() / (push.norm() + 1e-6)
     return weight.clamp(0, most).detach()
 

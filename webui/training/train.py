@@ -15,6 +15,7 @@ Every stage keeps a checkpoint in the work directory and goes on from it, so a r
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from diffusers import AutoencoderKL
 
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import resolve
-from webui.errors import EaselError
+from webui.errors import EaselError, RequestError
 from webui.training import checkpoint, parts
 from webui.training.autoencoder import (
     build_autoencoder,
@@ -54,6 +55,7 @@ from webui.training.diffusion import (
 )
 from webui.training.export import export_model, fit_preview
 from webui.training.fidelity import Examiner, Sampling, held_out_prompts, load_model, measure
+from webui.training.parallel import ALONE, Share, run_processes
 from webui.training.precision import prefers_bf16
 from webui.training.presets import PRESETS, Preset
 from webui.training.renderer import Renderer, find_font, picture_batch
@@ -73,14 +75,22 @@ STAGES = (
     "evaluate",
     "report",
 )
+SHARED = ("autoencoder", "diffusion", "decoder")  # what several processes train together
 
 
 class Trainer:
     """The stages, over one work directory."""
 
     def __init__(
-        self, preset: Preset, out: Path, work: Path, font: str | None, device: str, minutes: float
+        self,
+        preset: Preset,
+        out: Path,
+        work: Path,
+        font: str | None,
+        device: str,
+        minutes: float,
     ) -> None:
+        self.share = ALONE
         self.preset, self.out, self.work = preset, out, work
         self.device, self.minutes = device, minutes
         self.bf16 = prefers_bf16(device)
@@ -213,37 +223,44 @@ class Trainer:
             "bf16": self.bf16,
             "minutes": self.minutes,
             "log": log,
+            "share": self.share,
         }
 
     def _tokenizer(self) -> Any:
         folder = self.work / "tokenizer"
-        if not folder.exists():
-            rng = np.random.default_rng([3, 0])
-            write_tokenizer(
-                folder,
-                [
-                    caption(sample_scene(rng), rng, foreign=False)
-                    for _ in range(self.preset.captions)
-                ],
-            )
-        return load_tokenizer(folder)
+        with self.share.first_alone():
+            if not folder.exists():
+                rng = np.random.default_rng([3, 0])
+                write_tokenizer(
+                    folder,
+                    [
+                        caption(sample_scene(rng), rng, foreign=False)
+                        for _ in range(self.preset.captions)
+                    ],
+                )
+            return load_tokenizer(folder)
 
     def _networks(self) -> TextToLatent:
         preset = self.preset.diffusion
         return TextToLatent(build_text_encoder(preset, self._tokenizer()), build_unet(preset))
 
     def _classifier(self, preset: ClassifierPreset, name: str) -> Classifier:
-        return train_classifier(
-            preset,
-            self.renderer,
-            self.work / name,
-            device=self.device,
-            bf16=self.bf16,
-            log=log,
-        )
+        with self.share.first_alone():  # it looks at a batch as a whole: nothing to share
+            return train_classifier(
+                preset,
+                self.renderer,
+                self.work / name,
+                device=self.device,
+                bf16=self.bf16,
+                log=log,
+            )
 
     def _standardised(self) -> dict[str, torch.Tensor]:
         """Weights of stage one with latents of mean 0 and variance 1."""
+        with self.share.first_alone():
+            return self._standardise()
+
+    def _standardise(self) -> dict[str, torch.Tensor]:
         path = self.work / "standardised.pt"
         if state := checkpoint.load(path, self.device):
             return dict(state["model"])
@@ -299,25 +316,45 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, help="other number of steps for the chosen stage")
     parser.add_argument("--threads", type=int, help="CPU threads; default torch's choice")
     parser.add_argument("--font", help="NotoColorEmoji.ttf, if it is not found by itself")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="share each batch; as many as cores is quickest"
+    )
     args = parser.parse_args(argv)
+    try:
+        if args.processes == 1:
+            run_stages(ALONE, args)
+        else:
+            if args.processes < 1 or not args.device.startswith("cpu"):
+                raise RequestError(
+                    f"--processes {args.processes}: use 1 or more, and only with --device cpu"
+                )
+            return run_processes(args.processes, run_stages, args)
+    except EaselError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_stages(share: Share, args: argparse.Namespace) -> None:
+    """What the command line asks for, in one process of several or alone."""
     torch.set_flush_denormal(True)  # before any thread is made: they inherit it
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    if args.threads or share.count > 1:
+        torch.set_num_threads(args.threads or max(1, (os.cpu_count() or 1) // share.count))
     preset = PRESETS[args.preset]()
     if args.steps and args.stage in ("autoencoder", "diffusion", "decoder"):
         changed = replace(getattr(preset, args.stage), steps=args.steps)
         preset = replace(preset, **{args.stage: changed})
     out = args.out or Path("models") / args.preset
     work = args.work_dir or Path("outputs/training") / args.preset
-    try:
-        trainer = Trainer(preset, out, work, args.font, args.device, args.minutes)
-        for stage in STAGES if args.stage == "all" else (args.stage,):
-            log(f"stage {stage}")
+    trainer = Trainer(preset, out, work, args.font, args.device, args.minutes)
+    trainer.bf16 = share.agree(trainer.bf16)
+    for stage in STAGES if args.stage == "all" else (args.stage,):
+        trainer.share = share if stage in SHARED else ALONE
+        if share.first or stage in SHARED:
+            if share.first:
+                log(f"stage {stage}")
             getattr(trainer, stage)()
-    except EaselError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        share.wait()
 
 
 if __name__ == "__main__":
