@@ -35,7 +35,7 @@ class AutoencoderPreset:
     widths: tuple[int, ...] = (32, 32, 64, 128)
     latent_channels: int = 16
     norm_groups: int = 2  # wide groups: a flat area must keep its colour through the norm
-    steps: int = 15600
+    steps: int = 9000
     batch: int = 8
     crop: int = 64
     full_share: float = 0.1
