@@ -300,7 +300,7 @@ def test_extras_are_read_by_their_declarations(name, given, meant):
         ("second", "Eulr", "second 'Eulr' is not known; did you mean 'Euler'?"),
         ("second", {}, "second {} is not known"),
         ("note", "\ud83d", "note: holds half a character"),
-        ("grain", -2, "grain -2: give a whole number"),
+        ("grain", -2, "grain -2: use 0 to 9007199254740991 (-1 draws one)"),
         ("hint", b"no", "hint: this is not a whole picture"),
         ("hint", "/etc/hostname", "hint: give a picture"),
     ],
@@ -585,6 +585,6 @@ def test_what_is_missing_is_refused_unless_a_request_says_otherwise():
     assert [completed(missing=said).missing for said in ("warn", "Go without", "refuse")] == [
         *("warn", "warn", "refuse"),
     ]
-    with pytest.raises(RequestError, match=r"^missing 'never': use refuse or warn$") as refused:
+    with pytest.raises(RequestError, match=r"^missing 'never': use 'refuse', 'warn'$") as refused:
         completed(missing="never")
     assert refused.value.field == "missing"

@@ -58,7 +58,7 @@ def test_values_at_their_bounds_are_accepted(values):
         ("denoising_strength", 1.01, "denoising_strength 1.01: use 0 to 1"),
         ("eta", -0.1, "eta -0.1: use 0 to 1"),
         ("mask_blur", 65, "mask_blur 65: use 0 to 64"),
-        ("inpainting_fill", 4, "inpainting_fill 4: use 0 to 3"),
+        ("inpainting_fill", 4, "inpainting_fill 4: use 0, 1, 2, 3"),
         ("inpaint_full_res", 1, "inpaint_full_res 1: give true or false"),
         ("prompt", None, "prompt None: give text"),
         ("negative_prompt", "x" * 20_001, "negative_prompt: 20001 characters; use at most 20000"),

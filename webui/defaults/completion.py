@@ -31,9 +31,7 @@ from webui.images import open_mask, open_picture
 from webui.registry import NAME_MAX, Catalog, Registry, folded, nearest
 from webui.settings import BUILT_IN, OwnDefaults, Settings
 from webui.types import (
-    SIZE_MAX,
-    SIZE_MIN,
-    SIZE_STEP,
+    WIDTH,
     Choice,
     GenerationRequest,
     Mask,
@@ -322,15 +320,11 @@ def _pictures(task: Task, given: dict[str, Any]) -> dict[str, Any]:
 def _size_of(image: Image.Image, given: Mapping[str, Any]) -> dict[str, int]:
     """Width and height for a picture: its own as far as allowed, in its proportions."""
     width, height = image.size
-    scale = max(min(1.0, SIZE_MAX / max(width, height)), SIZE_MIN / min(width, height))
+    scale = max(min(1.0, WIDTH.maximum / max(width, height)), WIDTH.minimum / min(width, height))
     for name, side in (("width", width), ("height", height)):
         if isinstance(given.get(name), int):
             scale = given[name] / side
-    return {"width": _snap(width * scale), "height": _snap(height * scale)}
-
-
-def _snap(side: float) -> int:
-    return min(max(round(side / SIZE_STEP) * SIZE_STEP, SIZE_MIN), SIZE_MAX)
+    return {"width": WIDTH.nearest(width * scale), "height": WIDTH.nearest(height * scale)}
 
 
 def _check_mask(request: GenerationRequest) -> None:

@@ -22,9 +22,7 @@ from webui.errors import RequestError
 from webui.metadata import MORE, NOTES, keys_of, parse
 from webui.registry import Catalog
 from webui.types import (
-    SIZE_MAX,
-    SIZE_MIN,
-    SIZE_STEP,
+    WIDTH,
     Choice,
     Control,
     Mask,
@@ -266,9 +264,7 @@ def _take_size(
         notes.append(f"Size “{size}” cannot be used here.")
         return
     said = (int(found[1]), int(found[2]))
-    width, height = (
-        min(max(round(side / SIZE_STEP) * SIZE_STEP, SIZE_MIN), SIZE_MAX) for side in said
-    )
+    width, height = map(WIDTH.nearest, said)
     values |= {"width": width, "height": height}
     if (width, height) != said:
         notes.append(f"The size {said[0]} × {said[1]} became {width} × {height}.")

@@ -35,6 +35,7 @@ from webui.types.controls import (
     Number,
     Picture,
     Seed,
+    Side,
     Switch,
     Text,
 )
@@ -81,23 +82,34 @@ from webui.types.parts import (
 )
 from webui.types.patches import Patch, Tensors
 from webui.types.requests import (
-    CFG_MAX,
+    DECLARED,
+    DEFAULTS,
+    FIELDS,
     FILLS,
     PICTURES_MAX,
-    SIZE_MAX,
-    SIZE_MIN,
     SIZE_STEP,
-    STEPS_MAX,
     GenerationRequest,
 )
 from webui.types.sampling import BrownianNoise, NormalNoise, Sampling
-from webui.types.standard import COMMON, ETA, IMAGE, INPAINTING, MASK, PROMPTS, STRENGTH
+from webui.types.standard import (
+    COMMON,
+    ETA,
+    IMAGE,
+    INPAINTING,
+    MASK,
+    PROMPTS,
+    STRENGTH,
+    WIDTH,
+    controls_of,
+)
 from webui.types.visitors import Visitor
 
 __all__ = [
-    "CFG_MAX",
     "COMMON",
+    "DECLARED",
+    "DEFAULTS",
     "ETA",
+    "FIELDS",
     "FILLS",
     "IMAGE",
     "INPAINTING",
@@ -106,12 +118,10 @@ __all__ = [
     "PROMPTS",
     "PROMPT_MAX",
     "SEED_MAX",
-    "SIZE_MAX",
-    "SIZE_MIN",
     "SIZE_STEP",
-    "STEPS_MAX",
     "STRENGTH",
     "UNCOND",
+    "WIDTH",
     "Animation",
     "Artifact",
     "BrownianNoise",
@@ -171,6 +181,7 @@ __all__ = [
     "Schedule",
     "Search",
     "Seed",
+    "Side",
     "SizeConditioning",
     "Studio",
     "SubmissionKey",
@@ -184,5 +195,6 @@ __all__ = [
     "Visitor",
     "Wrapper",
     "asker",
+    "controls_of",
     "on_behalf_of",
 ]

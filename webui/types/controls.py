@@ -23,6 +23,7 @@ __all__ = [
     "Number",
     "Picture",
     "Seed",
+    "Side",
     "Switch",
     "Text",
 ]
@@ -39,18 +40,42 @@ def _finite(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """One value that a person sets. `name` is the request's field (or its key in `extras`).
+    """One value that a person sets. `name` is the request's field (or its key in `extras`); in the declaration of a
+    field it is left out (`webui.types.fields`).
 
     `default=None` means "the model's own default" for a field of the request (`webui.defaults`), and "not
     given" for a key of `extras`. `hidden`: no face draws it; an extension sets it, and the infotext tells it.
     Values are plain JSON: what is declared as a tuple is a list.
+    `required`: a program must give it.
+
+    The infotext tells a value under the key `infotext` ("": of an extra its label, of a field nothing), unless it is
+    `omit`, or the control named `when` is off, without which it means nothing. Where a text lacks the key, `omit`
+    is what that means; with `always` the key is written all the same. `texts` are (text, value) pairs for values
+    that a text calls otherwise than the program does.
+
+    On the page the controls of a group stand in the order in which they are declared, lower `order` first.
+    `advanced` is the title of a folded part of its group that it stands in; `width` the part of the group's width that
+    it takes ("" is its kind's), `beside` the name of the control on whose right it stands in a row of their own.
+    `shared` ones stand above all tabs, once. `short` is a shorter name that the command line takes as well.
     """
 
-    name: str
+    name: str = ""
     label: str
     info: str = ""
     default: Any = None
     hidden: bool = False
+    required: bool = False
+    infotext: str = ""
+    omit: Any = ...
+    always: bool = False
+    when: str = ""
+    texts: tuple[tuple[str, Any], ...] = ()
+    order: int = 0
+    advanced: str = ""
+    width: Literal["", "half", "full"] = ""
+    beside: str = ""
+    shared: bool = False
+    short: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "default", as_lists(self.default))
@@ -58,6 +83,10 @@ class Control:
     def read(self, value: Any) -> Any:
         """`value` in the control's own type; one that it does not take raises `RequestError`."""
         return value
+
+    def check(self, value: Any) -> None:
+        """Raises `RequestError` unless `value` is one that `read` could have given."""
+        self.read(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +98,16 @@ class Text(Control):
     prompt: bool = False
 
     def read(self, value: Any) -> str:
-        if not isinstance(value, str):
-            raise RequestError(f"{self.name} {value!r}: give text", self.name)
-        if len(value) > PROMPT_MAX:
-            what = f"{len(value)} characters; use at most {PROMPT_MAX}"
-            raise RequestError(f"{self.name}: {what}", self.name)
-        return value
+        return _text(self.name, value)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise RequestError(f"{name} {value!r}: give text", name)
+    if len(value) > PROMPT_MAX:
+        what = f"{len(value)} characters; use at most {PROMPT_MAX}"
+        raise RequestError(f"{name}: {what}", name)
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +120,48 @@ class Number(Control):
     whole: bool = False
 
     def read(self, value: Any) -> int | float:
-        kind = "a whole number" if self.whole else "a number"
         if not _finite(value) or (self.whole and value != int(value)):
-            what = f"give {kind} from {self.minimum:g} to {self.maximum:g}"
-            raise RequestError(f"{self.name} {value!r}: {what}", self.name)
+            raise self._wrong(value)
         if not self.minimum <= value <= self.maximum:
             what = f"use {self.minimum:g} to {self.maximum:g}"
             raise RequestError(f"{self.name} {value!r}: {what}", self.name)
         return int(value) if self.whole else float(value)
+
+    def check(self, value: Any) -> None:
+        self.read(value)
+        if self.whole and not isinstance(value, int):
+            raise self._wrong(value)
+
+    def _wrong(self, value: Any) -> RequestError:
+        kind = "a whole number" if self.whole else "a number"
+        what = f"give {kind} from {self.minimum:g} to {self.maximum:g}"
+        return RequestError(f"{self.name} {value!r}: {what}", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side(Number):
+    """A side of a picture in pixels, a multiple of `step`. One `beside` another makes a size: the page draws what swaps
+    them and what sets both at once."""
+
+    whole: bool = True
+
+    def read(self, value: Any) -> int:
+        step, low, high = int(self.step), int(self.minimum), int(self.maximum)
+        if _finite(value) and not low <= value <= high:
+            raise RequestError(
+                f"{self.name} {value}: use {low} to {high} in steps of {step}", self.name
+            )
+        side = int(Number.read(self, value))
+        if side % step:
+            down = side - side % step
+            near = " or ".join(str(v) for v in (down, down + step) if low <= v <= high)
+            raise RequestError(f"{self.name} {side}: use a multiple of {step} ({near})", self.name)
+        return side
+
+    def nearest(self, side: float) -> int:
+        """The side nearest to a length that it takes."""
+        step, low, high = int(self.step), int(self.minimum), int(self.maximum)
+        return min(max(round(side / step) * step, low), high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +183,10 @@ class Choice(Control):
 
     def read(self, value: Any) -> Any:
         """The value of a choice, found by its value or, in any case, by its label or its value as text."""
-        if self.source:
-            return value  # the catalog's to find
         value = as_lists(value)
+        two = bool(self.choices) and all(isinstance(meant, bool) for _, meant in self.choices)
+        if two and not isinstance(value, str) and value in (0, 1):  # as JSON clients write them
+            value = bool(value)
         for _, meant in self.choices:
             if meant == value and isinstance(meant, bool) == isinstance(value, bool):
                 return as_lists(meant)  # 1 for 1.0, as JSON writes it; a list of its own
@@ -126,8 +194,17 @@ class Choice(Control):
             for label, meant in self.choices:
                 if value.lower() in (label.lower(), *written(meant)):
                     return as_lists(meant)
+        if self.source:
+            return _text(self.name, value)  # the catalog's to find
         known = ", ".join(repr(meant) for _, meant in self.choices) or "nothing yet"
-        raise RequestError(f"{self.name} {value!r}: use {known}", self.name)
+        what = "give true or false" if two else f"use {known}"
+        raise RequestError(f"{self.name} {value!r}: {what}", self.name)
+
+    def check(self, value: Any) -> None:
+        meant = self.read(value)
+        if meant != value or isinstance(meant, bool) != isinstance(value, bool):
+            what = "give true or false" if isinstance(meant, bool) else f"use {meant!r}"
+            raise RequestError(f"{self.name} {value!r}: {what}", self.name)
 
 
 def written(value: Any) -> tuple[str, ...]:
@@ -150,15 +227,20 @@ class Switch(Control):
 
     def read(self, value: Any) -> bool:
         if value not in (True, False):  # 1 and 0 too, as JSON clients write them
-            raise RequestError(f"{self.name} {value!r}: give true or false", self.name)
+            raise self._wrong(value)
         return bool(value)
+
+    def check(self, value: Any) -> None:
+        if not isinstance(value, bool):
+            raise self._wrong(value)
+
+    def _wrong(self, value: Any) -> RequestError:
+        return RequestError(f"{self.name} {value!r}: give true or false", self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture(Control):
-    """A picture that the user gives. Under `extras` it may be left out, unless `required`."""
-
-    required: bool = False
+    """A picture that the user gives. It may be left out, unless `required`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,24 +252,38 @@ class Mask(Control):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed(Control):
-    """A whole number; -1 draws one."""
+    """A whole number up to `maximum`; -1 draws one."""
+
+    maximum: int = SEED_MAX
 
     def read(self, value: Any) -> int:
-        if not _finite(value) or not -1 <= value <= SEED_MAX or value != int(value):
-            what = f"give a whole number from 0 to {SEED_MAX} (-1 draws one)"
-            raise RequestError(f"{self.name} {value!r}: {what}", self.name)
+        if not _finite(value) or value != int(value):
+            raise self._wrong(value)
+        if not -1 <= value <= self.maximum:
+            raise self._wrong(value, "use")
         return int(value)
+
+    def check(self, value: Any) -> None:
+        """A seed that was drawn is no -1 any more."""
+        if self.read(value) == -1 or not isinstance(value, int):
+            raise self._wrong(
+                value, "use" if isinstance(value, int) else "give a whole number from"
+            )
+
+    def _wrong(self, value: Any, how: str = "give a whole number from") -> RequestError:
+        what = f"{how} 0 to {self.maximum} (-1 draws one)"
+        return RequestError(f"{self.name} {value!r}: {what}", self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Controls that belong together; folded unless `open`.
 
-    `tasks` matters for a group that an extension adds to tabs: the names of the tasks that it belongs to;
-    empty is every task that samples. A control's name is its key in `request.extras`.
+    `tasks` matters for a group that is added to tabs, by an extension or by the declaration of a field: the names of
+    the tasks that it belongs to; empty is every task that samples. A control's name is its key in `request.extras`.
     """
 
     label: str
-    controls: tuple[Control, ...]
+    controls: tuple[Control, ...] = ()
     open: bool = False
     tasks: tuple[str, ...] = ()

@@ -2,150 +2,342 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from webui.errors import RequestError
-from webui.types.controls import PROMPT_MAX, SEED_MAX
+from webui.types.controls import (
+    SEED_MAX,
+    Choice,
+    Group,
+    Mask,
+    Number,
+    Picture,
+    Seed,
+    Side,
+    Switch,
+    Text,
+)
+from webui.types.fields import NOTHING, declared, of
 from webui.types.values import has_picture, plain
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
-    "CFG_MAX",
-    "CLIP_SKIP_MAX",
+    "DECLARED",
+    "DEFAULTS",
+    "FIELDS",
     "FILLS",
-    "MISSING",
+    "GROUPS",
+    "INPAINT",
     "PICTURES_MAX",
-    "SIZE_MAX",
-    "SIZE_MIN",
     "SIZE_STEP",
-    "STEPS_MAX",
     "GenerationRequest",
 ]
 
-CLIP_SKIP_MAX = 12
-SIZE_MIN, SIZE_MAX, SIZE_STEP = 64, 2048, 8
-STEPS_MAX, CFG_MAX, PICTURES_MAX = 150, 30.0, 16
-MISSING = ("refuse", "warn")  # what a tag without a file does
+PICTURES_MAX = 16
+SIZE_STEP = 8
+SEEDS = SEED_MAX - PICTURES_MAX  # the highest that each picture of a request can add its number to
 FILLS = ("fill", "original", "latent noise", "latent nothing")  # A1111's numbers 0 to 3
 
-
-def _whole(name: str, value: object, low: int, high: int, what: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise RequestError(f"{name} {value!r}: give a whole number from {low} to {high}", name)
-    if not low <= value <= high:
-        raise RequestError(f"{name} {value}: use {low} to {high}{what}", name)
-
-
-def _number(name: str, value: object, low: float, high: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or value in (math.inf, -math.inf) or value != value:  # the last is NaN
-        raise RequestError(f"{name} {value!r}: give a number from {low:g} to {high:g}", name)
-    assert isinstance(value, int | float)
-    if not low <= value <= high:
-        raise RequestError(f"{name} {value!r}: use {low:g} to {high:g}", name)
-
-
-def _size(name: str, value: object) -> None:
-    _whole(name, value, SIZE_MIN, SIZE_MAX, f" in steps of {SIZE_STEP}")
-    assert isinstance(value, int)
-    if value % SIZE_STEP:
-        low = value - value % SIZE_STEP
-        near = " or ".join(str(v) for v in (low, low + SIZE_STEP) if SIZE_MIN <= v <= SIZE_MAX)
-        raise RequestError(f"{name} {value}: use a multiple of {SIZE_STEP} ({near})", name)
+FROM_PICTURE = Group("Picture", open=True, tasks=("img2img",))
+INPAINT = Group("Inpainting", open=True, tasks=("inpaint",))
+SIZE = Group("Size and number", open=True)
+SAMPLING = Group("Sampling")
+SEED = Group("Seed", open=True)
+GROUPS = (FROM_PICTURE, INPAINT, SIZE, SAMPLING, SEED)  # as the page has them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One accepted request, complete: no value is left open and nothing reads settings after it.
 
-    Picture `i` of `batch_size` has seed `seed + i`; with a `subseed_strength` above 0 all have `seed`, and picture `i`
-    has that much of the noise of `subseed + i` in it. `clip_skip` is how many layers from the text encoder's end are
-    read, as A1111 counts: 1 is the last. `vae` is "automatic" (the one that goes with the model), "none" (the one
-    inside it) or a file's name in models/VAE. `missing` is what a LoRA's or hypernetwork's tag does whose file is not
-    here: "refuse" the request, or "warn": the picture is made without it and says so. `image` is RGB, `mask` is L
-    (white = repaint) and of the image's size.
-    Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling.
-    `extras` are the values of extensions' controls by name: plain JSON and pictures, whatever was given (a tuple is a
-    list). A value out of range raises `RequestError` with its field; `dataclasses.replace` checks again.
+    Its fields are declared here and nowhere else (`webui.types.fields`); labels, ranges and keys are A1111's. Picture
+    `i` of `batch_size` has seed `seed + i`; with a `subseed_strength` above 0 all have `seed`, and picture `i` has that
+    much of the noise of `subseed + i` in it. `clip_skip` is how many layers from the text encoder's end are read: 1 is
+    the last. `vae` is "automatic" (the one that goes with the model), "none" (the one inside it) or a file's name in
+    models/VAE. `missing` is what a LoRA's or hypernetwork's tag does whose file is not here: "refuse" the request, or
+    "warn": the picture is made without it and says so. `image` is RGB, `mask` is L (white = repaint) and of the image's
+    size. Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling. `extras` are the values of
+    extensions' controls by name: plain JSON and pictures, whatever was given (a tuple is a list).
+
+    A value out of range raises `RequestError` with its field; `dataclasses.replace` checks again.
     """
 
     task: str
-    model: str
-    sampler_name: str
-    seed: int
-    steps: int
-    cfg_scale: float
-    width: int
-    height: int
-    prompt: str = ""
-    negative_prompt: str = ""
-    scheduler: str = "automatic"
-    batch_size: int = 1
-    eta: float | None = None  # None: the sampler's own
-    subseed: int = 0
-    subseed_strength: float = 0.0
-    clip_skip: int = 1
-    vae: str = "automatic"
-    missing: str = "refuse"
-    image: Image | None = None
-    mask: Image | None = None
-    denoising_strength: float = 0.75
-    mask_blur: int = 4
-    inpainting_fill: int = 1
-    inpaint_full_res: bool = False
-    inpaint_full_res_padding: int = 32
-    inpainting_mask_invert: bool = False
+    image: Image | None = of(Picture(label="Picture", required=True), tasks=("img2img", "inpaint"))
+    mask: Image | None = of(
+        Mask(label="Mask", over="image", info="White is repainted", required=True),
+        tasks=("inpaint",),
+    )
+    prompt: str = of(
+        Text(
+            label="Prompt",
+            info="What the picture shows",
+            lines=3,
+            prompt=True,
+            default="",
+            required=True,
+        )
+    )
+    negative_prompt: str = of(
+        Text(
+            label="Negative prompt",
+            info="What it should not show",
+            lines=2,
+            prompt=True,
+            default="",
+        )
+    )
+    model: str = of(
+        Choice(label="Model", source="models", infotext="Model", shared=True, order=-1),
+        group=SAMPLING,
+    )
+    sampler_name: str = of(
+        Choice(label="Sampling method", source="samplers", infotext="Sampler", short="sampler"),
+        "DPM++ 2M",
+        group=SAMPLING,
+    )
+    scheduler: str = of(
+        Choice(
+            label="Schedule type",
+            info="Automatic is the method's usual one",
+            source="schedules",
+            infotext="Schedule type",
+            short="schedule",
+        ),
+        "automatic",
+        group=SAMPLING,
+    )
+    steps: int = of(
+        Number(label="Sampling steps", minimum=1, maximum=150, whole=True, infotext="Steps"),
+        20,
+        group=SAMPLING,
+    )
+    cfg_scale: float = of(
+        Number(
+            label="CFG scale",
+            info="How closely to follow the prompt; 1 takes half the time",
+            minimum=0,
+            maximum=30,
+            step=0.5,
+            infotext="CFG scale",
+        ),
+        7.0,
+        group=SAMPLING,
+    )
+    width: int = of(
+        Side(label="Width", minimum=64, maximum=2048, step=SIZE_STEP, infotext="Size"),
+        512,
+        group=SIZE,
+    )
+    height: int = of(
+        Side(
+            label="Height",
+            minimum=64,
+            maximum=2048,
+            step=SIZE_STEP,
+            infotext="Size",
+            beside="width",
+        ),
+        512,
+        group=SIZE,
+    )
+    seed: int = of(
+        Seed(
+            label="Seed",
+            info="-1 draws a new one each time",
+            default=-1,
+            maximum=SEEDS,
+            infotext="Seed",
+        ),
+        group=SEED,
+    )
+    batch_size: int = of(
+        Number(
+            label="Number of pictures",
+            info="Each with the next seed",
+            minimum=1,
+            maximum=PICTURES_MAX,
+            whole=True,
+            default=1,
+        ),
+        group=SIZE,
+    )
+    denoising_strength: float = of(
+        Number(
+            label="Denoising strength",
+            info="0 keeps the picture, 1 ignores it",
+            minimum=0,
+            maximum=1,
+            step=0.01,
+            infotext="Denoising strength",
+            when="image",
+        ),
+        0.75,
+        group=(FROM_PICTURE, INPAINT),
+    )
+    mask_blur: int = of(
+        Number(
+            label="Mask blur",
+            info="Pixels over which old and new are blended",
+            minimum=0,
+            maximum=64,
+            whole=True,
+            default=4,
+            infotext="Mask blur",
+            when="mask",
+        ),
+        group=INPAINT,
+    )
+    inpainting_fill: int = of(
+        Choice(
+            label="Masked content",
+            info="What the masked part starts from",
+            choices=tuple((label, value) for value, label in enumerate(FILLS)),
+            default=1,
+            infotext="Masked content",
+            omit=1,
+            always=True,
+            when="mask",
+            texts=tuple((label, value) for value, label in enumerate(FILLS)),
+        ),
+        group=INPAINT,
+    )
+    inpaint_full_res: bool = of(
+        Choice(
+            label="Inpaint area",
+            choices=(("whole picture", False), ("only masked", True)),
+            default=False,
+            infotext="Inpaint area",
+            omit=False,
+            always=True,
+            when="mask",
+            texts=(("Whole picture", False), ("Only masked", True)),
+        ),
+        group=INPAINT,
+    )
+    inpaint_full_res_padding: int = of(
+        Number(
+            label="Only masked padding, pixels",
+            minimum=0,
+            maximum=256,
+            step=4,
+            whole=True,
+            default=32,
+            infotext="Masked area padding",
+            omit=32,
+            always=True,
+            when="inpaint_full_res",
+        ),
+        group=INPAINT,
+    )
+    inpainting_mask_invert: bool = of(
+        Switch(
+            label="Repaint what is not masked",
+            default=False,
+            infotext="Mask mode",
+            omit=False,
+            when="mask",
+            texts=(("Inpaint not masked", True), ("Inpaint masked", False)),
+        ),
+        group=INPAINT,
+    )
+    vae: str = of(
+        Choice(
+            label="VAE",
+            info="Automatic is the one beside the model's file, else its own",
+            choices=(("Automatic", "automatic"), ("None", "none")),
+            source="vaes",
+            default="automatic",
+            infotext="VAE",
+            omit="automatic",
+            order=-1,
+        ),
+        group=SAMPLING,
+    )
+    eta: float | None = of(  # None: the sampler's own
+        Number(
+            label="Eta",
+            info="Fresh noise a step, for Euler a and DDIM; empty is the method's own",
+            minimum=0,
+            maximum=1,
+            step=0.05,
+            infotext="Eta",
+            omit=None,
+        ),
+        None,
+        group=SAMPLING,
+    )
+    clip_skip: int = of(
+        Number(
+            label="Clip skip",
+            info="Read the text encoder this many layers from its end; 1 is its last",
+            minimum=1,
+            maximum=12,
+            whole=True,
+            default=1,
+            infotext="Clip skip",
+            omit=1,
+        ),
+        group=SAMPLING,
+    )
+    subseed: int = of(
+        Seed(
+            label="Variation seed",
+            info="Whose noise is mixed in; -1 draws a new one each time",
+            default=-1,
+            maximum=SEEDS,
+            infotext="Variation seed",
+            omit=-1,
+            when="subseed_strength",
+            advanced="Variation",
+        ),
+        group=SEED,
+    )
+    subseed_strength: float = of(
+        Number(
+            label="Variation strength",
+            info="0 is the seed's own picture, 1 the variation seed's",
+            minimum=0,
+            maximum=1,
+            step=0.01,
+            default=0.0,
+            infotext="Variation seed strength",
+            omit=0.0,
+            advanced="Variation",
+        ),
+        group=SEED,
+    )
+    missing: str = of(
+        Choice(
+            label="Missing LoRAs",
+            info="When a prompt names a LoRA or hypernetwork that is not here",
+            choices=(("Refuse", "refuse"), ("Go without", "warn")),
+            default="refuse",
+        ),
+        group=SAMPLING,
+    )
     extras: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
-        for name in (
-            "prompt",
-            "negative_prompt",
-            "model",
-            "sampler_name",
-            "scheduler",
-            "task",
-            "vae",
-        ):
+        TASK.check(self.task)
+        for name, control in FIELDS.items():
             value = getattr(self, name)
-            if not isinstance(value, str):
-                raise RequestError(f"{name} {value!r}: give text", name)
-            if len(value) > PROMPT_MAX:
-                raise RequestError(
-                    f"{name}: {len(value)} characters; use at most {PROMPT_MAX}", name
-                )
-        _size("width", self.width)
-        _size("height", self.height)
-        _whole("steps", self.steps, 1, STEPS_MAX)
-        _whole("batch_size", self.batch_size, 1, PICTURES_MAX)
-        _whole("seed", self.seed, 0, SEED_MAX - PICTURES_MAX, " (-1 draws one)")
-        _number("cfg_scale", self.cfg_scale, 0, CFG_MAX)
-        _number("denoising_strength", self.denoising_strength, 0, 1)
-        _whole("subseed", self.subseed, 0, SEED_MAX - PICTURES_MAX, " (-1 draws one)")
-        _number("subseed_strength", self.subseed_strength, 0, 1)
-        _whole("clip_skip", self.clip_skip, 1, CLIP_SKIP_MAX)
-        if self.missing not in MISSING:
-            raise RequestError(f"missing {self.missing!r}: use {' or '.join(MISSING)}", "missing")
-        if self.eta is not None:
-            _number("eta", self.eta, 0, 1)
-        _whole("mask_blur", self.mask_blur, 0, 64)
-        _whole("inpainting_fill", self.inpainting_fill, 0, len(FILLS) - 1)
-        _whole("inpaint_full_res_padding", self.inpaint_full_res_padding, 0, 256)
-        for name in ("inpaint_full_res", "inpainting_mask_invert"):
-            if not isinstance(getattr(self, name), bool):
-                raise RequestError(f"{name} {getattr(self, name)!r}: give true or false", name)
+            if value is not None or name not in OPTIONAL:
+                control.check(value)
         object.__setattr__(self, "extras", MappingProxyType(_extras(self.extras)))
 
     def without_pictures(self) -> GenerationRequest:
         """The same request, light enough to be kept: pictures, those in `extras` too, are None."""
         extras = {k: None if has_picture(v) else v for k, v in self.extras.items()}
-        return replace(self, image=None, mask=None, extras=MappingProxyType(extras))
+        pictures: dict[str, Any] = {
+            n: None for n, c in FIELDS.items() if isinstance(c, Picture | Mask)
+        }
+        return replace(self, **pictures, extras=MappingProxyType(extras))
 
     def value_of(self, control: str) -> Any:
         """The value of a control: the field of that name, or what `extras` has; None where nobody gave one."""
@@ -171,3 +363,14 @@ def _extras(given: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError as wrong:
             raise RequestError(f"{name} holds {wrong}", name) from None
     return found
+
+
+DECLARED = declared(GenerationRequest)
+# The controls of a request's fields by name.
+FIELDS = MappingProxyType({name: one.control for name, one in DECLARED.items()})
+# What a field is where neither a request nor its model, its task or the settings say it; -1 of a seed is a drawn one.
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {name: one.default for name, one in DECLARED.items() if one.default is not NOTHING}
+)
+OPTIONAL = frozenset(one.name for one in fields(GenerationRequest) if one.default is None)
+TASK = Text(name="task", label="Task")

@@ -1,202 +1,61 @@
-"""The controls that tasks share, as data; names, labels and ranges are A1111's."""
+"""The controls that tasks share, out of the declaration of a request's fields."""
 
 from __future__ import annotations
 
-from webui.types.controls import Choice, Group, Mask, Number, Picture, Seed, Switch, Text
-from webui.types.requests import (
-    CFG_MAX,
-    CLIP_SKIP_MAX,
-    FILLS,
-    PICTURES_MAX,
-    SIZE_MAX,
-    SIZE_MIN,
-    SIZE_STEP,
-    STEPS_MAX,
-)
+from dataclasses import replace
+from functools import partial
+from typing import cast
 
-__all__ = ["COMMON", "ETA", "IMAGE", "INPAINTING", "MASK", "PROMPTS", "STRENGTH"]
+from webui.types.controls import Control, Group, Side, Text
+from webui.types.requests import DECLARED, FIELDS, GROUPS, INPAINT
 
-PROMPTS = (
-    Text(
-        name="prompt",
-        label="Prompt",
-        lines=3,
-        default="",
-        info="What the picture shows",
-        prompt=True,
-    ),
-    Text(
-        name="negative_prompt",
-        label="Negative prompt",
-        lines=2,
-        default="",
-        info="What it should not show",
-        prompt=True,
-    ),
-)
+__all__ = [
+    "COMMON",
+    "ETA",
+    "IMAGE",
+    "INPAINTING",
+    "MASK",
+    "PROMPTS",
+    "STRENGTH",
+    "WIDTH",
+    "controls_of",
+]
 
-ETA = Number(
-    name="eta",
-    label="Eta",
-    minimum=0,
-    maximum=1,
-    step=0.05,
-    info="Fresh noise a step, for Euler a and DDIM; empty is the method's own",
-)
 
-COMMON = (
-    Group(
-        "Size and number",
-        (
-            Number(
-                name="width",
-                label="Width",
-                minimum=SIZE_MIN,
-                maximum=SIZE_MAX,
-                step=SIZE_STEP,
-                whole=True,
-            ),
-            Number(
-                name="height",
-                label="Height",
-                minimum=SIZE_MIN,
-                maximum=SIZE_MAX,
-                step=SIZE_STEP,
-                whole=True,
-            ),
-            Number(
-                name="batch_size",
-                label="Number of pictures",
-                minimum=1,
-                maximum=PICTURES_MAX,
-                whole=True,
-                default=1,
-                info="Each with the next seed",
-            ),
-        ),
-        open=True,
-    ),
-    Group(
-        "Sampling",
-        (
-            Choice(name="model", label="Model", source="models"),
-            Choice(
-                name="vae",
-                label="VAE",
-                choices=(("Automatic", "automatic"), ("None", "none")),
-                source="vaes",
-                default="automatic",
-                info="Automatic is the one beside the model's file, else its own",
-            ),
-            Choice(name="sampler_name", label="Sampling method", source="samplers"),
-            Choice(
-                name="scheduler",
-                label="Schedule type",
-                source="schedules",
-                info="Automatic is the method's usual one",
-            ),
-            Number(name="steps", label="Sampling steps", minimum=1, maximum=STEPS_MAX, whole=True),
-            Number(
-                name="cfg_scale",
-                label="CFG scale",
-                minimum=0,
-                maximum=CFG_MAX,
-                step=0.5,
-                info="How closely to follow the prompt; 1 takes half the time",
-            ),
-            ETA,
-            Number(
-                name="clip_skip",
-                label="Clip skip",
-                minimum=1,
-                maximum=CLIP_SKIP_MAX,
-                whole=True,
-                default=1,
-                info="Read the text encoder this many layers from its end; 1 is its last",
-            ),
-            Choice(
-                name="missing",
-                label="Missing LoRAs",
-                choices=(("Refuse", "refuse"), ("Go without", "warn")),
-                default="refuse",
-                info="When a prompt names a LoRA or hypernetwork that is not here",
-            ),
-        ),
-    ),
-    Group(
-        "Seed",
-        (
-            Seed(name="seed", label="Seed", default=-1, info="-1 draws a new one each time"),
-            Seed(
-                name="subseed",
-                label="Variation seed",
-                default=-1,
-                info="Whose noise is mixed in; -1 draws a new one each time",
-            ),
-            Number(
-                name="subseed_strength",
-                label="Variation strength",
-                minimum=0,
-                maximum=1,
-                step=0.01,
-                default=0.0,
-                info="0 is the seed's own picture, 1 the variation seed's",
-            ),
-        ),
-        open=True,
-    ),
-)
+def controls_of(task: str = "") -> tuple[Control | Group, ...]:
+    """What a built-in task is drawn with: pictures and words, its own groups, then those of every task; without a name
+    what every task has."""
+    loose = [
+        one.control for one in DECLARED.values() if not one.groups and of_task(one.tasks, task)
+    ]
+    return (*loose, *(group for group in map(partial(_filled, task), _groups()) if group.controls))
 
-IMAGE = Picture(name="image", label="Picture")
-MASK = Mask(name="mask", label="Mask", over="image", info="White is repainted")
-STRENGTH = Number(
-    name="denoising_strength",
-    label="Denoising strength",
-    minimum=0,
-    maximum=1,
-    step=0.01,
-    info="0 keeps the picture, 1 ignores it",
-)
-INPAINTING = Group(
-    "Inpainting",
-    (
-        STRENGTH,
-        Number(
-            name="mask_blur",
-            label="Mask blur",
-            minimum=0,
-            maximum=64,
-            whole=True,
-            default=4,
-            info="Pixels over which old and new are blended",
-        ),
-        Choice(
-            name="inpainting_fill",
-            label="Masked content",
-            choices=tuple((label, value) for value, label in enumerate(FILLS)),
-            default=1,
-            info="What the masked part starts from",
-        ),
-        Choice(
-            name="inpaint_full_res",
-            label="Inpaint area",
-            choices=(("whole picture", False), ("only masked", True)),
-            default=False,
-        ),
-        Number(
-            name="inpaint_full_res_padding",
-            label="Only masked padding, pixels",
-            minimum=0,
-            maximum=256,
-            step=4,
-            whole=True,
-            default=32,
-        ),
-        Switch(
-            name="inpainting_mask_invert",
-            label="Repaint what is not masked",
-            default=False,
-        ),
-    ),
-    open=True,
-)
+
+def _groups() -> list[Group]:
+    """All groups by their places on the page; those that `GROUPS` does not place come last."""
+    named = (group for one in DECLARED.values() for group in one.groups)
+    return list({group.label: group for group in (*GROUPS, *named)}.values())
+
+
+def _filled(task: str, group: Group) -> Group:
+    """A group with the fields that a task has in it."""
+    found = []
+    for one in DECLARED.values():
+        place = next((own for own in one.groups if of_task(own.tasks, task)), None)
+        if place is not None and place.label == group.label:
+            found.append(one.control)
+    return replace(
+        group, controls=tuple(sorted(found, key=lambda control: control.order)), tasks=()
+    )
+
+
+def of_task(tasks: tuple[str, ...], task: str) -> bool:
+    return not tasks or task in tasks
+
+
+PROMPTS = tuple(one for one in controls_of() if isinstance(one, Text))
+COMMON = tuple(one for one in controls_of() if isinstance(one, Group))
+IMAGE, MASK = FIELDS["image"], FIELDS["mask"]
+STRENGTH, ETA = FIELDS["denoising_strength"], FIELDS["eta"]
+WIDTH = cast(Side, FIELDS["width"])
+INPAINTING = _filled("inpaint", INPAINT)

@@ -8,8 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from webui.types import PICTURES_MAX, SEED_MAX, SIZE_STEP, Control, Mask, Number, Seed, Task
-from webui.ui.sizes import SIDES
+from webui.types import Control, Mask, Number, Seed, Side, Task
 
 __all__ = ["draw_limits", "limits"]
 
@@ -28,10 +27,12 @@ def limits(tasks: Iterable[Task]) -> dict[str, list[Any]]:
 
 def limit(control: Control) -> tuple[float, float, float] | None:
     match control:
-        case Number(name=name, minimum=low, maximum=high, whole=whole):
-            return low, high, SIZE_STEP if name in SIDES else int(whole)
-        case Seed():
-            return -1, SEED_MAX - PICTURES_MAX, 1
+        case Side(minimum=low, maximum=high, step=step):
+            return low, high, step
+        case Number(minimum=low, maximum=high, whole=whole):
+            return low, high, int(whole)
+        case Seed(maximum=high):
+            return -1, high, 1
         case Mask():
             return None
     return None

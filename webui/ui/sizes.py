@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from webui.types import SIZE_MAX, SIZE_MIN, SIZE_STEP
+from webui.types import SIZE_STEP, WIDTH
 
 __all__ = ["SIDES", "draw_shapes", "draw_swap", "shapes"]
 
@@ -37,8 +38,7 @@ def shapes(width: int, height: int) -> list[list[Any]]:
 
 
 def _side(length: float, step: int) -> int:
-    whole: int = round(length / step) * step
-    return min(max(whole, SIZE_MIN), SIZE_MAX)
+    return replace(WIDTH, step=step).nearest(length)
 
 
 def draw_shapes(task: str, width: int, height: int) -> Any:

@@ -17,9 +17,7 @@ from webui.errors import ModelFileError
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import (
-    SIZE_MAX,
-    SIZE_MIN,
-    SIZE_STEP,
+    WIDTH,
     Control,
     Group,
     Mask,
@@ -207,9 +205,4 @@ def fit(given: Any, width: int, height: int) -> tuple[int, int] | None:
     if not (wide >= 1 and high >= 1):
         return None
     scale = min(1.0, math.sqrt(width * height / (wide * high)))
-
-    def side(length: float) -> int:
-        whole: int = round(length * scale / SIZE_STEP) * SIZE_STEP
-        return min(max(whole, SIZE_MIN), SIZE_MAX)
-
-    return side(wide), side(high)
+    return WIDTH.nearest(wide * scale), WIDTH.nearest(high * scale)

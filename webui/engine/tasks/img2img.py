@@ -9,18 +9,14 @@ from PIL import Image
 
 from webui.engine.tasks.conditions import condition
 from webui.types import (
-    COMMON,
-    IMAGE,
-    PROMPTS,
-    STRENGTH,
     Decode,
     Encode,
     GenerationRequest,
-    Group,
     LoadModel,
     Studio,
     Task,
     TaskRun,
+    controls_of,
 )
 
 __all__ = ["IMG2IMG", "last_sigmas"]
@@ -53,6 +49,6 @@ IMG2IMG = Task(
     name="img2img",
     label="Image to image",
     make=img2img,
-    controls=(IMAGE, *PROMPTS, Group("Picture", (STRENGTH,), open=True), *COMMON),
+    controls=controls_of("img2img"),
     info="Give a picture; the prompt says what it should become.",
 )

@@ -17,11 +17,6 @@ from PIL import Image, ImageChops, ImageFilter
 from webui.engine.tasks.conditions import seen_by_inpainting
 from webui.engine.tasks.img2img import last_sigmas
 from webui.types import (
-    COMMON,
-    IMAGE,
-    INPAINTING,
-    MASK,
-    PROMPTS,
     Call,
     Decode,
     Denoised,
@@ -33,6 +28,7 @@ from webui.types import (
     Studio,
     Task,
     TaskRun,
+    controls_of,
 )
 from webui.types.masks import crop_box, masked
 
@@ -167,6 +163,6 @@ INPAINT = Task(
     name="inpaint",
     label="Inpaint",
     make=inpaint,
-    controls=(IMAGE, MASK, *PROMPTS, INPAINTING, *COMMON),
+    controls=controls_of("inpaint"),
     info="Paint over what should change; the prompt says what comes there.",
 )

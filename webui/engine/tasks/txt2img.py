@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webui.engine.tasks.conditions import condition
-from webui.types import COMMON, PROMPTS, Decode, GenerationRequest, LoadModel, Studio, Task, TaskRun
+from webui.types import Decode, GenerationRequest, LoadModel, Studio, Task, TaskRun, controls_of
 
 __all__ = ["TXT2IMG"]
 
@@ -22,6 +22,6 @@ TXT2IMG = Task(
     name="txt2img",
     label="Text to image",
     make=txt2img,
-    controls=(*PROMPTS, *COMMON),
+    controls=controls_of("txt2img"),
     info="Write what you want to see.",
 )
