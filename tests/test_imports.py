@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = ["webui.errors", "webui.types"]
+BASE = ["webui.errors", "webui.sentences", "webui.types"]
 FACES = [
     *BASE,
     "webui.settings",
@@ -29,8 +29,9 @@ FACES = [
 
 # our own packages: who may import what (a package may always import itself)
 OURS = {
-    "webui.errors": [],
-    "webui.types": ["webui.errors"],
+    "webui.sentences": [],
+    "webui.errors": ["webui.sentences"],
+    "webui.types": ["webui.errors", "webui.sentences"],
     "webui.hookspecs": BASE,
     "webui.diffusion": BASE,
     "webui.api": [*BASE, "webui.diffusion", "webui.hookspecs"],

@@ -1,7 +1,8 @@
 """Every error that Easel raises on purpose, by whose fault it is.
 
 The message is one sentence for the person who can act on it: what is wrong, what to do. Faces show it
-as it is; anything that is not an `EaselError` is a bug of ours and is shown as such.
+as it is, or where it is a `Sentence`, in a language of theirs; anything that is not an `EaselError` is a bug of ours
+and is shown as such.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import errno
 from collections.abc import Iterator
 from typing import Literal
 
+from webui.sentences import Sentence
+
 __all__ = [
     "CapacityError",
     "EaselError",
     "ExtensionError",
     "ModelFileError",
     "RequestError",
+    "Sentence",
     "UnknownCallError",
     "causes",
     "lacking",
@@ -35,10 +39,25 @@ class RequestError(EaselError):
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
-        if len(message) > SENTENCE_MAX:
-            message = f"{message[: SENTENCE_MAX // 2]} ... {message[-SENTENCE_MAX // 2 :]}"
-        super().__init__(message)
+        super().__init__(_shortened(message))
         self.field = field
+
+
+def _shortened(message: str) -> str:
+    if len(message) <= SENTENCE_MAX:
+        return message
+    if isinstance(message, Sentence) and message.values:
+        room = SENTENCE_MAX // len(message.values)
+        values = {
+            name: _cut(value, room) if isinstance(value, str) else value
+            for name, value in message.values.items()
+        }
+        return Sentence(message.key, **values)
+    return _cut(message, SENTENCE_MAX)
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: room // 2]} ... {text[-room // 2 :]}"
 
 
 class ModelFileError(EaselError):

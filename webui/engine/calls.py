@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from webui.engine.row_groups import patch_sets
-from webui.errors import UnknownCallError
+from webui.errors import Sentence, UnknownCallError
 from webui.types import (
     Call,
     Condition,
@@ -269,8 +269,8 @@ def _file_name(call: LoadNetwork) -> str:
     return f"model {call.key.replace(chr(92), '/').rpartition('/')[2]}"
 
 
-register(LoadModel, _loading(lambda call: f"model {call.name}"))
-register(LoadVae, _loading(lambda call: f"VAE {call.name}"))
+register(LoadModel, _loading(lambda call: Sentence("model {name}", name=call.name)))
+register(LoadVae, _loading(lambda call: Sentence("VAE {name}", name=call.name)))
 register(LoadAdapters, _loading(_adapter_names))
 register(LoadNetwork, _loading(_file_name))
 register(EncodeText, CallType(run=_encode_text))

@@ -19,7 +19,7 @@ from webui.engine import faults
 from webui.engine.context import EngineContext
 from webui.engine.faults import LACKING, sentence
 from webui.engine.text.tokenizer import Tokenizer
-from webui.errors import lacking
+from webui.errors import Sentence, lacking
 from webui.types import LoadModel
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Device:
     def _begin(self) -> Loop:
         """Loads torch, finds the device, and has the first model loaded."""
         context, options = self._context, self._options
-        context.jobs.note_all("Loading PyTorch")
+        context.jobs.note_all(Sentence("Loading PyTorch"))
         from webui.engine.loop import Loop
         from webui.engine.placement import place
         from webui.engine.runner import Runner
@@ -234,7 +234,7 @@ class Device:
             if making and not told and time.monotonic() - making[1] > self._options.hang_s:
                 told, what = making, making[0]
                 log.error("the device has not answered for %.0f s: %s", self._options.hang_s, what)
-                jobs.note_all(f"The device has not answered for long: {what}")
+                jobs.note_all(Sentence("The device has not answered for long: {what}", what=what))
                 self._context.hung(what)
 
 

@@ -27,7 +27,7 @@ from webui.engine.saving import PictureSaver, StateWriter
 from webui.engine.taking_up import take_up
 from webui.engine.text.chunks import count
 from webui.engine.text.tokenizer import Tokenizer, beside, shipped
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 from webui.types import (
     Event,
     Finished,
@@ -158,13 +158,13 @@ class Engine:
         if in_time:
             patience = max(0.5, until - time.monotonic() - SAVE_S / 2)
             in_time = all([device.settle(patience) for device in self._devices])
-        rest = (
-            "; this job goes on at the next start"
+        why = (
+            Sentence("Easel was stopped; this job goes on at the next start")
             if self._persistence
-            else " before this job was done"
+            else Sentence("Easel was stopped before this job was done")
         )
         for job in jobs.open():
-            jobs.end(job, "cancelled", f"Easel was stopped{rest}", later=True)
+            jobs.end(job, "cancelled", why, later=True)
         self._saving.shutdown(wait=saved)
         jobs.listeners.stop()
         patience = max(0.5, until - time.monotonic()) if in_time and saved else 0.0

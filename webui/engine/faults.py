@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from webui.errors import EaselError, lacking
+from webui.errors import EaselError, Sentence, lacking
 
 __all__ = ["AGAIN_S", "LACKING", "NO_MEMORY", "as_exception", "sentence"]
 
 AGAIN_S = 10.0  # how often it is tried again what the machine lacks something for
 LACKING = {
-    "files": "Too many files are open on this machine: this is tried again every ten seconds",
-    "disk": "The disk is full: make some space, and this goes on",
+    "files": Sentence(
+        "Too many files are open on this machine: this is tried again every ten seconds"
+    ),
+    "disk": Sentence("The disk is full: make some space, and this goes on"),
 }
-NO_MEMORY = "There is not enough memory to save a picture: this is tried once more"
+NO_MEMORY = Sentence("There is not enough memory to save a picture: this is tried once more")
 
 
 def sentence(error: BaseException) -> str:
@@ -20,7 +22,11 @@ def sentence(error: BaseException) -> str:
         return str(error)
     if lack := lacking(error):
         return LACKING[lack]
-    return f"internal error ({type(error).__name__}: {error}); the log has more"
+    return Sentence(
+        "internal error ({kind}: {error}); the log has more",
+        kind=type(error).__name__,
+        error=str(error),
+    )
 
 
 def as_exception(error: BaseException) -> Exception:

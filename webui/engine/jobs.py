@@ -21,7 +21,7 @@ from webui.engine.faults import sentence
 from webui.engine.job import Job, Picture
 from webui.engine.listeners import ANY, Listeners
 from webui.engine.queue import Order, Queue, next_picture
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.types import Event, JobState, JobStatus, SavedPicture
 
 __all__ = ["Jobs", "Stopping"]
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 REMEMBERED = 500  # ended jobs whose status is still told
 PLACES_S = 0.25  # places in the queue are told at most this often
+FULL = Sentence("What is kept of it fills the room for others: resume or cancel it")
 
 
 class Stopping(EaselError):
@@ -313,7 +314,7 @@ class Jobs:
         """There is no room for further logs of replies: whoever paused first is asked to decide."""
         paused = next((job for job in self.open() if job.state == "paused"), None)
         if paused is not None:
-            self.note(paused, "What is kept of it fills the room for others: resume or cancel it")
+            self.note(paused, FULL)
 
     def _change_of(self, job: Job, change: Callable[[], None]) -> None:
         """Makes a change (ours: plain assignments) of a job that has not ended."""

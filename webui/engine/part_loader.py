@@ -33,7 +33,7 @@ from webui.engine.preparing import prepare, prepared
 from webui.engine.text.inversion_cache import InversionCache
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.vaes import NONE, VaeName, Vaes
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.types import (
     Call,
     EncodeText,
@@ -66,7 +66,8 @@ class Prepare(Call):
 register(
     Prepare,
     CallType(
-        run=lambda runner, call: runner.prepare(call), name=lambda call: "the model's first calls"
+        run=lambda runner, call: runner.prepare(call),
+        name=lambda call: Sentence("the model's first calls"),
     ),
 )
 

@@ -26,7 +26,7 @@ from webui.engine.postprocessing import finished_picture
 from webui.engine.replay import MISSING, OtherCall, Replay
 from webui.engine.studio import PictureStudio
 from webui.engine.workbench import Held, Workbench, look_at
-from webui.errors import CapacityError, lacking
+from webui.errors import CapacityError, Sentence, lacking
 from webui.types import (
     Call,
     Finished,
@@ -41,7 +41,7 @@ __all__ = ["WAITING", "PictureRun"]
 log = logging.getLogger(__name__)
 
 PROGRESS_S = 0.25  # between two words of how far a call is
-STARTS_OVER = "Starts over: something it is made with has changed"
+STARTS_OVER = Sentence("Starts over: something it is made with has changed")
 WAITING = object()  # in the place of a reply: a call is in somebody's hands
 
 
@@ -359,8 +359,8 @@ class PictureRun:
         """Has something read on the loading thread for a call; `take` is given what came of it."""
         jobs, what, model = self._jobs, call_type(call).name(call), getattr(call, "model", None)
         if call_type(call).loads is None and isinstance(model, Model):
-            what = f"model {model.name}"
-        jobs.note(self.job, f"Loading {what}")
+            what = Sentence("model {name}", name=model.name)
+        jobs.note(self.job, Sentence("Loading {what}", what=what))
         told = 0
 
         def progress(part: float) -> None:
@@ -370,7 +370,9 @@ class PictureRun:
             percent = int(part * 10) * 10
             if percent > told:
                 told = percent
-                jobs.note(self.job, f"Loading {what}, {percent} %")
+                jobs.note(
+                    self.job, Sentence("Loading {what}, {percent} %", what=what, percent=percent)
+                )
 
         def load() -> Any:
             self._context.witness.enter_pictures(self.mark)

@@ -1,0 +1,61 @@
+"""A sentence is English text wherever text is wanted, and keeps its key and values on the way."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import pytest
+
+from webui.errors import SENTENCE_MAX, CapacityError, ModelFileError, RequestError
+from webui.sentences import Sentence, said
+
+STEP = Sentence("Step {step} of {steps}", step=7, steps=20)
+
+
+def test_it_reads_as_english_with_its_values() -> None:
+    assert STEP == "Step 7 of 20" and isinstance(STEP, str)
+    assert f"now: {STEP}" == "now: Step 7 of 20"
+    assert json.dumps([STEP]) == '["Step 7 of 20"]'
+    assert {"Step 7 of 20": 1}[STEP] == 1
+
+
+def test_a_name_without_a_value_stays_and_a_value_is_not_read_for_names() -> None:
+    told = Sentence("{name}: {other} {}", name="{other}")
+    assert told == "{other}: {other} {}"
+
+
+@pytest.mark.parametrize(
+    "kept", [str, copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))]
+)
+def test_it_keeps_its_key_when_it_is_handed_on(kept) -> None:
+    again = kept(STEP)
+    assert again == STEP and said(again) == ["Step {step} of {steps}", {"step": 7, "steps": 20}]
+
+
+@pytest.mark.parametrize("kind", [RequestError, ModelFileError, CapacityError])
+def test_an_error_says_the_sentence_that_it_was_given(kind) -> None:
+    assert said(str(kind(STEP))) == said(STEP)
+
+
+def test_plain_text_is_its_own_key() -> None:
+    assert said("what an extension {wrote}") == ["what an extension {wrote}", {}]
+
+
+def test_a_sentence_in_a_sentence_is_translated_by_itself() -> None:
+    outer = Sentence("{line}; {gone} no longer on disk", line=STEP, gone=2)
+    assert outer == "Step 7 of 20; 2 no longer on disk"
+    assert said(outer) == ["{line}; {gone} no longer on disk", {"line": said(STEP), "gone": 2}]
+
+
+def test_a_sentence_too_long_for_an_error_loses_the_middle_of_its_values() -> None:
+    value = "a" * 3_000_000 + "z"
+    told = str(RequestError(Sentence("sampler {given}: there is none of that name", given=value)))
+    assert len(told) <= SENTENCE_MAX + 100
+    assert told.startswith("sampler aaa") and told.endswith("z: there is none of that name")
+    key, values = said(told)
+    assert (
+        key == "sampler {given}: there is none of that name"
+        and len(values["given"]) < SENTENCE_MAX + 10
+    )
