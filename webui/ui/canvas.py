@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 from webui.ui.gradio_adapter import plain
+from webui.ui.translations import MOUNT, keyed
 
 __all__ = ["NOTHING", "canvas"]
 
@@ -35,8 +36,8 @@ def canvas(label: str, elem_id: str, masked: bool) -> Any:
     """The component; `masked` adds the mask's tools. Its event `pick` says that the picture changed, or its frame."""
     return gr.HTML(
         dict(NOTHING),
-        html_template=HEAD.format(label=plain(label)) + (PAINT if masked else VIEW) + NOTE,
-        js_on_load="Easel.canvas(element, trigger, props, upload, watch) // 'pick'",
+        html_template=keyed(HEAD.format(label=plain(label)) + (PAINT if masked else VIEW) + NOTE),
+        js_on_load=f"{MOUNT}Easel.canvas(element, trigger, props, upload, watch) // 'pick'",
         elem_id=elem_id,
         elem_classes="easel-canvas",
         apply_default_css=False,

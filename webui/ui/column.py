@@ -14,6 +14,7 @@ import gradio as gr
 from webui.defaults import FIELDS
 from webui.types import Control, Group, Mask, Seed, Task
 from webui.ui.sizes import SIDES, draw_shapes, draw_swap
+from webui.ui.translations import MOUNT, key, keyed
 
 __all__ = ["draw_column"]
 
@@ -46,7 +47,12 @@ def draw_column(
             shapes = _draw_group(task, item, defaults, put) or shapes
     others = [group for group in groups if group not in ours and any(map(drawn, group.controls))]
     if others:
-        gr.HTML(HEADING, elem_classes="easel-heading-block", apply_default_css=False)
+        gr.HTML(
+            keyed(HEADING),
+            js_on_load=MOUNT,
+            elem_classes="easel-heading-block",
+            apply_default_css=False,
+        )
         with gr.Column(elem_classes="easel-others"):
             for group in others:
                 shapes = _draw_group(task, group, defaults, put) or shapes
@@ -94,7 +100,7 @@ def folding(label: str, opened: bool, *classes: str) -> Any:
     closed accordion when it is opened, so the page opens the folded ones for Gradio once it can be used, one after the
     other, and what stands in them exists from then on, and their titles can tell of it."""
     state = ("easel-open",) if opened else ("easel-folded",)
-    return gr.Accordion(label, open=opened, elem_classes=["easel-group", *state, *classes])
+    return gr.Accordion(key(label), open=opened, elem_classes=["easel-group", *state, *classes])
 
 
 def _draw_all(controls: Iterable[Control], put: Put) -> None:
@@ -109,8 +115,8 @@ def _draw_one(control: Control, put: Put) -> None:
     with gr.Row(elem_classes="easel-seed"):
         put(control)
         gr.HTML(
-            SEED_TOOLS,
-            js_on_load=f"Easel.seedTools(element, {json.dumps(control.name)})",
+            keyed(SEED_TOOLS),
+            js_on_load=f"{MOUNT}Easel.seedTools(element, {json.dumps(control.name)})",
             elem_classes="easel-seed-block",
             apply_default_css=False,
         )

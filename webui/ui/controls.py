@@ -28,8 +28,11 @@ from webui.types import (
 )
 from webui.ui.canvas import canvas
 from webui.ui.files import given_file
+from webui.ui.translations import key
 
 __all__ = ["Form", "choices", "draw", "main_picture", "option", "request_values"]
+
+FILES = ("models", "vaes")  # what these menus list is called as somebody called it
 
 
 def choices(control: Choice, catalog: Catalog) -> list[tuple[str, Any]]:
@@ -75,8 +78,8 @@ def draw(
     half the width of their group."""
     half = isinstance(control, Number | Choice)
     common = {
-        "label": control.label,
-        "info": control.info or None,
+        "label": key(control.label),
+        "info": key(control.info or None),
         "elem_id": elem_id,
         "elem_classes": [name for name in (css_class, "easel-half" if half else "") if name],
         "interactive": True,
@@ -84,7 +87,7 @@ def draw(
     match control:
         case Text():
             text = "" if value is None else value
-            words = {**common, "info": None, "placeholder": control.info or None}
+            words = {**common, "info": None, "placeholder": key(control.info or None)}
             return gr.Textbox(text, lines=control.lines, max_lines=12, **words)
         case Number() if value is None:  # may stay empty: Gradio 6.31 makes an empty gr.Number 0
             return gr.Textbox("", lines=1, max_lines=1, **common)
@@ -95,6 +98,8 @@ def draw(
         case Choice():
             listed, value = choices(control, catalog), option(value)
             known = value if any(v == value for _, v in listed) else None
+            files = set(listed) - set(control.choices) if control.source in FILES else set()
+            listed = [(one[0] if one in files else key(one[0]), one[1]) for one in listed]
             return gr.Dropdown(listed, value=known, **common)
         case Switch():
             return gr.Checkbox(bool(value), **common)

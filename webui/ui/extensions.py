@@ -17,6 +17,7 @@ from webui.settings import Settings
 from webui.types import ExtensionsFace, ExtensionStatus
 from webui.ui.addresses import loopback
 from webui.ui.tab import PRIVATE
+from webui.ui.translations import MOUNT, key, keyed
 
 __all__ = ["announced", "draw_extensions", "draw_note", "told", "wire_extensions"]
 
@@ -38,8 +39,8 @@ def draw_note(extensions: ExtensionsFace) -> Any:
     """The line in the head; hidden while all is well."""
     return gr.HTML(
         announced(extensions.statuses()),
-        html_template=NOTE,
-        js_on_load="Easel.note(element, trigger, props, watch) // 'refresh' 'open'",
+        html_template=keyed(NOTE),
+        js_on_load=f"{MOUNT}Easel.note(element, trigger, props, watch) // 'refresh' 'open'",
         elem_classes="easel-noted",
         apply_default_css=False,
     )
@@ -47,11 +48,11 @@ def draw_note(extensions: ExtensionsFace) -> Any:
 
 def draw_extensions(extensions: ExtensionsFace, settings: Settings) -> Any:
     """The tab; its component's events: refresh, switch."""
-    with gr.Tab("Extensions", id=TAB):
+    with gr.Tab(key("Extensions"), id=TAB):
         return gr.HTML(
             told(extensions.statuses(), settings),
-            html_template=LIST,
-            js_on_load="Easel.extensions(element, trigger, props, watch) // 'refresh' 'switch'",
+            html_template=keyed(LIST),
+            js_on_load=f"{MOUNT}Easel.extensions(element, trigger, props, watch) // 'refresh' 'switch'",
             elem_id="extensions-list",
             elem_classes="easel-extensions",
             apply_default_css=False,

@@ -8,6 +8,7 @@ import gradio as gr
 
 from webui.ui.queue import TAB as QUEUE
 from webui.ui.tab import PRIVATE
+from webui.ui.translations import MOUNT, keyed
 
 __all__ = ["draw_footer", "wire_footer"]
 
@@ -26,8 +27,8 @@ def draw_footer() -> Any:
     """The line; its event `queue` asks for the queue's tab."""
     return gr.HTML(
         "",
-        html_template=FOOT,
-        js_on_load="Easel.footer(element, trigger) // 'queue'",
+        html_template=keyed(FOOT),
+        js_on_load=f"{MOUNT}Easel.footer(element, trigger) // 'queue'",
         elem_id="easel-foot",
         apply_default_css=False,
     )

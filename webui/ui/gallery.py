@@ -8,6 +8,7 @@ import gradio as gr
 
 from webui.types import Picture, Task
 from webui.ui.gradio_adapter import literal
+from webui.ui.translations import MOUNT, key, keyed
 
 __all__ = ["draw_gallery"]
 
@@ -29,11 +30,11 @@ def draw_gallery(tasks: Iterable[Task] = ()) -> None:
         "tasks": {task.name: task.label for task in listed},
         "takes": [[task.name, task.label] for task in listed if takes_picture(task)],
     }
-    with gr.Tab("Gallery", id="gallery"):
+    with gr.Tab(key("Gallery"), id="gallery"):
         gr.HTML(
             "",
-            html_template=HTML,
-            js_on_load=f"Easel.gallery(element, {literal(about)})",
+            html_template=keyed(HTML),
+            js_on_load=f"{MOUNT}Easel.gallery(element, {literal(about)})",
             elem_id="gallery-root",
             apply_default_css=False,
         )

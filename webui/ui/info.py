@@ -21,6 +21,7 @@ from webui.ui.gallery import takes_picture
 from webui.ui.gradio_adapter import literal
 from webui.ui.send_to import said
 from webui.ui.tab import PRIVATE
+from webui.ui.translations import MOUNT, key, keyed
 
 __all__ = ["draw_png_info", "info_of"]
 
@@ -48,11 +49,11 @@ def draw_png_info(tasks: Iterable[Task] = ()) -> None:
     """The tab that reads a picture's settings. `tasks` are those that settings, and perhaps the picture, can be
     handed to."""
     about = {"tasks": [[task.name, task.label, takes_picture(task)] for task in tasks]}
-    with gr.Tab("PNG info", id="png_info"):
+    with gr.Tab(key("PNG info"), id="png_info"):
         shown = gr.HTML(
             {"number": 0},
-            html_template=HTML,
-            js_on_load=f"Easel.info(element, trigger, props, upload, watch, {literal(about)}) // 'pick'",
+            html_template=keyed(HTML),
+            js_on_load=f"{MOUNT}Easel.info(element, trigger, props, upload, watch, {literal(about)}) // 'pick'",
             elem_id="png_info-image",
             elem_classes="easel-info",
             apply_default_css=False,

@@ -11,6 +11,7 @@ import gradio as gr
 from webui.registry import Catalog
 from webui.ui.send_to import said
 from webui.ui.tab import IN_TURN, PRIVATE, menu
+from webui.ui.translations import MOUNT, key, keyed
 
 __all__ = ["draw_models", "wire_models"]
 
@@ -34,11 +35,11 @@ HTML = """<section class="easel-models">
 
 def draw_models() -> Any:
     """The tab; its component's event: choose, with the `name` of a checkpoint."""
-    with gr.Tab("Models", id="models"):
+    with gr.Tab(key("Models"), id="models"):
         return gr.HTML(
             "",
-            html_template=HTML,
-            js_on_load="Easel.modelsTab(element, trigger) // 'choose'",
+            html_template=keyed(HTML),
+            js_on_load=f"{MOUNT}Easel.modelsTab(element, trigger) // 'choose'",
             elem_id="models-root",
             apply_default_css=False,
         )

@@ -49,6 +49,7 @@ from webui.ui.queue import draw_queue, wire_queue
 from webui.ui.send_to import draw_send_to, wire_send_to
 from webui.ui.tab import IN_TURN, best_card, card_of, draw_tab, menu
 from webui.ui.theme import MARK, css, theme
+from webui.ui.translations import MOUNT, english, key, keyed
 from webui.ui.uploads import KEEP_S, Uploads, UploadsFolder
 from webui.ui.visitors import Visitors
 from webui.ui.wiring import wire
@@ -127,6 +128,7 @@ def launch_page(
                 server_port=settings.port or free_port(settings.host),
                 prevent_thread_lock=True,
                 quiet=quiet,
+                i18n=gr.I18n(**english(blocks.config["components"])),
                 auth=[tuple(one) for one in logins] or None,
                 share=False,
                 inbrowser=False,
@@ -195,7 +197,8 @@ def draw_page(
     ) as blocks:
         with gr.Row(elem_classes="easel-head"):
             gr.HTML(
-                HEADER.format(mark=MARK.read_text(encoding="utf-8")),
+                keyed(HEADER).format(mark=MARK.read_text(encoding="utf-8")),
+                js_on_load=MOUNT,
                 elem_classes="easel-title",
                 apply_default_css=False,
             )
@@ -204,12 +207,17 @@ def draw_page(
             model = gr.Dropdown(
                 menu(catalog, card.name if card is not None else None),
                 value=card.name if card is not None else None,
-                label="Model",
+                label=key("Model"),
                 elem_id="easel-model",
                 elem_classes="easel-model",
                 interactive=True,
             )
-            gr.HTML(THEME_BUTTON, elem_classes="easel-look", apply_default_css=False)
+            gr.HTML(
+                keyed(THEME_BUTTON),
+                js_on_load=MOUNT,
+                elem_classes="easel-look",
+                apply_default_css=False,
+            )
         with gr.Tabs(elem_classes="easel-tabs", overflow_behavior="wrap") as bar:
             tabs = [draw_tab(task, model, catalog, settings) for task in catalog.tasks.values()]
             if gallery is not None:

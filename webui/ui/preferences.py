@@ -6,12 +6,14 @@ from typing import Any
 
 import gradio as gr
 
+from webui.ui.translations import key
+
 __all__ = ["draw_preferences"]
 
 
 def draw_preferences() -> Any:
     """The tab; its event `refresh` says that defaults have changed."""
-    with gr.Tab("Settings", id="settings"):
+    with gr.Tab(key("Settings"), id="settings"):
         return gr.HTML(
             "",
             html_template='<section class="easel-preferences"></section>',

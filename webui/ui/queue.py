@@ -23,6 +23,7 @@ from webui.ui.files import data_url
 from webui.ui.pictures import OwnPictures
 from webui.ui.stage import status_line
 from webui.ui.tab import PRIVATE
+from webui.ui.translations import MOUNT, key, keyed
 from webui.ui.visitors import Visitors
 
 __all__ = ["Board", "draw_queue", "in_order", "moved", "wire_queue"]
@@ -53,11 +54,11 @@ LABELS = {
 
 def draw_queue() -> Any:
     """The tab; its component's events: refresh, act, visit."""
-    with gr.Tab("Queue", id=TAB):
+    with gr.Tab(key("Queue"), id=TAB):
         return gr.HTML(
             {},
-            html_template=LIST,
-            js_on_load="Easel.queue(element, trigger, props, watch) // 'refresh' 'act' 'visit'",
+            html_template=keyed(LIST),
+            js_on_load=f"{MOUNT}Easel.queue(element, trigger, props, watch) // 'refresh' 'act' 'visit'",
             elem_id="queue-list",
             elem_classes="easel-queue",
             apply_default_css=False,

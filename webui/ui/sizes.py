@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from webui.types import SIZE_STEP, WIDTH
+from webui.ui.translations import MOUNT, keyed
 
 __all__ = ["SIDES", "draw_shapes", "draw_swap", "shapes"]
 
@@ -45,8 +46,8 @@ def draw_shapes(task: str, width: int, height: int) -> Any:
     """The buttons of the shapes. Their JavaScript (assets/numbers.js) sets the sliders; the value follows the model."""
     return gr.HTML(
         {"shapes": shapes(width, height)},
-        html_template='<div class="easel-shapes" role="group" aria-label="Sizes"></div>',
-        js_on_load=f"Easel.shapes(element, props, watch, {json.dumps(task)})",
+        html_template=keyed('<div class="easel-shapes" role="group" aria-label="Sizes"></div>'),
+        js_on_load=f"{MOUNT}Easel.shapes(element, props, watch, {json.dumps(task)})",
         elem_id=f"{task}-shapes",
         elem_classes="easel-shapes-block",
         apply_default_css=False,
@@ -55,8 +56,8 @@ def draw_shapes(task: str, width: int, height: int) -> Any:
 
 def draw_swap(task: str) -> Any:
     return gr.HTML(
-        SWAP,
-        js_on_load=f"Easel.swap(element, {json.dumps(task)})",
+        keyed(SWAP),
+        js_on_load=f"{MOUNT}Easel.swap(element, {json.dumps(task)})",
         elem_classes="easel-swap-block",
         apply_default_css=False,
     )

@@ -17,6 +17,7 @@ from webui.types import EngineFace, JobStatus
 from webui.ui.files import data_url
 from webui.ui.gradio_adapter import literal
 from webui.ui.pictures import OwnPictures
+from webui.ui.translations import MOUNT, keyed
 
 __all__ = [
     "EMPTY",
@@ -81,10 +82,10 @@ def stage(
         "sends": [*map(list, sends)],
         "samples": samples,
     }
-    start = f"Easel.stage(element, trigger, props, watch, {literal(about)})"
+    start = f"{MOUNT}Easel.stage(element, trigger, props, watch, {literal(about)})"
     return gr.HTML(
         dict(EMPTY),
-        html_template=HTML,
+        html_template=keyed(HTML),
         js_on_load=f"{start} // 'example' 'again' 'follow' 'collect'",
         elem_id=f"{task}-stage",
         elem_classes="easel-stage",

@@ -29,6 +29,7 @@ from webui.types import (
 from webui.ui.column import draw_column
 from webui.ui.controls import Form, draw, main_picture
 from webui.ui.stage import stage
+from webui.ui.translations import key
 from webui.ui.words import PROMPT, draw_tools
 
 __all__ = [
@@ -135,18 +136,18 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     loose = [c for c in task.controls if not isinstance(c, Group) and not c.hidden]
     words = [c for c in loose if isinstance(c, Text)]
     pictures = [c for c in loose if isinstance(c, Picture)]
-    with gr.Tab(task.label, id=task.name), gr.Column(elem_classes="easel-task") as root:
+    with gr.Tab(key(task.label), id=task.name), gr.Column(elem_classes="easel-task") as root:
         with gr.Column(elem_classes="easel-words"):
             for text in words:
                 put(text)
             if words:
                 draw_tools(task, words)
         with gr.Column(elem_classes="easel-go"):
-            generate = gr.Button("Generate", variant="primary", elem_classes="easel-generate")
-            cancel = gr.Button("Cancel", variant="stop", elem_classes="easel-cancel")
-            pause = gr.Button("Pause", elem_classes="easel-pause")
-            resume = gr.Button("Resume", elem_classes="easel-resume")
-            add = gr.Button("Add another", size="sm", elem_classes="easel-add")
+            generate = gr.Button(key("Generate"), variant="primary", elem_classes="easel-generate")
+            cancel = gr.Button(key("Cancel"), variant="stop", elem_classes="easel-cancel")
+            pause = gr.Button(key("Pause"), elem_classes="easel-pause")
+            resume = gr.Button(key("Resume"), elem_classes="easel-resume")
+            add = gr.Button(key("Add another"), size="sm", elem_classes="easel-add")
             problem = gr.HTML(
                 {"message": "", "control": ""},
                 html_template=PROBLEM,

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from webui.types import Task, Text
+from webui.ui.translations import MOUNT, keyed
 
 __all__ = ["PROMPT", "draw_tools"]
 
@@ -28,8 +29,8 @@ def draw_tools(task: Task, words: Sequence[Text]) -> Any:
     pair = [f"{task.name}-{name}" for name in ("prompt", "negative_prompt")]
     boxes = json.dumps([name if name in ids else "" for name in pair])
     return gr.HTML(
-        "\n".join([TOOLS if pair[0] in ids else "", *counts]),
-        js_on_load=f"Easel.prompts(element, {json.dumps(task.name)}, {boxes})",
+        "\n".join([keyed(TOOLS) if pair[0] in ids else "", *counts]),
+        js_on_load=f"{MOUNT}Easel.prompts(element, {json.dumps(task.name)}, {boxes})",
         elem_classes="easel-tools",
         apply_default_css=False,
     )
