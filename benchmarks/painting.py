@@ -33,9 +33,10 @@ from PIL import Image
 POINTS = 240  # of the spiral
 
 # Counts what strokes and frames cost, and what the page sends; in the page, before anything is painted.
-PROBES = """() => {
+PROBES = """async () => {
   const probe = window.probe = { frames: [], works: [], work: 0, last: 0, sent: {} };
-  const { View, Stroke } = Easel.painting;
+  const ours = (name) => import(document.querySelector(`head [href$="/${name}"]`).href);
+  const { View } = await ours("canvas-view.js"), { Stroke } = await ours("canvas-gestures.js");
   for (const [owner, name] of [[View.prototype, "frame"], [Stroke.prototype, "flush"]]) {
     const real = owner[name];
     owner[name] = function (...given) {

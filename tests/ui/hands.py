@@ -7,7 +7,7 @@ from typing import Any
 from tests.ui.painter import FlatPainter, until
 from webui.types import GenerationRequest
 
-__all__ = ["choose", "generate", "line", "number", "paint", "whole"]
+__all__ = ["choose", "generate", "line", "module", "number", "paint", "whole"]
 
 SHOWN = """([task, job]) => sessionStorage.getItem("easel-job-" + task) === JSON.stringify(job)
     && !document.querySelector(".easel-task[data-running]")"""
@@ -38,6 +38,11 @@ def whole(tab: Any) -> None:
 def line(tab: Any, text: str) -> Any:
     """The line under the picture, when it says `text`."""
     return tab.locator(".stage-line:visible", has_text=text)
+
+
+def module(name: str) -> str:
+    """JavaScript for a module of the page, the very one that the page runs; within a function that is `async`."""
+    return f"(await import(document.querySelector('head [href$=\"/{name}\"]').href))"
 
 
 def number(tab: Any, name: str, value: int) -> None:

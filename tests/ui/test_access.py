@@ -8,7 +8,7 @@ from typing import Any
 import axe_playwright_python
 import pytest
 
-from tests.ui.hands import paint, whole
+from tests.ui.hands import module, paint, whole
 from tests.ui.painter import FlatPainter
 from webui.ui import Page
 
@@ -119,7 +119,8 @@ def test_nothing_that_opens_has_a_serious_fault(tab: Any, painter: FlatPainter, 
     tab.keyboard.press("i")
     look("viewer", "dialog.viewer")
     tab.keyboard.press("Escape")
-    tab.evaluate("() => { Easel.toast('Moved to the trash.', { label: 'Undo', act() {} }); }")
+    toast = f"{module('overlays.js')}.toast('Moved to the trash.', {{ label: 'Undo', act() {{}} }})"
+    tab.evaluate(f"async () => {{ {toast}; }}")
     look("toast", ".easel-toast")
     tab.get_by_role("button", name="To inpaint").click()
     tab.locator("#inpaint-image canvas:visible").wait_for()

@@ -9,12 +9,13 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.ui.hands import choose, line, number, paint
+from tests.ui.hands import choose, line, module, number, paint
 from tests.ui.painter import FlatPainter, colour, until
 from webui.metadata import read
 from webui.ui import Page
 
 pytestmark = pytest.mark.browser
+LAST = module("shown-jobs.js") + ".onShow.picture"
 
 
 def field(tab: Any, name: str) -> str:
@@ -103,7 +104,8 @@ def test_settings_alone_go_to_the_task_that_they_are_of(tab: Any, painter: FlatP
         "a boat\nNegative prompt: fog\nSteps: 12, Sampler: Heun, CFG scale: 3.5, Seed: 5, "
         "Size: 256x192, Model: elsewhere, Denoising strength: 0.4, Weather: fine"
     )
-    tab.evaluate("(parameters) => Easel.handOver({ parameters })", text)
+    sending = f"{module('send-to.js')}.sendTo({{ parameters }})"
+    tab.evaluate(f"async (parameters) => {sending}", text)
     holds(tab, "img2img-prompt", "a boat")
     holds(tab, "img2img-negative_prompt", "fog")
     holds(tab, "img2img-seed", 5)
@@ -135,7 +137,7 @@ def test_several_pictures_are_a_grid_to_choose_from(tab: Any, painter: FlatPaint
     assert "seeds 60 to 62" in tab.locator(".stage-facts:visible").text_content()
     cells.nth(1).click()
     tab.locator(".stage-facts:visible", has_text="seed 61").wait_for()
-    assert tab.evaluate("Easel.last.seed") == 61
+    assert tab.evaluate(f"async () => {LAST}.seed") == 61
     tab.get_by_role("button", name="All 3").click()
     assert cells.count() == 3
     assert tab.locator(".stage-strip:visible button").count() == 3
@@ -217,7 +219,7 @@ def kept(tab: Any, painter: FlatPainter) -> Any:
 
 def test_a_picture_goes_to_the_trash_and_comes_back(kept: Any, painter: FlatPainter) -> None:
     tab = kept
-    url = tab.evaluate("Easel.last.url")
+    url = tab.evaluate(f"async () => {LAST}.url")
     before = sorted(painter.outputs_dir.glob("*/*-95.png"))
     tab.get_by_role("button", name="Delete").click()
     tab.locator(".easel-toast", has_text="Moved to the trash.").wait_for()
@@ -226,13 +228,13 @@ def test_a_picture_goes_to_the_trash_and_comes_back(kept: Any, painter: FlatPain
     tab.locator(".stage-hint:visible").wait_for()  # there is no other to show
     tab.get_by_role("button", name="Undo").click()
     tab.locator(".stage-strip:visible > *").wait_for()
-    assert tab.evaluate("Easel.last.url").split("?")[0] == url.split("?")[0]
+    assert tab.evaluate(f"async () => {LAST}.url").split("?")[0] == url.split("?")[0]
     assert sorted(painter.outputs_dir.glob("*/*-95.png")) == before
 
 
 def test_a_favourite_is_one_in_the_gallery(kept: Any, http: httpx.Client) -> None:
     tab = kept
-    picture = tab.evaluate("Easel.last.id")
+    picture = tab.evaluate(f"async () => {LAST}.id")
     star = tab.get_by_role("button", name="Favourite")
     for pressed, favourite in (("true", True), ("false", False)):
         star.click()
@@ -258,7 +260,7 @@ def test_delete_in_full_screen_shows_the_next_and_can_be_undone(
     tab = kept
     number(tab, "txt2img-seed", 96)
     paint(tab, painter)
-    tab.wait_for_function("Easel.last.id && Easel.last.seed === 96")
+    tab.wait_for_function(f"async () => {LAST}.id && {LAST}.seed === 96")
     tab.locator(".stage-full:visible").click()
     tab.locator(".viewer-count", has_text="1 / 2").wait_for()
     tab.keyboard.press("Delete")

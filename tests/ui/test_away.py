@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.ui.hands import generate, line, number
+from tests.ui.hands import generate, line, module, number
 from tests.ui.painter import FlatPainter, until
 from webui.types import JobStatus
 from webui.ui import Page
@@ -155,7 +155,9 @@ def test_a_press_that_finds_the_server_gone_says_so(own_tab: Any, painter: FlatP
 
 
 def test_a_press_asks_again_whether_the_server_is_away(tab: Any, painter: FlatPainter) -> None:
-    tab.evaluate("() => { Easel.gone = true; }")  # as the foot has heard last
+    tab.evaluate(
+        f"async () => {{ {module('server-status.js')}.server.offline = true; }}"
+    )  # as the foot has heard last
     generate(tab)
     line(tab, "1 picture in").wait_for()
     assert len(painter.submitted) == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.ui.hands import SHOWN, line
+from tests.ui.hands import SHOWN, line, module
 from tests.ui.painter import FlatPainter, until
 from tests.ui.test_stage import REQUEST
 from webui.job_stream import Interest
@@ -86,7 +86,8 @@ def test_a_job_opened_from_the_queue_leaves_the_one_before_in_the_strip(
     line(tab, "Step 1 of 4").wait_for()
     first = painter.last_job
     second = painter.submit(painter.submitted[-1], painter.status(first).owner)
-    tab.evaluate("(job) => Easel.show('txt2img', job)", second)
+    show = f"{module('shown-jobs.js')}.showJob('txt2img', job)"
+    tab.evaluate(f"async (job) => {{ {show}; }}", second)
     tab.wait_for_function(
         "(job) => sessionStorage['easel-job-txt2img'] === JSON.stringify(job)", arg=second
     )

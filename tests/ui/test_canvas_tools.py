@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.ui.hands import paint
+from tests.ui.hands import module, paint
 from tests.ui.painter import FlatPainter
 from tests.ui.painting import act, at, came, give, key, shown, stroke, submitted
 
@@ -34,14 +34,14 @@ def near(colour: tuple[int, ...], other: tuple[int, ...], by: int = 4) -> bool:
 def test_a_dab_is_a_circle_of_the_brushs_size(inpaint: Any) -> None:
     """Against the closed form: the area of a circle, hard and soft."""
     area, reach = inpaint.evaluate(
-        """() => {
-          const { capsule } = Easel.painting.shapes, size = { width: 200, height: 200 };
+        """async () => {
+          const { capsule } = SHAPES, size = { width: 200, height: 200 };
           const sum = (p) => p.data.subarray(0, p.width * p.height).reduce((all, one) => all + one, 0) / 255;
           const dab = { x: 100.3, y: 99.8, r: 40 };
           const hard = sum(capsule(dab, dab, 0, size));
           const soft = capsule(dab, dab, 1, size), middle = (soft.height >> 1) * soft.width;
           return [hard, [...soft.data.slice(middle, middle + soft.width)].filter((value) => value > 0).length];
-        }"""
+        }""".replace("SHAPES", module("canvas-shapes.js"))
     )
     assert area == pytest.approx(math.pi * 40**2, rel=0.01)
     assert 76 <= reach <= 82  # across, the whole diameter, fading
@@ -293,8 +293,8 @@ def test_keys_typed_into_a_field_are_not_the_painters(inpaint: Any) -> None:
 def test_a_soft_lasso_fades_inwards_over_what_the_brush_would(inpaint: Any) -> None:
     """Against the closed form, smoothstep of the distance to the nearest side of a square; hard without softness."""
     hard, soft, wrong = inpaint.evaluate(
-        """() => {
-          const { polygon } = Easel.painting.shapes, size = { width: 200, height: 200 };
+        """async () => {
+          const { polygon } = SHAPES, size = { width: 200, height: 200 };
           const corners = [[40, 40], [160, 40], [160, 160], [40, 160]].map(([x, y]) => ({ x, y }));
           const at = (made, x, y) => made.data[(y - made.y) * made.width + x - made.x];
           const plain = polygon(corners, size), hard = [at(plain, 41, 100), at(plain, 100, 100)];
@@ -306,7 +306,7 @@ def test_a_soft_lasso_fades_inwards_over_what_the_brush_would(inpaint: Any) -> N
             wrong = Math.max(wrong, Math.abs(at(made, x, y) - 255 * part * part * (3 - 2 * part)));
           }
           return [hard, [at(made, 41, 100), at(made, 56, 100), at(made, 100, 100)], wrong];
-        }"""
+        }""".replace("SHAPES", module("canvas-shapes.js"))
     )
     assert hard == [255, 255]
     assert soft[0] < 8 and 100 < soft[1] < 160 and soft[2] == 255

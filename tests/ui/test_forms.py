@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.ui.conftest import opened
-from tests.ui.hands import choose, number, paint
+from tests.ui.hands import choose, module, number, paint
 from tests.ui.painter import FlatPainter
 from webui.types import GenerationRequest
 from webui.ui import Page
@@ -180,7 +180,8 @@ def test_a_model_chosen_while_the_kept_one_is_asked_about_stays(
 
 def test_settings_sent_from_a_picture_are_kept(own: Any, painter: FlatPainter) -> None:
     sent = "a cat\nSteps: 3, Sampler: DDIM, CFG scale: 2.5, Seed: 7, Size: 64x96, Model: wide"
-    own.evaluate("(text) => Easel.handOver({ to: 'txt2img', parameters: text })", sent)
+    sending = f"{module('send-to.js')}.sendTo({{ to: 'txt2img', parameters: text }})"
+    own.evaluate(f"async (text) => {sending}", sent)
     shows(own, "txt2img-seed", "7")
     shows(own, "easel-model", "wide")
     own.wait_for_function(f"{KEPT}.includes('txt2img-cfg_scale')")

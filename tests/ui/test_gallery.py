@@ -13,6 +13,7 @@ import pytest
 
 from tests.ui.album import DAY_S, put
 from tests.ui.conftest import opened
+from tests.ui.hands import module
 from tests.ui.painter import FlatPainter, serving, until
 from webui.ui import Page
 
@@ -125,7 +126,7 @@ def test_what_is_far_away_is_forgotten_and_comes_again(hung: Any, window: Any) -
                 begun.append(f"{asked_for.get('from_day')} to {asked_for.get('to_day')}")
 
         fresh.on("request", note)
-        fresh.evaluate("Easel.pictures.KEPT = 60")
+        fresh.evaluate(f"async () => {{ {module('gallery-shelf.js')}.limits.kept = 60; }}")
         fresh.get_by_role("tab", name="Gallery").click()
         fresh.wait_for_function(SETTLED)
         for part in (0.45, 1, 0.45):

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.ui.hands import module
+
 pytestmark = pytest.mark.browser
 SIZE = {"height": 200, "gap": 8, "heading": 48}
-LAY = "([some, width, size, breaks]) => Easel.pictures.rows(some, width, size, new Set(breaks))"
+LAY = (
+    f"async ([some, width, size, breaks]) => {module('gallery-rows.js')}"
+    ".rows(some, width, size, new Set(breaks))"
+)
 
 
 def album(seed: int, number: int) -> list[dict[str, Any]]:
@@ -83,5 +88,7 @@ def test_a_choice_of_days_is_two_days(
     same_tab: Any, choice: dict[str, str], days: list[str]
 ) -> None:
     asked = {"from": "", "to": "", **choice}
-    found = same_tab.evaluate("(asked) => Easel.pictures.days(asked, '2026-11-20')", asked)
+    found = same_tab.evaluate(
+        f"async (asked) => {module('days.js')}.days(asked, '2026-11-20')", asked
+    )
     assert found == days

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tests.ui.conftest import is_wrong
-from tests.ui.hands import whole
+from tests.ui.hands import module, whole
 from webui.ui import Page
 
 # What stands on the page and is nobody's to translate here: names of the test's own task and extensions,
 # and Gradio's foot, which is not shown.
 GRADIOS = "footer:not(.easel-foot), .meta-text, .meta-text-center, .progress-text"  # its clock too
+I18N = module("i18n.js") + ".i18n"
 OURS = f"(element) => !element.closest('{GRADIOS}')"
 OWN = {
     *("Poster", "Print", "Border", "Tilt", "Paper", "Plain", "Rice paper", "Enlarge by", "Frame"),
@@ -31,8 +32,8 @@ OWN = {
 
 
 def speak(tab: Any, code: str) -> None:
-    tab.evaluate("(code) => Easel.words.choose(code)", code)
-    tab.wait_for_function("(code) => Easel.words.language === code", arg=code)
+    tab.evaluate(f"async (code) => {I18N}.choose(code)", code)
+    tab.wait_for_function(f"async (code) => {I18N}.language === code", arg=code)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def tab_of(page: Page, window: Any) -> Any:
     opened.on("console", lambda said: wrong.append(said.text) if is_wrong(said) else None)
     opened.goto(page.url)
     opened.locator("#txt2img-prompt textarea").wait_for()
-    opened.wait_for_function("Easel.words.ready")
+    opened.wait_for_function(f"async () => {I18N}.ready")
     yield opened
     opened.evaluate("localStorage.removeItem('easel-language')")
     opened.close()
@@ -51,7 +52,7 @@ def tab_of(page: Page, window: Any) -> Any:
 
 
 def left_over(tab: Any) -> list[str]:
-    found = tab.evaluate(f"Easel.words.missing({OURS})")
+    found = tab.evaluate(f"async () => {I18N}.missing({OURS})")
     return [text for text in found if text not in OWN and not any(own in text for own in OWN)]
 
 
@@ -143,8 +144,8 @@ def test_the_browsers_language_is_the_first_guess(
     context.set_default_timeout(60_000)
     tab = context.new_page()
     tab.goto(page.url)
-    tab.wait_for_function("window.Easel && Easel.words.ready")
-    assert tab.evaluate("Easel.words.language") == page_speaks
+    tab.wait_for_function(f"async () => {I18N}.ready")
+    assert tab.evaluate(f"async () => {I18N}.language") == page_speaks
     context.close()
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.ui.hands import line, paint
+from tests.ui.hands import line, module, paint
 from tests.ui.painter import FlatPainter, until
 
 pytestmark = pytest.mark.browser
 
 PROMPT = "#txt2img-prompt textarea"
+HISTORY = module("history.js") + ".promptHistory"
 NEGATIVE = "#txt2img-negative_prompt textarea"
 
 
@@ -22,7 +23,8 @@ def weighed(tab: Any, text: str, by: int) -> str | None:
     start = len(parts[0])
     end = start + len(parts[1]) if len(parts) == 3 else start
     plain = "".join(parts)
-    edit = tab.evaluate("([t, s, e, by]) => Easel.weighed(t, s, e, by)", [plain, start, end, by])
+    weigh = f"{module('weights.js')}.weighed(...given)"
+    edit = tab.evaluate(f"async (given) => {weigh}", [plain, start, end, by])
     if edit is None:
         return None
     after = plain[: edit["from"]] + edit["text"] + plain[edit["to"] :]
@@ -118,7 +120,7 @@ def test_what_was_generated_is_walked_through(tab: Any, painter: FlatPainter) ->
         box.fill(words)
         tab.locator(NEGATIVE).fill(f"no {words}")
         paint(tab, painter)
-    kept = tab.evaluate("Easel.history.all().slice(0, 3)")
+    kept = tab.evaluate(f"async () => {HISTORY}.all().slice(0, 3)")
     assert kept == [["third", "no third"], ["first", "no first"], ["second", "no second"]]
     box.fill("not yet")
     tab.keyboard.press("Alt+ArrowUp")
@@ -142,14 +144,14 @@ def test_what_was_generated_is_walked_through(tab: Any, painter: FlatPainter) ->
 
 def test_the_list_of_prompts_is_searched_chosen_from_and_forgotten(tab: Any) -> None:
     kept = [["a fox", "blurry"], ["an owl", ""], ["a red fox", ""]]
-    tab.evaluate("(kept) => Easel.history.keep(kept)", kept)
+    tab.evaluate(f"async (kept) => {HISTORY}.keep(kept)", kept)
     tab.get_by_role("button", name="History").click()
     picks = tab.locator(".panel-pick:visible")
     until(lambda: picks.count() == 3, "three prompts are listed")
     tab.keyboard.type("FOX")
     until(lambda: picks.count() == 2, "two prompts are found")
     tab.get_by_role("button", name="Forget this prompt").last.click()
-    assert tab.evaluate("Easel.history.all()") == kept[:2]
+    assert tab.evaluate(f"async () => {HISTORY}.all()") == kept[:2]
     tab.locator("input[type=search]:visible").focus()
     tab.keyboard.press("ArrowDown")
     tab.keyboard.press("Enter")
@@ -159,10 +161,10 @@ def test_the_list_of_prompts_is_searched_chosen_from_and_forgotten(tab: Any) -> 
 
 
 def test_an_example_is_remembered_too(tab: Any, painter: FlatPainter) -> None:
-    tab.evaluate("Easel.history.keep([])")
+    tab.evaluate(f"async () => {HISTORY}.keep([])")
     tab.get_by_role("button", name="a blue square").click()
     line(tab, "1 picture in").wait_for()
-    assert tab.evaluate("Easel.history.all()") == [["a blue square", ""]]
+    assert tab.evaluate(f"async () => {HISTORY}.all()") == [["a blue square", ""]]
 
 
 def test_what_is_written_outlives_a_reload_and_leaves_the_other_tabs_alone(tab: Any) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.ui.hands import module
+
 pytestmark = pytest.mark.browser
 
 # Three pictures of one colour each, made in the browser; the second one knows no settings.
@@ -19,11 +21,15 @@ ITEMS = """() => { window.items = ["red", "lime", "blue"].map((colour, i) => {
     return { id: null, url, thumbnail: url, width: 600, height: 400, name: colour + ".png", prompt: "all " + colour,
       parameters: i === 1 ? "" : "all " + colour + "\\nSteps: 1" };
   }); window.did = []; }"""
-OPEN = """(actions) => { Easel.view(items, 0, { shown: (one) => did.push(one.name), actions: [
+OPEN = (
+    f"async () => {module('viewer.js')}"
+    """.openViewer(items, 0, { shown: (one) => { did.push(one.name); }, actions: [
     { label: "Favourite", act: (one) => { did.push("star " + one.name); } },
     { label: "Delete", act: (one) => { did.push("bin " + one.name); return "gone"; } },
     { label: "Mine", key: "m", for: (one) => one.name !== "red.png", act: (one) => { did.push("mine " + one.name); } },
-  ] }); }"""
+  ] })"""
+)
+TOAST = f"{module('overlays.js')}.toast"
 
 
 @pytest.fixture
@@ -121,7 +127,7 @@ def test_a_picture_is_fitted_and_enlarged_about_the_pointer(viewer: Any) -> None
 
 def test_two_pictures_are_compared_with_a_slider(viewer: Any) -> None:
     viewer.keyboard.press("Escape")
-    viewer.evaluate("Easel.compare(items[0], items[2])")
+    viewer.evaluate(f"async () => {module('compare.js')}.compare(items[0], items[2])")
     slider = viewer.get_by_role("slider", name="Border between the two pictures")
     slider.wait_for()
 
@@ -156,11 +162,13 @@ def test_two_pictures_are_compared_with_a_slider(viewer: Any) -> None:
 
 def test_a_toast_can_be_answered_and_goes(same_tab: Any) -> None:
     same_tab.evaluate(
-        "window.undone = 0; void Easel.toast('Gone.', { label: 'Undo', act: () => { undone += 1; } })"
+        "async () => { window.undone = 0; "
+        + TOAST
+        + "('Gone.', { label: 'Undo', act: () => { undone += 1; } }); }"
     )
     toast = same_tab.locator(".easel-toast", has_text="Gone.")
     toast.get_by_role("button", name="Undo").click()
     assert same_tab.evaluate("undone") == 1 and not toast.count()
     same_tab.mouse.move(4, 4)  # one under the pointer stays
-    same_tab.evaluate("void Easel.toast('Short.', null, 0.2)")
+    same_tab.evaluate(f"async () => {{ {TOAST}('Short.', null, 0.2); }}")
     same_tab.wait_for_function("!document.querySelector('.easel-toast')")

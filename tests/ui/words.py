@@ -46,12 +46,12 @@ def says_something(text: str) -> bool:
 
 # --- In JavaScript --------------------------------------------------------------------------------
 
-CALL = re.compile(r"(?<![\w.])(?:Easel\.)?t\(")
+CALL = re.compile(r"(?<![\w.])t\(")
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"|\'((?:[^\'\\\n]|\\.)*)\'')
 
 
 def in_scripts() -> Iterator[str]:
-    """The texts of `Easel.t("...")`: every string in its first argument."""
+    """The texts of `t("...")`: every string in its first argument."""
     for path in sorted(ASSETS.glob("*.js")):
         source = path.read_text(encoding="utf-8")
         for call in CALL.finditer(source):

@@ -1,7 +1,7 @@
 """The page's languages: files `NAME.json` of translated words, ours and others'.
 
 A file is {"name": "Deutsch", "words": {"English": "translated"}}; its name is the language's (BCP 47). English is
-the key, so it needs no file. Knows files; what the words are for is the page's to know (assets/words.js).
+the key, so it needs no file. Knows files; what the words are for is the page's to know (assets/i18n.js).
 """
 
 from __future__ import annotations

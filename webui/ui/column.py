@@ -96,7 +96,7 @@ def _draw_group(task: Task, group: Group, defaults: Mapping[str, Any], put: Put)
 
 
 def folding(label: str, opened: bool, *classes: str) -> Any:
-    """A group with a title to fold it. Folding is the page's own (assets/folds.js): Gradio draws what stands in a
+    """A group with a title to fold it. Folding is the page's own (assets/accordion.js): Gradio draws what stands in a
     closed accordion when it is opened, so the page opens the folded ones for Gradio once it can be used, one after the
     other, and what stands in them exists from then on, and their titles can tell of it."""
     state = ("easel-open",) if opened else ("easel-folded",)

@@ -79,10 +79,10 @@ def model_updates(
         return updates
 
     both = [usual, *fields.values()]
-    replace = f"(...now) => Easel.groups.replaced({json.dumps([*fields])}, now)"
+    replace = f"(...now) => Easel.replaced({json.dumps([*fields])}, now)"
     usual.replace(None, both, both, js=replace, trigger_mode="multiple", **PRIVATE)
     chosen = next(tab.form.components["model"] for tab in tabs if "model" in tab.form.components)
     all_kept = [usual, chosen, *kept.values()]
-    restore = f"(...now) => Easel.forms.restored({json.dumps([*kept])}, now)"
+    restore = f"(...now) => Easel.restored({json.dumps([*kept])}, now)"
     usual.restore(None, all_kept, all_kept, js=restore, trigger_mode="multiple", **PRIVATE)
     return outputs, update

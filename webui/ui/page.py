@@ -242,7 +242,7 @@ def draw_page(
             update,
             [model],
             outputs,
-            js="(model) => Easel.groups.asking(model)",  # a press of Generate waits for it
+            js="(model) => Easel.asking(model)",  # a press of Generate waits for it
             trigger_mode="always_last",
             preprocess=False,
             **IN_TURN,

@@ -1,4 +1,4 @@
-"""Settings and a picture handed to a task's form, from wherever on the page (assets/handing.js).
+"""Settings and a picture handed to a task's form, from wherever on the page (assets/send-to.js).
 
 The page says what it wants with addresses of our own; nothing is opened here, and nothing is generated.
 """
@@ -30,7 +30,7 @@ def draw_send_to() -> Any:
     return gr.HTML(
         {"number": 0, "to": ""},
         html_template="<i hidden></i>",
-        js_on_load="Easel.handing(element, trigger, props, watch) // 'hand'",
+        js_on_load="Easel.sending(element, trigger, props, watch) // 'hand'",
         elem_classes="easel-unseen",
         apply_default_css=False,
     )

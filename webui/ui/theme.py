@@ -1,4 +1,4 @@
-"""Colours, type and spacing, light and dark; and our CSS and JavaScript, put together from their files."""
+"""Colours, type and spacing, light and dark; our CSS, put together from its files; and our JavaScript."""
 
 from __future__ import annotations
 
@@ -12,36 +12,6 @@ __all__ = ["MARK", "css", "icon", "scripts", "theme"]
 
 ASSETS = Path(__file__).parent / "assets"
 MARK = ASSETS / "mark.svg"
-# In the order in which they are put together; what a file begins with, later ones may use.
-SCRIPTS = (
-    *("page.js", "words.js", "looks.js", "icons.js", "overlays.js", "kept.js", "zoom.js"),
-    *(
-        "viewer.js",
-        "compare.js",
-        "handing.js",
-        "stage.js",
-        "stage-strip.js",
-        "stage-acts.js",
-        "prompt.js",
-    ),
-    *("canvas-shapes.js", "canvas-layers.js", "canvas-history.js", "canvas-png.js"),
-    *(
-        "canvas-view.js",
-        "canvas-frame.js",
-        "canvas-input.js",
-        "canvas-send.js",
-        "canvas-pointers.js",
-    ),
-    *("canvas-gestures.js", "canvas-painter.js", "canvas-extend.js", "canvas-toolbar.js"),
-    *("canvas.js", "numbers.js", "weights.js", "history.js", "styles.js", "folds.js", "groups.js"),
-    "forms.js",
-    *("extensions.js", "queue.js", "info.js", "preferences-controls.js", "preferences-defaults.js"),
-    *("preferences.js", "gallery-ask.js"),
-    *("gallery-rows.js", "gallery-shelf.js", "gallery-tile.js", "gallery-grid.js"),
-    *("gallery-marks.js", "gallery-acts.js", "gallery-hands.js", "gallery-search.js"),
-    *("gallery.js", "models-ask.js", "models-grid.js", "models-sheet.js"),
-    *("models-fetch.js", "models.js", "footer.js"),
-)
 STYLES = (
     *("page.css", "stage.css", "viewer.css", "canvas.css", "prompt.css", "form.css"),
     *(
@@ -145,9 +115,9 @@ def icon() -> str:
     return f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml;base64,{mark}">'
 
 
-def scripts() -> str:
-    """Our JavaScript in one piece. It runs before Gradio draws anything."""
-    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+def scripts() -> dict[str, bytes]:
+    """Our JavaScript: each module by its file's name. They run before Gradio draws anything, from `main.js` on."""
+    return {path.name: path.read_bytes() for path in sorted(ASSETS.glob("*.js"))}
 
 
 def css() -> str:

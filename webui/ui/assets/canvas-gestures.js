@@ -1,52 +1,74 @@
 // What a moving pointer draws: a brush's stroke, as it goes, and a lasso's outline, when it closes.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.painting = Easel.painting || {};
 
-Easel.painting.union = function (a, b) {
+import * as shapes from "./canvas-shapes.js";
+
+export function union(a, b) {
   if (!a || !b) return a || b;
-  const x = Math.min(a.x, b.x), y = Math.min(a.y, b.y);
-  return { x, y, width: Math.max(a.x + a.width, b.x + b.width) - x, height: Math.max(a.y + a.height, b.y + b.height) - y };
-};
+  const x = Math.min(a.x, b.x),
+    y = Math.min(a.y, b.y);
+  return {
+    x,
+    y,
+    width: Math.max(a.x + a.width, b.x + b.width) - x,
+    height: Math.max(a.y + a.height, b.y + b.height) - y,
+  };
+}
 
 // A stroke of a round brush into `layers`. Points wait until `flush`, which gives the rectangle that they changed.
-Easel.painting.Stroke = class {
+export class Stroke {
   constructor(layers, act, diameter, softness) {
     Object.assign(this, { layers, act, diameter, softness, waiting: [], last: null });
   }
 
-  add(points) { this.waiting.push(...points); }
+  add(points) {
+    this.waiting.push(...points);
+  }
 
   flush() {
     let changed = null;
     for (const point of this.waiting) {
-      const next = { x: point.x, y: point.y, r: Math.max(0.5, this.diameter / 2 * (point.pressure < 1 ? 0.15 + 0.85 * point.pressure : 1)) };
-      const from = this.last || next, length = Math.hypot(next.x - from.x, next.y - from.y);
-      const pieces = Math.max(1, Math.ceil(length / Math.max(4 * next.r, 48)));  // a long thin line has a large, empty box
-      const at = (part) => ({ x: from.x + (next.x - from.x) * part, y: from.y + (next.y - from.y) * part, r: from.r + (next.r - from.r) * part });
+      const next = {
+        x: point.x,
+        y: point.y,
+        r: Math.max(0.5, (this.diameter / 2) * (point.pressure < 1 ? 0.15 + 0.85 * point.pressure : 1)),
+      };
+      const from = this.last || next,
+        length = Math.hypot(next.x - from.x, next.y - from.y);
+      const pieces = Math.max(1, Math.ceil(length / Math.max(4 * next.r, 48))); // a long thin line has a large, empty box
+      const at = (part) => ({
+        x: from.x + (next.x - from.x) * part,
+        y: from.y + (next.y - from.y) * part,
+        r: from.r + (next.r - from.r) * part,
+      });
       for (let piece = 0; piece < pieces; piece++) {
-        const patch = Easel.painting.shapes.capsule(at(piece / pieces), at((piece + 1) / pieces), this.softness, this.layers);
+        const patch = shapes.capsule(at(piece / pieces), at((piece + 1) / pieces), this.softness, this.layers);
         if (!patch) continue;
         this.layers.apply(patch, this.act);
-        changed = Easel.painting.union(changed, patch);
+        changed = union(changed, patch);
       }
       this.last = next;
     }
     this.waiting = [];
     return changed && { x: changed.x, y: changed.y, width: changed.width, height: changed.height };
   }
-};
+}
 
 // A free outline; `close` fills it, soft over `fade` pixels inside of it. `draw` shows it meanwhile, lines of `pixel` sheet pixels being one of the screen.
-Easel.painting.Lasso = class {
-  constructor(layers, act, fade) { Object.assign(this, { layers, act, fade, points: [] }); }
+export class Lasso {
+  constructor(layers, act, fade) {
+    Object.assign(this, { layers, act, fade, points: [] });
+  }
 
-  add(points) { this.points.push(...points); }
+  add(points) {
+    this.points.push(...points);
+  }
 
-  flush() { return null; }
+  flush() {
+    return null;
+  }
 
   close() {
-    const patch = this.points.length > 2 && Easel.painting.shapes.polygon(this.points, this.layers, this.fade);
+    const patch = this.points.length > 2 && shapes.polygon(this.points, this.layers, this.fade);
     if (!patch) return null;
     this.layers.apply(patch, this.act);
     return { x: patch.x, y: patch.y, width: patch.width, height: patch.height };
@@ -58,11 +80,14 @@ Easel.painting.Lasso = class {
     outline.closePath();
     ink.fillStyle = "rgba(147, 51, 234, 0.25)";
     ink.fill(outline, "evenodd");
-    for (const [colour, dash] of [["#fff", []], ["#000", [4 * pixel, 4 * pixel]]]) {
+    for (const [colour, dash] of [
+      ["#fff", []],
+      ["#000", [4 * pixel, 4 * pixel]],
+    ]) {
       ink.strokeStyle = colour;
       ink.lineWidth = 1.5 * pixel;
       ink.setLineDash(dash);
       ink.stroke(outline);
     }
   }
-};
+}

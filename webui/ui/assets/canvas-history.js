@@ -1,17 +1,16 @@
 // Undo and redo. An entry is {kind: "tiles", tiles}, {kind: "invert"} or {kind: "sheet", sheet}: the squares that an act
 // changed, an inversion, which is its own undo, or a whole sheet, {layers, frame}. Old entries go when they take too much room.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.painting = Easel.painting || {};
 
-Easel.painting.History = class {
+export class History {
   static BYTES = 256 * 2 ** 20;
 
   constructor(sheet) {
     Object.assign(this, { sheet, past: [], future: [] });
   }
 
-  get top() { return this.past[this.past.length - 1]; }
+  get top() {
+    return this.past[this.past.length - 1];
+  }
 
   add(entry) {
     this.past.push(entry);
@@ -19,13 +18,20 @@ Easel.painting.History = class {
     let bytes = 0;
     for (let at = this.past.length - 1; at >= 0; at--) {
       bytes += this.bytes(this.past[at]);
-      if (bytes > Easel.painting.History.BYTES && at < this.past.length - 1) { this.past.splice(0, at + 1); break; }
+      if (bytes > History.BYTES && at < this.past.length - 1) {
+        this.past.splice(0, at + 1);
+        break;
+      }
     }
   }
 
-  undo() { return this.step(this.past, this.future); }
+  undo() {
+    return this.step(this.past, this.future);
+  }
 
-  redo() { return this.step(this.future, this.past); }
+  redo() {
+    return this.step(this.future, this.past);
+  }
 
   // Takes an entry from one side to the other; gives it, or null where there is none.
   step(from, to) {
@@ -48,4 +54,4 @@ Easel.painting.History = class {
     for (const kept of entry.tiles?.values() ?? []) sum += kept.mask.length + (kept.sketch ? kept.sketch.length : 0);
     return sum;
   }
-};
+}

@@ -1,30 +1,35 @@
 // Pictures that people give: chosen, dropped, pasted, or dragged from the page's own pictures. What the browser can read is
 // what the server can read; a large one is made smaller here, before it travels.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.painting = Easel.painting || {};
-Easel.painting.LONGEST = 4096;  // pixels of a picture's or a frame's longer side
 
-Easel.painting.Refused = class extends Error {};
+import { LONGEST } from "./canvas-frame.js";
+import { t } from "./i18n.js";
 
-Easel.painting.decode = async function (blob, name) {
-  const refuse = (sentence) => { throw new Easel.painting.Refused(sentence); };
-  if (blob.type && !blob.type.startsWith("image/")) refuse(Easel.t("{name} is not a picture; use PNG, JPEG or WebP.", { name }));
+export class Refused extends Error {}
+
+export async function decode(blob, name) {
+  const refuse = (sentence) => {
+    throw new Refused(sentence);
+  };
+  if (blob.type && !blob.type.startsWith("image/"))
+    refuse(t("{name} is not a picture; use PNG, JPEG or WebP.", { name }));
   try {
-    return await createImageBitmap(blob, { imageOrientation: "from-image" });  // upright, as the server opens it
+    return await createImageBitmap(blob, { imageOrientation: "from-image" }); // upright, as the server opens it
   } catch {
-    if (/heic|heif/i.test(blob.type + name)) refuse(Easel.t("This browser cannot read HEIC pictures; save it as JPEG or PNG."));
-    return refuse(Easel.t("This file is not a whole picture; use PNG, JPEG or WebP."));
+    if (/heic|heif/i.test(blob.type + name))
+      refuse(t("This browser cannot read HEIC pictures; save it as JPEG or PNG."));
+    return refuse(t("This file is not a whole picture; use PNG, JPEG or WebP."));
   }
-};
+}
 
-Easel.painting.SERVED = new Set(["png", "jpeg", "webp", "gif", "bmp", "avif"].map((kind) => "image/" + kind));  // that the server reads, too
+export const SERVED = new Set(["png", "jpeg", "webp", "gif", "bmp", "avif"].map((kind) => "image/" + kind)); // that the server reads, too
 
 // A file as what is uploaded and shown: {file, bitmap, note}. Throws `Refused`.
-Easel.painting.prepare = async function (file) {
-  const bitmap = await Easel.painting.decode(file, file.name);
-  const { width, height } = bitmap, longest = Easel.painting.LONGEST, scale = Math.min(1, longest / Math.max(width, height));
-  if (scale === 1 && (!file.type || Easel.painting.SERVED.has(file.type))) return { file, bitmap, note: "" };
+export async function prepare(file) {
+  const bitmap = await decode(file, file.name);
+  const { width, height } = bitmap,
+    longest = LONGEST,
+    scale = Math.min(1, longest / Math.max(width, height));
+  if (scale === 1 && (!file.type || SERVED.has(file.type))) return { file, bitmap, note: "" };
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));
@@ -38,55 +43,78 @@ Easel.painting.prepare = async function (file) {
   return {
     file: new File([blob], file.name.replace(/\.\w+$/, "") + ending, { type: kind }),
     bitmap: canvas,
-    note: scale === 1 ? "" : Easel.t("{width} × {height} is more than {longest}; scaled to {wide} × {high}.",
-      { width, height, longest, wide: canvas.width, high: canvas.height }),
+    note:
+      scale === 1
+        ? ""
+        : t("{width} × {height} is more than {longest}; scaled to {wide} × {high}.", {
+            width,
+            height,
+            longest,
+            wide: canvas.width,
+            high: canvas.height,
+          }),
   };
-};
+}
 
-Easel.painting.transparent = function (bitmap) {
-  const side = 256, canvas = new OffscreenCanvas(side, side), ink = canvas.getContext("2d", { willReadFrequently: true });
+export function transparent(bitmap) {
+  const side = 256,
+    canvas = new OffscreenCanvas(side, side),
+    ink = canvas.getContext("2d", { willReadFrequently: true });
   ink.drawImage(bitmap, 0, 0, side, side);
   const { data } = ink.getImageData(0, 0, side, side);
   for (let at = 3; at < data.length; at += 4) if (data[at] < 250) return true;
   return false;
-};
+}
 
 // The page's own picture behind an address, as {path, url}; null for anything else. No other host is ever asked.
-Easel.painting.own = function (address) {
+export function ownPicture(address) {
   let url;
-  try { url = new URL(address, document.baseURI); } catch { return null; }
+  try {
+    url = new URL(address, document.baseURI);
+  } catch {
+    return null;
+  }
   const root = new URL(".", document.baseURI);
   if (url.origin !== root.origin || !url.pathname.startsWith(root.pathname)) return null;
-  const rest = url.pathname.slice(root.pathname.length), upload = "gradio_api/file=";
+  const rest = url.pathname.slice(root.pathname.length),
+    upload = "gradio_api/file=";
   if (rest.startsWith(upload)) return { path: decodeURIComponent(rest.slice(upload.length)), url: rest };
   if (!/^api\/(pictures|jobs)\//.test(rest)) return null;
   return { path: "", url: rest.replace(/\/thumbnail$/, "/file") + url.search };
-};
+}
 
 // Listens for pictures over an element; `take(file)` and `adopt({path, url})` receive them, `say(sentence)` what is wrong.
-Easel.painting.listen = function (element, input, { take, adopt, say }) {
-  input.addEventListener("change", () => { if (input.files[0]) take(input.files[0]); });
-  element.addEventListener("dragover", (event) => { event.preventDefault(); element.dataset.over = "yes"; });
-  element.addEventListener("dragleave", (event) => { if (!element.contains(event.relatedTarget)) delete element.dataset.over; });
+export function listen(element, input, { take, adopt, say }) {
+  input.addEventListener("change", () => {
+    if (input.files[0]) take(input.files[0]);
+  });
+  element.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    element.dataset.over = "yes";
+  });
+  element.addEventListener("dragleave", (event) => {
+    if (!element.contains(event.relatedTarget)) delete element.dataset.over;
+  });
   element.addEventListener("drop", (event) => {
     event.preventDefault();
     delete element.dataset.over;
-    const { files } = event.dataTransfer, address = event.dataTransfer.getData("text/uri-list").split("\n")[0].trim();
-    const own = address && Easel.painting.own(address);
+    const { files } = event.dataTransfer,
+      address = event.dataTransfer.getData("text/uri-list").split("\n")[0].trim();
+    const own = address && ownPicture(address);
     if (own) adopt(own);
     else if (files[0]) take(files[0]);
-    else say(Easel.t("Addresses are not fetched; save the picture and drop the file."));
+    else say(t("Addresses are not fetched; save the picture and drop the file."));
   });
-  Easel.painting.places.add({ element, take });
-};
+  places.add({ element, take });
+}
 
 // A pasted picture goes to one place: the one in use, else the first that is empty, else the first.
-Easel.painting.places = new Set();
+export const places = new Set();
 document.addEventListener("paste", (event) => {
-  const file = [...event.clipboardData?.files ?? []].find((one) => one.type.startsWith("image/"));
+  const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
   const words = event.clipboardData?.types.includes("text/plain") && event.target.closest?.("input, textarea");
   if (!file || words) return;
-  const seen = [...Easel.painting.places].filter(({ element }) => element.isConnected && element.offsetParent !== null);
+  const seen = [...places].filter(({ element }) => element.isConnected && element.offsetParent !== null);
   const used = seen.find(({ element }) => element.contains(document.activeElement) || element.matches(":hover"));
   const place = used || seen.find(({ element }) => !element.querySelector(".canvas-drop").hidden) || seen[0];
   if (!place) return;

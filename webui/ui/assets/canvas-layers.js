@@ -1,20 +1,19 @@
 // What is painted over a picture, in the picture's pixels: the mask, a byte a pixel (255 = repaint), and the sketch, RGBA,
 // made when somebody first paints a colour. Plain arrays: a stroke costs what it touches, at any size of the picture.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.painting = Easel.painting || {};
 
-Easel.painting.Layers = class {
-  static TILE = 128;  // pixels; what an act changes is kept in squares of this side
+export class Layers {
+  static TILE = 128; // pixels; what an act changes is kept in squares of this side
 
   constructor(width, height) {
-    const side = Easel.painting.Layers.TILE;
-    this.across = Math.ceil(width / side);  // squares in a row
-    this.inked = new Uint8Array(this.across * Math.ceil(height / side));  // which of them a colour was painted in
+    const side = Layers.TILE;
+    this.across = Math.ceil(width / side); // squares in a row
+    this.inked = new Uint8Array(this.across * Math.ceil(height / side)); // which of them a colour was painted in
     Object.assign(this, { width, height, mask: new Uint8Array(width * height), sketch: null });
   }
 
-  get bytes() { return this.mask.length * (this.sketch ? 5 : 1); }
+  get bytes() {
+    return this.mask.length * (this.sketch ? 5 : 1);
+  }
 
   get blank() {
     for (let at = 0; at < this.mask.length; at++) if (this.mask[at]) return false;
@@ -29,17 +28,22 @@ Easel.painting.Layers = class {
   // Paints a patch. `act` says how, {erase, colour}, and keeps in `tiles` what was there before. Where a stroke crosses
   // itself it is as strong as where it does not.
   apply(patch, act) {
-    const side = Easel.painting.Layers.TILE, right = patch.x + patch.width, bottom = patch.y + patch.height;
+    const side = Layers.TILE,
+      right = patch.x + patch.width,
+      bottom = patch.y + patch.height;
     if (act.colour && !this.sketch) this.sketch = new Uint8ClampedArray(4 * this.width * this.height);
     for (let ty = Math.floor(patch.y / side); ty * side < bottom; ty++) {
       for (let tx = Math.floor(patch.x / side); tx * side < right; tx++) {
         const kept = this.keep(act, tx, ty);
-        const x0 = Math.max(patch.x, tx * side), x1 = Math.min(right, tx * side + side);
+        const x0 = Math.max(patch.x, tx * side),
+          x1 = Math.min(right, tx * side + side);
         const y1 = Math.min(bottom, ty * side + side);
         for (let y = Math.max(patch.y, ty * side); y < y1; y++) {
-          const from = (y - patch.y) * patch.width + x0 - patch.x, to = y * this.width + x0;
+          const from = (y - patch.y) * patch.width + x0 - patch.x,
+            to = y * this.width + x0;
           this.maskRow(patch.data, from, to, x1 - x0, act.erase);
-          if (kept.sketch) this.sketchRow(patch.data, from, to, x1 - x0, (y - ty * side) * side + x0 - tx * side, kept, act);
+          if (kept.sketch)
+            this.sketchRow(patch.data, from, to, x1 - x0, (y - ty * side) * side + x0 - tx * side, kept, act);
         }
       }
     }
@@ -48,19 +52,26 @@ Easel.painting.Layers = class {
   maskRow(data, from, to, count, erase) {
     const mask = this.mask;
     for (const end = to + count; to < end; to++, from++) {
-      if (erase) { if (mask[to] > 255 - data[from]) mask[to] = 255 - data[from]; }
-      else if (mask[to] < data[from]) mask[to] = data[from];
+      if (erase) {
+        if (mask[to] > 255 - data[from]) mask[to] = 255 - data[from];
+      } else if (mask[to] < data[from]) mask[to] = data[from];
     }
   }
 
   sketchRow(data, from, to, count, at, kept, act) {
-    const { sketch } = this, { cover, sketch: before } = kept;
+    const { sketch } = this,
+      { cover, sketch: before } = kept;
     for (const end = to + count; to < end; to++, from++, at++) {
       if (data[from] <= cover[at]) continue;
       cover[at] = data[from];
-      const part = cover[at] / 255, below = before[4 * at + 3] / 255 * (1 - part);
-      if (act.erase) { sketch[4 * to + 3] = 255 * below; continue; }
-      for (let c = 0; c < 3; c++) sketch[4 * to + c] = (act.colour[c] * part + before[4 * at + c] * below) / (part + below);
+      const part = cover[at] / 255,
+        below = (before[4 * at + 3] / 255) * (1 - part);
+      if (act.erase) {
+        sketch[4 * to + 3] = 255 * below;
+        continue;
+      }
+      for (let c = 0; c < 3; c++)
+        sketch[4 * to + c] = (act.colour[c] * part + before[4 * at + c] * below) / (part + below);
       sketch[4 * to + 3] = 255 * (part + below);
     }
   }
@@ -69,9 +80,11 @@ Easel.painting.Layers = class {
     const index = ty * this.across + tx;
     let kept = act.tiles.get(index);
     if (!kept) {
-      const side = Easel.painting.Layers.TILE, coloured = this.sketch && (act.colour || act.erase);
+      const side = Layers.TILE,
+        coloured = this.sketch && (act.colour || act.erase);
       kept = { mask: this.cut(this.mask, tx, ty, 1), sketch: null, cover: null };
-      if (coloured) Object.assign(kept, { sketch: this.cut(this.sketch, tx, ty, 4), cover: new Uint8Array(side * side) });
+      if (coloured)
+        Object.assign(kept, { sketch: this.cut(this.sketch, tx, ty, 4), cover: new Uint8Array(side * side) });
       act.tiles.set(index, kept);
       if (act.colour) this.inked[index] = 1;
     }
@@ -81,28 +94,37 @@ Easel.painting.Layers = class {
   // Puts kept squares back, and keeps what was there instead: undo and redo alike.
   exchange(tiles) {
     for (const [index, kept] of tiles) {
-      const tx = index % this.across, ty = Math.floor(index / this.across);
+      const tx = index % this.across,
+        ty = Math.floor(index / this.across);
       kept.mask = this.paste(this.mask, kept.mask, tx, ty, 1);
       if (kept.sketch) kept.sketch = this.paste(this.sketch, kept.sketch, tx, ty, 4);
     }
   }
 
   rows(tx, ty) {
-    const side = Easel.painting.Layers.TILE;
-    return [Math.min(side, this.width - tx * side), Math.min(side, this.height - ty * side), (y) => (ty * side + y) * this.width + tx * side];
+    const side = Layers.TILE;
+    return [
+      Math.min(side, this.width - tx * side),
+      Math.min(side, this.height - ty * side),
+      (y) => (ty * side + y) * this.width + tx * side,
+    ];
   }
 
   cut(layer, tx, ty, depth) {
-    const side = Easel.painting.Layers.TILE, tile = new layer.constructor(side * side * depth);
+    const side = Layers.TILE,
+      tile = new layer.constructor(side * side * depth);
     const [width, height, start] = this.rows(tx, ty);
-    for (let y = 0; y < height; y++) tile.set(layer.subarray(start(y) * depth, (start(y) + width) * depth), y * side * depth);
+    for (let y = 0; y < height; y++)
+      tile.set(layer.subarray(start(y) * depth, (start(y) + width) * depth), y * side * depth);
     return tile;
   }
 
   paste(layer, tile, tx, ty, depth) {
-    const before = this.cut(layer, tx, ty, depth), side = Easel.painting.Layers.TILE;
+    const before = this.cut(layer, tx, ty, depth),
+      side = Layers.TILE;
     const [width, height, start] = this.rows(tx, ty);
-    for (let y = 0; y < height; y++) layer.set(tile.subarray(y * side * depth, (y * side + width) * depth), start(y) * depth);
+    for (let y = 0; y < height; y++)
+      layer.set(tile.subarray(y * side * depth, (y * side + width) * depth), start(y) * depth);
     return before;
   }
 
@@ -112,18 +134,20 @@ Easel.painting.Layers = class {
 
   // These layers on a sheet of another size, moved by (dx, dy); what is new is masked.
   moved(dx, dy, width, height) {
-    const made = new Easel.painting.Layers(width, height);
+    const made = new Layers(width, height);
     made.mask.fill(255);
     if (this.sketch) {
       made.sketch = new Uint8ClampedArray(4 * width * height);
       made.inked.fill(1);
     }
-    const x0 = Math.max(0, dx), x1 = Math.min(width, this.width + dx);
+    const x0 = Math.max(0, dx),
+      x1 = Math.min(width, this.width + dx);
     for (let y = Math.max(0, dy); y < Math.min(height, this.height + dy) && x0 < x1; y++) {
-      const from = (y - dy) * this.width - dx, to = y * width;
+      const from = (y - dy) * this.width - dx,
+        to = y * width;
       made.mask.set(this.mask.subarray(from + x0, from + x1), to + x0);
       if (this.sketch) made.sketch.set(this.sketch.subarray(4 * (from + x0), 4 * (from + x1)), 4 * (to + x0));
     }
     return made;
   }
-};
+}

@@ -1,25 +1,34 @@
 // Mouse, pen and fingers over the view: one of them paints, two fingers, the middle button or the space bar move the picture.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.painting = Easel.painting || {};
 
 // `hand` is told of a stroke, in the sheet's pixels: down(point, event), move(points), up(), cancel(); hover(event) and
 // leave() are for the circle; `pans()` says that the pan tool is chosen. Points are {x, y, pressure 0..1}.
-Easel.painting.pointers = function (view, hand) {
-  const { canvas } = view, window_ = canvas.parentElement;
+export function listenToPointers(view, hand) {
+  const { canvas } = view,
+    window_ = canvas.parentElement;
   const fingers = new Map();
-  let mode = "", holder = null, space = false, pinch = null, pen = false;
+  let mode = "",
+    holder = null,
+    space = false,
+    pinch = null,
+    pen = false;
 
-  const point = (event) => ({ ...view.at(event.clientX, event.clientY), pressure: event.pointerType === "pen" ? event.pressure || 0.5 : 1 });
+  const point = (event) => ({
+    ...view.at(event.clientX, event.clientY),
+    pressure: event.pointerType === "pen" ? event.pressure || 0.5 : 1,
+  });
   const between = () => {
     const [a, b] = [...fingers.values()];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, far: Math.hypot(a.x - b.x, a.y - b.y) || 1 };
   };
-  const inside = (x, y) => { const box = canvas.getBoundingClientRect(); return [x - box.left, y - box.top]; };
+  const inside = (x, y) => {
+    const box = canvas.getBoundingClientRect();
+    return [x - box.left, y - box.top];
+  };
 
   function down(event) {
-    if (event.pointerType === "touch" && pen) return;  // a palm beside the pen
-    if (event.pointerType === "pen" && fingers.size) {  // a palm that lay there first
+    if (event.pointerType === "touch" && pen) return; // a palm beside the pen
+    if (event.pointerType === "pen" && fingers.size) {
+      // a palm that lay there first
       if (mode === "paint") hand.cancel();
       fingers.clear();
       mode = "";
@@ -39,7 +48,7 @@ Easel.painting.pointers = function (view, hand) {
     }
     if (mode) return;
     const pans = event.button === 1 || space || hand.pans();
-    if (!pans && event.button !== 0 && event.button !== 5) return;  // 5: the pen's eraser
+    if (!pans && event.button !== 0 && event.button !== 5) return; // 5: the pen's eraser
     pen = event.pointerType === "pen";
     mode = pans ? "pan" : "paint";
     holder = { id: event.pointerId, x: event.clientX, y: event.clientY };
@@ -50,7 +59,8 @@ Easel.painting.pointers = function (view, hand) {
     hand.hover(event);
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (mode === "pinch" && fingers.size === 2) {
-      const now = between(), [x, y] = inside(now.x, now.y);
+      const now = between(),
+        [x, y] = inside(now.x, now.y);
       view.pan(now.x - pinch.x, now.y - pinch.y);
       view.zoom(now.far / pinch.far, x, y);
       pinch = now;
@@ -66,11 +76,14 @@ Easel.painting.pointers = function (view, hand) {
   function lift(event) {
     fingers.delete(event.pointerId);
     if (holder && event.pointerId === holder.id) {
-      if (mode === "paint") { if (event.type === "pointercancel") hand.cancel(); else hand.up(); }
+      if (mode === "paint") {
+        if (event.type === "pointercancel") hand.cancel();
+        else hand.up();
+      }
       holder = null;
       pen = false;
     }
-    if (!holder && !fingers.size) mode = "";  // a finger that is left of two paints nothing
+    if (!holder && !fingers.size) mode = ""; // a finger that is left of two paints nothing
   }
 
   canvas.addEventListener("pointerdown", down);
@@ -79,20 +92,41 @@ Easel.painting.pointers = function (view, hand) {
   canvas.addEventListener("pointercancel", lift);
   canvas.addEventListener("pointerleave", () => hand.leave());
   canvas.addEventListener("auxclick", (event) => event.preventDefault());
-  canvas.addEventListener("contextmenu", (event) => { if (mode) event.preventDefault(); });
+  canvas.addEventListener("contextmenu", (event) => {
+    if (mode) event.preventDefault();
+  });
 
   // Whoever scrolls the page past the picture goes on scrolling; and there is nothing to zoom out of when all is seen.
   let scrolled = -Infinity;
-  document.addEventListener("scroll", () => { scrolled = performance.now(); }, { capture: true, passive: true });
-  canvas.addEventListener("wheel", (event) => {
-    const free = !event.ctrlKey && !window_.closest("dialog") && (performance.now() - scrolled < 300 || (view.fitted && event.deltaY > 0));
-    if (free) return;
-    event.preventDefault();
-    const pixels = event.deltaY * (event.deltaMode === 1 ? 16 : 1);
-    view.zoom(Math.exp(-Math.max(-240, Math.min(240, pixels)) / (event.ctrlKey ? 120 : 480)), ...inside(event.clientX, event.clientY));
-  }, { passive: false });
+  document.addEventListener(
+    "scroll",
+    () => {
+      scrolled = performance.now();
+    },
+    { capture: true, passive: true },
+  );
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      const free =
+        !event.ctrlKey &&
+        !window_.closest("dialog") &&
+        (performance.now() - scrolled < 300 || (view.fitted && event.deltaY > 0));
+      if (free) return;
+      event.preventDefault();
+      const pixels = event.deltaY * (event.deltaMode === 1 ? 16 : 1);
+      view.zoom(
+        Math.exp(-Math.max(-240, Math.min(240, pixels)) / (event.ctrlKey ? 120 : 480)),
+        ...inside(event.clientX, event.clientY),
+      );
+    },
+    { passive: false },
+  );
 
   return {
-    space(held) { space = held; canvas.classList.toggle("canvas-grab", held); },
+    space(held) {
+      space = held;
+      canvas.classList.toggle("canvas-grab", held);
+    },
   };
-};
+}

@@ -1,15 +1,22 @@
 // The painter's buttons, sliders and keys, and the circle under the pointer.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.painting = Easel.painting || {};
+
+import { listenToPointers } from "./canvas-pointers.js";
+import { t } from "./i18n.js";
 
 // `acts` are what buttons and keys without a tool do, by name; `extend` shows the frame's handles.
-Easel.painting.toolbar = function (body, painter, acts, extend) {
-  const $ = (selector) => body.querySelector(selector), $$ = (selector) => [...body.querySelectorAll(selector)];
-  const { brush, view, hand } = painter, circle = $(".canvas-brush"), window_ = $(".canvas-view"), said = body.parentElement.querySelector(".canvas-said");
-  const size = $("[data-slider=size]"), soft = $("[data-slider=soft]");
-  const pointers = Easel.painting.pointers(view, hand);
-  let before = "brush", speaking = 0, over = false;
+export function createToolbar(body, painter, acts, extend) {
+  const $ = (selector) => body.querySelector(selector),
+    $$ = (selector) => [...body.querySelectorAll(selector)];
+  const { brush, view, hand } = painter,
+    circle = $(".canvas-brush"),
+    window_ = $(".canvas-view"),
+    said = body.parentElement.querySelector(".canvas-said");
+  const size = $("[data-slider=size]"),
+    soft = $("[data-slider=soft]");
+  const pointers = listenToPointers(view, hand);
+  let before = "brush",
+    speaking = 0,
+    over = false;
 
   function choose(tool) {
     if (tool === "pick" && brush.tool === "pick") tool = before;
@@ -35,12 +42,13 @@ Easel.painting.toolbar = function (body, painter, acts, extend) {
   }
 
   function show(name) {
-    const button = $(`[data-show=${name}]`), shown = button.getAttribute("aria-pressed") !== "true";
+    const button = $(`[data-show=${name}]`),
+      shown = button.getAttribute("aria-pressed") !== "true";
     button.setAttribute("aria-pressed", shown);
     if (name === "extend") extend.open(shown);
     else {
       $(".canvas-colours").hidden = !shown;
-      if (shown && !brush.colour) paint("#d62828");  // who opens the colours wants one
+      if (shown && !brush.colour) paint("#d62828"); // who opens the colours wants one
       if (!shown) paint("");
     }
   }
@@ -48,19 +56,26 @@ Easel.painting.toolbar = function (body, painter, acts, extend) {
   function slide() {
     brush.size = Number(size.value);
     brush.soft = Number(soft.value);
-    size.nextElementSibling.value = Easel.t("{size} px", { size: Math.round(painter.diameter()) });
+    size.nextElementSibling.value = t("{size} px", { size: Math.round(painter.diameter()) });
     soft.nextElementSibling.value = `${brush.soft} %`;
     size.setAttribute("aria-valuetext", size.nextElementSibling.value);
     sizes();
     speak();
   }
 
-  function speak() {  // what a key has changed, once it is still
+  function speak() {
+    // what a key has changed, once it is still
     clearTimeout(speaking);
     speaking = setTimeout(() => {
       const name = $(`[data-tool=${brush.tool}]`).getAttribute("aria-label");
       const sized = ["brush", "eraser"].includes(brush.tool);
-      said.textContent = sized ? Easel.t("{tool}, {size} px, soft edge {soft} %", { tool: name, size: Math.round(painter.diameter()), soft: brush.soft }) : name;
+      said.textContent = sized
+        ? t("{tool}, {size} px, soft edge {soft} %", {
+            tool: name,
+            size: Math.round(painter.diameter()),
+            soft: brush.soft,
+          })
+        : name;
     }, 300);
   }
 
@@ -69,7 +84,7 @@ Easel.painting.toolbar = function (body, painter, acts, extend) {
   function sizes() {
     const across = painter.diameter() * view.scale;
     circle.style.width = circle.style.height = across + "px";
-    circle.style.setProperty("--core", `${50 * brush.soft / 100}%`);
+    circle.style.setProperty("--core", `${(50 * brush.soft) / 100}%`);
   }
 
   hand.hover = (event) => {
@@ -79,7 +94,10 @@ Easel.painting.toolbar = function (body, painter, acts, extend) {
     circle.hidden = event.pointerType === "touch" || !["brush", "eraser"].includes(brush.tool);
     circle.dataset.hand = brush.tool;
   };
-  hand.leave = () => { over = false; circle.hidden = true; };
+  hand.leave = () => {
+    over = false;
+    circle.hidden = true;
+  };
   hand.picked = (colour) => {
     if (!colour) return;
     if ($(".canvas-colours").hidden) show("colours");
@@ -100,38 +118,63 @@ Easel.painting.toolbar = function (body, painter, acts, extend) {
   for (const one of [size, soft]) one.addEventListener("input", slide);
   $("input[type=color]").addEventListener("input", (event) => paint(event.target.value));
 
-  const slider = (one, by) => { one.value = Number(one.value) + by; slide(); };
-  const KEYS = {
-    "[": () => slider(size, -5), "]": () => slider(size, 5), "{": () => slider(soft, -10), "}": () => slider(soft, 10),
-    b: () => choose("brush"), e: () => choose(brush.tool === "eraser" ? "brush" : "eraser"), l: () => choose("lasso"),
-    g: () => choose("fill"), h: () => choose("pan"), p: () => { if ($(".canvas-colours").hidden) show("colours"); choose("pick"); },
-    c: () => show("colours"), x: () => show("extend"), i: () => acts.invert(), f: () => acts.enlarge(), delete: () => acts.clear(),
-    "0": () => acts.fit(), "1": () => acts.full(), "+": () => acts.in(), "=": () => acts.in(), "-": () => acts.out(),
+  const slider = (one, by) => {
+    one.value = Number(one.value) + by;
+    slide();
   };
-  const KEYS_WITH_CONTROL = { z: (event) => event.shiftKey ? acts.redo() : acts.undo(), y: () => acts.redo() };
+  const KEYS = {
+    "[": () => slider(size, -5),
+    "]": () => slider(size, 5),
+    "{": () => slider(soft, -10),
+    "}": () => slider(soft, 10),
+    b: () => choose("brush"),
+    e: () => choose(brush.tool === "eraser" ? "brush" : "eraser"),
+    l: () => choose("lasso"),
+    g: () => choose("fill"),
+    h: () => choose("pan"),
+    p: () => {
+      if ($(".canvas-colours").hidden) show("colours");
+      choose("pick");
+    },
+    c: () => show("colours"),
+    x: () => show("extend"),
+    i: () => acts.invert(),
+    f: () => acts.enlarge(),
+    delete: () => acts.clear(),
+    0: () => acts.fit(),
+    1: () => acts.full(),
+    "+": () => acts.in(),
+    "=": () => acts.in(),
+    "-": () => acts.out(),
+  };
+  const KEYS_WITH_CONTROL = { z: (event) => (event.shiftKey ? acts.redo() : acts.undo()), y: () => acts.redo() };
 
-  function mine(event) {  // a key is the painter's where it has the focus, or the pointer while nothing has it
+  function mine(event) {
+    // a key is the painter's where it has the focus, or the pointer while nothing has it
     if (!body.isConnected || body.hidden || !body.offsetParent) return false;
     if (event.target.closest?.("input:not([type=range]), select, textarea")) return false;
     return body.contains(event.target) || (over && event.target === document.body);
   }
 
   document.addEventListener("keydown", (event) => {
-    const third = event.getModifierState("AltGraph");  // [ and ] on many keyboards
+    const third = event.getModifierState("AltGraph"); // [ and ] on many keyboards
     if ((event.altKey && !third) || !mine(event)) return;
-    const key = event.key.toLowerCase(), control = (event.ctrlKey || event.metaKey) && !third;
+    const key = event.key.toLowerCase(),
+      control = (event.ctrlKey || event.metaKey) && !third;
     if (key === " " && !event.target.closest("button, input")) {
       pointers.space(true);
       event.preventDefault();
       return;
     }
-    const bracket = { BracketLeft: "{", BracketRight: "}" }[event.shiftKey && event.code];  // wherever { and } are
+    const bracket = { BracketLeft: "{", BracketRight: "}" }[event.shiftKey && event.code]; // wherever { and } are
     const run = control ? KEYS_WITH_CONTROL[key] : KEYS[bracket || key];
     if (!run) return;
     event.preventDefault();
     run(event);
   });
-  document.addEventListener("keyup", (event) => { if (event.key === " ") pointers.space(false); });
+  document.addEventListener("keyup", (event) => {
+    if (event.key === " ") pointers.space(false);
+  });
   window.addEventListener("blur", () => pointers.space(false));
 
   choose("brush");
@@ -141,9 +184,13 @@ Easel.painting.toolbar = function (body, painter, acts, extend) {
       $("[data-act=undo]").disabled = !can.undo;
       $("[data-act=redo]").disabled = !can.redo;
     },
-    rescale() { sizes(); size.nextElementSibling.value = Easel.t("{size} px", { size: Math.round(painter.diameter()) }); soft.nextElementSibling.value = `${brush.soft} %`; },
+    rescale() {
+      sizes();
+      size.nextElementSibling.value = t("{size} px", { size: Math.round(painter.diameter()) });
+      soft.nextElementSibling.value = `${brush.soft} %`;
+    },
     close() {
       if (!$(".canvas-extend").hidden) show("extend");
     },
   };
-};
+}

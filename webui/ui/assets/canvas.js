@@ -1,17 +1,27 @@
 // A picture that somebody gives and the mask painted over it (webui/ui/canvas.py): puts the parts together.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.canvas = function (element, trigger, props, upload, watch) {
+import { extendFrame } from "./canvas-extend.js";
+import { Refused, decode, listen, prepare } from "./canvas-input.js";
+import { createPainter } from "./canvas-painter.js";
+import { greyPng } from "./canvas-png.js";
+import { senders } from "./canvas-send.js";
+import { createToolbar } from "./canvas-toolbar.js";
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+
+export function canvas(element, trigger, props, upload, watch) {
   const $ = (selector) => element.querySelector(selector);
-  const { painting } = Easel;
-  const drop = $(".canvas-drop"), input = $(".canvas-drop input"), body = $(".canvas-body"), remove = $(".canvas-remove");
-  const note = $(".canvas-note"), image = $(".canvas-view img");
+  const drop = $(".canvas-drop"),
+    input = $(".canvas-drop input"),
+    body = $(".canvas-body"),
+    remove = $(".canvas-remove");
+  const note = $(".canvas-note"),
+    image = $(".canvas-view img");
   const NOTHING = { image: null, mask: "", width: 0, height: 0 };
-  let given = null;  // {path, url} of the picture as it was given
-  let known = [];  // addresses in our value: that picture's, and that of the painted one
-  let coming = null;  // a promise while a picture is on its way
-  let sent = { mask: 0, picture: 0 };  // the painter's versions that the server has
+  let given = null; // {path, url} of the picture as it was given
+  let known = []; // addresses in our value: that picture's, and that of the painted one
+  let coming = null; // a promise while a picture is on its way
+  let sent = { mask: 0, picture: 0 }; // the painter's versions that the server has
   let paint = null;
 
   const value = () => props.value || NOTHING;
@@ -20,8 +30,11 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
     delete note.dataset.wrong;
     note.replaceChildren(text);
     if (!act) return;
-    const button = Easel.node("button", { type: "button" }, act);
-    button.addEventListener("click", () => { note.replaceChildren(); run(); });
+    const button = node("button", { type: "button" }, act);
+    button.addEventListener("click", () => {
+      note.replaceChildren();
+      run();
+    });
     note.append(" ", button);
   }
 
@@ -32,23 +45,36 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
 
   // --- The picture ---
 
-  function begin(work) {  // the newest picture wins
-    const mine = coming = work().catch((problem) => {
-      if (mine !== coming) return;
-      if (!given) forget();
-      wrong(problem instanceof painting.Refused ? problem.message : Easel.t("The picture could not be read or uploaded; it may be larger than 64 MB."));
-    }).finally(() => {
-      if (mine === coming) { coming = null; delete element.dataset.busy; }
-      input.value = "";
-    });
+  function begin(work) {
+    // the newest picture wins
+    const mine = (coming = work()
+      .catch((problem) => {
+        if (mine !== coming) return;
+        if (!given) forget();
+        wrong(
+          problem instanceof Refused
+            ? problem.message
+            : t("The picture could not be read or uploaded; it may be larger than 64 MB."),
+        );
+      })
+      .finally(() => {
+        if (mine === coming) {
+          coming = null;
+          delete element.dataset.busy;
+        }
+        input.value = "";
+      }));
     say("");
     element.dataset.busy = "yes";
-    return (task) => { if (mine !== coming) throw new painting.Refused(""); return task; };
+    return (task) => {
+      if (mine !== coming) throw new Refused("");
+      return task;
+    };
   }
 
   function take(file) {
     const still = begin(async () => {
-      const { file: made, bitmap, note: told } = await painting.prepare(file);
+      const { file: made, bitmap, note: told } = await prepare(file);
       const { path, url } = await upload(made);
       show({ path, url }, still(bitmap), true);
       if (told) say(told);
@@ -58,8 +84,8 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
   function adopt(picture, mask, announce = true) {
     const still = begin(async () => {
       const reply = await fetch(picture.url);
-      if (!reply.ok) throw new painting.Refused(Easel.t("This picture is no longer there."));
-      const bitmap = await painting.decode(await reply.blob(), "");
+      if (!reply.ok) throw new Refused(t("This picture is no longer there."));
+      const bitmap = await decode(await reply.blob(), "");
       show(picture, still(bitmap), announce);
       if (mask && paint) paint.take(await createImageBitmap(await (await fetch(mask.url || mask)).blob()));
     });
@@ -69,10 +95,16 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
     const { width, height } = bitmap;
     given = picture;
     known = [picture.url];
-    for (const [one, hidden] of [[drop, true], [body, false], [remove, false]]) one.hidden = hidden;
+    for (const [one, hidden] of [
+      [drop, true],
+      [body, false],
+      [remove, false],
+    ])
+      one.hidden = hidden;
     if (paint) {
       tools.close();
-      if (paint.open(bitmap)) say(Easel.t("The transparent part is laid on white."), Easel.t("Mask the transparent part"), paint.maskTransparent);
+      if (paint.open(bitmap))
+        say(t("The transparent part is laid on white."), t("Mask the transparent part"), paint.maskTransparent);
       sent = { ...paint.versions };
     } else {
       image.src = picture.url;
@@ -87,25 +119,33 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
   function forget() {
     given = null;
     known = [];
-    for (const [one, hidden] of [[drop, false], [body, true], [remove, true]]) one.hidden = hidden;
+    for (const [one, hidden] of [
+      [drop, false],
+      [body, true],
+      [remove, true],
+    ])
+      one.hidden = hidden;
     if (dialog?.open) dialog.close();
     paint?.close();
     image?.removeAttribute("src");
     props.value = { ...NOTHING };
   }
 
-  painting.listen(element, input, { take, adopt, say: wrong });
+  listen(element, input, { take, adopt, say: wrong });
   remove.addEventListener("click", () => {
-    coming = null;  // one that is still on its way is not wanted either
+    coming = null; // one that is still on its way is not wanted either
     delete element.dataset.busy;
     say("");
     forget();
     input.focus();
   });
-  watch("value", () => {  // Python hands over a picture, or takes it away
+  watch("value", () => {
+    // Python hands over a picture, or takes it away
     const { image: handed, mask } = value();
-    if (handed && !known.includes(handed.url)) { known = [handed.url]; adopt(handed, mask); }
-    else if (!handed && given) forget();
+    if (handed && !known.includes(handed.url)) {
+      known = [handed.url];
+      adopt(handed, mask);
+    } else if (!handed && given) forget();
   });
 
   // --- The painter ---
@@ -116,19 +156,24 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
 
   function paints() {
     let extend = null;
-    const size = $(".canvas-size"), zoom = $(".canvas-zoom");
-    paint = painting.painter($(".canvas-view"), {
+    const size = $(".canvas-size"),
+      zoom = $(".canvas-zoom");
+    paint = createPainter($(".canvas-view"), {
       say,
-      changed() { tools.refresh(); size.textContent = paint.sheet.picture ? `${paint.size().width} × ${paint.size().height}` : ""; },
+      changed() {
+        tools.refresh();
+        size.textContent = paint.sheet.picture ? `${paint.size().width} × ${paint.size().height}` : "";
+      },
       moved() {
         const percent = Math.round(100 * paint.view.scale);
         zoom.textContent = `${percent} %`;
-        zoom.setAttribute("aria-label", Easel.t("{percent} %, fit the picture", { percent }));
+        zoom.setAttribute("aria-label", t("{percent} %, fit the picture", { percent }));
         tools?.rescale();
         extend?.place();
       },
     });
-    const resized = () => {  // the form follows the frame, whatever size a picture was handed over with
+    const resized = () => {
+      // the form follows the frame, whatever size a picture was handed over with
       const { sized: _, ...picture } = value().image;
       props.value = { ...value(), image: picture, ...paint.size() };
       trigger("pick", {});
@@ -138,34 +183,58 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
       paint[which]();
       if (paint.size().width !== width || paint.size().height !== height) resized();
     };
-    extend = painting.extend(body, paint, resized);
-    tools = painting.toolbar(body, paint, {
-      undo: step("undo"), redo: step("redo"), invert: paint.invert, clear: paint.clear, everything: paint.everything, upload: choose, download, enlarge,
-      fit: () => paint.view.fit(), full: () => paint.view.zoom(1 / paint.view.scale), in: () => paint.view.zoom(1.5), out: () => paint.view.zoom(1 / 1.5),
-    }, extend);
+    extend = extendFrame(body, paint, resized);
+    tools = createToolbar(
+      body,
+      paint,
+      {
+        undo: step("undo"),
+        redo: step("redo"),
+        invert: paint.invert,
+        clear: paint.clear,
+        everything: paint.everything,
+        upload: choose,
+        download,
+        enlarge,
+        fit: () => paint.view.fit(),
+        full: () => paint.view.zoom(1 / paint.view.scale),
+        in: () => paint.view.zoom(1.5),
+        out: () => paint.view.zoom(1 / 1.5),
+      },
+      extend,
+    );
 
     dialog.addEventListener("close", () => {
       dialog.before(body, note);
       $("[data-act=enlarge]").focus({ preventScroll: true });
     });
-    document.addEventListener("click", (event) => { if (dialog.open && event.target.closest?.(".easel-generate")) dialog.close(); }, true);
+    document.addEventListener(
+      "click",
+      (event) => {
+        if (dialog.open && event.target.closest?.(".easel-generate")) dialog.close();
+      },
+      true,
+    );
   }
 
   function enlarge() {
-    if (dialog.open) { dialog.close(); return; }
+    if (dialog.open) {
+      dialog.close();
+      return;
+    }
     dialog.append(body, note);
     dialog.showModal();
     $(".canvas-view").focus();
   }
 
   function choose() {
-    const file = Easel.node("input", { type: "file", accept: "image/*" });
+    const file = node("input", { type: "file", accept: "image/*" });
     file.addEventListener("change", async () => {
       say("");
       try {
-        paint.take(await painting.decode(file.files[0], file.files[0].name));
+        paint.take(await decode(file.files[0], file.files[0].name));
       } catch (problem) {
-        if (!(problem instanceof painting.Refused)) throw problem;
+        if (!(problem instanceof Refused)) throw problem;
         wrong(problem.message);
       }
     });
@@ -174,39 +243,58 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
 
   async function download() {
     const { mask, width, height } = paint.sheet.layers;
-    const link = Easel.node("a", { href: URL.createObjectURL(await painting.greyPng(mask, width, height)), download: "mask.png" });
+    const link = node("a", { href: URL.createObjectURL(await greyPng(mask, width, height)), download: "mask.png" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
 
   // --- Sending ---
 
-  painting.senders.add({
+  senders.add({
     element,
     given: () => {
       const { image: picture, width, height } = value();
-      return picture ? { url: picture.url, thumbnail: picture.url, width, height, name: "", prompt: "", parameters: "", source: true } : null;
+      return picture
+        ? {
+            url: picture.url,
+            thumbnail: picture.url,
+            width,
+            height,
+            name: "",
+            prompt: "",
+            parameters: "",
+            source: true,
+          }
+        : null;
     },
-    unsent: () => Boolean(coming || (paint && given && (paint.versions.mask !== sent.mask || paint.versions.picture !== sent.picture))),
+    unsent: () =>
+      Boolean(
+        coming || (paint && given && (paint.versions.mask !== sent.mask || paint.versions.picture !== sent.picture)),
+      ),
     async send() {
       await coming;
       if (!paint || !given) return true;
-      const now = { ...paint.versions }, { width, height } = paint.size(), source = given;
+      const now = { ...paint.versions },
+        { width, height } = paint.size(),
+        source = given;
       const maskFile = now.mask !== sent.mask && paint.maskFile();
       const pictureFile = now.picture !== sent.picture && paint.pictureFile();
-      const store = async (made, name) => { const { path, url } = await upload(new File([await made], name, { type: "image/png" })); return { path, url }; };
+      const store = async (made, name) => {
+        const { path, url } = await upload(new File([await made], name, { type: "image/png" }));
+        return { path, url };
+      };
       let { mask, image: picture } = value();
       element.dataset.busy = "yes";
       try {
         if (now.picture !== sent.picture) picture = pictureFile ? await store(pictureFile, "painted.png") : given;
         if (now.mask !== sent.mask) mask = maskFile ? await store(maskFile, "mask.png") : "";
       } catch {
-        wrong(Easel.t("The mask could not be sent; is the server still there? Try again."));
+        wrong(t("The mask could not be sent; is the server still there? Try again."));
         return false;
       } finally {
         delete element.dataset.busy;
       }
-      if (source !== given) return true;  // another picture has come meanwhile
+      if (source !== given) return true; // another picture has come meanwhile
       known = [given.url, picture.url];
       props.value = { image: picture, mask, width, height };
       sent = now;
@@ -215,4 +303,4 @@ Easel.canvas = function (element, trigger, props, upload, watch) {
   });
 
   if (value().image) adopt(value().image, value().mask, false);
-};
+}

@@ -1,21 +1,34 @@
 // Two pictures in one place, with a slider between them.
-"use strict";
-window.Easel = window.Easel || {};
+
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { iconButton } from "./icons.js";
+import { openDialog } from "./overlays.js";
 
 // `left` and `right` are items as the viewer takes them; the right one's shape is the place's.
-Easel.compare = function (left, right) {
-  const dialog = Easel.node("dialog", { class: "viewer compare", "aria-label": Easel.t("Two pictures compared") });
-  const ground = Easel.node("div", { class: "compare-ground" });
-  const place = Easel.node("div", { class: "compare-place" });
+export function compare(left, right) {
+  const dialog = node("dialog", { class: "viewer compare", "aria-label": t("Two pictures compared") });
+  const ground = node("div", { class: "compare-ground" });
+  const place = node("div", { class: "compare-place" });
   place.style.setProperty("--ratio", right.width / right.height);
-  const image = (item, side) => Easel.node("img", { src: item.url, alt: item.prompt || side, class: "compare-" + side, draggable: "false" });
-  const slider = Easel.node("div", { class: "compare-slider", role: "slider", tabindex: "0", "aria-valuemin": "0", "aria-valuemax": "100",
-    "aria-label": Easel.t("Border between the two pictures") });
-  slider.append(Easel.node("i", {}));
-  const told = (item) => item.source ? Easel.t("The picture it was made of") : item.name || "";
-  const labels = Easel.node("div", { class: "viewer-head" });
-  labels.append(Easel.node("span", { translate: "no" }, told(left)), Easel.node("span", { class: "compare-right-name", translate: "no" }, told(right)),
-    Easel.iconButton("close", Easel.t("Close (Esc)"), () => dialog.close(), { plain: true }));
+  const image = (item, side) =>
+    node("img", { src: item.url, alt: item.prompt || side, class: "compare-" + side, draggable: "false" });
+  const slider = node("div", {
+    class: "compare-slider",
+    role: "slider",
+    tabindex: "0",
+    "aria-valuemin": "0",
+    "aria-valuemax": "100",
+    "aria-label": t("Border between the two pictures"),
+  });
+  slider.append(node("i", {}));
+  const told = (item) => (item.source ? t("The picture it was made of") : item.name || "");
+  const labels = node("div", { class: "viewer-head" });
+  labels.append(
+    node("span", { translate: "no" }, told(left)),
+    node("span", { class: "compare-right-name", translate: "no" }, told(right)),
+    iconButton("close", t("Close (Esc)"), () => dialog.close(), { plain: true }),
+  );
   place.append(image(right, "right"), image(left, "left"), slider);
   ground.append(place);
   dialog.append(ground, labels);
@@ -28,7 +41,7 @@ Easel.compare = function (left, right) {
   };
   const follow = (event) => {
     const box = place.getBoundingClientRect();
-    move((event.clientX - box.left) / box.width * 100);
+    move(((event.clientX - box.left) / box.width) * 100);
   };
   place.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
@@ -37,16 +50,27 @@ Easel.compare = function (left, right) {
     slider.focus();
     follow(event);
   });
-  place.addEventListener("pointermove", (event) => { if (place.hasPointerCapture(event.pointerId)) follow(event); });
+  place.addEventListener("pointermove", (event) => {
+    if (place.hasPointerCapture(event.pointerId)) follow(event);
+  });
   dialog.addEventListener("keydown", (event) => {
     const far = event.shiftKey ? 10 : 2;
-    const to = { ArrowLeft: at - far, ArrowDown: at - far, ArrowRight: at + far, ArrowUp: at + far, Home: 0, End: 100, PageUp: at + 10, PageDown: at - 10 }[event.key];
+    const to = {
+      ArrowLeft: at - far,
+      ArrowDown: at - far,
+      ArrowRight: at + far,
+      ArrowUp: at + far,
+      Home: 0,
+      End: 100,
+      PageUp: at + 10,
+      PageDown: at - 10,
+    }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
     move(to);
   });
-  Easel.dialog(dialog);
+  openDialog(dialog);
   move(50);
   slider.focus();
-};
+}

@@ -1,24 +1,12 @@
 // The Extensions tab and the line in the head (webui/ui/extensions.py). Both ask Python anew every few seconds,
 // and only while somebody can see them. Everything that an extension wrote is set as text.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.REFRESH_MS = 3000;
+import { node } from "./dom.js";
+import { every } from "./polling.js";
 
-// Calls `ask` every few seconds while `seen()`, unless the server is away: Gradio would say so each time.
-Easel.every = function (element, seen, ask, every_ms = Easel.REFRESH_MS) {
-  const timer = setInterval(async () => {
-    if (!element.isConnected) { clearInterval(timer); return; }
-    if (document.hidden || !seen()) return;
-    try {
-      const there = await fetch("robots.txt", { cache: "no-store" });
-      if (there.status < 500) ask();
-    } catch { /* the next time, then */ }
-  }, every_ms);
-};
-
-Easel.note = function (element, trigger, props, watch) {
-  const button = element.querySelector(".easel-note"), spoken = element.querySelector("[aria-live]");
+export function note(element, trigger, props, watch) {
+  const button = element.querySelector(".easel-note"),
+    spoken = element.querySelector("[aria-live]");
   function draw() {
     const { line = "", which = "" } = props.value || {};
     button.hidden = !line;
@@ -29,29 +17,40 @@ Easel.note = function (element, trigger, props, watch) {
   button.addEventListener("click", () => trigger("open", {}));
   watch("value", draw);
   draw();
-  Easel.every(element, () => true, () => trigger("refresh", {}));
-};
+  every(
+    element,
+    () => true,
+    () => trigger("refresh", {}),
+  );
+}
 
-Easel.extensions = function (element, trigger, props, watch) {
-  const list = element.querySelector(".ext-list"), locked = element.querySelector(".ext-locked");
+export function extensions(element, trigger, props, watch) {
+  const list = element.querySelector(".ext-list"),
+    locked = element.querySelector(".ext-locked");
   let drawn = "";
 
   function card(one, mayswitch) {
-    const made = Easel.node("article", { class: "ext", role: "listitem", "data-name": one.name });
+    const made = node("article", { class: "ext", role: "listitem", "data-name": one.name });
     if (one.troubled) made.dataset.troubled = "yes";
     if (!one.on) made.dataset.off = "yes";
     const put = (tag, name, text, into = made, more = {}) => {
-      if (text) into.append(Easel.node(tag, { class: name, ...more }, text));
+      if (text) into.append(node(tag, { class: name, ...more }, text));
     };
     const own = { translate: "no" };
-    const head = Easel.node("header");
+    const head = node("header");
     put("h3", "ext-name", one.name, head, { ...own, title: one.source });
     put("span", "ext-version", one.version, head, own);
     put("span", "ext-state", one.label, head);
-    const flip = Easel.node("button", { type: "button", role: "switch", class: "ext-switch", "aria-checked": one.on,
-      "aria-label": one.name, translate: "no" });
+    const flip = node("button", {
+      type: "button",
+      role: "switch",
+      class: "ext-switch",
+      "aria-checked": one.on,
+      "aria-label": one.name,
+      translate: "no",
+    });
     flip.disabled = !mayswitch;
-    flip.append(Easel.node("i"));
+    flip.append(node("i"));
     flip.addEventListener("click", () => {
       flip.setAttribute("aria-checked", !one.on);
       flip.disabled = true;
@@ -64,7 +63,7 @@ Easel.extensions = function (element, trigger, props, watch) {
     for (const problem of one.problems) put("p", "ext-wrong", problem);
     put("p", "ext-restart", one.restart);
     if (one.hooks.length) put("p", "ext-hooks", one.hooks.join(", "), made, own);
-    const facts = Easel.node("p", { class: "ext-facts" }, one.facts.join(" · "));
+    const facts = node("p", { class: "ext-facts" }, one.facts.join(" · "));
     made.append(facts);
     return made;
   }
@@ -79,12 +78,18 @@ Easel.extensions = function (element, trigger, props, watch) {
     locked.textContent = value.locked || "";
     locked.hidden = !value.locked;
     list.replaceChildren(...(value.extensions || []).map((one) => card(one, !value.locked)));
-    if (held) [...list.children].find((one) => one.dataset.name === held)?.querySelector("button").focus();
+    if (held)
+      [...list.children]
+        .find((one) => one.dataset.name === held)
+        ?.querySelector("button")
+        .focus();
   }
 
   watch("value", draw);
   draw();
   const seen = () => element.offsetParent !== null;
-  new IntersectionObserver(([entry]) => { if (entry.isIntersecting) trigger("refresh", {}); }).observe(element);
-  Easel.every(element, seen, () => trigger("refresh", {}));
-};
+  new IntersectionObserver(([entry]) => {
+    if (entry.isIntersecting) trigger("refresh", {});
+  }).observe(element);
+  every(element, seen, () => trigger("refresh", {}));
+}

@@ -1,23 +1,28 @@
 // The page's foot: model, device, attention, queue, versions. Asks every few seconds while it can be seen.
-"use strict";
-window.Easel = window.Easel || {};
+
+import { t } from "./i18n.js";
+import { lookWith, server, serverOffline } from "./server-status.js";
+import { theme } from "./theme.js";
 
 // `?view=api` explains the endpoints to programmers. Gradio 6.31 shows that for a press of its button only, so its own
 // reading of the address is kept from it.
-Easel.explains = new URLSearchParams(location.search).get("view") === "api";
-if (Easel.explains) history.replaceState(null, "", location.pathname);
+export const explains = new URLSearchParams(location.search).get("view") === "api";
+if (explains) history.replaceState(null, "", location.pathname);
 
-// Asks whether the server is known to be away; `Easel.gone` is what was answered last.
-Easel.gone = false;
-Easel.away = async () => false;  // until the foot is drawn
-
-Easel.footer = function (element, trigger) {
-  const EVERY_MS = 5000, MODEL_MS = 60_000, READ_MS = 10_000, PATIENCE_MS = 10_000;
+export function footer(element, trigger) {
+  const EVERY_MS = 5000,
+    MODEL_MS = 60_000,
+    READ_MS = 10_000,
+    PATIENCE_MS = 10_000;
   const foot = element.querySelector(".easel-foot");
   const place = (name) => foot.querySelector(`.foot-${name}`);
   const word = (said) => said.split(" (")[0];
   const reason = (said) => (said.match(/\((.*)\)$/s) || ["", ""])[1];
-  let asked = "", askedAt = -Infinity, seen = true, timer = 0, early = 10;
+  let asked = "",
+    askedAt = -Infinity,
+    seen = true,
+    timer = 0,
+    early = 10;
 
   function put(name, text, why = "") {
     const one = place(name);
@@ -27,29 +32,39 @@ Easel.footer = function (element, trigger) {
   }
 
   function draw(told) {
-    const starts = told.device === told.attention;  // all three say what it waits for
-    if (!starts && !Easel.started) {  // the first model is read a little later
-      Easel.started = 1;
-      setTimeout(() => { Easel.started = 2; }, READ_MS);
+    const starts = told.device === told.attention; // all three say what it waits for
+    if (!starts && !server.engineStarted) {
+      // the first model is read a little later
+      server.engineStarted = 1;
+      setTimeout(() => {
+        server.engineStarted = 2;
+      }, READ_MS);
     }
     put("engine", starts ? told.device : "");
-    for (const name of ["device", "dtype", "attention"]) put(name, starts ? "" : word(told[name]), starts ? "" : reason(told[name]));
+    for (const name of ["device", "dtype", "attention"])
+      put(name, starts ? "" : word(told[name]), starts ? "" : reason(told[name]));
     if (told.model) {
       const { name, family, hash } = told.model;
       put("model", name, hash ? `${name} [${hash}]` : name);
       put("family", [family, hash && hash.slice(0, 10)].filter(Boolean).join(" · "));
     }
     const { running, waiting } = told;
-    put("queue", !running && !waiting ? Easel.t("Queue empty")
-      : waiting ? Easel.t("{running} running, {waiting} waiting", { running, waiting }) : Easel.t("{running} running", { running }));
+    put(
+      "queue",
+      !running && !waiting
+        ? t("Queue empty")
+        : waiting
+          ? t("{running} running, {waiting} waiting", { running, waiting })
+          : t("{running} running", { running }),
+    );
     const versions = Object.entries(told.versions).map(([name, version]) => `${name} ${version}`);
     put("version", versions[0], versions.join("\n"));
   }
 
   function away() {
     foot.dataset.away = "yes";
-    put("engine", Easel.t("The server does not answer"));
-    put("queue", "");  // nobody knows it
+    put("engine", t("The server does not answer"));
+    put("queue", ""); // nobody knows it
   }
 
   function back() {
@@ -65,42 +80,54 @@ Easel.footer = function (element, trigger) {
     try {
       const query = fresh ? `?model=${encodeURIComponent(model)}` : "";
       const answer = await fetch("api/state" + query, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
-      const proxy = answer.status >= 502;  // it says so in the server's place
-      if (proxy) away(); else back();
+      const proxy = answer.status >= 502; // it says so in the server's place
+      if (proxy) away();
+      else back();
       if (!answer.ok) return proxy;
-      if (fresh) { asked = model; askedAt = performance.now(); }
+      if (fresh) {
+        asked = model;
+        askedAt = performance.now();
+      }
       draw(await answer.json());
       return false;
     } catch (fault) {
       away();
-      return fault.name !== "TimeoutError";  // it may only be slow
+      return fault.name !== "TimeoutError"; // it may only be slow
     }
   }
-  Easel.away = async () => (Easel.gone = await ask());
+  lookWith(ask);
 
   function again() {
     clearTimeout(timer);
-    timer = setTimeout(async () => {
-      if (!element.isConnected) return;
-      if (!document.hidden && (seen || !asked || foot.dataset.away)) await Easel.away();
-      again();
-    }, place("engine").textContent || !asked && early-- > 0 ? 1000 : EVERY_MS);
+    timer = setTimeout(
+      async () => {
+        if (!element.isConnected) return;
+        if (!document.hidden && (seen || !asked || foot.dataset.away)) await serverOffline();
+        again();
+      },
+      place("engine").textContent || (!asked && early-- > 0) ? 1000 : EVERY_MS,
+    );
   }
 
   new IntersectionObserver((entries) => {
     const before = seen;
     seen = entries.at(-1).isIntersecting;
-    if (seen && !before) Easel.away();
+    if (seen && !before) serverOffline();
   }).observe(foot);
-  document.addEventListener("easel-language", Easel.away);
-  document.addEventListener("change", (event) => { if (event.target.closest?.("#easel-model")) setTimeout(Easel.away, 200); });
-  if (Easel.explains) {
+  document.addEventListener("easel-language", serverOffline);
+  document.addEventListener("change", (event) => {
+    if (event.target.closest?.("#easel-model")) setTimeout(serverOffline, 200);
+  });
+  if (explains) {
     const wait = setInterval(() => {
-      const own = document.querySelector("footer .show-api");  // Gradio's own button, out of sight
-      if (own) { clearInterval(wait); own.click(); }
+      const own = document.querySelector("footer .show-api"); // Gradio's own button, out of sight
+      if (own) {
+        clearInterval(wait);
+        own.click();
+      }
     }, 100);
   }
   place("queue").addEventListener("click", () => trigger("queue", {}));
-  Easel.looks.apply();
-  Easel.away().then(again);
-};
+  theme.apply();
+  serverOffline().then(again);
+}

@@ -1,16 +1,23 @@
-// What is done with pictures of the Gallery. Each change is told to the page (kept.js), and the Gallery, which hears that
+// What is done with pictures of the Gallery. Each change is told to the page (picture-actions.js), and the Gallery, which hears that
 // too, shows it.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.pictures = Easel.pictures || {};
 
-Easel.pictures.VIEWED = 300;  // pictures before and behind the one that is opened, for leafing
+import { ask } from "./api.js";
+import { compare } from "./compare.js";
+import { node } from "./dom.js";
+import { count } from "./gallery-ask.js";
+import { t, within } from "./i18n.js";
+import { iconButton } from "./icons.js";
+import { toast } from "./overlays.js";
+import * as pictureActions from "./picture-actions.js";
+import { sendTo } from "./send-to.js";
+import { openViewer } from "./viewer.js";
+
+export const VIEWED = 300; // pictures before and behind the one that is opened, for leafing
 
 // `tasks` are [name, label] of those that take a picture.
-Easel.pictures.acts = function (grid, marks, tasks) {
-  const { ask, count } = Easel.pictures;
+export function galleryActs(grid, marks, tasks) {
   const ids = (pictures) => pictures.map((one) => one.id);
-  const failed = (error) => Easel.kept.failed(error);
+  const failed = (error) => pictureActions.failed(error);
   const acts = {};
   const icons = { img2img: "image", inpaint: "brush", upscale: "upscale" };
 
@@ -18,8 +25,10 @@ Easel.pictures.acts = function (grid, marks, tasks) {
     const on = !pictures.every((one) => one.favourite);
     try {
       await ask("api/pictures", "PATCH", { ids: ids(pictures), favourite: on });
-      Easel.kept.tell("favourite", ids(pictures), on);
-    } catch (error) { failed(error); }
+      pictureActions.tell("favourite", ids(pictures), on);
+    } catch (error) {
+      failed(error);
+    }
   };
 
   acts.remove = async function (pictures) {
@@ -27,34 +36,45 @@ Easel.pictures.acts = function (grid, marks, tasks) {
     let moved;
     try {
       moved = (await ask("api/pictures/trash", "POST", { ids: ids(pictures) })).ids;
-    } catch (error) { failed(error); return ""; }
-    Easel.kept.tell("trashed", moved);
-    const words = Easel.t("{pictures} moved to the trash.", { pictures: count(moved.length) });
-    Easel.toast(words, { label: Easel.t("Undo"), act: () => Easel.kept.restore(moved) });
+    } catch (error) {
+      failed(error);
+      return "";
+    }
+    pictureActions.tell("trashed", moved);
+    const words = t("{pictures} moved to the trash.", { pictures: count(moved.length) });
+    toast(words, { label: t("Undo"), act: () => pictureActions.restore(moved) });
     return "gone";
   };
 
   acts.restore = async function (pictures) {
     try {
       const back = (await ask("api/pictures/restore", "POST", { ids: ids(pictures) })).ids;
-      Easel.kept.tell("restored", back);
-      Easel.toast(Easel.t("{pictures} restored.", { pictures: count(back.length) }), null, 4);
+      pictureActions.tell("restored", back);
+      toast(t("{pictures} restored.", { pictures: count(back.length) }), null, 4);
       return "gone";
-    } catch (error) { failed(error); return ""; }
+    } catch (error) {
+      failed(error);
+      return "";
+    }
   };
 
   acts.emptyTrash = async function () {
     const number = grid.shelf.total;
-    if (!window.confirm(Easel.t("Delete {pictures} for good? This cannot be undone.", { pictures: count(number) }))) return;
+    if (!window.confirm(t("Delete {pictures} for good? This cannot be undone.", { pictures: count(number) }))) return;
     try {
       await ask("api/pictures/empty-trash", "POST");
       document.dispatchEvent(new CustomEvent("easel-pictures", { detail: { kind: "emptied", ids: [] } }));
-    } catch (error) { failed(error); }
+    } catch (error) {
+      failed(error);
+    }
   };
 
   acts.download = function (pictures) {
-    if (pictures.length === 1) { Easel.kept.download(pictures[0]); return; }
-    Easel.kept.download({ name: "pictures.zip" }, "api/pictures/archive?ids=" + ids(pictures).join(","));
+    if (pictures.length === 1) {
+      pictureActions.download(pictures[0]);
+      return;
+    }
+    pictureActions.download({ name: "pictures.zip" }, "api/pictures/archive?ids=" + ids(pictures).join(","));
   };
 
   async function settings(one) {
@@ -65,28 +85,36 @@ Easel.pictures.acts = function (grid, marks, tasks) {
   acts.send = async function (to, one) {
     try {
       const { url, width, height, name } = one;
-      Easel.handOver({ to, url, width, height, parameters: await settings(one), name });
-    } catch (error) { failed(error); }
+      sendTo({ to, url, width, height, parameters: await settings(one), name });
+    } catch (error) {
+      failed(error);
+    }
   };
 
   acts.use = async function (one) {
     try {
       const parameters = await settings(one);
-      if (parameters) Easel.handOver({ to: "", url: "", parameters, name: one.name });
-      else Easel.toast(Easel.t("This picture says nothing of its settings."), null, 5);
-    } catch (error) { failed(error); }
+      if (parameters) sendTo({ to: "", url: "", parameters, name: one.name });
+      else toast(t("This picture says nothing of its settings."), null, 5);
+    } catch (error) {
+      failed(error);
+    }
   };
 
-  acts.compare = (pictures) => Easel.compare(pictures[1], pictures[0]);  // the older one on the left
+  acts.compare = (pictures) => compare(pictures[1], pictures[0]); // the older one on the left
 
   // [icon, label, act(picture)] of the tasks that a picture can go to.
-  acts.targets = tasks.map(([name, label]) => [icons[name] || "arrow",
-    name === "upscale" ? label : Easel.t("To {task}", { task: Easel.within(label) }), (one) => acts.send(name, one)]);
+  acts.targets = tasks.map(([name, label]) => [
+    icons[name] || "arrow",
+    name === "upscale" ? label : t("To {task}", { task: within(label) }),
+    (one) => acts.send(name, one),
+  ]);
 
-  function around(one) {  // pictures that are loaded, without a gap, before and behind it
-    const { flows } = grid.shelf, place = grid.place(one.id);
+  function around(one) {
+    // pictures that are loaded, without a gap, before and behind it
+    const { flows } = grid.shelf,
+      place = grid.place(one.id);
     if (!place) return [one];
-    const { VIEWED } = Easel.pictures;
     let some = place.flow.items.slice(Math.max(0, place.index - VIEWED), place.index + VIEWED + 1);
     const at = flows.indexOf(place.flow);
     const whole = (flow) => flow?.begun && !flow.next;
@@ -97,48 +125,69 @@ Easel.pictures.acts = function (grid, marks, tasks) {
 
   acts.open = function (one) {
     const some = around(one);
-    const thrown = (item) => Boolean(item.trashed), kept = (item) => !item.trashed;
-    Easel.view(some, some.indexOf(one), {
-      shown: (item) => { grid.active = item.id; },
+    const thrown = (item) => Boolean(item.trashed),
+      kept = (item) => !item.trashed;
+    openViewer(some, some.indexOf(one), {
+      shown: (item) => {
+        grid.active = item.id;
+      },
       actions: [
-        { label: Easel.t("Favourite"), icon: "star", key: "f", for: kept, pressed: (item) => item.favourite, act: (item) => acts.favour([item]) },
+        {
+          label: t("Favourite"),
+          icon: "star",
+          key: "f",
+          for: kept,
+          pressed: (item) => item.favourite,
+          act: (item) => acts.favour([item]),
+        },
         ...acts.targets.map(([icon, label, act]) => ({ label, icon, for: kept, closes: true, act })),
-        { label: Easel.t("Use settings"), icon: "settings", for: kept, closes: true, act: acts.use },
-        { label: Easel.t("Download"), icon: "download", key: "d", act: (item) => Easel.kept.download(item) },
-        { label: Easel.t("Delete"), icon: "trash", key: "Delete", for: kept, act: (item) => acts.remove([item]) },
-        { label: Easel.t("Restore"), icon: "again", for: thrown, act: (item) => acts.restore([item]) },
+        { label: t("Use settings"), icon: "settings", for: kept, closes: true, act: acts.use },
+        { label: t("Download"), icon: "download", key: "d", act: (item) => pictureActions.download(item) },
+        { label: t("Delete"), icon: "trash", key: "Delete", for: kept, act: (item) => acts.remove([item]) },
+        { label: t("Restore"), icon: "again", for: thrown, act: (item) => acts.restore([item]) },
       ],
     });
     const dialog = [...document.querySelectorAll("dialog.viewer")].pop();
-    dialog?.addEventListener("close", () => { if (grid.isSeen()) grid.focus(grid.active); });
+    dialog?.addEventListener("close", () => {
+      if (grid.isSeen()) grid.focus(grid.active);
+    });
   };
 
   // Fills `bar` with what can be done with what is selected.
   acts.drawBar = function (bar) {
     const pictures = marks.list();
     bar.hidden = !pictures.length;
-    if (!pictures.length) { bar.replaceChildren(); return; }
-    const button = Easel.iconButton;
+    if (!pictures.length) {
+      bar.replaceChildren();
+      return;
+    }
+    const button = iconButton;
     const held = [...bar.children].indexOf(document.activeElement);
-    const made = [Easel.node("span", { class: "gallery-picked" }, marks.words())];
+    const made = [node("span", { class: "gallery-picked" }, marks.words())];
     if (pictures.some((one) => one.trashed)) {
-      made.push(button("again", Easel.t("Restore"), () => acts.restore(marks.list())));
+      made.push(button("again", t("Restore"), () => acts.restore(marks.list())));
     } else {
-      const star = button("star", Easel.t("Favourite"), () => acts.favour(marks.list()));
-      star.setAttribute("aria-pressed", pictures.every((one) => one.favourite));
-      made.push(star, button("download", Easel.t("Download"), () => acts.download(marks.list())));
+      const star = button("star", t("Favourite"), () => acts.favour(marks.list()));
+      star.setAttribute(
+        "aria-pressed",
+        pictures.every((one) => one.favourite),
+      );
+      made.push(
+        star,
+        button("download", t("Download"), () => acts.download(marks.list())),
+      );
       if (pictures.length === 1) {
         for (const [icon, label, act] of acts.targets) {
           made.push(button(icon, label, () => act(marks.list()[0])));
         }
-        made.push(button("settings", Easel.t("Use settings"), () => acts.use(marks.list()[0])));
+        made.push(button("settings", t("Use settings"), () => acts.use(marks.list()[0])));
       }
-      if (pictures.length === 2) made.push(button("compare", Easel.t("Compare"), () => acts.compare(marks.list())));
-      made.push(button("trash", Easel.t("Delete"), () => acts.remove(marks.list())));
+      if (pictures.length === 2) made.push(button("compare", t("Compare"), () => acts.compare(marks.list())));
+      made.push(button("trash", t("Delete"), () => acts.remove(marks.list())));
     }
-    made.push(button("close", Easel.t("Clear selection (Esc)"), () => marks.clear(), { plain: true }));
+    made.push(button("close", t("Clear selection (Esc)"), () => marks.clear(), { plain: true }));
     bar.replaceChildren(...made);
     if (held >= 0) bar.children[Math.min(held, made.length - 1)].focus();
   };
   return acts;
-};
+}

@@ -1,21 +1,20 @@
 // Keys and pointer in the Gallery's grid.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.pictures = Easel.pictures || {};
 
-Easel.pictures.PRESS_MS = 450;  // a finger that rests so long marks
+export const PRESS_MS = 450; // a finger that rests so long marks
 
 // `marks` is gallery-marks.js's; `acts` are open(picture), favour(pictures), remove(pictures).
-Easel.pictures.hands = function (grid, marks, acts) {
+export function galleryHands(grid, marks, acts) {
   const { root } = grid;
-  let pressing = 0, pressed = false;
+  let pressing = 0,
+    pressed = false;
 
   const cellOf = (event) => event.target.closest?.(".gallery-tile");
-  const chosen = (one) => marks.has(one.id) ? marks.list() : [one];  // what a key is about
+  const chosen = (one) => (marks.has(one.id) ? marks.list() : [one]); // what a key is about
 
   // --- From picture to picture ---
 
-  async function beside(step) {  // along the reading direction, into what is not loaded yet
+  async function beside(step) {
+    // along the reading direction, into what is not loaded yet
     const place = grid.place(grid.active);
     if (!place) return null;
     const { flows } = grid.shelf;
@@ -32,7 +31,8 @@ Easel.pictures.hands = function (grid, marks, acts) {
     return flow.items[index];
   }
 
-  async function above(step) {  // the row before or after, where it is nearest
+  async function above(step) {
+    // the row before or after, where it is nearest
     const place = grid.place(grid.active);
     if (!place) return null;
     const at = place.index - place.block.from;
@@ -41,11 +41,12 @@ Easel.pictures.hands = function (grid, marks, acts) {
     const there = edge && grid.place(edge.id);
     if (!there) return null;
     const far = (i) => Math.abs(there.block.lefts[i] + there.block.widths[i] / 2 - middle);
-    const best = there.block.lefts.map((_, i) => i).reduce((a, b) => far(b) < far(a) ? b : a);
+    const best = there.block.lefts.map((_, i) => i).reduce((a, b) => (far(b) < far(a) ? b : a));
     return there.flow.items[there.block.from + best];
   }
 
-  function edgeOf(place, step) {  // the first picture behind a row, or the last before it
+  function edgeOf(place, step) {
+    // the first picture behind a row, or the last before it
     const index = step > 0 ? place.block.to - 1 : place.block.from;
     const from = grid.active;
     grid.active = place.flow.items[index].id;
@@ -56,7 +57,7 @@ Easel.pictures.hands = function (grid, marks, acts) {
 
   async function page(step) {
     let one = null;
-    for (let moved = 0; moved < grid.height() - 80;) {
+    for (let moved = 0; moved < grid.height() - 80; ) {
       const next = await above(step);
       if (!next) break;
       grid.active = (one = next).id;
@@ -72,8 +73,16 @@ Easel.pictures.hands = function (grid, marks, acts) {
     return flow.items[last ? flow.items.length - 1 : 0];
   }
 
-  const moves = { ArrowRight: () => beside(1), ArrowLeft: () => beside(-1), ArrowDown: () => above(1), ArrowUp: () => above(-1),
-    PageDown: () => page(1), PageUp: () => page(-1), Home: () => end(false), End: () => end(true) };
+  const moves = {
+    ArrowRight: () => beside(1),
+    ArrowLeft: () => beside(-1),
+    ArrowDown: () => above(1),
+    ArrowUp: () => above(-1),
+    PageDown: () => page(1),
+    PageUp: () => page(-1),
+    Home: () => end(false),
+    End: () => end(true),
+  };
   let moving = false;
 
   async function move(key, mark) {
@@ -86,7 +95,9 @@ Easel.pictures.hands = function (grid, marks, acts) {
       grid.update();
       grid.focus(one.id);
       if (mark) await marks.range(from, one.id);
-    } finally { moving = false; }
+    } finally {
+      moving = false;
+    }
   }
 
   root.addEventListener("keydown", (event) => {
@@ -108,12 +119,16 @@ Easel.pictures.hands = function (grid, marks, acts) {
   root.addEventListener("click", (event) => {
     const cell = cellOf(event);
     if (!cell) return;
-    if (pressed) { pressed = false; return; }  // the end of a long press
+    if (pressed) {
+      pressed = false;
+      return;
+    } // the end of a long press
     const from = grid.active;
     grid.active = cell.one.id;
     cell.focus({ preventScroll: true });
     if (event.shiftKey && from !== null) marks.range(from, cell.one.id);
-    else if (event.ctrlKey || event.metaKey || event.target.closest(".gallery-check") || marks.size()) marks.toggle(cell.one);
+    else if (event.ctrlKey || event.metaKey || event.target.closest(".gallery-check") || marks.size())
+      marks.toggle(cell.one);
     else acts.open(cell.one);
   });
 
@@ -127,23 +142,29 @@ Easel.pictures.hands = function (grid, marks, acts) {
       grid.active = cell.one.id;
       marks.toggle(cell.one);
       navigator.vibrate?.(10);
-    }, Easel.pictures.PRESS_MS);
+    }, PRESS_MS);
   });
   for (const kind of ["pointerup", "pointercancel", "pointermove"]) {
     root.addEventListener(kind, (event) => {
       if (kind !== "pointermove" || Math.hypot(event.movementX, event.movementY) > 6) clearTimeout(pressing);
     });
   }
-  root.addEventListener("contextmenu", (event) => { if (pressed || event.pointerType === "touch") event.preventDefault(); });
-  root.addEventListener("mousedown", (event) => { if (event.shiftKey && cellOf(event)) event.preventDefault(); });
+  root.addEventListener("contextmenu", (event) => {
+    if (pressed || event.pointerType === "touch") event.preventDefault();
+  });
+  root.addEventListener("mousedown", (event) => {
+    if (event.shiftKey && cellOf(event)) event.preventDefault();
+  });
 
-  root.addEventListener("dragstart", (event) => {  // to another window, a folder, or a picture's place on this page
+  root.addEventListener("dragstart", (event) => {
+    // to another window, a folder, or a picture's place on this page
     const one = cellOf(event)?.one;
     if (!one) return;
-    const url = new URL(one.url, document.baseURI).href, name = one.name.split("/").pop();
+    const url = new URL(one.url, document.baseURI).href,
+      name = one.name.split("/").pop();
     event.dataTransfer.setData("text/uri-list", url);
     event.dataTransfer.setData("text/plain", url);
     event.dataTransfer.setData("DownloadURL", `image/${name.split(".").pop()}:${name}:${url}`);
     event.dataTransfer.effectAllowed = "copy";
   });
-};
+}

@@ -1,23 +1,25 @@
 // Which pictures of the Gallery are selected.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.pictures = Easel.pictures || {};
 
-Easel.pictures.MARKS_MAX = 2000;
+import { count } from "./gallery-ask.js";
+import { t } from "./i18n.js";
+
+export const MARKS_MAX = 2000;
 
 // `changed()` hears of every change; `tell(sentence)` says what could not be done.
-Easel.pictures.marks = function (grid, changed, tell) {
-  const { count } = Easel.pictures;
+export function createMarks(grid, changed, tell) {
   const picked = new Map();
   const marks = { has: (id) => picked.has(id), size: () => picked.size, list: () => [...picked.values()] };
 
   function full() {
-    tell(Easel.t("At most {number} pictures at once.", { number: Easel.pictures.MARKS_MAX.toLocaleString() }));
+    tell(t("At most {number} pictures at once.", { number: MARKS_MAX.toLocaleString() }));
   }
 
   function add(pictures) {
     for (const one of pictures) {
-      if (picked.size >= Easel.pictures.MARKS_MAX && !picked.has(one.id)) { full(); break; }
+      if (picked.size >= MARKS_MAX && !picked.has(one.id)) {
+        full();
+        break;
+      }
       picked.set(one.id, one);
     }
   }
@@ -41,10 +43,10 @@ Easel.pictures.marks = function (grid, changed, tell) {
     const number = (place) => flows.indexOf(place.flow);
     ends.sort((one, other) => number(one) - number(other) || one.index - other.index);
     const [first, last] = ends;
-    for (let i = number(first); i <= number(last) && picked.size < Easel.pictures.MARKS_MAX; i++) {
+    for (let i = number(first); i <= number(last) && picked.size < MARKS_MAX; i++) {
       const flow = flows[i];
       const until = flow === last.flow ? last.index + 1 : flow.total;
-      await grid.shelf.need(flow, Math.min(until, Easel.pictures.MARKS_MAX));
+      await grid.shelf.need(flow, Math.min(until, MARKS_MAX));
       add(flow.items.slice(flow === first.flow ? first.index : 0, until));
     }
     changed();
@@ -52,10 +54,10 @@ Easel.pictures.marks = function (grid, changed, tell) {
 
   marks.all = async function () {
     for (const flow of grid.shelf.flows) {
-      const room = Easel.pictures.MARKS_MAX - picked.size;
+      const room = MARKS_MAX - picked.size;
       await grid.shelf.need(flow, Math.min(flow.total, room + 1));
       add(flow.items);
-      if (picked.size >= Easel.pictures.MARKS_MAX) break;
+      if (picked.size >= MARKS_MAX) break;
     }
     changed();
   };
@@ -73,6 +75,6 @@ Easel.pictures.marks = function (grid, changed, tell) {
     changed();
   };
 
-  marks.words = () => picked.size ? Easel.t("{pictures} selected", { pictures: count(picked.size) }) : "";
+  marks.words = () => (picked.size ? t("{pictures} selected", { pictures: count(picked.size) }) : "");
   return marks;
-};
+}

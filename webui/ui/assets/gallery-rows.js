@@ -1,15 +1,15 @@
 // Rows of about one height that fill the width, as photo apps lay pictures out. Numbers only, no elements.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.pictures = Easel.pictures || {};
 
 // `pictures` have width, height and day. Gives the height of it all and its blocks from top to bottom: headings
 // {day, y, height} and rows {y, height, from, to, lefts, widths} of pictures from..to-1. A day begins a new row, and
 // the last row of a day is not stretched. A picture whose id is in `breaks` begins a row too.
-Easel.pictures.rows = function (pictures, width, { height, gap, heading }, breaks = new Set()) {
+export function rows(pictures, width, { height, gap, heading }, breaks = new Set()) {
   const blocks = [];
   const ratio = (one) => Math.min(3, Math.max(0.5, one.width / one.height || 1));
-  let y = 0, day = null, from = 0, sum = 0;
+  let y = 0,
+    day = null,
+    from = 0,
+    sum = 0;
 
   const filling = (ratios, number) => (width - gap * (number - 1)) / ratios;
 
@@ -17,7 +17,8 @@ Easel.pictures.rows = function (pictures, width, { height, gap, heading }, break
     if (to === from) return;
     const filled = filling(sum, to - from);
     const high = Math.round(full ? filled : Math.min(filled, height));
-    const lefts = [], widths = [];
+    const lefts = [],
+      widths = [];
     let left = 0;
     for (let i = from; i < to; i++) {
       const end = i === to - 1 && full ? width : left + ratio(pictures[i]) * (full ? filled : high);
@@ -38,14 +39,16 @@ Easel.pictures.rows = function (pictures, width, { height, gap, heading }, break
       blocks.push({ day, y, height: heading });
       y += heading;
     } else if (breaks.has(one.id)) close(i, false);
-    const wide = ratio(one), number = i - from;
+    const wide = ratio(one),
+      number = i - from;
     const withIt = filling(sum + wide, number + 1);
     if (withIt > height) {
       sum += wide;
       return;
     }
     const without = number ? filling(sum, number) : Infinity;
-    if (without < height * 1.35 && without / height < height / withIt) {  // nearer to the wanted height
+    if (without < height * 1.35 && without / height < height / withIt) {
+      // nearer to the wanted height
       close(i, true);
       sum = wide;
     } else {
@@ -55,14 +58,16 @@ Easel.pictures.rows = function (pictures, width, { height, gap, heading }, break
   });
   close(pictures.length, false);
   return { blocks, height: y };
-};
+}
 
 // The first block that reaches below `y`: an index, blocks.length where there is none.
-Easel.pictures.blockAt = function (blocks, y) {
-  let low = 0, high = blocks.length;
+export function blockAt(blocks, y) {
+  let low = 0,
+    high = blocks.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (blocks[middle].y + blocks[middle].height > y) high = middle; else low = middle + 1;
+    if (blocks[middle].y + blocks[middle].height > y) high = middle;
+    else low = middle + 1;
   }
   return low;
-};
+}

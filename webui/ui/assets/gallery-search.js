@@ -1,73 +1,109 @@
 // What the Gallery looks for: words, filters, days. Kept for this browser tab.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.pictures = Easel.pictures || {};
 
-Easel.pictures.WAIT_MS = 150;  // after the last key
-Easel.pictures.NOTHING = { words: "", model: "", sampler: "", task: "", when: "", from: "", to: "", favourites: false, trash: false };
+import { dayOf, days } from "./days.js";
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { icon, iconButton } from "./icons.js";
+import { recall, remember } from "./memory.js";
 
-// The days that a choice means, both ISO or "".
-Easel.pictures.days = function ({ when, from, to }, today) {
-  const { later } = Easel.pictures;
-  const weekday = (new Date(today + "T12:00:00Z").getUTCDay() + 6) % 7;  // Monday is 0
-  switch (when) {
-    case "today": return [today, ""];
-    case "week": return [later(today, -weekday), ""];
-    case "month": return [today.slice(0, 8) + "01", ""];
-    case "days": return from && to && from > to ? [to, from] : [from, to];
-    default: return ["", ""];
-  }
+export const WAIT_MS = 150; // after the last key
+export const NOTHING = {
+  words: "",
+  model: "",
+  sampler: "",
+  task: "",
+  when: "",
+  from: "",
+  to: "",
+  favourites: false,
+  trash: false,
 };
 
 // Fills `bar` with the search's controls. `changed(search)` hears what the server is to be asked; `tasks` are the labels of
 // tasks by their names. Gives {search(), filter(facets), clear(), focus(), isNarrow()}.
-Easel.pictures.search = function (bar, tasks, changed) {
-  const { NOTHING, WAIT_MS } = Easel.pictures;
-  const state = { ...NOTHING, ...Easel.recall("gallery", {}) };
-  let timer = 0, asked = "";
+export function gallerySearch(bar, tasks, changed) {
+  const state = { ...NOTHING, ...recall("gallery", {}) };
+  let timer = 0,
+    asked = "";
 
-  const box = Easel.node("label", { class: "gallery-words" });
-  const words = Easel.node("input", { type: "search", maxlength: 1000, placeholder: Easel.t("Search in prompts"), autocomplete: "off",
-    spellcheck: "false", "aria-label": Easel.t("Search in prompts"), "aria-keyshortcuts": "/", translate: "no" });
-  box.append(Easel.icon("search"), words, Easel.node("kbd", { "aria-hidden": "true" }, "/"));
+  const box = node("label", { class: "gallery-words" });
+  const words = node("input", {
+    type: "search",
+    maxlength: 1000,
+    placeholder: t("Search in prompts"),
+    autocomplete: "off",
+    spellcheck: "false",
+    "aria-label": t("Search in prompts"),
+    "aria-keyshortcuts": "/",
+    translate: "no",
+  });
+  box.append(icon("search"), words, node("kbd", { "aria-hidden": "true" }, "/"));
 
   const menus = {};
   const menu = (name, label) => {
-    menus[name] = Easel.node("select", { "aria-label": label, name, ...(name === "when" ? {} : { translate: "no" }) });
-    menus[name].addEventListener("change", () => { state[name] = menus[name].value; now(); });
+    menus[name] = node("select", { "aria-label": label, name, ...(name === "when" ? {} : { translate: "no" }) });
+    menus[name].addEventListener("change", () => {
+      state[name] = menus[name].value;
+      now();
+    });
     return menus[name];
   };
-  const option = (value, text, own = false) => Easel.node("option", own ? { value, translate: "no" } : { value }, text);
-  const any = { model: Easel.t("Any model"), sampler: Easel.t("Any sampler"), task: Easel.t("Any task") };
+  const option = (value, text, own = false) => node("option", own ? { value, translate: "no" } : { value }, text);
+  const any = { model: t("Any model"), sampler: t("Any sampler"), task: t("Any task") };
 
   const day = (name, label) => {
-    const made = Easel.node("input", { type: "date", "aria-label": label, class: "gallery-date" });
-    made.addEventListener("change", () => { state[name] = made.value; now(); });
+    const made = node("input", { type: "date", "aria-label": label, class: "gallery-date" });
+    made.addEventListener("change", () => {
+      state[name] = made.value;
+      now();
+    });
     return made;
   };
-  const from = day("from", Easel.t("From day")), to = day("to", Easel.t("To day"));
+  const from = day("from", t("From day")),
+    to = day("to", t("To day"));
 
   const flip = (name, label, icon) => {
-    const made = Easel.iconButton(icon, label, () => { state[name] = !state[name]; now(); });
+    const made = iconButton(icon, label, () => {
+      state[name] = !state[name];
+      now();
+    });
     made.setAttribute("aria-pressed", "false");
     return made;
   };
-  const favourites = flip("favourites", Easel.t("Favourites"), "star"), trash = flip("trash", Easel.t("Trash"), "trash");
-  const clear = Easel.iconButton("close", Easel.t("Clear all"), () => api.clear());
+  const favourites = flip("favourites", t("Favourites"), "star"),
+    trash = flip("trash", t("Trash"), "trash");
+  const clear = iconButton("close", t("Clear all"), () => api.clear());
   clear.classList.add("gallery-clear");
 
-  const filters = Easel.node("div", { class: "gallery-filters", role: "group", "aria-label": Easel.t("Filters") });
-  const top = Easel.iconButton("up", Easel.t("To the top"), () => window.scrollTo({ top: 0, behavior: "instant" }), { plain: true });
+  const filters = node("div", { class: "gallery-filters", role: "group", "aria-label": t("Filters") });
+  const top = iconButton("up", t("To the top"), () => window.scrollTo({ top: 0, behavior: "instant" }), {
+    plain: true,
+  });
   top.classList.add("gallery-top");
-  filters.append(menu("model", Easel.t("Model")), menu("sampler", Easel.t("Sampler")), menu("task", Easel.t("Task")),
-    menu("when", Easel.t("Date")), from, to, favourites, trash, clear);
-  for (const [value, text] of [["", "Any date"], ["today", "Today"], ["week", "This week"], ["month", "This month"], ["days", "Choose days…"]]) {
-    menus.when.append(option(value, Easel.t(text)));
+  filters.append(
+    menu("model", t("Model")),
+    menu("sampler", t("Sampler")),
+    menu("task", t("Task")),
+    menu("when", t("Date")),
+    from,
+    to,
+    favourites,
+    trash,
+    clear,
+  );
+  for (const [value, text] of [
+    ["", "Any date"],
+    ["today", "Today"],
+    ["week", "This week"],
+    ["month", "This month"],
+    ["days", "Choose days…"],
+  ]) {
+    menus.when.append(option(value, t(text)));
   }
   bar.append(box, filters, top);
 
   function options(name, counted, told = true) {
-    const label = (value) => name === "task" ? tasks[value] || value : value;
+    const label = (value) => (name === "task" ? tasks[value] || value : value);
     const some = counted.filter(([value]) => value);
     if (state[name] && !some.some(([value]) => value === state[name])) some.push([state[name], 0]);
     const made = some.map(([value, number]) => option(value, `${label(value)} (${number.toLocaleString()})`, true));
@@ -95,8 +131,9 @@ Easel.pictures.search = function (bar, tasks, changed) {
   function now() {
     clearTimeout(timer);
     show();
-    Easel.remember("gallery", state);
-    const search = api.search(), key = JSON.stringify(search);
+    remember("gallery", state);
+    const search = api.search(),
+      key = JSON.stringify(search);
     if (key === asked) return;
     asked = key;
     changed(search);
@@ -104,7 +141,7 @@ Easel.pictures.search = function (bar, tasks, changed) {
 
   const api = {
     search() {
-      const [from_day, to_day] = Easel.pictures.days(state, Easel.pictures.day(new Date()));
+      const [from_day, to_day] = days(state, dayOf(new Date()));
       const { words: text, model, sampler, task, favourites: only, trash: thrown } = state;
       return { words: text, model, sampler, task, from_day, to_day, favourites: only, trash: thrown };
     },
@@ -116,11 +153,17 @@ Easel.pictures.search = function (bar, tasks, changed) {
       now();
       words.focus();
     },
-    focus() { words.focus(); words.select(); },
+    focus() {
+      words.focus();
+      words.select();
+    },
     isNarrow: () => JSON.stringify({ ...state, words: state.words.trim() }) !== JSON.stringify(NOTHING),
     words: () => state.words,
     start: now,
-    again() { asked = ""; now(); },
+    again() {
+      asked = "";
+      now();
+    },
   };
 
   words.addEventListener("input", () => {
@@ -130,8 +173,12 @@ Easel.pictures.search = function (bar, tasks, changed) {
   });
   words.addEventListener("keydown", (event) => {
     if (event.key === "Enter") now();
-    else if (event.key === "Escape" && words.value) { words.value = state.words = ""; now(); event.preventDefault(); }
+    else if (event.key === "Escape" && words.value) {
+      words.value = state.words = "";
+      now();
+      event.preventDefault();
+    }
   });
   for (const name of ["model", "sampler", "task"]) options(name, [], false);
   return api;
-};
+}

@@ -1,26 +1,37 @@
 // The pictures that a search finds, as far as they are loaded. They come in stretches, each loaded from its newest to its
 // oldest. Without a filter a stretch is some days, so that a far place is reached without loading what is before it; how
 // many pictures a day has is known beforehand. With a filter there is one stretch.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.pictures = Easel.pictures || {};
 
-Easel.pictures.PAGE = 60;
-Easel.pictures.PAGE_MAX = 200;
-Easel.pictures.RETRY_MS = 5000;
-Easel.pictures.KEPT = 5000;  // pictures that are remembered, about: who scrolls on forgets the farthest
+import { ask } from "./api.js";
+import { dayOf, later } from "./days.js";
+import { query } from "./gallery-ask.js";
+
+export const PAGE = 60;
+export const PAGE_MAX = 200;
+export const RETRY_MS = 5000;
+export const limits = { kept: 5000 }; // pictures that are remembered, about: who scrolls on forgets the farthest
 
 // `changed()` hears of every change. A stretch: {from, to: days, "" without an end; total, days, items, rows: what a grid
 // keeps of it, null when it must be laid out anew}.
-Easel.pictures.shelf = function (search, changed) {
-  const { ask, query, day, later, PAGE, PAGE_MAX, RETRY_MS } = Easel.pictures;
-  const plain = !search.words && !search.model && !search.sampler && !search.task && !search.favourites && !search.trash;
+export function createShelf(search, changed) {
+  const plain =
+    !search.words && !search.model && !search.sampler && !search.task && !search.favourites && !search.trash;
   const shelf = { flows: [], byId: new Map(), total: 0, ready: false, problem: "", plain, breaks: new Set() };
-  shelf.isNeeded = (flow) => flow === shelf.flows[0];  // the grid says more
+  shelf.isNeeded = (flow) => flow === shelf.flows[0]; // the grid says more
   let closed = false;
 
-  const stretch = (from, to, days) => ({ from, to, days, total: days.reduce((sum, [, number]) => sum + number, 0),
-    items: [], next: "", begun: false, loading: null, failed: 0, rows: null });
+  const stretch = (from, to, days) => ({
+    from,
+    to,
+    days,
+    total: days.reduce((sum, [, number]) => sum + number, 0),
+    items: [],
+    next: "",
+    begun: false,
+    loading: null,
+    failed: 0,
+    rows: null,
+  });
 
   function page(flow, after, limit) {
     return ask("api/pictures?" + query({ ...search, from_day: flow.from, to_day: flow.to, after, limit }));
@@ -28,7 +39,7 @@ Easel.pictures.shelf = function (search, changed) {
 
   function noted(pictures, flow) {
     for (const one of pictures) {
-      one.day = day(new Date(one.made * 1000));
+      one.day = dayOf(new Date(one.made * 1000));
       one.flow = flow;
       shelf.byId.set(one.id, one);
     }
@@ -48,7 +59,9 @@ Easel.pictures.shelf = function (search, changed) {
     sum();
   }
 
-  function sum() { shelf.total = shelf.flows.reduce((all, flow) => all + flow.total, 0); }
+  function sum() {
+    shelf.total = shelf.flows.reduce((all, flow) => all + flow.total, 0);
+  }
 
   function empty(flow) {
     for (const one of flow.items) shelf.byId.delete(one.id);
@@ -58,15 +71,20 @@ Easel.pictures.shelf = function (search, changed) {
   // Runs `work` on a stretch, one at a time; a failure is told and tried again some seconds later.
   function busy(flow, work) {
     const before = flow.loading || Promise.resolve();
-    const now = before.then(work).catch((error) => {
-      if (closed) return;
-      shelf.problem = error.message;
-      flow.failed = Date.now();
-      setTimeout(() => { if (!closed) changed(); }, RETRY_MS + 50);
-    }).finally(() => {
-      if (flow.loading === now) flow.loading = null;
-      if (!closed) changed();
-    });
+    const now = before
+      .then(work)
+      .catch((error) => {
+        if (closed) return;
+        shelf.problem = error.message;
+        flow.failed = Date.now();
+        setTimeout(() => {
+          if (!closed) changed();
+        }, RETRY_MS + 50);
+      })
+      .finally(() => {
+        if (flow.loading === now) flow.loading = null;
+        if (!closed) changed();
+      });
     flow.loading = now;
     return now;
   }
@@ -83,10 +101,13 @@ Easel.pictures.shelf = function (search, changed) {
 
   // Empties the stretches that are farthest from this one while too much is remembered.
   function forget(flow) {
-    const kept = Easel.pictures.KEPT;
+    const kept = limits.kept;
     if (shelf.byId.size <= kept) return;
-    const at = shelf.flows.indexOf(flow), far = (one) => Math.abs(shelf.flows.indexOf(one) - at);
-    const others = shelf.flows.filter((one) => one !== flow && one.items.length && !one.loading && !shelf.isNeeded(one));
+    const at = shelf.flows.indexOf(flow),
+      far = (one) => Math.abs(shelf.flows.indexOf(one) - at);
+    const others = shelf.flows.filter(
+      (one) => one !== flow && one.items.length && !one.loading && !shelf.isNeeded(one),
+    );
     others.sort((one, other) => far(other) - far(one));
     for (const one of others) {
       if (shelf.byId.size <= kept * 0.8) return;
@@ -97,7 +118,8 @@ Easel.pictures.shelf = function (search, changed) {
   // Days as stretches of at least a page each, newest first, without a gap between them.
   function stretches(days) {
     const flows = [];
-    let some = [], number = 0;
+    let some = [],
+      number = 0;
     for (const one of days) {
       some.push(one);
       number += one[1];
@@ -114,21 +136,28 @@ Easel.pictures.shelf = function (search, changed) {
   }
 
   function daysOf(facets) {
-    return facets.day.filter(([one]) => (!search.from_day || one >= search.from_day) && (!search.to_day || one <= search.to_day))
-      .sort(([one], [other]) => one < other ? 1 : -1);
+    return facets.day
+      .filter(([one]) => (!search.from_day || one >= search.from_day) && (!search.to_day || one <= search.to_day))
+      .sort(([one], [other]) => (one < other ? 1 : -1));
   }
 
   // Asks for the first pictures. `facets` is the promise of what there is.
   shelf.open = async function (facets) {
     try {
       const [first, there] = await Promise.all([
-        page({ from: search.from_day, to: search.to_day }, "", PAGE), plain ? facets : null]);
+        page({ from: search.from_day, to: search.to_day }, "", PAGE),
+        plain ? facets : null,
+      ]);
       if (closed) return;
       shelf.flows = plain ? stretches(daysOf(there)) : [stretch(search.from_day, search.to_day, [])];
       const flow = shelf.flows[0];
       const some = first.pictures.filter((one) => one.id !== undefined);
-      put(flow, some, first.next && (shelf.flows.length === 1 || flow.total > some.length) ? first.next : "",
-        plain && shelf.flows.length > 1 ? flow.total : first.total);
+      put(
+        flow,
+        some,
+        first.next && (shelf.flows.length === 1 || flow.total > some.length) ? first.next : "",
+        plain && shelf.flows.length > 1 ? flow.total : first.total,
+      );
       shelf.ready = true;
       shelf.problem = "";
     } catch (error) {
@@ -137,7 +166,9 @@ Easel.pictures.shelf = function (search, changed) {
     if (!closed) changed();
   };
 
-  shelf.close = function () { closed = true; };
+  shelf.close = function () {
+    closed = true;
+  };
 
   shelf.mayLoad = (flow) => !flow.loading && (!flow.begun || Boolean(flow.next)) && Date.now() - flow.failed > RETRY_MS;
 
@@ -153,7 +184,8 @@ Easel.pictures.shelf = function (search, changed) {
   // As many of a stretch as were there before, asked anew. Of a long one only the newest, where the counts agree.
   function again(flow) {
     return busy(flow, async () => {
-      const old = flow.items, wanted = Math.max(PAGE, old.length);
+      const old = flow.items,
+        wanted = Math.max(PAGE, old.length);
       let { pictures: items, next, total } = await page(flow, "", Math.min(wanted, PAGE_MAX));
       if (old.length > 2 * PAGE_MAX) {
         const fresh = items.filter((one) => !shelf.byId.has(one.id));
@@ -177,7 +209,8 @@ Easel.pictures.shelf = function (search, changed) {
   // many pictures are new at the top.
   shelf.resync = async function (facets, seen, below) {
     if (!shelf.ready || closed) return 0;
-    const top = shelf.flows[0], known = new Set(top.items.map((one) => one.id));
+    const top = shelf.flows[0],
+      known = new Set(top.items.map((one) => one.id));
     const newest = top.items[0];
     if (below && newest) shelf.breaks.add(newest.id);
     if (plain) {
@@ -187,7 +220,10 @@ Easel.pictures.shelf = function (search, changed) {
         const total = inside.reduce((all, [, number]) => all + number, 0);
         flow.days = inside;
         if (flow !== top && !seen(flow) && total !== flow.total) empty(flow);
-        if (!flow.begun) { flow.total = total; flow.rows = null; }
+        if (!flow.begun) {
+          flow.total = total;
+          flow.rows = null;
+        }
       }
       sum();
     }
@@ -222,11 +258,16 @@ Easel.pictures.shelf = function (search, changed) {
       const older = (other) => other.made < one.made || (other.made === one.made && other.id < one.id);
       let place = flow.items.findIndex(older);
       if (place < 0) place = flow.items.length;
-      if (place === flow.items.length && (flow.next || !flow.begun)) { flow.total += 1; flow.rows = null; sum(); continue; }
+      if (place === flow.items.length && (flow.next || !flow.begun)) {
+        flow.total += 1;
+        flow.rows = null;
+        sum();
+        continue;
+      }
       put(flow, [...flow.items.slice(0, place), one, ...flow.items.slice(place)], flow.next, flow.total + 1);
     }
     changed();
   };
 
   return shelf;
-};
+}

@@ -1,40 +1,55 @@
 // A picture of the Gallery's grid, as a cell.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.pictures = Easel.pictures || {};
 
-Easel.pictures.PROMPT = 120;  // characters of a prompt that a cell says
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { icon } from "./icons.js";
+
+export const PROMPT = 120; // characters of a prompt that a cell says
 
 // What a picture is called: how its prompt begins, else its file's name.
-Easel.pictures.title = function (one) {
+export function titleOf(one) {
   const text = (one.prompt || "").replace(/\s+/g, " ").trim() || one.name.split("/").pop();
-  return text.length > Easel.pictures.PROMPT ? text.slice(0, Easel.pictures.PROMPT - 1) + "…" : text;
-};
+  return text.length > PROMPT ? text.slice(0, PROMPT - 1) + "…" : text;
+}
 
-Easel.pictures.tile = function (one) {
-  const cell = Easel.node("div", { role: "gridcell", class: "gallery-tile", "data-id": one.id, tabindex: -1,
-    "aria-selected": "false", translate: "no", draggable: "true" });
-  const image = Easel.node("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
-  image.addEventListener("load", () => { image.dataset.there = "yes"; });
-  image.addEventListener("error", () => { if (image.getAttribute("src")) cell.dataset.broken = "yes"; });
-  const check = Easel.node("span", { class: "gallery-check", title: Easel.t("Select") });
-  check.append(Easel.icon("check"));
-  const star = Easel.node("span", { class: "gallery-starred" });
-  star.append(Easel.icon("star"));
+export function tile(one) {
+  const cell = node("div", {
+    role: "gridcell",
+    class: "gallery-tile",
+    "data-id": one.id,
+    tabindex: -1,
+    "aria-selected": "false",
+    translate: "no",
+    draggable: "true",
+  });
+  const image = node("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
+  image.addEventListener("load", () => {
+    image.dataset.there = "yes";
+  });
+  image.addEventListener("error", () => {
+    if (image.getAttribute("src")) cell.dataset.broken = "yes";
+  });
+  const check = node("span", { class: "gallery-check", title: t("Select") });
+  check.append(icon("check"));
+  const star = node("span", { class: "gallery-starred" });
+  star.append(icon("star"));
   cell.append(image, check, star);
   return Object.assign(cell, { image, star });
-};
+}
 
 // Makes a cell say what is known of its picture now.
-Easel.pictures.retile = function (cell, one, selected, fetched) {
+export function retile(cell, one, selected, fetched) {
   cell.one = one;
-  const title = Easel.pictures.title(one);
+  const title = titleOf(one);
   if (cell.image.alt !== title) {
     cell.image.alt = title;
     cell.title = title;
   }
-  const spoken = Easel.t(one.favourite ? "{prompt}, {width} × {height}, favourite" : "{prompt}, {width} × {height}",
-    { prompt: title, width: one.width, height: one.height });
+  const spoken = t(one.favourite ? "{prompt}, {width} × {height}, favourite" : "{prompt}, {width} × {height}", {
+    prompt: title,
+    width: one.width,
+    height: one.height,
+  });
   if (cell.getAttribute("aria-label") !== spoken) cell.setAttribute("aria-label", spoken);
   cell.star.hidden = !one.favourite;
   cell.setAttribute("aria-selected", String(selected));
@@ -43,4 +58,4 @@ Easel.pictures.retile = function (cell, one, selected, fetched) {
     cell.image.src = one.thumbnail;
     if (cell.image.complete && cell.image.naturalWidth) cell.image.dataset.there = "yes";
   }
-};
+}

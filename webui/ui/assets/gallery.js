@@ -1,34 +1,70 @@
 // The Gallery tab (webui/ui/gallery.py): puts its parts together and keeps them in step with the server. The parts are in
 // gallery-*.js: search (what is asked for), shelf (what is loaded), rows (where it stands), tile and grid (what is
 // drawn), marks (what is selected), acts (what is done), hands (keys and pointer).
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.GALLERY_MS = 3000;
+import { ask } from "./api.js";
+import { node } from "./dom.js";
+import { galleryActs } from "./gallery-acts.js";
+import { count } from "./gallery-ask.js";
+import { createGrid } from "./gallery-grid.js";
+import { galleryHands } from "./gallery-hands.js";
+import { createMarks } from "./gallery-marks.js";
+import { gallerySearch } from "./gallery-search.js";
+import { createShelf } from "./gallery-shelf.js";
+import { t } from "./i18n.js";
+import { icon, iconButton } from "./icons.js";
+import { toast } from "./overlays.js";
+
+export const GALLERY_MS = 3000;
 
 // `about`: tasks {name: label}, takes [[name, label]...] of those that take a picture.
-Easel.gallery = function (element, about) {
+export function gallery(element, about) {
   const $ = (selector) => element.querySelector(selector);
-  const pictures = Easel.pictures;
-  const bar = $(".gallery-bar"), root = $(".gallery-grid"), note = $(".gallery-note"), number = $(".gallery-count");
-  const spoken = $("[aria-live]"), fresh = $(".gallery-fresh"), thrown = $(".gallery-thrown"), picked = $(".gallery-picks");
-  let shelf = null, facets = null, version = -1, news = 0, counted = "", noted = "";
-  const removed = new Map();  // pictures in the trash that may come back
+  const bar = $(".gallery-bar"),
+    root = $(".gallery-grid"),
+    note = $(".gallery-note"),
+    number = $(".gallery-count");
+  const spoken = $("[aria-live]"),
+    fresh = $(".gallery-fresh"),
+    thrown = $(".gallery-thrown"),
+    picked = $(".gallery-picks");
+  let shelf = null,
+    facets = null,
+    version = -1,
+    news = 0,
+    counted = "",
+    noted = "";
+  const removed = new Map(); // pictures in the trash that may come back
 
-  const grid = pictures.grid(root, (id) => marks.has(id));
-  const tell = (sentence) => Easel.toast(sentence, null, 5);
-  const marks = pictures.marks(grid, () => { acts.drawBar(picked); root.dataset.picking = marks.size() ? "yes" : ""; say(marks.words()); grid.draw(); }, tell);
-  const acts = pictures.acts(grid, marks, about.takes);
-  const search = pictures.search(bar, about.tasks, find);
-  pictures.hands(grid, marks, acts);
+  const grid = createGrid(root, (id) => marks.has(id));
+  const tell = (sentence) => toast(sentence, null, 5);
+  const marks = createMarks(
+    grid,
+    () => {
+      acts.drawBar(picked);
+      root.dataset.picking = marks.size() ? "yes" : "";
+      say(marks.words());
+      grid.draw();
+    },
+    tell,
+  );
+  const acts = galleryActs(grid, marks, about.takes);
+  const search = gallerySearch(bar, about.tasks, find);
+  galleryHands(grid, marks, acts);
   grid.head = () => bar.offsetHeight;
-  grid.foot = () => picked.hidden ? 0 : picked.offsetHeight + 16;
+  grid.foot = () => (picked.hidden ? 0 : picked.offsetHeight + 16);
 
-  function say(text) { if (text && spoken.textContent !== text) spoken.textContent = text; }
+  function say(text) {
+    if (text && spoken.textContent !== text) spoken.textContent = text;
+  }
 
-  function ask() {
-    facets = pictures.ask("api/pictures/facets");
-    facets.then((found) => search.filter(found)).catch(() => { /* the search says it */ });
+  function askFacets() {
+    facets = ask("api/pictures/facets");
+    facets
+      .then((found) => search.filter(found))
+      .catch(() => {
+        /* the search says it */
+      });
     return facets;
   }
 
@@ -36,9 +72,11 @@ Easel.gallery = function (element, about) {
     shelf?.close();
     marks.clear();
     news = 0;
-    const now = shelf = pictures.shelf(wanted, () => { if (shelf === now) changed(); });
+    const now = (shelf = createShelf(wanted, () => {
+      if (shelf === now) changed();
+    }));
     root.setAttribute("aria-busy", "true");
-    now.open(facets || ask()).then(() => {
+    now.open(facets || askFacets()).then(() => {
       if (shelf !== now) return;
       root.removeAttribute("aria-busy");
       root.replaceChildren();
@@ -55,26 +93,44 @@ Easel.gallery = function (element, about) {
 
   function words() {
     const { ready, total, problem } = shelf;
-    const said = ready ? pictures.count(total) : "";
+    const said = ready ? count(total) : "";
     number.textContent = said;
-    if (ready && said !== counted) say(counted = said);
+    if (ready && said !== counted) say((counted = said));
     const trash = search.search().trash;
     thrown.hidden = !(trash && ready && total);
     fresh.hidden = !news;
-    fresh.querySelector("span").textContent = Easel.t("{number} new", { number: news });
-    if (ready && total) { note.hidden = true; return; }
+    fresh.querySelector("span").textContent = t("{number} new", { number: news });
+    if (ready && total) {
+      note.hidden = true;
+      return;
+    }
     if (!ready && !problem) return;
     const text = search.words();
-    const sentence = problem && !ready ? problem
-      : text ? Easel.t("Nothing found for “{words}”.", { words: text })
-        : trash ? Easel.t("The trash is empty.")
-          : search.isNarrow() ? Easel.t("Nothing found with these filters.") : Easel.t("Pictures you make appear here.");
+    const sentence =
+      problem && !ready
+        ? problem
+        : text
+          ? t("Nothing found for “{words}”.", { words: text })
+          : trash
+            ? t("The trash is empty.")
+            : search.isNarrow()
+              ? t("Nothing found with these filters.")
+              : t("Pictures you make appear here.");
     note.hidden = false;
     if (noted === sentence) return;
     noted = sentence;
-    note.replaceChildren(Easel.node("p", {}, sentence));
-    if (problem && !ready) note.append(Easel.iconButton("again", Easel.t("Try again"), () => { facets = null; search.again(); }));
-    else if (search.isNarrow()) note.append(Easel.iconButton("close", trash && !text ? Easel.t("Back to all pictures") : Easel.t("Clear all"), () => search.clear()));
+    note.replaceChildren(node("p", {}, sentence));
+    if (problem && !ready)
+      note.append(
+        iconButton("again", t("Try again"), () => {
+          facets = null;
+          search.again();
+        }),
+      );
+    else if (search.isNarrow())
+      note.append(
+        iconButton("close", trash && !text ? t("Back to all pictures") : t("Clear all"), () => search.clear()),
+      );
     say(sentence);
   }
 
@@ -85,18 +141,25 @@ Easel.gallery = function (element, about) {
     if (asking || !element.isConnected || !grid.isSeen() || document.hidden) return;
     asking = true;
     try {
-      const now = (await pictures.ask("api/pictures/version")).version;
+      const now = (await ask("api/pictures/version")).version;
       const before = version;
       version = now;
       if (before !== -1 && before !== now) await resync();
-    } catch { /* the next time, then */ } finally { asking = false; }
+    } catch {
+      /* the next time, then */
+    } finally {
+      asking = false;
+    }
   }
 
   async function resync() {
     const now = shelf;
     if (!now) return;
-    ask();
-    if (!now.ready) { search.again(); return; }
+    askFacets();
+    if (!now.ready) {
+      search.again();
+      return;
+    }
     const below = !grid.isTop();
     const more = await now.resync(facets, grid.seen, below);
     if (now !== shelf) return;
@@ -116,9 +179,11 @@ Easel.gallery = function (element, about) {
       marks.clear();
       facets = null;
       search.again();
-    } else {  // what leaves this view, and what comes back to it
+    } else {
+      // what leaves this view, and what comes back to it
       const leaves = (kind === "trashed") !== trash;
-      if (leaves) leave(ids); else shelf.insert(ids.map((id) => removed.get(id)).filter(Boolean));
+      if (leaves) leave(ids);
+      else shelf.insert(ids.map((id) => removed.get(id)).filter(Boolean));
     }
   });
 
@@ -126,9 +191,16 @@ Easel.gallery = function (element, about) {
     const held = root.contains(document.activeElement) || picked.contains(document.activeElement);
     const place = grid.place(grid.active);
     let next = null;
-    if (place && ids.includes(grid.active)) {  // the focus goes to what moves up into the place
-      const gone = new Set(ids), { items } = place.flow;
-      next = items.slice(place.index).find((one) => !gone.has(one.id)) || items.slice(0, place.index).reverse().find((one) => !gone.has(one.id));
+    if (place && ids.includes(grid.active)) {
+      // the focus goes to what moves up into the place
+      const gone = new Set(ids),
+        { items } = place.flow;
+      next =
+        items.slice(place.index).find((one) => !gone.has(one.id)) ||
+        items
+          .slice(0, place.index)
+          .reverse()
+          .find((one) => !gone.has(one.id));
       grid.active = next ? next.id : null;
     }
     for (const id of ids) if (shelf.byId.has(id)) removed.set(id, shelf.byId.get(id));
@@ -150,21 +222,27 @@ Easel.gallery = function (element, about) {
     event.preventDefault();
   });
   fresh.addEventListener("click", () => window.scrollTo({ top: 0, behavior: "instant" }));
-  window.addEventListener("scroll", () => {
-    if (!grid.isSeen()) return;
-    bar.dataset.below = grid.isTop() ? "" : "yes";
-    if (!grid.isTop() || !(news || shelf?.breaks.size)) return;
-    news = 0;
-    shelf.join();
-    words();
-  }, { passive: true });
-  thrown.append(Easel.iconButton("trash", Easel.t("Empty trash"), acts.emptyTrash));
+  window.addEventListener(
+    "scroll",
+    () => {
+      if (!grid.isSeen()) return;
+      bar.dataset.below = grid.isTop() ? "" : "yes";
+      if (!grid.isTop() || !(news || shelf?.breaks.size)) return;
+      news = 0;
+      shelf.join();
+      words();
+    },
+    { passive: true },
+  );
+  thrown.append(iconButton("trash", t("Empty trash"), acts.emptyTrash));
 
-  fresh.prepend(Easel.icon("up"));
-  new IntersectionObserver(([entry]) => { if (entry.isIntersecting) check(); }).observe(element);
+  fresh.prepend(icon("up"));
+  new IntersectionObserver(([entry]) => {
+    if (entry.isIntersecting) check();
+  }).observe(element);
   document.addEventListener("visibilitychange", check);
-  setInterval(check, Easel.GALLERY_MS);
-  ask();
+  setInterval(check, GALLERY_MS);
+  askFacets();
   search.start();
   check();
-};
+}

@@ -1,26 +1,32 @@
 // Titles of folded groups, which say which of their values are not the usual ones. Those come from Python
 // (webui/ui/groups.py) as [kind, label, value as it is shown] by the control's id; the rest is read off the page.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.groups = function (element, trigger, props, watch) {
-  const clip = (text) => text.length > 24 ? text.slice(0, 23) + "…" : text;
-  const without = (label) => Easel.t("no {label}", { label: Easel.t(label) });
+import * as accordion from "./accordion.js";
+import { whenIdle } from "./accordion.js";
+import { node } from "./dom.js";
+import { shownValue, usualValues } from "./form-values.js";
+import { forms } from "./forms.js";
+import { t } from "./i18n.js";
+
+export function groups(element, trigger, props, watch) {
+  const clip = (text) => (text.length > 24 ? text.slice(0, 23) + "…" : text);
+  const without = (label) => t("no {label}", { label: t(label) });
   const words = {
-    number: (label, value) => value === null ? without(label) : `${Easel.t(label)} ${value}`,
-    optional: (label, value) => `${Easel.t(label)} ${value}`,
-    choice: (label, value) => Easel.t(value),
-    switch: (label, value) => value ? Easel.t(label) : without(label),
-    text: (label, value) => `${Easel.t(label)} “${clip(value)}”`,
-    picture: (label, value) => value ? Easel.t(label) : "",
+    number: (label, value) => (value === null ? without(label) : `${t(label)} ${value}`),
+    optional: (label, value) => `${t(label)} ${value}`,
+    choice: (label, value) => t(value),
+    switch: (label, value) => (value ? t(label) : without(label)),
+    text: (label, value) => `${t(label)} “${clip(value)}”`,
+    picture: (label, value) => (value ? t(label) : ""),
   };
 
   function said(id, [kind, label, usual]) {
-    const value = Easel.groups.shown(id, kind);
+    const value = shownValue(id, kind);
     return value === undefined || value === usual ? "" : words[kind](label, value);
   }
 
-  function retitle(task) {  // every group of it; one inside another is told of in both
+  function retitle(task) {
+    // every group of it; one inside another is told of in both
     const told = new Map([...task.querySelectorAll(".easel-group")].map((group) => [group, []]));
     for (const [id, usual] of Object.entries(props.value || {})) {
       const control = document.getElementById(id);
@@ -33,93 +39,101 @@ Easel.groups = function (element, trigger, props, watch) {
     told.forEach((parts, group) => {
       const button = group.querySelector(":scope > button");
       if (!button) return;
-      Easel.folds.mark(group, button);
+      accordion.mark(group, button);
       let title = button.querySelector(".group-values");
       if (!title) {
-        title = Easel.node("span", { class: "group-values", translate: "no" });
+        title = node("span", { class: "group-values", translate: "no" });
         button.querySelector("span").after(title);
       }
-      const own = button.querySelector("span").textContent.trim().toLowerCase() + " ";  // not said twice
-      const text = parts.map((part) => part.toLowerCase().startsWith(own) ? part.slice(own.length) : part).join(", ");
-      if (title.textContent !== text) { title.textContent = text; title.title = text; }
+      const own = button.querySelector("span").textContent.trim().toLowerCase() + " "; // not said twice
+      const text = parts.map((part) => (part.toLowerCase().startsWith(own) ? part.slice(own.length) : part)).join(", ");
+      if (title.textContent !== text) {
+        title.textContent = text;
+        title.title = text;
+      }
     });
   }
 
   function all() {
-    document.querySelectorAll(".easel-task").forEach((task) => { if (task.offsetParent) retitle(task); });
-    Easel.folds.drawRest();
+    document.querySelectorAll(".easel-task").forEach((task) => {
+      if (task.offsetParent) retitle(task);
+    });
+    accordion.drawRest();
   }
   const later = (event) => {
     const task = event.target.closest?.(".easel-task");
-    if (task) setTimeout(() => retitle(task), 80);  // when Gradio has put the value in place
+    if (task) setTimeout(() => retitle(task), 80); // when Gradio has put the value in place
   };
   for (const kind of ["input", "change", "click", "keyup", "drop"]) document.addEventListener(kind, later, true);
   watch("value", () => setTimeout(all, 80));
   watch("fresh", () => {
-    const { asked } = Easel.groups;
-    if (asked !== null && props.fresh.of !== asked) return;  // another model has been chosen since
-    Easel.groups.fresh = props.fresh;
+    const { asked } = usualValues;
+    if (asked !== null && props.fresh.of !== asked) return; // another model has been chosen since
+    usualValues.fresh = props.fresh;
     trigger("replace", {});
   });
   // Values that Python sets, and tabs that are opened for the first time, come without an event.
-  setInterval(() => { if (!document.hidden) all(); }, 500);
+  setInterval(() => {
+    if (!document.hidden) all();
+  }, 500);
   all();
 
-  const stale = document.querySelector("meta[name=easel-form]");  // drawn before the settings or models of now
-  Easel.forms(trigger, props, (other) => {
-    if (stale || other) Easel.idle(() => { stale?.remove(); trigger("renew", {}); });
+  const stale = document.querySelector("meta[name=easel-form]"); // drawn before the settings or models of now
+  forms(trigger, props, (other) => {
+    if (stale || other)
+      whenIdle(() => {
+        stale?.remove();
+        trigger("renew", {});
+      });
   });
-};
-
-// What a control shows; undefined while Gradio has not drawn it.
-Easel.groups.shown = function (id, kind) {
-  const control = document.getElementById(id);
-  const at = (selector) => control.matches(selector) ? control : control.querySelector(selector);
-  try { return Easel.groups.readers[kind](at); } catch { return undefined; }
-};
-Easel.groups.readers = {
-  number: (at) => { const box = at("input[type=number]"); return box.value === "" ? null : Number(box.value); },
-  optional: (at) => at("textarea, input").value.trim(),
-  choice: (at) => at("input").value,
-  switch: (at) => at("input[type=checkbox]").checked,
-  text: (at) => at("textarea, input").value,
-  picture: (at) => at(".canvas-drop").hidden,
-};
+}
 
 // What the fields `ids` become when the `fresh` usual values replace the ones before, which Gradio gives with what the
 // fields hold at this moment: what is not as usual is somebody's own, and stays.
-Easel.groups.replaced = function (ids, [usual, ...now]) {
-  const { of, usual: fresh } = Easel.groups.fresh;
-  setTimeout(() => { if (Easel.groups.asked === of) Easel.groups.asked = null; }, 100);  // when Gradio has put them in place
+export function replaced(ids, [usual, ...now]) {
+  const { of, usual: fresh } = usualValues.fresh;
+  setTimeout(() => {
+    if (usualValues.asked === of) usualValues.asked = null;
+  }, 100); // when Gradio has put them in place
   const plain = (value) => String(value ?? "");
-  return [fresh, ...ids.map((id, at) => {
-    const before = usual[id]?.[3], value = fresh[id][3];
-    if (plain(now[at]) !== plain(before) || plain(value) === plain(now[at])) return { __type__: "update" };
-    return typeof now[at] === "string" ? plain(value) : value;  // a number that may be left out is text
-  })];
-};
+  return [
+    fresh,
+    ...ids.map((id, at) => {
+      const before = usual[id]?.[3],
+        value = fresh[id][3];
+      if (plain(now[at]) !== plain(before) || plain(value) === plain(now[at])) return { __type__: "update" };
+      return typeof now[at] === "string" ? plain(value) : value; // a number that may be left out is text
+    }),
+  ];
+}
 
-// A model is chosen, and its usual values are asked for: what is to be painted waits for them.
-Easel.groups.asked = null;
-Easel.groups.asking = function (model) {
-  Easel.groups.asked = model;
+export function asking(model) {
+  usualValues.asked = model;
   return model;
-};
-Easel.groups.held = new Set();
-document.addEventListener("click", (event) => {
-  const WAIT_MS = 10000, { held } = Easel.groups;  // for a server that does not answer
-  const button = event.target.closest?.(".easel-generate, .easel-add");
-  if (!button || Easel.groups.asked === null) return;
-  event.stopImmediatePropagation();
-  if (held.has(button)) return;
-  held.add(button);
-  const pressed = performance.now();
-  const press = () => {
-    const late = performance.now() - pressed > WAIT_MS;
-    if (Easel.groups.asked !== null && !late) { setTimeout(press, 20); return; }
-    if (late) Easel.groups.asked = null;
-    held.delete(button);
-    button.click();
-  };
-  press();
-}, true);
+}
+
+const held = new Set();
+document.addEventListener(
+  "click",
+  (event) => {
+    const WAIT_MS = 10000; // for a server that does not answer
+    const button = event.target.closest?.(".easel-generate, .easel-add");
+    if (!button || usualValues.asked === null) return;
+    event.stopImmediatePropagation();
+    if (held.has(button)) return;
+    held.add(button);
+    const pressed = performance.now();
+    const press = () => {
+      const late = performance.now() - pressed > WAIT_MS;
+      if (usualValues.asked !== null && !late) {
+        setTimeout(press, 20);
+        return;
+      }
+      if (late) usualValues.asked = null;
+      held.delete(button);
+      button.click();
+    };
+    press();
+  },
+  true,
+);

@@ -1,44 +1,70 @@
 // The prompts of this browser: what was generated, kept here and nowhere else.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.history = {
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { toast } from "./overlays.js";
+import { searchField } from "./panel.js";
+
+export const promptHistory = {
   KEY: "easel-prompts",
   MOST: 200,
-  all() {  // [prompt, negative prompt], the newest first
+  all() {
+    // [prompt, negative prompt], the newest first
     try {
       const kept = JSON.parse(localStorage.getItem(this.KEY));
       return Array.isArray(kept) ? kept.filter((one) => Array.isArray(one) && typeof one[0] === "string") : [];
-    } catch { return []; }
+    } catch {
+      return [];
+    }
   },
   keep(pairs) {
-    try { localStorage.setItem(this.KEY, JSON.stringify(pairs.slice(0, this.MOST))); } catch { /* private mode, or full */ }
+    try {
+      localStorage.setItem(this.KEY, JSON.stringify(pairs.slice(0, this.MOST)));
+    } catch {
+      /* private mode, or full */
+    }
   },
   same: (one, other) => one[0] === other[0] && (one[1] || "") === (other[1] || ""),
   add(pair) {
     if (!pair[0].trim() && !pair[1].trim()) return;
     this.keep([pair, ...this.all().filter((other) => !this.same(pair, other))]);
   },
-  remove(pair) { this.keep(this.all().filter((other) => !this.same(pair, other))); },
+  remove(pair) {
+    this.keep(this.all().filter((other) => !this.same(pair, other)));
+  },
 };
 
 // Remembers what a task's form generates, and lets its boxes walk through what was.
-Easel.remembering = function (words) {
+export function rememberPrompts(words) {
   const form = words.form();
-  const remember = () => { Easel.history.add(words.read()); words.history.stop(); };
-  new MutationObserver(() => { if (form.dataset.running) remember(); })
-    .observe(form, { attributeFilter: ["data-running"] });
-  form.addEventListener("click", (event) => { if (event.target.closest(".easel-add")) remember(); });
+  const remember = () => {
+    promptHistory.add(words.read());
+    words.history.stop();
+  };
+  new MutationObserver(() => {
+    if (form.dataset.running) remember();
+  }).observe(form, { attributeFilter: ["data-running"] });
+  form.addEventListener("click", (event) => {
+    if (event.target.closest(".easel-add")) remember();
+  });
 
-  let at = -1, typed = null;  // -1 is what was being typed
+  let at = -1,
+    typed = null; // -1 is what was being typed
   words.history = {
     walking: () => at >= 0,
-    stop: () => { at = -1; typed = null; },
-    walk(by) {  // 1 goes back in time
+    stop: () => {
+      at = -1;
+      typed = null;
+    },
+    walk(by) {
+      // 1 goes back in time
       const now = words.read();
       if (at < 0) typed = now;
-      const kept = Easel.history.all().filter((one) => !Easel.history.same(one, typed));
-      if (at >= 0 && kept[at] && !Easel.history.same(kept[at], now)) { typed = now; at = -1; }  // edited: that is the newest
+      const kept = promptHistory.all().filter((one) => !promptHistory.same(one, typed));
+      if (at >= 0 && kept[at] && !promptHistory.same(kept[at], now)) {
+        typed = now;
+        at = -1;
+      } // edited: that is the newest
       const to = at + by;
       if (to < -1 || to >= kept.length) return at >= 0 || by > 0;
       at = to;
@@ -46,51 +72,64 @@ Easel.remembering = function (words) {
       return true;
     },
   };
-};
+}
 
-Easel.historyPanel = function (panel, words) {
-  const list = Easel.node("ul", { class: "panel-list" });
+export function historyPanel(panel, words) {
+  const list = node("ul", { class: "panel-list" });
   let wanted = "";
 
   function row(pair) {
-    const one = Easel.node("li", { class: "panel-row" });
-    const pick = Easel.node("button", { type: "button", class: "panel-pick", translate: "no" });
-    pick.append(Easel.node("span", { class: "panel-words" }, pair[0] || "—"));
-    if (pair[1]) pick.append(Easel.node("small", {}, pair[1]));
+    const one = node("li", { class: "panel-row" });
+    const pick = node("button", { type: "button", class: "panel-pick", translate: "no" });
+    pick.append(node("span", { class: "panel-words" }, pair[0] || "—"));
+    if (pair[1]) pick.append(node("small", {}, pair[1]));
     pick.addEventListener("click", () => {
       panel.hidePopover();
       words.write([pair[0], pair[1] || ""]);
       words.focus();
     });
-    const gone = Easel.node("button", { type: "button", class: "panel-icon", "aria-label": Easel.t("Forget this prompt"),
-      title: Easel.t("Forget this prompt") }, "✕");
+    const gone = node(
+      "button",
+      { type: "button", class: "panel-icon", "aria-label": t("Forget this prompt"), title: t("Forget this prompt") },
+      "✕",
+    );
     gone.addEventListener("click", () => {
       const next = one.nextElementSibling || one.previousElementSibling;
-      Easel.history.remove(pair);
+      promptHistory.remove(pair);
       draw();
-      (next && list.querySelector(".panel-icon") || panel.querySelector("input")).focus();
+      ((next && list.querySelector(".panel-icon")) || panel.querySelector("input")).focus();
     });
     one.append(pick, gone);
     return one;
   }
 
   function draw() {
-    const all = Easel.history.all();
+    const all = promptHistory.all();
     const found = all.filter((pair) => pair.join("\n").toLowerCase().includes(wanted));
-    const nothing = all.length ? Easel.t("Nothing found") : Easel.t("Prompts that you generate appear here");
-    list.replaceChildren(...(found.length ? found.map(row) : [Easel.node("li", { class: "panel-nothing" }, nothing)]));
+    const nothing = all.length ? t("Nothing found") : t("Prompts that you generate appear here");
+    list.replaceChildren(...(found.length ? found.map(row) : [node("li", { class: "panel-nothing" }, nothing)]));
     clear.hidden = !all.length;
   }
 
-  const clear = Easel.node("button", { type: "button", class: "panel-quiet" }, Easel.t("Forget all"));
+  const clear = node("button", { type: "button", class: "panel-quiet" }, t("Forget all"));
   clear.addEventListener("click", () => {
-    const before = Easel.history.all();
-    Easel.history.keep([]);
+    const before = promptHistory.all();
+    promptHistory.keep([]);
     draw();
-    Easel.toast?.(Easel.t("The prompts of this browser are forgotten"), { label: Easel.t("Undo"), act: () => Easel.history.keep(before) });
+    toast?.(t("The prompts of this browser are forgotten"), {
+      label: t("Undo"),
+      act: () => promptHistory.keep(before),
+    });
   });
-  const foot = Easel.node("div", { class: "panel-foot" });
-  foot.append(Easel.node("span", {}, Easel.t("Kept in this browser only. Alt+↑ and Alt+↓ walk through them.")), clear);
-  panel.append(Easel.searchField(Easel.t("Search your prompts"), (text) => { wanted = text; draw(); }), list, foot);
+  const foot = node("div", { class: "panel-foot" });
+  foot.append(node("span", {}, t("Kept in this browser only. Alt+↑ and Alt+↓ walk through them.")), clear);
+  panel.append(
+    searchField(t("Search your prompts"), (text) => {
+      wanted = text;
+      draw();
+    }),
+    list,
+    foot,
+  );
   draw();
-};
+}

@@ -1,8 +1,9 @@
 // Small drawings for buttons, and buttons with them. Every one has its words too, for who cannot see it.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.icons = {  // strokes on a grid of 20 x 20
+import { node } from "./dom.js";
+
+export const icons = {
+  // strokes on a grid of 20 x 20
   again: "M16 10a6 6 0 1 1-1.8-4.3M16 3v3.4h-3.4",
   vary: "M3 6h2.5c4.5 0 4.5 8 9 8H17M3 14h2.5c1.4 0 2.4-.8 3.2-1.9M11 7.9c.9-1.1 1.9-1.9 3.5-1.9H17M14.5 3.5 17 6l-2.5 2.5M14.5 11.5 17 14l-2.5 2.5",
   image: "M3.5 4.5h13v11h-13zM3.5 13l3.5-3.5 3 3 2.5-2.5 4 4M12.8 7.6h.01",
@@ -25,23 +26,23 @@ Easel.icons = {  // strokes on a grid of 20 x 20
   grid: "M3.5 3.5h5.5V9H3.5zM11 3.5h5.5V9H11zM3.5 11h5.5v5.5H3.5zM11 11h5.5v5.5H11z",
 };
 
-Easel.icon = function (name) {
+export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 20 20");
   svg.setAttribute("class", "easel-icon");
   svg.setAttribute("aria-hidden", "true");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", Easel.icons[name] || Easel.icons.arrow);
+  path.setAttribute("d", icons[name] || icons.arrow);
   svg.append(path);
   return svg;
-};
+}
 
 // A button with an icon and its words; `plain` leaves the words to the tooltip and to screen readers.
-Easel.iconButton = function (icon, label, act, { plain = false, title = label } = {}) {
-  const button = Easel.node("button", { type: "button", class: "easel-act", title });
-  button.append(Easel.icon(icon));
+export function iconButton(picture, label, act, { plain = false, title = label } = {}) {
+  const button = node("button", { type: "button", class: "easel-act", title });
+  button.append(icon(picture));
   if (plain) button.setAttribute("aria-label", label);
-  else button.append(Easel.node("span", {}, label));
+  else button.append(node("span", {}, label));
   button.addEventListener("click", act);
   return button;
-};
+}

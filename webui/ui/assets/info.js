@@ -1,13 +1,25 @@
 // The PNG info tab (webui/ui/info.py): a picture, what it says of how it was made, and the way to a task's form.
-"use strict";
-window.Easel = window.Easel || {};
+
+import { node } from "./dom.js";
+import { t, within } from "./i18n.js";
+import { iconButton } from "./icons.js";
+import { copyText } from "./overlays.js";
+import { sendTo } from "./send-to.js";
 
 // `about.tasks`: [name, label, whether it takes a picture].
-Easel.info = function (element, trigger, props, upload, watch, about) {
+export function info(element, trigger, props, upload, watch, about) {
   const $ = (selector) => element.querySelector(selector);
-  const drop = $(".info-drop"), input = $(".info-drop input"), shown = $(".info-shown"), image = $(".info-shown img");
-  const line = $(".info-line"), found = $(".info-found"), raw = $(".info-raw"), texts = $(".info-texts"), acts = $(".info-acts");
-  let number = 0, given = null, preview = "";
+  const input = $(".info-drop input"),
+    shown = $(".info-shown"),
+    image = $(".info-shown img");
+  const line = $(".info-line"),
+    found = $(".info-found"),
+    raw = $(".info-raw"),
+    texts = $(".info-texts"),
+    acts = $(".info-acts");
+  let number = 0,
+    given = null,
+    preview = "";
 
   function say(text, wrong = false) {
     line.textContent = text;
@@ -28,7 +40,7 @@ Easel.info = function (element, trigger, props, upload, watch, about) {
     const mine = ++number;
     clear();
     if (file.type && !file.type.startsWith("image/")) {
-      say(Easel.t("{name} is not a picture; use PNG, JPEG or WebP.", { name: file.name }), true);
+      say(t("{name} is not a picture; use PNG, JPEG or WebP.", { name: file.name }), true);
       return;
     }
     given = null;
@@ -39,69 +51,81 @@ Easel.info = function (element, trigger, props, upload, watch, about) {
     shown.querySelector("figcaption").textContent = file.name;
     $(".info-root").dataset.given = "yes";
     shown.hidden = false;
-    say(Easel.t("Reading…"));
+    say(t("Reading…"));
     try {
       const { path, url } = await upload(file);
       if (mine !== number) return;
       given = { path, url, name: file.name };
       trigger("pick", { path, number: mine });
     } catch {
-      if (mine === number) say(Easel.t("The picture could not be uploaded; it may be larger than 64 MB."), true);
+      if (mine === number) say(t("The picture could not be uploaded; it may be larger than 64 MB."), true);
     } finally {
       input.value = "";
     }
   }
 
-  async function takeOwn(url) {  // a picture of this page: its file is read anew
+  async function takeOwn(url) {
+    // a picture of this page: its file is read anew
     try {
       const answer = await fetch(url);
       if (!answer.ok) throw new Error();
       const body = await answer.blob();
       take(new File([body], decodeURIComponent(url.split("?")[0].split("/").pop()), { type: body.type }));
-    } catch { say(Easel.t("This picture is no longer there."), true); }
+    } catch {
+      say(t("This picture is no longer there."), true);
+    }
   }
 
   // --- What it says ---
 
   const copier = (text) => {
-    const button = Easel.iconButton("copy", Easel.t("Copy"), async () => {
-      const done = await Easel.copy(text);
+    const button = iconButton("copy", t("Copy"), async () => {
+      const done = await copyText(text);
       const words = button.querySelector("span");
-      words.textContent = done ? Easel.t("Copied") : Easel.t("Select and copy by hand");
-      setTimeout(() => { words.textContent = Easel.t("Copy"); }, 1500);
+      words.textContent = done ? t("Copied") : t("Select and copy by hand");
+      setTimeout(() => {
+        words.textContent = t("Copy");
+      }, 1500);
     });
     return button;
   };
 
   function passage(label, text) {
-    const part = Easel.node("section", { class: "info-part" });
-    const head = Easel.node("header");
-    head.append(Easel.node("h2", {}, label), copier(text));
-    part.append(head, Easel.node("p", { class: "info-words", translate: "no" }, text));
+    const part = node("section", { class: "info-part" });
+    const head = node("header");
+    head.append(node("h2", {}, label), copier(text));
+    part.append(head, node("p", { class: "info-words", translate: "no" }, text));
     return part;
   }
 
   function table(pairs) {
-    const list = Easel.node("dl", { class: "info-table" });
+    const list = node("dl", { class: "info-table" });
     for (const [key, value] of pairs) {
-      const row = Easel.node("div");
-      row.append(Easel.node("dt", { translate: "no" }, key), Easel.node("dd", { translate: "no" }, value));
+      const row = node("div");
+      row.append(node("dt", { translate: "no" }, key), node("dd", { translate: "no" }, value));
       list.append(row);
     }
     return list;
   }
 
-  function neat(text) {  // JSON on lines of its own
-    try { return JSON.stringify(JSON.parse(text), null, 2); } catch { return text; }
+  function neat(text) {
+    // JSON on lines of its own
+    try {
+      return JSON.stringify(JSON.parse(text), null, 2);
+    } catch {
+      return text;
+    }
   }
 
   function further(name, text) {
-    const more = Easel.node("details", { class: "info-raw" });
-    const summary = Easel.node("summary", {});
-    summary.append(Easel.node("span", { translate: "no" }, name));
-    const box = Easel.node("textarea", { readonly: "", rows: 12, "aria-label": name, translate: "no" });
+    const more = node("details", { class: "info-raw" });
+    const summary = node("summary", {});
+    summary.append(node("span", { translate: "no" }, name));
+    const box = node("textarea", { readonly: "", rows: 12, "aria-label": name, translate: "no" });
     more.append(summary, box, copier(text));
-    more.addEventListener("toggle", () => { if (more.open && !box.value) box.value = neat(text); });
+    more.addEventListener("toggle", () => {
+      if (more.open && !box.value) box.value = neat(text);
+    });
     return more;
   }
 
@@ -116,41 +140,59 @@ Easel.info = function (element, trigger, props, upload, watch, about) {
       return;
     }
     const { width, height } = told;
-    image.alt = told.fields.Prompt ? Easel.t("Picture of: {prompt}", { prompt: told.fields.Prompt }) : given?.name || "";
+    image.alt = told.fields.Prompt ? t("Picture of: {prompt}", { prompt: told.fields.Prompt }) : given?.name || "";
     shown.querySelector("figcaption").textContent = `${given?.name || ""} · ${width} × ${height} · ${told.format}`;
     const { Prompt: prompt = "", "Negative prompt": negative = "", ...others } = told.fields;
     const names = Object.keys(told.texts);
     if (told.parameters) {
       say("");
-      if (prompt) found.append(passage(Easel.t("Prompt"), prompt));
-      if (negative) found.append(passage(Easel.t("Negative prompt"), negative));
+      if (prompt) found.append(passage(t("Prompt"), prompt));
+      if (negative) found.append(passage(t("Negative prompt"), negative));
       if (Object.keys(others).length) found.append(table(Object.entries(others)));
       raw.hidden = false;
       raw.querySelector("textarea").value = told.parameters;
       raw.querySelector(".easel-act")?.remove();
       raw.append(copier(told.parameters));
     } else if (told.comfyui) {
-      say(Easel.t("This picture carries a ComfyUI workflow. Easel cannot run it; here it is as it stands in the file."));
+      say(t("This picture carries a ComfyUI workflow. Easel cannot run it; here it is as it stands in the file."));
     } else {
-      say(names.length ? Easel.t("This picture carries no settings that Easel can read. What else is written in it:")
-        : Easel.t("This picture carries no settings."));
+      say(
+        names.length
+          ? t("This picture carries no settings that Easel can read. What else is written in it:")
+          : t("This picture carries no settings."),
+      );
     }
     texts.append(...names.map((name) => further(name, told.texts[name])));
     if (told.comfyui && !told.parameters) texts.querySelector("details").open = true;
-    const send = (to, picture) => Easel.handOver({ to, url: picture ? given.url : "", path: picture ? given.path : "",
-      width: picture ? width : 0, height: picture ? height : 0, parameters: told.parameters, name: given.name });
+    const send = (to, picture) =>
+      sendTo({
+        to,
+        url: picture ? given.url : "",
+        path: picture ? given.path : "",
+        width: picture ? width : 0,
+        height: picture ? height : 0,
+        parameters: told.parameters,
+        name: given.name,
+      });
     const icons = { img2img: "image", inpaint: "brush", upscale: "upscale" };
     for (const [name, label, picture] of about.tasks) {
       if (!picture && !(told.parameters && name === "txt2img")) continue;
-      acts.append(Easel.iconButton(icons[name] || "settings", Easel.t("Send to {task}", { task: Easel.within(label) }), () => send(name, picture)));
+      acts.append(
+        iconButton(icons[name] || "settings", t("Send to {task}", { task: within(label) }), () => send(name, picture)),
+      );
     }
   }
 
   // --- How a picture gets here ---
 
   input.addEventListener("change", () => take(input.files[0]));
-  element.addEventListener("dragover", (event) => { event.preventDefault(); element.dataset.over = "yes"; });
-  element.addEventListener("dragleave", (event) => { if (!element.contains(event.relatedTarget)) delete element.dataset.over; });
+  element.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    element.dataset.over = "yes";
+  });
+  element.addEventListener("dragleave", (event) => {
+    if (!element.contains(event.relatedTarget)) delete element.dataset.over;
+  });
   element.addEventListener("drop", (event) => {
     event.preventDefault();
     delete element.dataset.over;
@@ -158,13 +200,16 @@ Easel.info = function (element, trigger, props, upload, watch, about) {
     const url = event.dataTransfer.getData("text/uri-list").split("\n")[0];
     if (file) take(file);
     else if (url && new URL(url, document.baseURI).origin === location.origin) takeOwn(url);
-    else say(Easel.t("Drop the picture's file: pictures of other sites are not fetched."), true);
+    else say(t("Drop the picture's file: pictures of other sites are not fetched."), true);
   });
   document.addEventListener("paste", (event) => {
     if (!element.isConnected || element.offsetParent === null) return;
     const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-    if (file) { event.preventDefault(); take(file); }
+    if (file) {
+      event.preventDefault();
+      take(file);
+    }
   });
   watch("value", draw);
   draw();
-};
+}

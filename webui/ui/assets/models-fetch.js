@@ -1,56 +1,109 @@
 // The Downloads of the Models tab (webui/http/downloads.py): what is fetched, any repository, well-known models.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.models.downloads = function (root, { busy, said }) {
-  const t = Easel.t, ask = Easel.models.ask;
-  const lock = Easel.node("p", { class: "fetch-locked", hidden: "" });
-  const now = Easel.node("div", { class: "fetch-list", role: "list", "aria-label": t("Downloads") });
-  const wrong = Easel.node("p", { class: "sheet-wrong", role: "alert", hidden: "" });
-  const room = Easel.node("p", { class: "fetch-quiet" });
-  const found = Easel.node("div", { class: "fetch-found" });
-  const known = Easel.node("div", { class: "fetch-known", role: "list", "aria-label": t("Well-known open models") });
+import { ask } from "./api.js";
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { iconButton } from "./icons.js";
+import { ICONS, bytes, kindName } from "./models-ask.js";
+
+export function downloads(root, { busy, said }) {
+  const lock = node("p", { class: "fetch-locked", hidden: "" });
+  const now = node("div", { class: "fetch-list", role: "list", "aria-label": t("Downloads") });
+  const wrong = node("p", { class: "sheet-wrong", role: "alert", hidden: "" });
+  const room = node("p", { class: "fetch-quiet" });
+  const found = node("div", { class: "fetch-found" });
+  const known = node("div", { class: "fetch-known", role: "list", "aria-label": t("Well-known open models") });
   const rows = new Map();
-  let last = null, timer = 0, states = new Map();
+  let last = null,
+    timer = 0,
+    states = new Map();
 
-  const search = Easel.node("form", { class: "fetch-search" });
-  const name = Easel.node("input", { type: "text", placeholder: t("owner/name"), "aria-label": t("Repository, as owner/name"), autocomplete: "off", spellcheck: "false", translate: "no" });
-  const look = Easel.node("button", { type: "submit", class: "sheet-act" }, t("Look"));
+  const search = node("form", { class: "fetch-search" });
+  const name = node("input", {
+    type: "text",
+    placeholder: t("owner/name"),
+    "aria-label": t("Repository, as owner/name"),
+    autocomplete: "off",
+    spellcheck: "false",
+    translate: "no",
+  });
+  const look = node("button", { type: "submit", class: "sheet-act" }, t("Look"));
   search.append(name, look);
-  const title = (text) => Easel.node("h3", {}, text);
-  root.append(lock, wrong, now, room, title(t("Well-known open models")), known, title(t("Any repository")),
-    Easel.node("p", { class: "fetch-quiet" }, t("A repository of the Hugging Face Hub. Only .safetensors files are downloaded, and each is checked against the hub's SHA-256.")),
-    search, found);
+  const title = (text) => node("h3", {}, text);
+  root.append(
+    lock,
+    wrong,
+    now,
+    room,
+    title(t("Well-known open models")),
+    known,
+    title(t("Any repository")),
+    node(
+      "p",
+      { class: "fetch-quiet" },
+      t(
+        "A repository of the Hugging Face Hub. Only .safetensors files are downloaded, and each is checked against the hub's SHA-256.",
+      ),
+    ),
+    search,
+    found,
+  );
 
   const locked = () => last?.locked ?? "";
-  const fail = (error) => { wrong.textContent = error ? error.message : ""; wrong.hidden = !error; };
+  const fail = (error) => {
+    wrong.textContent = error ? error.message : "";
+    wrong.hidden = !error;
+  };
 
   async function change(run) {
-    try { fail(null); await run(); await load(); } catch (error) { fail(error); wrong.scrollIntoView({ block: "nearest" }); }
+    try {
+      fail(null);
+      await run();
+      await load();
+    } catch (error) {
+      fail(error);
+      wrong.scrollIntoView({ block: "nearest" });
+    }
   }
-  const add = (repo, kind, path) => change(async () => {
-    const made = await ask("api/downloads", "POST", { repo, kind, path });
-    said(t("{name} is being downloaded.", { name: made.target }));
-    now.scrollIntoView({ block: "nearest" });
-  });
+  const add = (repo, kind, path) =>
+    change(async () => {
+      const made = await ask("api/downloads", "POST", { repo, kind, path });
+      said(t("{name} is being downloaded.", { name: made.target }));
+      now.scrollIntoView({ block: "nearest" });
+    });
 
-  function button(icon, label, run) { return Easel.iconButton(icon, label, run, { plain: true }); }
+  function button(icon, label, run) {
+    return iconButton(icon, label, run, { plain: true });
+  }
 
   function row(one) {
     let made = rows.get(one.id);
     if (!made) {
-      made = Easel.node("div", { class: "fetch-row", role: "listitem", "data-id": one.id });
-      made.append(Easel.node("span", { class: "fetch-name", translate: "no" }, one.target), Easel.node("span", { class: "fetch-state" }),
-        Easel.node("div", { class: "fetch-acts" }), Easel.node("progress", { max: "1", "aria-label": one.target }), Easel.node("p", { class: "fetch-problem" }));
+      made = node("div", { class: "fetch-row", role: "listitem", "data-id": one.id });
+      made.append(
+        node("span", { class: "fetch-name", translate: "no" }, one.target),
+        node("span", { class: "fetch-state" }),
+        node("div", { class: "fetch-acts" }),
+        node("progress", { max: "1", "aria-label": one.target }),
+        node("p", { class: "fetch-problem" }),
+      );
       rows.set(one.id, made);
     }
     const [, state, acts, bar, problem] = made.children;
-    const { bytes } = Easel.models, share = one.size ? one.done / one.size : 1;
-    const values = { done: bytes(one.done) || "0 MB", size: bytes(one.size), speed: bytes(one.speed), percent: Math.floor(share * 100) };
+    const share = one.size ? one.done / one.size : 1;
+    const values = {
+      done: bytes(one.done) || "0 MB",
+      size: bytes(one.size),
+      speed: bytes(one.speed),
+      percent: Math.floor(share * 100),
+    };
     const words = {
-      waiting: () => t("Waiting"), paused: () => t("Paused at {percent} %", values), failed: () => t("Failed"), done: () => t("Done · {size}", values),
+      waiting: () => t("Waiting"),
+      paused: () => t("Paused at {percent} %", values),
+      failed: () => t("Failed"),
+      done: () => t("Done · {size}", values),
       verifying: () => t("Checking · {percent} %", values),
-      running: () => one.speed ? t("{done} of {size} · {speed}/s", values) : t("{done} of {size}", values),
+      running: () => (one.speed ? t("{done} of {size} · {speed}/s", values) : t("{done} of {size}", values)),
     };
     state.textContent = words[one.state]?.() ?? one.state;
     bar.value = one.state === "done" ? 1 : share;
@@ -62,10 +115,15 @@ Easel.models.downloads = function (root, { busy, said }) {
       made.dataset.state = one.state;
       acts.replaceChildren();
       const to = (what) => () => change(() => ask(`api/downloads/${one.id}/${what}`, "POST"));
-      if (["waiting", "running", "verifying"].includes(one.state)) acts.append(button("pause", t("Pause {name}", { name: one.target }), to("pause")));
+      if (["waiting", "running", "verifying"].includes(one.state))
+        acts.append(button("pause", t("Pause {name}", { name: one.target }), to("pause")));
       if (one.state === "paused") acts.append(button("play", t("Resume {name}", { name: one.target }), to("resume")));
-      if (one.state === "failed") acts.append(button("again", t("Try {name} again", { name: one.target }), to("resume")));
-      const remove = one.state === "done" ? t("Take {name} off the list", { name: one.target }) : t("Cancel {name}", { name: one.target });
+      if (one.state === "failed")
+        acts.append(button("again", t("Try {name} again", { name: one.target }), to("resume")));
+      const remove =
+        one.state === "done"
+          ? t("Take {name} off the list", { name: one.target })
+          : t("Cancel {name}", { name: one.target });
       acts.append(button("close", remove, () => change(() => ask(`api/downloads/${one.id}`, "DELETE"))));
       for (const one of acts.children) one.disabled = Boolean(last?.folder === "" && locked());
       if (held) acts.firstElementChild.focus();
@@ -73,11 +131,14 @@ Easel.models.downloads = function (root, { busy, said }) {
     return made;
   }
 
-  function tell(downloads) {  // what ended since the last look
+  function tell(downloads) {
+    // what ended since the last look
     for (const one of downloads) {
       const before = states.get(one.id);
-      if (before && before !== one.state && one.state === "done") said(t("{name} is there.", { name: one.target }), true);
-      if (before && before !== one.state && one.state === "failed") said(t("{name} could not be downloaded.", { name: one.target }));
+      if (before && before !== one.state && one.state === "done")
+        said(t("{name} is there.", { name: one.target }), true);
+      if (before && before !== one.state && one.state === "failed")
+        said(t("{name} could not be downloaded.", { name: one.target }));
     }
     states = new Map(downloads.map((one) => [one.id, one.state]));
   }
@@ -87,25 +148,42 @@ Easel.models.downloads = function (root, { busy, said }) {
     lock.hidden = !locked();
     root.dataset.locked = locked() ? "yes" : "";
     const there = last.downloads.slice().reverse();
-    for (const [id, made] of rows) if (!there.some((one) => one.id === id)) { made.remove(); rows.delete(id); }
-    there.forEach((one, place) => { const made = row(one); if (now.children[place] !== made) now.insertBefore(made, now.children[place] || null); });
+    for (const [id, made] of rows)
+      if (!there.some((one) => one.id === id)) {
+        made.remove();
+        rows.delete(id);
+      }
+    there.forEach((one, place) => {
+      const made = row(one);
+      if (now.children[place] !== made) now.insertBefore(made, now.children[place] || null);
+    });
     now.hidden = !there.length;
     room.hidden = !last.folder;
-    room.textContent = last.folder ? t("Files go into {folder}, where {free} are free.", { folder: last.folder, free: Easel.models.bytes(last.free) }) : "";
+    room.textContent = last.folder
+      ? t("Files go into {folder}, where {free} are free.", { folder: last.folder, free: bytes(last.free) })
+      : "";
     name.disabled = look.disabled = Boolean(locked());
     if (known.childElementCount !== last.known.length) {
-      known.replaceChildren(...last.known.map((one) => {
-        const made = Easel.node("article", { class: "fetch-card", role: "listitem" });
-        const facts = [Easel.models.kind(one.kind), one.family, one.size, one.licence].join(" · ");
-        const get = Easel.node("button", { type: "button", class: "sheet-act" }, t("Download"));
-        get.setAttribute("aria-label", t("Download {name}", { name: one.name }));
-        get.addEventListener("click", () => add(one.repo, one.kind, one.path));
-        made.append(Easel.node("h4", {}, one.name), Easel.node("p", {}, one.about), Easel.node("p", { class: "fetch-quiet" }, facts),
-          Easel.node("p", { class: "fetch-repo", translate: "no" }, one.repo), get);
-        return made;
-      }));
+      known.replaceChildren(
+        ...last.known.map((one) => {
+          const made = node("article", { class: "fetch-card", role: "listitem" });
+          const facts = [kindName(one.kind), one.family, one.size, one.licence].join(" · ");
+          const get = node("button", { type: "button", class: "sheet-act" }, t("Download"));
+          get.setAttribute("aria-label", t("Download {name}", { name: one.name }));
+          get.addEventListener("click", () => add(one.repo, one.kind, one.path));
+          made.append(
+            node("h4", {}, one.name),
+            node("p", {}, one.about),
+            node("p", { class: "fetch-quiet" }, facts),
+            node("p", { class: "fetch-repo", translate: "no" }, one.repo),
+            get,
+          );
+          return made;
+        }),
+      );
     }
-    for (const one of root.querySelectorAll(".fetch-card button, .fetch-found button, .fetch-found select")) one.disabled = Boolean(locked());
+    for (const one of root.querySelectorAll(".fetch-card button, .fetch-found button, .fetch-found select"))
+      one.disabled = Boolean(locked());
     busy(last.downloads.filter((one) => ["waiting", "running", "verifying"].includes(one.state)).length);
   }
 
@@ -115,7 +193,9 @@ Easel.models.downloads = function (root, { busy, said }) {
       last = await ask("api/downloads");
       tell(last.downloads);
       draw();
-    } catch { /* the next time, then */ }
+    } catch {
+      /* the next time, then */
+    }
     const active = last?.downloads.some((one) => ["waiting", "running", "verifying"].includes(one.state));
     const seen = !document.hidden && root.closest(".easel-models")?.offsetParent !== null;
     timer = setTimeout(load, active ? (seen ? 700 : 3000) : seen ? 5000 : 20000);
@@ -123,44 +203,70 @@ Easel.models.downloads = function (root, { busy, said }) {
 
   function guess(path) {
     const low = path.toLowerCase();
-    return low.includes("lora") ? "lora" : low.includes("vae") ? "vae" : low.includes("control") ? "controlnet" : "checkpoint";
+    return low.includes("lora")
+      ? "lora"
+      : low.includes("vae")
+        ? "vae"
+        : low.includes("control")
+          ? "controlnet"
+          : "checkpoint";
   }
 
   search.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (!name.value.trim()) { name.focus(); return; }
+    if (!name.value.trim()) {
+      name.focus();
+      return;
+    }
     look.disabled = true;
-    found.replaceChildren(Easel.node("p", { class: "fetch-quiet", role: "status" }, t("Asking the hub…")));
+    found.replaceChildren(node("p", { class: "fetch-quiet", role: "status" }, t("Asking the hub…")));
     try {
       const told = await ask("api/downloads/repository?repo=" + encodeURIComponent(name.value.trim()));
       const kinds = () => {
-        const made = Easel.node("select", { "aria-label": t("Kind") });
-        for (const kind of Object.keys(Easel.models.ICONS)) made.append(Easel.node("option", { value: kind }, Easel.models.kind(kind)));
+        const made = node("select", { "aria-label": t("Kind") });
+        for (const kind of Object.keys(ICONS)) made.append(node("option", { value: kind }, kindName(kind)));
         return made;
       };
       const offer = (label, size, path, own) => {
-        const made = Easel.node("div", { class: "fetch-file", role: "listitem" });
+        const made = node("div", { class: "fetch-file", role: "listitem" });
         const kind = kinds();
         kind.value = guess(`${told.repo}/${path}`);
-        if (!path) { kind.value = "checkpoint"; kind.disabled = true; kind.hidden = true; }
-        const get = Easel.node("button", { type: "button", class: "sheet-act", "aria-label": t("Download {name}", { name: label }) }, t("Download"));
+        if (!path) {
+          kind.value = "checkpoint";
+          kind.disabled = true;
+          kind.hidden = true;
+        }
+        const get = node(
+          "button",
+          { type: "button", class: "sheet-act", "aria-label": t("Download {name}", { name: label }) },
+          t("Download"),
+        );
         get.addEventListener("click", () => add(told.repo, kind.value, path));
-        made.append(Easel.node("span", own ? { class: "fetch-name", translate: "no" } : { class: "fetch-name" }, label),
-          Easel.node("span", { class: "fetch-size" }, Easel.models.bytes(size)), kind, get);
+        made.append(
+          node("span", own ? { class: "fetch-name", translate: "no" } : { class: "fetch-name" }, label),
+          node("span", { class: "fetch-size" }, bytes(size)),
+          kind,
+          get,
+        );
         return made;
       };
-      const list = Easel.node("div", { role: "list", "aria-label": t("Files of {repo}", { repo: told.repo }) });
+      const list = node("div", { role: "list", "aria-label": t("Files of {repo}", { repo: told.repo }) });
       if (told.folder_size) list.append(offer(t("The whole diffusers folder"), told.folder_size, "", false));
       for (const file of told.files) list.append(offer(file.path, file.size, file.path, true));
       const lines = [];
       if (!told.files.length) lines.push(t("{repo} has no .safetensors file.", { repo: told.repo }));
       if (told.refused === 1) lines.push(t("One pickled file is left out: it can run code when it is opened."));
-      else if (told.refused) lines.push(t("{number} pickled files are left out: they can run code when they are opened.", { number: told.refused }));
-      found.replaceChildren(list, ...lines.map((line) => Easel.node("p", { class: "fetch-quiet", role: "status" }, line)));
-    } catch (error) { found.replaceChildren(Easel.node("p", { class: "sheet-wrong", role: "alert" }, error.message)); }
+      else if (told.refused)
+        lines.push(
+          t("{number} pickled files are left out: they can run code when they are opened.", { number: told.refused }),
+        );
+      found.replaceChildren(list, ...lines.map((line) => node("p", { class: "fetch-quiet", role: "status" }, line)));
+    } catch (error) {
+      found.replaceChildren(node("p", { class: "sheet-wrong", role: "alert" }, error.message));
+    }
     look.disabled = Boolean(locked());
   });
 
   load();
   return { load };
-};
+}

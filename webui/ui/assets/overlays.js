@@ -1,21 +1,24 @@
 // What lies over the page for a while: menus beside buttons, sentences with an "Undo".
-"use strict";
-window.Easel = window.Easel || {};
+
+import { node } from "./dom.js";
 
 // Something that opens over the page beside a button; a click elsewhere or Escape closes it. `fill(close)` gives what
 // is in it, anew each time.
-Easel.menu = function (button, label, fill) {
-  const menu = Easel.node("div", { popover: "auto", class: "easel-menu", role: "dialog", "aria-label": label });
+export function withMenu(button, label, fill) {
+  const menu = node("div", { popover: "auto", class: "easel-menu", role: "dialog", "aria-label": label });
   let closed = 0;
   menu.addEventListener("toggle", (event) => {
     const open = event.newState === "open";
     button.setAttribute("aria-expanded", open);
-    if (!open) { closed = Date.now(); menu.remove(); }
+    if (!open) {
+      closed = Date.now();
+      menu.remove();
+    }
   });
   button.setAttribute("aria-haspopup", "dialog");
   button.setAttribute("aria-expanded", "false");
   button.addEventListener("click", () => {
-    if (Date.now() - closed < 200) return;  // this very click has closed it
+    if (Date.now() - closed < 200) return; // this very click has closed it
     menu.replaceChildren(...fill(() => menu.hidePopover()));
     button.after(menu);
     menu.showPopover();
@@ -35,57 +38,68 @@ Easel.menu = function (button, label, fill) {
     all[(all.indexOf(document.activeElement) + step + all.length) % all.length]?.focus();
   });
   return button;
-};
+}
 
 // Where something that lies over the page belongs: Gradio gives our rules to what is inside of it.
-Easel.over = () => document.querySelector("dialog[open]") || document.querySelector(".gradio-container .contain") || document.body;
+export const overlayRoot = () =>
+  document.querySelector("dialog[open]") || document.querySelector(".gradio-container .contain") || document.body;
 
 // A dialog over everything; when it is closed it goes, and what is still said stays.
-Easel.dialog = function (dialog, closed = () => {}) {
+export function openDialog(dialog, closed = () => {}) {
   dialog.addEventListener("close", () => {
     closed();
     const said = dialog.querySelector(":scope > .easel-toasts");
     dialog.remove();
-    if (said) Easel.over().append(said);
+    if (said) overlayRoot().append(said);
   });
-  Easel.over().append(dialog);
+  overlayRoot().append(dialog);
   dialog.showModal();
   return dialog;
-};
+}
 
 // A sentence at the window's foot for some seconds, with something to do about it: `{label, act}`.
-Easel.toast = function (text, action, seconds = 10) {
-  const place = Easel.over();
+export function toast(text, action, seconds = 10) {
+  const place = overlayRoot();
   let stack = place.querySelector(":scope > .easel-toasts");
   if (!stack) {
-    stack = Easel.node("div", { class: "easel-toasts", role: "status", "aria-live": "polite" });
+    stack = node("div", { class: "easel-toasts", role: "status", "aria-live": "polite" });
     place.append(stack);
   }
-  const toast = Easel.node("div", { class: "easel-toast" });
-  toast.append(Easel.node("span", {}, text));
-  const gone = () => { clearTimeout(timer); toast.remove(); };
+  const toast = node("div", { class: "easel-toast" });
+  toast.append(node("span", {}, text));
+  const gone = () => {
+    clearTimeout(timer);
+    toast.remove();
+  };
   if (action) {
-    const button = Easel.node("button", { type: "button" }, action.label);
-    button.addEventListener("click", () => { gone(); action.act(); });
+    const button = node("button", { type: "button" }, action.label);
+    button.addEventListener("click", () => {
+      gone();
+      action.act();
+    });
     toast.append(button);
   }
   stack.append(toast);
   let timer = setTimeout(gone, seconds * 1000);
   for (const kind of ["pointerenter", "focusin"]) toast.addEventListener(kind, () => clearTimeout(timer));
   for (const kind of ["pointerleave", "focusout"]) {
-    toast.addEventListener(kind, () => { clearTimeout(timer); timer = setTimeout(gone, seconds * 500); });
+    toast.addEventListener(kind, () => {
+      clearTimeout(timer);
+      timer = setTimeout(gone, seconds * 500);
+    });
   }
   return gone;
-};
+}
 
 // Text to the clipboard, on plain http from another machine too; says whether it is there.
-Easel.copy = async function (text) {
+export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
-  } catch {  // no secure context, or no permission
-    const place = Easel.over();
-    const box = Easel.node("textarea", { class: "easel-unseen", "aria-hidden": "true" });
+  } catch {
+    // no secure context, or no permission
+    const place = overlayRoot();
+    const box = node("textarea", { class: "easel-unseen", "aria-hidden": "true" });
     box.value = text;
     place.append(box);
     const before = document.activeElement;
@@ -95,4 +109,4 @@ Easel.copy = async function (text) {
     before?.focus?.();
     return done;
   }
-};
+}

@@ -1,24 +1,31 @@
 // A control for each kind of setting: {element, set(value), focused()}; `change(value, soon)` hears what is chosen, `refuse(sentence)`
 // why a value cannot be.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.settings = Easel.settings || {};
 
-Easel.settings.control = function (setting, told, change, refuse) {
-  const make = Easel.settings.kinds[setting.kind] || Easel.settings.kinds.text;
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+
+export function settingControl(setting, told, change, refuse) {
+  const make = kinds[setting.kind] || kinds.text;
   const made = make(setting, told, change, refuse);
   made.field ||= made.element;
   made.field.setAttribute("aria-label", setting.label);
   if (setting.info) made.field.setAttribute("aria-describedby", `setting-${setting.name}-info`);
   return made;
-};
+}
 
 // One of a few, side by side. `pairs` are [label, value]; own words of somebody carry translate="no".
-Easel.settings.segments = function (pairs, change, own = []) {
-  const element = Easel.node("div", { class: "prefs-segments", role: "radiogroup" });
+export function segments(pairs, change, own = []) {
+  const element = node("div", { class: "prefs-segments", role: "radiogroup" });
   const buttons = pairs.map(([label, value]) => {
-    const one = Easel.node("button", { type: "button", role: "radio", "aria-checked": "false", ...(own.includes(value) ? { translate: "no" } : {}) }, label);
-    one.addEventListener("click", () => { set(value); change(value); });
+    const one = node(
+      "button",
+      { type: "button", role: "radio", "aria-checked": "false", ...(own.includes(value) ? { translate: "no" } : {}) },
+      label,
+    );
+    one.addEventListener("click", () => {
+      set(value);
+      change(value);
+    });
     element.append(one);
     return [one, value];
   });
@@ -32,75 +39,147 @@ Easel.settings.segments = function (pairs, change, own = []) {
     next.click();
   });
   function set(value) {
-    const chosen = Math.max(0, buttons.findIndex(([, one]) => one === value));
-    buttons.forEach(([one], at) => { one.setAttribute("aria-checked", at === chosen); one.tabIndex = at === chosen ? 0 : -1; });
+    const chosen = Math.max(
+      0,
+      buttons.findIndex(([, one]) => one === value),
+    );
+    buttons.forEach(([one], at) => {
+      one.setAttribute("aria-checked", at === chosen);
+      one.tabIndex = at === chosen ? 0 : -1;
+    });
   }
-  const disable = (off) => buttons.forEach(([one]) => { one.disabled = off; });
+  const disable = (off) =>
+    buttons.forEach(([one]) => {
+      one.disabled = off;
+    });
   return { element, set, disable, focused: () => false };
-};
+}
 
-Easel.settings.menu = function (pairs, change, own = []) {
-  const element = Easel.node("select", { class: "prefs-input" });
+export function selectMenu(pairs, change, own = []) {
+  const element = node("select", { class: "prefs-input" });
   const keys = pairs.map(([, value]) => JSON.stringify(value));
   pairs.forEach(([label, value], at) =>
-    element.append(Easel.node("option", { value: keys[at], ...(own.includes(value) ? { translate: "no" } : {}) }, label)));
+    element.append(node("option", { value: keys[at], ...(own.includes(value) ? { translate: "no" } : {}) }, label)),
+  );
   element.addEventListener("change", () => change(JSON.parse(element.value)));
-  const set = (value) => { element.value = JSON.stringify(value); };
-  return { element, set, disable: (off) => { element.disabled = off; }, focused: () => false };
-};
+  const set = (value) => {
+    element.value = JSON.stringify(value);
+  };
+  return {
+    element,
+    set,
+    disable: (off) => {
+      element.disabled = off;
+    },
+    focused: () => false,
+  };
+}
 
-Easel.settings.typed = function (attributes, read, write, change) {
-  const element = Easel.node("input", { class: "prefs-input", autocomplete: "off", spellcheck: "false", translate: "no", ...attributes });
+export function typedField(attributes, read, write, change) {
+  const element = node("input", {
+    class: "prefs-input",
+    autocomplete: "off",
+    spellcheck: "false",
+    translate: "no",
+    ...attributes,
+  });
   element.addEventListener("input", () => change(read(element), true));
   element.addEventListener("change", () => change(read(element), false));
-  const set = (value) => { element.value = write(value); };
-  return { element, set, disable: (off) => { element.disabled = off; }, focused: () => document.activeElement === element };
-};
+  const set = (value) => {
+    element.value = write(value);
+  };
+  return {
+    element,
+    set,
+    disable: (off) => {
+      element.disabled = off;
+    },
+    focused: () => document.activeElement === element,
+  };
+}
 
-Easel.settings.kinds = {
+export const kinds = {
   switch(setting, told, change) {
-    const element = Easel.node("button", { type: "button", class: "prefs-switch", role: "switch", "aria-checked": "false" });
-    element.append(Easel.node("i"));
+    const element = node("button", { type: "button", class: "prefs-switch", role: "switch", "aria-checked": "false" });
+    element.append(node("i"));
     const set = (value) => element.setAttribute("aria-checked", value);
-    element.addEventListener("click", () => { const on = element.getAttribute("aria-checked") !== "true"; set(on); change(on); });
-    return { element, set, disable: (off) => { element.disabled = off; }, focused: () => false };
+    element.addEventListener("click", () => {
+      const on = element.getAttribute("aria-checked") !== "true";
+      set(on);
+      change(on);
+    });
+    return {
+      element,
+      set,
+      disable: (off) => {
+        element.disabled = off;
+      },
+      focused: () => false,
+    };
   },
 
   number(setting, told, change) {
     const bounds = Object.fromEntries(["minimum", "maximum", "step"].map((name) => [name, setting[name]]));
-    const attributes = { type: "number", min: bounds.minimum, max: bounds.maximum, step: setting.whole ? 1 : "any", inputmode: setting.whole ? "numeric" : "decimal",
-      placeholder: setting.empty || "" };
-    const read = (box) => box.value === "" ? (setting.empty ? null : undefined) : Number(box.value);
-    const made = Easel.settings.typed(attributes, read, (value) => value ?? "", (value, soon) => { if (value !== undefined) change(value, soon); });
+    const attributes = {
+      type: "number",
+      min: bounds.minimum,
+      max: bounds.maximum,
+      step: setting.whole ? 1 : "any",
+      inputmode: setting.whole ? "numeric" : "decimal",
+      placeholder: setting.empty || "",
+    };
+    const read = (box) => (box.value === "" ? (setting.empty ? null : undefined) : Number(box.value));
+    const made = typedField(
+      attributes,
+      read,
+      (value) => value ?? "",
+      (value, soon) => {
+        if (value !== undefined) change(value, soon);
+      },
+    );
     made.element.classList.add("prefs-number");
     if (setting.empty) made.element.removeAttribute("translate");
     return made;
   },
 
   choice(setting, told, change) {
-    return (setting.choices.length <= 3 ? Easel.settings.segments : Easel.settings.menu)(setting.choices, change);
+    return (setting.choices.length <= 3 ? segments : selectMenu)(setting.choices, change);
   },
 
-  look: (setting, told, change) => Easel.settings.segments(setting.choices, change),
+  look: (setting, told, change) => segments(setting.choices, change),
 
   language(setting, told, change) {
-    const pairs = [[Easel.t("As the browser's"), ""], ["English", "en"], ...told.languages.map(([code, name]) => [name, code])];
-    return Easel.settings.menu(pairs, change, pairs.slice(1).map(([, code]) => code));
+    const pairs = [
+      [t("As the browser's"), ""],
+      ["English", "en"],
+      ...told.languages.map(([code, name]) => [name, code]),
+    ];
+    return selectMenu(
+      pairs,
+      change,
+      pairs.slice(1).map(([, code]) => code),
+    );
   },
 
-  text: (setting, told, change) => Easel.settings.typed({ type: "text" }, (box) => box.value, (value) => value, change),
+  text: (setting, told, change) =>
+    typedField(
+      { type: "text" },
+      (box) => box.value,
+      (value) => value,
+      change,
+    ),
 
   folder(setting, told, change) {
-    const made = Easel.settings.kinds.text(setting, told, change);
+    const made = kinds.text(setting, told, change);
     made.element.classList.add("prefs-wide");
     return made;
   },
 
   // A name pattern, with what it makes of a made-up picture under it, and the tokens to press.
   pattern(setting, told, change, refuse) {
-    const element = Easel.node("div", { class: "prefs-pattern" });
-    const sample = Easel.node("output", { class: "prefs-sample", translate: "no" });
-    const tokens = Easel.node("div", { class: "prefs-tokens", role: "group", "aria-label": Easel.t("Tokens") });
+    const element = node("div", { class: "prefs-pattern" });
+    const sample = node("output", { class: "prefs-sample", translate: "no" });
+    const tokens = node("div", { class: "prefs-tokens", role: "group", "aria-label": t("Tokens") });
     let asked = 0;
     const show = async (pattern, then) => {
       const mine = ++asked;
@@ -110,14 +189,22 @@ Easel.settings.kinds = {
         if (mine !== asked) return;
         sample.textContent = said.name;
         sample.hidden = !said.name;
-        if (said.error) refuse(said.error); else then?.();
-      } catch { then?.(); }  // the change itself says so
+        if (said.error) refuse(said.error);
+        else then?.();
+      } catch {
+        then?.();
+      } // the change itself says so
     };
-    const typed = Easel.settings.typed({ type: "text" }, (box) => box.value, (value) => value, (value, soon) => show(value, () => change(value, soon)));
+    const typed = typedField(
+      { type: "text" },
+      (box) => box.value,
+      (value) => value,
+      (value, soon) => show(value, () => change(value, soon)),
+    );
     typed.element.classList.add("prefs-wide", "prefs-mono");
     for (const [token, meaning] of told.tokens) {
-      const one = Easel.node("button", { type: "button", title: meaning });
-      one.append(Easel.node("span", { translate: "no" }, token));
+      const one = node("button", { type: "button", title: meaning });
+      one.append(node("span", { translate: "no" }, token));
       one.addEventListener("click", () => {
         const box = typed.element;
         box.setRangeText(token, box.selectionStart ?? box.value.length, box.selectionEnd ?? box.value.length, "end");
@@ -127,10 +214,20 @@ Easel.settings.kinds = {
       tokens.append(one);
     }
     element.append(typed.element, sample, tokens);
-    return { element, field: typed.element, focused: typed.focused,
-      set: (value) => { typed.set(value); show(value); },
-      disable: (off) => { typed.disable(off); tokens.querySelectorAll("button").forEach((one) => { one.disabled = off; }); } };
+    return {
+      element,
+      field: typed.element,
+      focused: typed.focused,
+      set: (value) => {
+        typed.set(value);
+        show(value);
+      },
+      disable: (off) => {
+        typed.disable(off);
+        tokens.querySelectorAll("button").forEach((one) => {
+          one.disabled = off;
+        });
+      },
+    };
   },
-
-  defaults: (setting, told, change) => Easel.settings.defaults(setting, told, change),
 };

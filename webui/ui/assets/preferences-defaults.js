@@ -1,26 +1,42 @@
 // The editor of one's own defaults: cards of values, each for a task, a model, or a model in a task.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.settings = Easel.settings || {};
 
-Easel.settings.defaults = function (setting, told, change) {
-  const element = Easel.node("div", { class: "prefs-defaults", role: "group" });
-  const cards = Easel.node("div", { class: "defaults-cards" }), add = Easel.node("div", { class: "defaults-add" });
-  let entries = [], about = null, off = false;
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { kinds, selectMenu } from "./preferences-controls.js";
+
+export function defaults(setting, told, change) {
+  const element = node("div", { class: "prefs-defaults", role: "group" });
+  const cards = node("div", { class: "defaults-cards" }),
+    add = node("div", { class: "defaults-add" });
+  let entries = [],
+    about = null,
+    off = false;
   element.append(cards, add);
 
   const label = (task) => about.tasks.find(([name]) => name === task)?.[1] || task;
   const fieldsOf = (task) => {
     if (task && about.fields[task]) return about.fields[task];
-    const all = new Map(Object.values(about.fields).flat().map((field) => [field.name, field]));
+    const all = new Map(
+      Object.values(about.fields)
+        .flat()
+        .map((field) => [field.name, field]),
+    );
     return [...all.values()];
   };
-  const keep = (soon = false) => change(entries.map((one) => ({ ...one, values: { ...one.values } })), soon);
+  const keep = (soon = false) =>
+    change(
+      entries.map((one) => ({ ...one, values: { ...one.values } })),
+      soon,
+    );
 
-  function usual(field) {  // what a new row begins with
+  function usual(field) {
+    // what a new row begins with
     if (field.kind === "switch") return false;
     if (field.kind === "choice") return field.choices[0]?.[1] ?? "";
-    if (field.kind === "number") return { steps: 20, cfg_scale: 7, width: 512, height: 512, denoising_strength: 0.75 }[field.name] ?? field.minimum;
+    if (field.kind === "number")
+      return (
+        { steps: 20, cfg_scale: 7, width: 512, height: 512, denoising_strength: 0.75 }[field.name] ?? field.minimum
+      );
     return "";
   }
 
@@ -30,55 +46,91 @@ Easel.settings.defaults = function (setting, told, change) {
     for (const field of fieldsOf(task)) {
       const control = document.getElementById(`${task}-${field.name}`);
       if (!control) continue;
-      const at = (selector) => control.matches(selector) ? control : control.querySelector(selector);
+      const at = (selector) => (control.matches(selector) ? control : control.querySelector(selector));
       try {
         if (field.kind === "switch") found[field.name] = at("input[type=checkbox]").checked;
-        else if (field.kind === "number") { const text = at("input[type=number]").value; if (text !== "") found[field.name] = Number(text); }
-        else if (field.kind === "choice") {
-          const text = at("input").value, choice = field.choices.find(([name]) => name === text);
+        else if (field.kind === "number") {
+          const text = at("input[type=number]").value;
+          if (text !== "") found[field.name] = Number(text);
+        } else if (field.kind === "choice") {
+          const text = at("input").value,
+            choice = field.choices.find(([name]) => name === text);
           if (choice) found[field.name] = choice[1];
-        } else { const text = at("textarea, input").value; if (text || field.name === "negative_prompt") found[field.name] = text; }
-      } catch { /* not drawn */ }
+        } else {
+          const text = at("textarea, input").value;
+          if (text || field.name === "negative_prompt") found[field.name] = text;
+        }
+      } catch {
+        /* not drawn */
+      }
     }
-    if (found.eta !== undefined) { const eta = Number(found.eta); if (found.eta === "" || Number.isNaN(eta)) delete found.eta; else found.eta = eta; }
+    if (found.eta !== undefined) {
+      const eta = Number(found.eta);
+      if (found.eta === "" || Number.isNaN(eta)) delete found.eta;
+      else found.eta = eta;
+    }
     return found;
   }
 
   function row(entry, field) {
-    const line = Easel.node("div", { class: "defaults-row" });
-    const hear = (value, soon) => { if (value === undefined) return; entry.values[field.name] = value; keep(soon); };
-    const control = field.kind === "number" || field.name === "eta"
-      ? Easel.settings.kinds.number({ ...field, minimum: field.minimum ?? 0, maximum: field.maximum ?? 1, empty: "" }, told, hear)
-      : field.kind === "choice" ? Easel.settings.menu(field.choices, hear)
-      : field.kind === "switch" ? Easel.settings.kinds.switch(field, told, hear)
-      : Easel.settings.kinds.text(field, told, hear);
+    const line = node("div", { class: "defaults-row" });
+    const hear = (value, soon) => {
+      if (value === undefined) return;
+      entry.values[field.name] = value;
+      keep(soon);
+    };
+    const control =
+      field.kind === "number" || field.name === "eta"
+        ? kinds.number({ ...field, minimum: field.minimum ?? 0, maximum: field.maximum ?? 1, empty: "" }, told, hear)
+        : field.kind === "choice"
+          ? selectMenu(field.choices, hear)
+          : field.kind === "switch"
+            ? kinds.switch(field, told, hear)
+            : kinds.text(field, told, hear);
     control.element.setAttribute("aria-label", field.label);
     control.set(entry.values[field.name]);
     control.disable(off);
-    const gone = Easel.node("button", { type: "button", class: "prefs-quiet defaults-gone", title: Easel.t("Remove"), "aria-label": Easel.t("Remove") }, "✕");
+    const gone = node(
+      "button",
+      { type: "button", class: "prefs-quiet defaults-gone", title: t("Remove"), "aria-label": t("Remove") },
+      "✕",
+    );
     gone.disabled = off;
-    gone.addEventListener("click", () => { delete entry.values[field.name]; keep(); draw(); });
-    line.append(Easel.node("span", { class: "defaults-label" }, field.label), control.element, gone);
+    gone.addEventListener("click", () => {
+      delete entry.values[field.name];
+      keep();
+      draw();
+    });
+    line.append(node("span", { class: "defaults-label" }, field.label), control.element, gone);
     return line;
   }
 
   function card(entry) {
-    const made = Easel.node("article", { class: "defaults-card" }), head = Easel.node("header"), rows = Easel.node("div", { class: "defaults-rows" });
-    const title = Easel.node("h4");
-    title.append(Easel.node("span", {}, entry.task ? label(entry.task) : Easel.t("Any task")), " · ",
-      entry.model ? Easel.node("span", { translate: "no" }, entry.model) : Easel.node("span", {}, Easel.t("Any model")));
-    const gone = Easel.node("button", { type: "button", class: "prefs-quiet" }, Easel.t("Delete"));
+    const made = node("article", { class: "defaults-card" }),
+      head = node("header"),
+      rows = node("div", { class: "defaults-rows" });
+    const title = node("h4");
+    title.append(
+      node("span", {}, entry.task ? label(entry.task) : t("Any task")),
+      " · ",
+      entry.model ? node("span", { translate: "no" }, entry.model) : node("span", {}, t("Any model")),
+    );
+    const gone = node("button", { type: "button", class: "prefs-quiet" }, t("Delete"));
     gone.disabled = off;
-    gone.addEventListener("click", () => { entries = entries.filter((one) => one !== entry); keep(); draw(); });
+    gone.addEventListener("click", () => {
+      entries = entries.filter((one) => one !== entry);
+      keep();
+      draw();
+    });
     head.append(title, gone);
     const fields = fieldsOf(entry.task);
     for (const field of fields) if (field.name in entry.values) rows.append(row(entry, field));
-    const tools = Easel.node("div", { class: "defaults-tools" });
+    const tools = node("div", { class: "defaults-tools" });
     const rest = fields.filter((field) => !(field.name in entry.values));
     if (rest.length) {
-      const more = Easel.node("select", { class: "prefs-input", "aria-label": Easel.t("Add a value") });
-      more.append(Easel.node("option", { value: "" }, Easel.t("Add a value")));
-      rest.forEach((field) => more.append(Easel.node("option", { value: field.name }, field.label)));
+      const more = node("select", { class: "prefs-input", "aria-label": t("Add a value") });
+      more.append(node("option", { value: "" }, t("Add a value")));
+      rest.forEach((field) => more.append(node("option", { value: field.name }, field.label)));
       more.disabled = off;
       more.addEventListener("change", () => {
         const field = rest.find((one) => one.name === more.value);
@@ -89,9 +141,13 @@ Easel.settings.defaults = function (setting, told, change) {
       tools.append(more);
     }
     if (entry.task && Object.keys(shown(entry.task)).length) {
-      const take = Easel.node("button", { type: "button", class: "prefs-button" }, Easel.t("Take the form's values"));
+      const take = node("button", { type: "button", class: "prefs-button" }, t("Take the form's values"));
       take.disabled = off;
-      take.addEventListener("click", () => { entry.values = shown(entry.task); keep(); draw(); });
+      take.addEventListener("click", () => {
+        entry.values = shown(entry.task);
+        keep();
+        draw();
+      });
       tools.append(take);
     }
     made.append(head, rows, tools);
@@ -99,13 +155,13 @@ Easel.settings.defaults = function (setting, told, change) {
   }
 
   function drawAdd() {
-    const task = Easel.node("select", { class: "prefs-input", "aria-label": Easel.t("Task") });
-    task.append(Easel.node("option", { value: "" }, Easel.t("Any task")));
-    about.tasks.forEach(([name, said]) => task.append(Easel.node("option", { value: name }, said)));
-    const model = Easel.node("select", { class: "prefs-input", "aria-label": Easel.t("Model") });
-    model.append(Easel.node("option", { value: "" }, Easel.t("Any model")));
-    about.models.forEach((name) => model.append(Easel.node("option", { value: name, translate: "no" }, name)));
-    const button = Easel.node("button", { type: "button", class: "prefs-button" }, Easel.t("Add defaults"));
+    const task = node("select", { class: "prefs-input", "aria-label": t("Task") });
+    task.append(node("option", { value: "" }, t("Any task")));
+    about.tasks.forEach(([name, said]) => task.append(node("option", { value: name }, said)));
+    const model = node("select", { class: "prefs-input", "aria-label": t("Model") });
+    model.append(node("option", { value: "" }, t("Any model")));
+    about.models.forEach((name) => model.append(node("option", { value: name, translate: "no" }, name)));
+    const button = node("button", { type: "button", class: "prefs-button" }, t("Add defaults"));
     const ready = () => {
       const there = entries.some((one) => one.task === task.value && one.model === model.value);
       button.disabled = off || there || !(task.value || model.value);
@@ -114,7 +170,10 @@ Easel.settings.defaults = function (setting, told, change) {
     task.disabled = model.disabled = off;
     task.addEventListener("change", ready);
     model.addEventListener("change", ready);
-    button.addEventListener("click", () => { entries.push({ task: task.value, model: model.value, values: {} }); draw(); });
+    button.addEventListener("click", () => {
+      entries.push({ task: task.value, model: model.value, values: {} });
+      draw();
+    });
     add.replaceChildren(task, model, button);
     ready();
   }
@@ -122,13 +181,32 @@ Easel.settings.defaults = function (setting, told, change) {
   function draw() {
     if (!about) return;
     cards.replaceChildren(...entries.map(card));
-    if (!entries.length) cards.append(Easel.node("p", { class: "defaults-none" }, Easel.t("Nothing chosen yet: models and settings decide.")));
+    if (!entries.length)
+      cards.append(node("p", { class: "defaults-none" }, t("Nothing chosen yet: models and settings decide.")));
     drawAdd();
   }
 
-  fetch("api/settings/fields").then((answer) => answer.json()).then((told) => { about = told; draw(); }).catch(() => {});
-  return { element,
+  fetch("api/settings/fields")
+    .then((answer) => answer.json())
+    .then((told) => {
+      about = told;
+      draw();
+    })
+    .catch(() => {});
+  return {
+    element,
     focused: () => element.contains(document.activeElement),
-    set: (value) => { entries = value.map((one) => ({ ...one, values: { ...one.values } })); draw(); },
-    disable: (now) => { if (off !== now) { off = now; draw(); } } };
-};
+    set: (value) => {
+      entries = value.map((one) => ({ ...one, values: { ...one.values } }));
+      draw();
+    },
+    disable: (now) => {
+      if (off !== now) {
+        off = now;
+        draw();
+      }
+    },
+  };
+}
+
+kinds.defaults = defaults;

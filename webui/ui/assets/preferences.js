@@ -1,36 +1,53 @@
 // The Settings tab, drawn from the schema that api/settings tells: groups, a search, what differs from the default. Everything is
 // kept as it is changed.
-"use strict";
-window.Easel = window.Easel || {};
-Easel.settings = Easel.settings || {};
 
-Easel.preferences = function (element, trigger) {
-  const SOON_MS = 500, SAVED_MS = 2500, AGAIN_MS = 3000;
+import { node } from "./dom.js";
+import { i18n, t } from "./i18n.js";
+import "./preferences-defaults.js";
+import { segments, selectMenu, settingControl } from "./preferences-controls.js";
+import { loadStudio, theme } from "./theme.js";
+
+export function preferences(element, trigger) {
+  const SOON_MS = 500,
+    SAVED_MS = 2500,
+    AGAIN_MS = 3000;
   const root = element.querySelector(".easel-preferences");
-  const rows = new Map();  // by the setting's name
-  let told = null, onlyChanged = false;
+  const rows = new Map(); // by the setting's name
+  let told = null,
+    onlyChanged = false;
 
-  const head = Easel.node("header", { class: "prefs-head" });
-  const search = Easel.node("input", { type: "search", class: "prefs-search", placeholder: Easel.t("Search settings"), "aria-label": Easel.t("Search settings"),
-    autocomplete: "off", spellcheck: "false" });
-  const only = Easel.node("button", { type: "button", class: "prefs-button prefs-only", "aria-pressed": "false", hidden: "" });  // until it has words
-  const all = Easel.node("button", { type: "button", class: "prefs-button prefs-all", hidden: "" }, Easel.t("Reset all"));
-  const saved = Easel.node("p", { class: "prefs-saved", role: "status" });
-  head.append(Easel.node("h2", {}, Easel.t("Settings")), search, only, all, saved);
-  const notes = Easel.node("div", { class: "prefs-notes" });
-  const side = Easel.node("nav", { class: "prefs-side", "aria-label": Easel.t("Groups of settings") });
-  const groups = Easel.node("div", { class: "prefs-groups" });
-  const none = Easel.node("p", { class: "prefs-none", hidden: "" }, Easel.t("No setting fits."));
-  const body = Easel.node("div", { class: "prefs-body" });
+  const head = node("header", { class: "prefs-head" });
+  const search = node("input", {
+    type: "search",
+    class: "prefs-search",
+    placeholder: t("Search settings"),
+    "aria-label": t("Search settings"),
+    autocomplete: "off",
+    spellcheck: "false",
+  });
+  const only = node("button", {
+    type: "button",
+    class: "prefs-button prefs-only",
+    "aria-pressed": "false",
+    hidden: "",
+  }); // until it has words
+  const all = node("button", { type: "button", class: "prefs-button prefs-all", hidden: "" }, t("Reset all"));
+  const saved = node("p", { class: "prefs-saved", role: "status" });
+  head.append(node("h2", {}, t("Settings")), search, only, all, saved);
+  const notes = node("div", { class: "prefs-notes" });
+  const side = node("nav", { class: "prefs-side", "aria-label": t("Groups of settings") });
+  const groups = node("div", { class: "prefs-groups" });
+  const none = node("p", { class: "prefs-none", hidden: "" }, t("No setting fits."));
+  const body = node("div", { class: "prefs-body" });
   body.append(side, groups);
   root.append(head, notes, body);
 
-  const plainly = (sentence) => sentence.replace(/^\w+: /, "");  // the field is beside it
+  const plainly = (sentence) => sentence.replace(/^\w+: /, ""); // the field is beside it
   let fading = 0;
   function say(text, undo) {
     saved.replaceChildren(text);
     if (undo) {
-      const back = Easel.node("button", { type: "button", class: "prefs-quiet" }, Easel.t("Undo"));
+      const back = node("button", { type: "button", class: "prefs-quiet" }, t("Undo"));
       back.addEventListener("click", undo);
       saved.append(" ", back);
     }
@@ -40,58 +57,92 @@ Easel.preferences = function (element, trigger) {
 
   // One question at a time: an older answer must not come after a newer one, and what is asked next depends on what was answered.
   let last = Promise.resolve();
-  const turn = (work) => last = last.then(work, work);
+  const turn = (work) => (last = last.then(work, work));
   const send = (values, name) => turn(() => put(values, name));
 
   async function put(values, name) {
     let answer, said;
     try {
-      answer = await fetch("api/settings", { method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify(values) });
+      answer = await fetch("api/settings", {
+        method: "PATCH",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(values),
+      });
       said = await answer.json();
     } catch {
-      said = { error: Easel.t("The server does not answer") };
+      said = { error: t("The server does not answer") };
     }
     if (!answer?.ok) {
       const row = rows.get(name) || rows.get(said.field);
-      if (row) row.wrong(plainly(said.error)); else say(said.error);
+      if (row) row.wrong(plainly(said.error));
+      else say(said.error);
       return false;
     }
     for (const one of Object.keys(values)) rows.get(one)?.wrong("");
     take(said);
     if ("own_defaults" in values) trigger("refresh", {});
-    if ("look" in values || "language" in values) Easel.studio();
+    if ("look" in values || "language" in values) loadStudio();
     return true;
   }
 
   function row(setting) {
-    const made = Easel.node("div", { class: "prefs-row", "data-name": setting.name });
-    const words = Easel.node("div", { class: "prefs-words" }), place = Easel.node("div", { class: "prefs-place" });
-    const title = Easel.node("h4"), mark = Easel.node("span", { class: "prefs-mark", title: Easel.t("Differs from the default") });
-    title.append(Easel.node("span", {}, setting.label), mark);
-    words.append(title, Easel.node("p", { id: `setting-${setting.name}-info`, class: "prefs-info" }, setting.info));
-    const when = Easel.node("p", { class: "prefs-when" }), error = Easel.node("p", { class: "prefs-error", role: "alert", hidden: "" });
-    let timer = 0, state = setting, chosen = 0;  // `chosen`: how many changes of it wait for their turn
-    const control = Easel.settings.control(setting, told, (value, soon) => {
-      clearTimeout(timer);
-      timer = setTimeout(() => {
+    const made = node("div", { class: "prefs-row", "data-name": setting.name });
+    const words = node("div", { class: "prefs-words" }),
+      place = node("div", { class: "prefs-place" });
+    const title = node("h4"),
+      mark = node("span", { class: "prefs-mark", title: t("Differs from the default") });
+    title.append(node("span", {}, setting.label), mark);
+    words.append(title, node("p", { id: `setting-${setting.name}-info`, class: "prefs-info" }, setting.info));
+    const when = node("p", { class: "prefs-when" }),
+      error = node("p", { class: "prefs-error", role: "alert", hidden: "" });
+    let timer = 0,
+      state = setting,
+      chosen = 0; // `chosen`: how many changes of it wait for their turn
+    const control = settingControl(
+      setting,
+      told,
+      (value, soon) => {
+        clearTimeout(timer);
+        timer = setTimeout(
+          () => {
+            timer = 0;
+            chosen += 1;
+            turn(async () => {
+              chosen -= 1;
+              if (JSON.stringify(value) === JSON.stringify(state.value)) {
+                wrong("");
+                return;
+              }
+              if (await put({ [setting.name]: value }, setting.name)) say(t("Saved"));
+            });
+          },
+          soon ? SOON_MS : 0,
+        );
+      },
+      (sentence) => {
+        clearTimeout(timer);
         timer = 0;
-        chosen += 1;
-        turn(async () => {
-          chosen -= 1;
-          if (JSON.stringify(value) === JSON.stringify(state.value)) { wrong(""); return; }
-          if (await put({ [setting.name]: value }, setting.name)) say(Easel.t("Saved"));
-        });
-      }, soon ? SOON_MS : 0);
-    }, (sentence) => { clearTimeout(timer); timer = 0; wrong(plainly(sentence)); });
-    const reset = Easel.node("button", { type: "button", class: "prefs-quiet prefs-reset", title: Easel.t("Reset to the default") }, Easel.t("Reset"));
+        wrong(plainly(sentence));
+      },
+    );
+    const reset = node(
+      "button",
+      { type: "button", class: "prefs-quiet prefs-reset", title: t("Reset to the default") },
+      t("Reset"),
+    );
     reset.addEventListener("click", async () => {
       clearTimeout(timer);
       timer = 0;
       const before = state.value;
       wrong("");
-      if (!await send({ [setting.name]: null }, setting.name)) return;
+      if (!(await send({ [setting.name]: null }, setting.name))) return;
       control.set(state.value);
-      say(Easel.t("Reset"), async () => { if (await send({ [setting.name]: before }, setting.name)) { control.set(state.value); say(Easel.t("Saved")); } });
+      say(t("Reset"), async () => {
+        if (await send({ [setting.name]: before }, setting.name)) {
+          control.set(state.value);
+          say(t("Saved"));
+        }
+      });
     });
     place.append(control.element, when, reset);
     made.append(words, place, error);
@@ -99,7 +150,8 @@ Easel.preferences = function (element, trigger) {
     function wrong(text) {
       error.textContent = text;
       error.hidden = !text;
-      if (text) control.field?.setAttribute("aria-invalid", "true"); else control.field?.removeAttribute("aria-invalid");
+      if (text) control.field?.setAttribute("aria-invalid", "true");
+      else control.field?.removeAttribute("aria-invalid");
     }
     function show(now, first = false) {
       const same = JSON.stringify(now.value) === JSON.stringify(state.value);
@@ -109,9 +161,14 @@ Easel.preferences = function (element, trigger) {
       mark.hidden = !now.changed || fixed;
       reset.hidden = !now.changed || fixed || Boolean(told.locked);
       control.disable(fixed || Boolean(told.locked));
-      if (first || !same && !control.focused() && !timer && !chosen) control.set(now.value);
-      const said = fixed ? Easel.t("Fixed by the command line: {option}", { option: now.fixed })
-        : now.waiting ? Easel.t("Takes effect after a restart") : now.restart ? Easel.t("Needs a restart") : "";
+      if (first || (!same && !control.focused() && !timer && !chosen)) control.set(now.value);
+      const said = fixed
+        ? t("Fixed by the command line: {option}", { option: now.fixed })
+        : now.waiting
+          ? t("Takes effect after a restart")
+          : now.restart
+            ? t("Needs a restart")
+            : "";
       if (when.textContent !== said) when.textContent = said;
       when.hidden = !said;
       when.dataset.waiting = now.waiting && !fixed ? "yes" : "";
@@ -122,13 +179,16 @@ Easel.preferences = function (element, trigger) {
   }
 
   function group(name, info, ...inside) {
-    const made = Easel.node("section", { class: "prefs-group" });
-    made.append(Easel.node("h3", {}, name), Easel.node("p", { class: "prefs-info" }, info), ...inside);
-    const link = Easel.node("button", { type: "button", class: "prefs-link" }, name);
+    const made = node("section", { class: "prefs-group" });
+    made.append(node("h3", {}, name), node("p", { class: "prefs-info" }, info), ...inside);
+    const link = node("button", { type: "button", class: "prefs-link" }, name);
     link.addEventListener("click", () => {
       search.value = "";
       filter();
-      made.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+      made.scrollIntoView({
+        block: "start",
+        behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",
+      });
     });
     side.append(link);
     groups.append(made);
@@ -137,31 +197,66 @@ Easel.preferences = function (element, trigger) {
   }
 
   const close = new Set();
-  const near = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) close.add(entry.target); else close.delete(entry.target);
-    const first = [...groups.children].find((one) => close.has(one));
-    if (first) for (const one of groups.children) if (one.link) { if (one === first) one.link.setAttribute("aria-current", "true"); else one.link.removeAttribute("aria-current"); }
-  }, { rootMargin: "-64px 0px -55% 0px" });
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries)
+        if (entry.isIntersecting) close.add(entry.target);
+        else close.delete(entry.target);
+      const first = [...groups.children].find((one) => close.has(one));
+      if (first)
+        for (const one of groups.children)
+          if (one.link) {
+            if (one === first) one.link.setAttribute("aria-current", "true");
+            else one.link.removeAttribute("aria-current");
+          }
+    },
+    { rootMargin: "-64px 0px -55% 0px" },
+  );
 
   // What is this browser's alone, and kept in it.
   function mine() {
-    const look = Easel.settings.segments([[Easel.t("As the studio's"), ""], [Easel.t("System"), "system"], [Easel.t("Light"), "light"], [Easel.t("Dark"), "dark"]],
-      (value) => Easel.looks.choose(value));
-    look.element.setAttribute("aria-label", Easel.t("Look"));
-    look.set(Easel.looks.choice());
-    document.addEventListener("click", (event) => { if (event.target.closest?.(".easel-theme")) setTimeout(() => look.set(Easel.looks.choice())); });
-    const pairs = [[Easel.t("As the studio's"), ""], [Easel.t("As the browser's"), "browser"], ["English", "en"], ...told.languages.map(([code, name]) => [name, code])];
-    const language = Easel.settings.menu(pairs, (value) => Easel.words.choose(value), pairs.slice(2).map(([, code]) => code));
-    language.element.setAttribute("aria-label", Easel.t("Language"));
-    language.set(Easel.words.choice());
+    const look = segments(
+      [
+        [t("As the studio's"), ""],
+        [t("System"), "system"],
+        [t("Light"), "light"],
+        [t("Dark"), "dark"],
+      ],
+      (value) => theme.choose(value),
+    );
+    look.element.setAttribute("aria-label", t("Look"));
+    look.set(theme.choice());
+    document.addEventListener("click", (event) => {
+      if (event.target.closest?.(".easel-theme")) setTimeout(() => look.set(theme.choice()));
+    });
+    const pairs = [
+      [t("As the studio's"), ""],
+      [t("As the browser's"), "browser"],
+      ["English", "en"],
+      ...told.languages.map(([code, name]) => [name, code]),
+    ];
+    const language = selectMenu(
+      pairs,
+      (value) => i18n.choose(value),
+      pairs.slice(2).map(([, code]) => code),
+    );
+    language.element.setAttribute("aria-label", t("Language"));
+    language.set(i18n.choice());
     const line = (label, control) => {
-      const made = Easel.node("div", { class: "prefs-row" }), words = Easel.node("div", { class: "prefs-words" }), place = Easel.node("div", { class: "prefs-place" });
-      words.append(Easel.node("h4", {}, label));
+      const made = node("div", { class: "prefs-row" }),
+        words = node("div", { class: "prefs-words" }),
+        place = node("div", { class: "prefs-place" });
+      words.append(node("h4", {}, label));
       place.append(control.element);
       made.append(words, place);
       return made;
     };
-    group(Easel.t("This browser"), Easel.t("Your own choice, kept in this browser."), line(Easel.t("Look"), look), line(Easel.t("Language"), language));
+    group(
+      t("This browser"),
+      t("Your own choice, kept in this browser."),
+      line(t("Look"), look),
+      line(t("Language"), language),
+    );
   }
 
   function take(now) {
@@ -174,22 +269,27 @@ Easel.preferences = function (element, trigger) {
     }
     const states = now.groups.flatMap((one) => one.settings);
     if (!first) states.forEach((one) => rows.get(one.name)?.show(one));
-    const waiting = states.filter((one) => one.waiting && !one.fixed), changed = states.filter((one) => one.changed && !one.fixed);
+    const waiting = states.filter((one) => one.waiting && !one.fixed),
+      changed = states.filter((one) => one.changed && !one.fixed);
     const lines = [];
-    if (now.locked) lines.push(Easel.node("p", { class: "prefs-note" }, now.locked));
+    if (now.locked) lines.push(node("p", { class: "prefs-note" }, now.locked));
     for (const problem of now.problems) {
-      const note = Easel.node("p", { class: "prefs-note prefs-bad" });
-      note.append(Easel.node("span", {}, Easel.t("In settings.json, and left out:")), " ", Easel.node("span", { translate: "no" }, problem));
+      const note = node("p", { class: "prefs-note prefs-bad" });
+      note.append(
+        node("span", {}, t("In settings.json, and left out:")),
+        " ",
+        node("span", { translate: "no" }, problem),
+      );
       lines.push(note);
     }
     if (waiting.length) {
-      const note = Easel.node("p", { class: "prefs-note prefs-restart", role: "status" });
-      note.append(Easel.node("strong", {}, Easel.t("Restart Easel to apply:")), " ");
-      waiting.forEach((one, at) => note.append(at ? ", " : "", Easel.node("span", {}, one.label)));
+      const note = node("p", { class: "prefs-note prefs-restart", role: "status" });
+      note.append(node("strong", {}, t("Restart Easel to apply:")), " ");
+      waiting.forEach((one, at) => note.append(at ? ", " : "", node("span", {}, one.label)));
       lines.push(note);
     }
     notes.replaceChildren(...lines);
-    only.textContent = Easel.t("Changed: {number}", { number: changed.length });
+    only.textContent = t("Changed: {number}", { number: changed.length });
     if (!changed.length) onlyChanged = false;
     only.hidden = !changed.length;
     filter();
@@ -216,23 +316,42 @@ Easel.preferences = function (element, trigger) {
   }
 
   search.addEventListener("input", filter);
-  search.addEventListener("keydown", (event) => { if (event.key === "Escape" && search.value) { search.value = ""; filter(); event.preventDefault(); } });
-  only.addEventListener("click", () => { onlyChanged = !onlyChanged; filter(); });
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && search.value) {
+      search.value = "";
+      filter();
+      event.preventDefault();
+    }
+  });
+  only.addEventListener("click", () => {
+    onlyChanged = !onlyChanged;
+    filter();
+  });
   all.addEventListener("click", async () => {
     const changed = [...rows].map(([name, one]) => [name, one.state()]).filter(([, one]) => one.changed && !one.fixed);
     const before = Object.fromEntries(changed.map(([name, one]) => [name, one.value]));
-    if (!await send(Object.fromEntries(changed.map(([name]) => [name, null])))) return;
+    if (!(await send(Object.fromEntries(changed.map(([name]) => [name, null]))))) return;
     rows.forEach((one) => one.set());
-    say(Easel.t("All settings are back at their defaults"), async () => { if (await send(before)) { rows.forEach((one) => one.set()); say(Easel.t("Saved")); } });
+    say(t("All settings are back at their defaults"), async () => {
+      if (await send(before)) {
+        rows.forEach((one) => one.set());
+        say(t("Saved"));
+      }
+    });
   });
 
-  const load = () => turn(async () => {
-    try {
-      const answer = await fetch("api/settings", { cache: "no-store" });
-      if (answer.ok) take(await answer.json());
-    } catch { /* asked again below, and when the tab is seen */ }
-    if (!told) setTimeout(load, AGAIN_MS);
-  });
-  new IntersectionObserver((entries) => { if (entries.at(-1).isIntersecting) load(); }).observe(root);
+  const load = () =>
+    turn(async () => {
+      try {
+        const answer = await fetch("api/settings", { cache: "no-store" });
+        if (answer.ok) take(await answer.json());
+      } catch {
+        /* asked again below, and when the tab is seen */
+      }
+      if (!told) setTimeout(load, AGAIN_MS);
+    });
+  new IntersectionObserver((entries) => {
+    if (entries.at(-1).isIntersecting) load();
+  }).observe(root);
   load();
-};
+}

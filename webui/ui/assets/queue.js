@@ -1,27 +1,41 @@
 // The Queue tab (webui/ui/queue.py). Asks anew every second while it can be seen. A job keeps its row, and a row its
 // buttons, so that focus and pointer stay where they are. Everything that somebody wrote is set as text.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.QUEUE_MS = 1000;
+import { node } from "./dom.js";
+import { i18n, t } from "./i18n.js";
+import { every } from "./polling.js";
+import { showJob } from "./shown-jobs.js";
 
-Easel.queue = function (element, trigger, props, watch) {
+export const QUEUE_MS = 1000;
+
+export function queue(element, trigger, props, watch) {
   const $ = (selector) => element.querySelector(selector);
   const lists = { open: $(".queue-open"), ended: $(".queue-ended") };
   const spoken = $("[aria-live]");
-  const acts = [["open", Easel.t("Open"), Easel.t("Opened")], ["pause", Easel.t("Pause"), Easel.t("Paused")],
-    ["resume", Easel.t("Resume"), Easel.t("Resumed")], ["cancel", Easel.t("Cancel"), Easel.t("Cancelled")],
-    ["repeat", Easel.t("Repeat"), Easel.t("Added once more")], ["up", "↑", Easel.t("Moved up")],
-    ["down", "↓", Easel.t("Moved down")], ["first", Easel.t("First"), Easel.t("Moved to the front")]];
-  const titles = { up: Easel.t("Start earlier"), down: Easel.t("Start later"), first: Easel.t("Start next"),
-    repeat: Easel.t("The same once more"), open: Easel.t("Show it in its tab") };
+  const acts = [
+    ["open", t("Open"), t("Opened")],
+    ["pause", t("Pause"), t("Paused")],
+    ["resume", t("Resume"), t("Resumed")],
+    ["cancel", t("Cancel"), t("Cancelled")],
+    ["repeat", t("Repeat"), t("Added once more")],
+    ["up", "↑", t("Moved up")],
+    ["down", "↓", t("Moved down")],
+    ["first", t("First"), t("Moved to the front")],
+  ];
+  const titles = {
+    up: t("Start earlier"),
+    down: t("Start later"),
+    first: t("Start next"),
+    repeat: t("The same once more"),
+    open: t("Show it in its tab"),
+  };
   let rows = new Map();
   let marks = [null, null];
-  let late = 0;  // the server's clock less ours, in seconds
+  let late = 0; // the server's clock less ours, in seconds
 
   function press(one, act, said) {
     if (act === "open") {
-      if (one.acts.includes("open")) Easel.show(one.task, one.id);
+      if (one.acts.includes("open")) showJob(one.task, one.id);
       trigger("visit", { job: one.id });
       return;
     }
@@ -30,10 +44,10 @@ Easel.queue = function (element, trigger, props, watch) {
   }
 
   function made(id) {
-    const root = Easel.node("article", { class: "job", role: "listitem", "data-job": id });
+    const root = node("article", { class: "job", role: "listitem", "data-job": id });
     const row = { root, one: null, urls: "", buttons: {} };
     const put = (name, tag, into = root) => {
-      row[name] = Easel.node(tag, { class: "job-" + name });
+      row[name] = node(tag, { class: "job-" + name });
       into.append(row[name]);
       return row[name];
     };
@@ -44,15 +58,20 @@ Easel.queue = function (element, trigger, props, watch) {
     put("prompt", "h4", head);
     const bar = put("bar", "div", body);
     bar.className = "stage-bar job-bar";
-    for (const [name, value] of Object.entries({ role: "progressbar", "aria-label": Easel.t("Progress"), "aria-valuemin": 0,
-      "aria-valuemax": 100 })) bar.setAttribute(name, value);
-    bar.append(Easel.node("i"));
+    for (const [name, value] of Object.entries({
+      role: "progressbar",
+      "aria-label": t("Progress"),
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+    }))
+      bar.setAttribute(name, value);
+    bar.append(node("i"));
     put("line", "p", body);
     put("error", "p", body).setAttribute("translate", "no");
     put("facts", "p", body);
     const keys = put("acts", "div");
     for (const [act, label, said] of acts) {
-      const button = Easel.node("button", { type: "button", class: "job-" + act }, label);
+      const button = node("button", { type: "button", class: "job-" + act }, label);
       if (titles[act]) button.title = titles[act];
       button.addEventListener("click", () => press(row.one, act, said));
       row.buttons[act] = button;
@@ -61,21 +80,37 @@ Easel.queue = function (element, trigger, props, watch) {
     return row;
   }
 
-  const text = (node, words) => { if (node.said !== words) { node.said = words; node.textContent = words; } };
+  const text = (node, words) => {
+    if (node.said !== words) {
+      node.said = words;
+      node.textContent = words;
+    }
+  };
 
-  function look(row, one) {  // a preview, else its pictures
+  function look(row, one) {
+    // a preview, else its pictures
     const urls = one.preview ? [one.preview] : one.pictures;
     if (urls.join() === row.urls) return;
     row.urls = urls.join();
     const before = row.look.querySelector("img.job-preview");
-    if (before && one.preview) { before.src = one.preview; return; }  // a new element would flicker
-    row.look.replaceChildren(...urls.map((url) => {
-      const image = Easel.node("img", { src: url, alt: one.preview ? Easel.t("Preview") : "", class: one.preview ? "job-preview" : "", loading: one.preview ? "eager" : "lazy" });
-      image.addEventListener("error", () => image.remove());
-      return image;
-    }));
+    if (before && one.preview) {
+      before.src = one.preview;
+      return;
+    } // a new element would flicker
+    row.look.replaceChildren(
+      ...urls.map((url) => {
+        const image = node("img", {
+          src: url,
+          alt: one.preview ? t("Preview") : "",
+          class: one.preview ? "job-preview" : "",
+          loading: one.preview ? "eager" : "lazy",
+        });
+        image.addEventListener("error", () => image.remove());
+        return image;
+      }),
+    );
     if (!one.preview && one.number > urls.length && urls.length) {
-      row.look.append(Easel.node("span", {}, "+" + (one.number - urls.length)));
+      row.look.append(node("span", {}, "+" + (one.number - urls.length)));
     }
     row.look.dataset.many = urls.length > 1 ? "yes" : "";
   }
@@ -84,9 +119,10 @@ Easel.queue = function (element, trigger, props, watch) {
     row.one = one;
     row.root.dataset.state = one.state;
     text(row.label, one.label);
-    text(row.prompt, one.prompt || Easel.t("No prompt"));
+    text(row.prompt, one.prompt || t("No prompt"));
     row.prompt.title = one.prompt;
-    if (one.prompt) row.prompt.setAttribute("translate", "no"); else row.prompt.removeAttribute("translate");
+    if (one.prompt) row.prompt.setAttribute("translate", "no");
+    else row.prompt.removeAttribute("translate");
     row.bar.hidden = !["running", "paused"].includes(one.state);
     row.bar.setAttribute("aria-valuenow", Math.round(100 * one.progress));
     row.bar.firstElementChild.style.width = 100 * one.progress + "%";
@@ -98,9 +134,13 @@ Easel.queue = function (element, trigger, props, watch) {
       const stays = (["up", "down", "first"].includes(act) && one.state === "queued") || act === "repeat";
       button.hidden = !can && !stays;
       button.setAttribute("aria-disabled", !can);
-      const does = titles[act] || button.textContent, prompt = one.prompt || Easel.t("no prompt");
-      const label = Easel.t("{act}: {prompt}", { act: does, prompt: prompt.slice(0, 100) });
-      if (button.said !== label) { button.said = label; button.setAttribute("aria-label", label); }
+      const does = titles[act] || button.textContent,
+        prompt = one.prompt || t("no prompt");
+      const label = t("{act}: {prompt}", { act: does, prompt: prompt.slice(0, 100) });
+      if (button.said !== label) {
+        button.said = label;
+        button.setAttribute("aria-label", label);
+      }
     }
     age(row);
   }
@@ -110,19 +150,31 @@ Easel.queue = function (element, trigger, props, watch) {
     const said = facts.join(" · ");
     if (row.facts.said === said) return;
     row.facts.said = said;
-    const parts = facts.map((fact, place) => Easel.node("span", names.includes(place) ? { translate: "no" } : {}, fact));
-    row.facts.replaceChildren(...parts.filter((part) => part.textContent).flatMap((part, place) => place ? [" · ", part] : [part]));
+    const parts = facts.map((fact, place) => node("span", names.includes(place) ? { translate: "no" } : {}, fact));
+    row.facts.replaceChildren(
+      ...parts.filter((part) => part.textContent).flatMap((part, place) => (place ? [" · ", part] : [part])),
+    );
   }
 
   function age(row) {
     const { one } = row;
     const seconds = Math.max(0, Date.now() / 1000 + late - one.created);
-    const words = seconds < 5 ? Easel.t("just now") : seconds < 90 ? Easel.t("{number} s ago", { number: Math.round(seconds) })
-      : seconds < 5400 ? Easel.t("{number} min ago", { number: Math.round(seconds / 60) })
-      : seconds < 129600 ? Easel.t("{number} h ago", { number: Math.round(seconds / 3600) })
-      : Easel.t("{number} days ago", { number: Math.round(seconds / 86400) });
-    tell(row, [...one.facts, one.created ? words : "", one.whose], one.whose === "you" ? [1] : [1, one.facts.length + 1]);
-    row.facts.title = one.created ? new Date(one.created * 1000).toLocaleString(Easel.words.language) : "";
+    const words =
+      seconds < 5
+        ? t("just now")
+        : seconds < 90
+          ? t("{number} s ago", { number: Math.round(seconds) })
+          : seconds < 5400
+            ? t("{number} min ago", { number: Math.round(seconds / 60) })
+            : seconds < 129600
+              ? t("{number} h ago", { number: Math.round(seconds / 3600) })
+              : t("{number} days ago", { number: Math.round(seconds / 86400) });
+    tell(
+      row,
+      [...one.facts, one.created ? words : "", one.whose],
+      one.whose === "you" ? [1] : [1, one.facts.length + 1],
+    );
+    row.facts.title = one.created ? new Date(one.created * 1000).toLocaleString(i18n.language) : "";
   }
 
   function draw() {
@@ -135,14 +187,16 @@ Easel.queue = function (element, trigger, props, watch) {
     text($(".queue-more"), value.more);
     $(".queue-more").hidden = !value.more;
     for (const [name, list] of Object.entries(lists)) {
-      if (!value[name]) continue;  // as it was
+      if (!value[name]) continue; // as it was
       const now = value[name].map((one) => {
         const row = rows.get(one.id) || made(one.id);
         rows.set(one.id, row);
         update(row, one);
         return row.root;
       });
-      now.forEach((root, place) => { if (list.children[place] !== root) list.insertBefore(root, list.children[place] || null); });
+      now.forEach((root, place) => {
+        if (list.children[place] !== root) list.insertBefore(root, list.children[place] || null);
+      });
       while (list.children.length > now.length) list.lastChild.remove();
     }
     rows = new Map([...rows].filter(([, row]) => row.root.isConnected));
@@ -150,18 +204,30 @@ Easel.queue = function (element, trigger, props, watch) {
     if (element.contains(held)) keep(held);
   }
 
-  function keep(held) {  // the keyboard's place, where a row has moved or its button is gone
+  function keep(held) {
+    // the keyboard's place, where a row has moved or its button is gone
     if (held === document.activeElement && held.offsetParent) return;
     const fellow = { "job-pause": ".job-resume", "job-resume": ".job-pause" }[held.className];
     const row = held.closest(".job");
     [held, fellow && row.querySelector(fellow), row?.querySelector("button:not([hidden])")]
-      .find((one) => one && one.isConnected && one.offsetParent)?.focus();
+      .find((one) => one && one.isConnected && one.offsetParent)
+      ?.focus();
   }
 
   const ask = () => trigger("refresh", { open: marks[0], ended: marks[1] });
   watch("value", draw);
   draw();
   const seen = () => element.offsetParent !== null;
-  new IntersectionObserver(([entry]) => { if (entry.isIntersecting) ask(); }).observe(element);
-  Easel.every(element, seen, () => { ask(); rows.forEach(age); }, Easel.QUEUE_MS);
-};
+  new IntersectionObserver(([entry]) => {
+    if (entry.isIntersecting) ask();
+  }).observe(element);
+  every(
+    element,
+    seen,
+    () => {
+      ask();
+      rows.forEach(age);
+    },
+    QUEUE_MS,
+  );
+}

@@ -1,21 +1,25 @@
 // The strip under a stage: this session's pictures, the newest first. What becomes of them elsewhere (a favourite, the
 // trash, a file that is gone) shows here too. And the pictures that come from elsewhere: of jobs that the stage did not
 // show to their end, and of the gallery.
-"use strict";
-window.Easel = window.Easel || {};
+
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { recall, remember } from "./memory.js";
+import { sendPicture } from "./stage-acts.js";
 
 // `how`: {shown() is the picture on show or null, choose(one), gone(other or null) when the shown one is no more,
 // back(one) when it is again, starred(one)}.
-Easel.stageStrip = function (strip, key, how) {
+export function stageStrip(strip, key, how) {
   const MOST = 60;
-  let pictures = Easel.recall(key, []).filter((one) => one.key);
-  let trashed = [];  // pictures with their places, as long as they can come back
+  let pictures = recall(key, []).filter((one) => one.key);
+  let trashed = []; // pictures with their places, as long as they can come back
 
   function thumb(one) {
-    const holder = Easel.node("div", { role: "listitem", "data-key": one.key });
-    const made = Easel.node("button", { type: "button", "aria-label": Easel.t("Picture with seed {seed}", { seed: one.seed }) });
-    const image = Easel.node("img", { src: one.thumbnail, alt: "", loading: "lazy" });
-    image.addEventListener("error", async () => {  // its file is gone, or the server is
+    const holder = node("div", { role: "listitem", "data-key": one.key });
+    const made = node("button", { type: "button", "aria-label": t("Picture with seed {seed}", { seed: one.seed }) });
+    const image = node("img", { src: one.thumbnail, alt: "", loading: "lazy" });
+    image.addEventListener("error", async () => {
+      // its file is gone, or the server is
       const status = (await fetch(one.url).catch(() => null))?.status;
       if (status === 404 || status === 422) drop([one.key]);
     });
@@ -32,11 +36,12 @@ Easel.stageStrip = function (strip, key, how) {
 
   function redraw() {
     strip.replaceChildren(...pictures.map(thumb));
-    Easel.remember(key, pictures);
+    remember(key, pictures);
     if (how.shown()) mark();
   }
 
-  function drop(keys) {  // the next one takes the place of the one that was shown
+  function drop(keys) {
+    // the next one takes the place of the one that was shown
     const shown = how.shown();
     const at = shown ? pictures.findIndex((one) => one.key === shown.key) : -1;
     pictures = pictures.filter((one) => !keys.includes(one.key));
@@ -47,7 +52,8 @@ Easel.stageStrip = function (strip, key, how) {
   // `more` is what only the page knows of them; they come behind those of the job `behind`. Gives those that are new.
   function add(found, more, behind = null) {
     const fresh = found.filter((one) => !pictures.some((other) => other.key === one.key));
-    for (const one of found) {  // the gallery may have heard of it meanwhile
+    for (const one of found) {
+      // the gallery may have heard of it meanwhile
       const known = pictures.find((other) => other.key === one.key);
       if (known && !known.id && one.id) Object.assign(known, one);
     }
@@ -59,7 +65,7 @@ Easel.stageStrip = function (strip, key, how) {
       strip.insertBefore(thumb(one), strip.children[place] || null);
     }
     while (strip.children.length > MOST) strip.lastChild.remove();
-    if (fresh.length) Easel.remember(key, pictures);
+    if (fresh.length) remember(key, pictures);
     return fresh;
   }
 
@@ -79,25 +85,26 @@ Easel.stageStrip = function (strip, key, how) {
     } else {
       for (const one of pictures) if (ids.includes(one.id)) one.favourite = on;
       how.starred(ids, on);
-      Easel.remember(key, pictures);
+      remember(key, pictures);
     }
   });
 
   for (const one of pictures) strip.append(thumb(one));
   return { all: () => pictures, find: (one) => pictures.find((other) => other.key === one.key), add, mark };
-};
+}
 
 // Jobs that another one took the place of before they ended: `take(job's value)` gets their pictures, after a reload too.
-Easel.stageAside = function (key, trigger, take) {
-  let missing = Easel.recall(key, []);
-  const asked = new Set(), taken = new Set();
+export function backgroundJobs(key, trigger, take) {
+  let missing = recall(key, []);
+  const asked = new Set(),
+    taken = new Set();
 
   function ask(jobs) {
     missing = [...new Set([...missing, ...jobs])].filter((job) => !taken.has(job));
     if (missing.every((job) => asked.has(job))) return;
     for (const job of missing) asked.add(job);
-    Easel.remember(key, missing);
-    trigger("collect", { jobs: missing, number: asked.size });  // all of them: an earlier question is answered no more
+    remember(key, missing);
+    trigger("collect", { jobs: missing, number: asked.size }); // all of them: an earlier question is answered no more
   }
 
   return {
@@ -108,28 +115,36 @@ Easel.stageAside = function (key, trigger, take) {
         taken.add(job);
       }
       missing = missing.filter((job) => !taken.has(job));
-      Easel.remember(key, missing);
+      remember(key, missing);
     },
   };
-};
+}
 
 // What a task that starts from a picture offers until it has one: those that were made last.
-Easel.stageOffer = async function (hint, place, about) {
+export async function stageOffer(hint, place, about) {
   let made = [];
   try {
     made = (await (await fetch("api/pictures?limit=6")).json()).pictures || [];
-  } catch { /* no gallery, or none that answers: then there is nothing to offer */ }
+  } catch {
+    /* no gallery, or none that answers: then there is nothing to offer */
+  }
   if (!made.length) return;
-  hint.replaceChildren(Easel.node("span", {}, about.hint), " ", Easel.node("span", { class: "stage-start" }, Easel.t("Or start with one of these:")));
+  hint.replaceChildren(
+    node("span", {}, about.hint),
+    " ",
+    node("span", { class: "stage-start" }, t("Or start with one of these:")),
+  );
   place.dataset.look = "pictures";
-  place.replaceChildren(...made.map((one) => {
-    const said = Easel.t("Picture of: {prompt}", { prompt: one.prompt || one.name });
-    const card = Easel.node("button", { type: "button", "aria-label": said, title: said, translate: "no" });
-    card.append(Easel.node("img", { src: one.thumbnail, alt: "" }));
-    card.addEventListener("click", async () => {
-      const { parameters = "" } = await (await fetch(`api/pictures/${one.id}`)).json();
-      Easel.handTo(about.task, { ...one, parameters });
-    });
-    return card;
-  }));
-};
+  place.replaceChildren(
+    ...made.map((one) => {
+      const said = t("Picture of: {prompt}", { prompt: one.prompt || one.name });
+      const card = node("button", { type: "button", "aria-label": said, title: said, translate: "no" });
+      card.append(node("img", { src: one.thumbnail, alt: "" }));
+      card.addEventListener("click", async () => {
+        const { parameters = "" } = await (await fetch(`api/pictures/${one.id}`)).json();
+        sendPicture(about.task, { ...one, parameters });
+      });
+      return card;
+    }),
+  );
+}

@@ -1,35 +1,57 @@
 // The place where pictures appear. Draws what Python says of a job (webui/ui/stage.py). What can be done with a picture is
 // in stage-acts.js, this session's pictures in stage-strip.js.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.stage = function (element, trigger, props, watch, about) {
+import * as accordion from "./accordion.js";
+import { given } from "./canvas-send.js";
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { recall, remember } from "./memory.js";
+import { serverOffline } from "./server-status.js";
+import { asked, onShow, showJob, stages, titlePage } from "./shown-jobs.js";
+import { shorten, stageActions, stageActs, stageActsOfAll } from "./stage-acts.js";
+import { backgroundJobs, stageOffer, stageStrip } from "./stage-strip.js";
+import { openViewer } from "./viewer.js";
+
+export function stage(element, trigger, props, watch, about) {
   const $ = (selector) => element.querySelector(selector);
-  const frame = $(".stage-frame"), full = $(".stage-full"), picture = $(".stage-picture"), grid = $(".stage-grid");
-  const progress = $(".stage-progress"), line = $(".stage-line"), spoken = $("[aria-live]");
-  const acts = $(".stage-acts"), details = $(".stage-details"), notes = $(".stage-notes");
+  const frame = $(".stage-frame"),
+    full = $(".stage-full"),
+    picture = $(".stage-picture"),
+    grid = $(".stage-grid");
+  const progress = $(".stage-progress"),
+    line = $(".stage-line"),
+    spoken = $("[aria-live]");
+  const acts = $(".stage-acts"),
+    details = $(".stage-details"),
+    notes = $(".stage-notes");
   const task = element.closest(".easel-task");
   const nextKey = "next-" + about.task;
-  let shown = null, several = [], state = "";
-  let next = Easel.recall(nextKey, []);  // jobs to show after this one
-  const heard = new Set();  // jobs that "Add another" has added
+  let shown = null,
+    several = [],
+    state = "";
+  let next = recall(nextKey, []); // jobs to show after this one
+  const heard = new Set(); // jobs that "Add another" has added
   const ASK_MS = 1000;
-  let awaited = "";  // the job that waits for the server
-  let passed = "";  // the job after whose end the next one was asked for
-  let begun = { job: "", of: null };  // the picture that the form had when the job on show began
+  let awaited = ""; // the job that waits for the server
+  let passed = ""; // the job after whose end the next one was asked for
+  let begun = { job: "", of: null }; // the picture that the form had when the job on show began
 
-  const use = () => { element.dataset.used = "yes"; };  // there is something to keep room for, for good
+  const use = () => {
+    element.dataset.used = "yes";
+  }; // there is something to keep room for, for good
   const running = () => Boolean(task.dataset.running);
-  if (Object.keys(Easel.stages).length) Easel.folds.settle(task);  // a tab that is opened for the first time
+  if (Object.keys(stages).length) accordion.settle(task); // a tab that is opened for the first time
 
   // --- one picture, or all of a job ---
-  function place(width, height) {  // the picture's shape is there before the picture
+  function place(width, height) {
+    // the picture's shape is there before the picture
     frame.style.setProperty("--ratio", width / height);
-    const longer = Math.max(width, height);  // small ones are enlarged, to look at
-    frame.style.setProperty("--wide", width * Math.max(longer, 768, Math.min(1024, 2 * longer)) / longer + "px");
+    const longer = Math.max(width, height); // small ones are enlarged, to look at
+    frame.style.setProperty("--wide", (width * Math.max(longer, 768, Math.min(1024, 2 * longer))) / longer + "px");
   }
 
-  function view(which) {  // "empty", "one" or "grid"
+  function view(which) {
+    // "empty", "one" or "grid"
     frame.dataset.view = which;
     full.hidden = which !== "one";
     grid.hidden = which !== "grid";
@@ -37,12 +59,12 @@ Easel.stage = function (element, trigger, props, watch, about) {
 
   function describe(one, text, all = [one]) {
     const told = [...new Set(all.flatMap((each) => each.notes || []))];
-    notes.replaceChildren(...told.map((note) => Easel.node("li", {}, note)));
+    notes.replaceChildren(...told.map((note) => node("li", {}, note)));
     notes.hidden = !told.length;
     $(".stage-facts").textContent = text;
     details.querySelector("pre").textContent = one.parameters;
     element.dataset.told = "yes";
-    Easel.last = { task: about.task, ...one, seed: Number(one.facts.seed ?? one.seed) };
+    onShow.picture = { task: about.task, ...one, seed: Number(one.facts.seed ?? one.seed) };
     strip.mark();
   }
 
@@ -56,63 +78,112 @@ Easel.stage = function (element, trigger, props, watch, about) {
     shown = one;
     place(one.width, one.height);
     picture.src = one.look || one.url;
-    picture.alt = one.prompt ? Easel.t("Picture of: {prompt}", { prompt: one.prompt }) : Easel.t("The finished picture");
+    picture.alt = one.prompt ? t("Picture of: {prompt}", { prompt: one.prompt }) : t("The finished picture");
     view("one");
-    describe(one, Easel.stage.facts(one));
-    Easel.stageActs(acts, one, { about, trigger, pictures: strip.all(), view: enlarge, whole: several.length > 1 ? showAll : null, number: several.length });
+    describe(one, factsLine(one));
+    stageActs(acts, one, {
+      about,
+      trigger,
+      pictures: strip.all(),
+      view: enlarge,
+      whole: several.length > 1 ? showAll : null,
+      number: several.length,
+    });
   }
 
   function showAll() {
-    const ratio = several[0].width / several[0].height, count = several.length;
-    let columns = 1, best = 0;
+    const ratio = several[0].width / several[0].height,
+      count = several.length;
+    let columns = 1,
+      best = 0;
     for (let n = 1; n <= count; n++) {
       const rows = Math.ceil(count / n);
-      const width = Math.min(frame.clientWidth / n, frame.clientHeight / rows * ratio);
+      const width = Math.min(frame.clientWidth / n, (frame.clientHeight / rows) * ratio);
       if (width > best) [best, columns] = [width, n];
     }
     grid.style.setProperty("--columns", columns);
     grid.style.setProperty("--rows", Math.ceil(count / columns));
     place(several[0].width, several[0].height);
-    grid.replaceChildren(...several.map((one) => {
-      const cell = Easel.node("button", { type: "button", "data-key": one.key, "aria-label": Easel.t("Picture with seed {seed}", { seed: one.seed }) });
-      cell.append(Easel.node("img", { src: count > 4 ? one.thumbnail : one.look || one.url, alt: "" }));
-      cell.addEventListener("click", () => { show(one); full.focus({ preventScroll: true }); });
-      const holder = Easel.node("div", { role: "listitem" });
-      holder.append(cell);
-      return holder;
-    }));
+    grid.replaceChildren(
+      ...several.map((one) => {
+        const cell = node("button", {
+          type: "button",
+          "data-key": one.key,
+          "aria-label": t("Picture with seed {seed}", { seed: one.seed }),
+        });
+        cell.append(node("img", { src: count > 4 ? one.thumbnail : one.look || one.url, alt: "" }));
+        cell.addEventListener("click", () => {
+          show(one);
+          full.focus({ preventScroll: true });
+        });
+        const holder = node("div", { role: "listitem" });
+        holder.append(cell);
+        return holder;
+      }),
+    );
     shown = several[0];
     view("grid");
-    describe(shown, Easel.stage.facts(shown, several.map((one) => one.seed)), several);
-    Easel.stageActsOfAll(acts, several, { about, trigger, view: enlarge });
+    describe(
+      shown,
+      factsLine(
+        shown,
+        several.map((one) => one.seed),
+      ),
+      several,
+    );
+    stageActsOfAll(acts, several, { about, trigger, view: enlarge });
   }
 
   function enlarge(one) {
     const pictures = strip.all();
-    Easel.view(pictures, Math.max(0, pictures.findIndex((other) => other.key === one.key)),
-      { actions: Easel.stageActions({ about, pictures }), shown: (now) => { if (!running()) show(now); } });
+    openViewer(
+      pictures,
+      Math.max(
+        0,
+        pictures.findIndex((other) => other.key === one.key),
+      ),
+      {
+        actions: stageActions({ about, pictures }),
+        shown: (now) => {
+          if (!running()) show(now);
+        },
+      },
+    );
   }
 
-  function origin(job) {  // the picture that the form's jobs are made of, as it was when this one began
-    if (job !== begun.job) begun = { job, of: Easel.painting.given(task.querySelector(".easel-source")) };
+  function origin(job) {
+    // the picture that the form's jobs are made of, as it was when this one began
+    if (job !== begun.job) begun = { job, of: given(task.querySelector(".easel-source")) };
     return begun.of;
   }
 
   // --- the strip ---
-  const strip = Easel.stageStrip($(".stage-strip"), "strip-" + about.task, {
+  const strip = stageStrip($(".stage-strip"), "strip-" + about.task, {
     shown: () => shown,
-    choose(one) { if (running()) enlarge(one); else { several = []; show(one); } },
+    choose(one) {
+      if (running()) enlarge(one);
+      else {
+        several = [];
+        show(one);
+      }
+    },
     gone(keys, other) {
       several = several.filter((one) => !keys.includes(one.key));
       if (!shown || !keys.includes(shown.key) || running()) return;
-      if (other) show(other); else nothing();
+      if (other) show(other);
+      else nothing();
     },
-    back(one) { if (!running()) show(one); },
-    starred(ids, on) { if (shown && ids.includes(shown.id)) acts.querySelector(".stage-favourite")?.setAttribute("aria-pressed", on); },
+    back(one) {
+      if (!running()) show(one);
+    },
+    starred(ids, on) {
+      if (shown && ids.includes(shown.id)) acts.querySelector(".stage-favourite")?.setAttribute("aria-pressed", on);
+    },
   });
 
-  const aside = Easel.stageAside("aside-" + about.task, trigger,
-    ({ pictures, prompt }) => strip.add(pictures, { prompt, of: null }, begun.job));
+  const aside = backgroundJobs("aside-" + about.task, trigger, ({ pictures, prompt }) =>
+    strip.add(pictures, { prompt, of: null }, begun.job),
+  );
 
   function nothing() {
     shown = null;
@@ -123,61 +194,80 @@ Easel.stage = function (element, trigger, props, watch, about) {
 
   // --- before the first picture ---
   function empty() {
-    const examples = (props.suggested || about.examples).map((one) => typeof one === "string" ? { prompt: one } : one);
+    const examples = (props.suggested || about.examples).map((one) =>
+      typeof one === "string" ? { prompt: one } : one,
+    );
     const cards = examples.length > 0 && examples.every((one) => one.picture);
-    $(".stage-hint").replaceChildren(Easel.node("span", {}, about.hint), " ", cards ? Easel.node("span", {}, Easel.t("Or start with one of these:")) : "");
+    $(".stage-hint").replaceChildren(
+      node("span", {}, about.hint),
+      " ",
+      cards ? node("span", {}, t("Or start with one of these:")) : "",
+    );
     $(".stage-examples").dataset.look = cards ? "cards" : "chips";
-    $(".stage-examples").replaceChildren(...examples.map(({ prompt, picture: url, seed }) => {
-      const card = Easel.node("button", { type: "button", title: Easel.t("Paint this") });
-      if (cards) card.append(Easel.node("img", { src: url, alt: "", loading: "lazy" }));
-      card.append(Easel.node("span", { translate: "no" }, prompt));
-      card.addEventListener("click", () => { use(); trigger("example", { prompt, seed: seed ?? null }); });
-      return card;
-    }));
+    $(".stage-examples").replaceChildren(
+      ...examples.map(({ prompt, picture: url, seed }) => {
+        const card = node("button", { type: "button", title: t("Paint this") });
+        if (cards) card.append(node("img", { src: url, alt: "", loading: "lazy" }));
+        card.append(node("span", { translate: "no" }, prompt));
+        card.addEventListener("click", () => {
+          use();
+          trigger("example", { prompt, seed: seed ?? null });
+        });
+        return card;
+      }),
+    );
   }
 
   const takes = about.sends.some(([name]) => name === about.task);
   const offer = () => {
-    const free = takes && frame.dataset.view === "empty" && !Easel.painting.given(task.querySelector(".easel-source"));
-    if (free) Easel.stageOffer($(".stage-hint"), $(".stage-examples"), about);
+    const free = takes && frame.dataset.view === "empty" && !given(task.querySelector(".easel-source"));
+    if (free) stageOffer($(".stage-hint"), $(".stage-examples"), about);
   };
 
   // --- a job ---
   function goOn() {
     const [job, ...rest] = next;
     next = rest;
-    Easel.remember(nextKey, next);
-    Easel.remember("job-" + about.task, job);
+    remember(nextKey, next);
+    remember("job-" + about.task, job);
     trigger("follow", { job });
   }
 
-  async function comeBack(job) {  // when the server does
+  async function comeBack(job) {
+    // when the server does
     awaited = job;
-    do await new Promise((resolve) => setTimeout(resolve, ASK_MS)); while (awaited === job && await Easel.away());
+    do await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+    while (awaited === job && (await serverOffline()));
     if (awaited !== job || !element.isConnected) return;
-    awaited = "";  // it may be told once more that the server stops
+    awaited = ""; // it may be told once more that the server stops
     trigger("follow", { job });
   }
 
-  function buttons(how) {  // how the job goes: "" when there is none to wait for
+  function buttons(how) {
+    // how the job goes: "" when there is none to wait for
     const before = document.activeElement;
-    if (how) task.dataset.running = how; else delete task.dataset.running;
+    if (how) task.dataset.running = how;
+    else delete task.dataset.running;
     if (!before?.closest(".easel-go") || !task.contains(before) || before.offsetParent) return;
-    const swaps = [".easel-resume", ".easel-pause", ".easel-generate", ".easel-cancel"].map((one) => task.querySelector(one));
+    const swaps = [".easel-resume", ".easel-pause", ".easel-generate", ".easel-cancel"].map((one) =>
+      task.querySelector(one),
+    );
     swaps.find((one) => one.offsetParent)?.focus();
   }
 
-  function tell(value, going) {  // the bar and the line
+  function tell(value, going) {
+    // the bar and the line
     const [text, values] = value.said || ["", {}];
-    const said = text ? Easel.t(text, values) : "";
-    line.textContent = going && next.length ? Easel.t("{line} · {number} more added", { line: said, number: next.length }) : said;
+    const said = text ? t(text, values) : "";
+    line.textContent =
+      going && next.length ? t("{line} · {number} more added", { line: said, number: next.length }) : said;
     const part = Math.round(100 * (value.progress || 0));
     progress.setAttribute("aria-valuenow", part);
     progress.setAttribute("aria-valuetext", said);
     progress.firstElementChild.style.width = 100 * (value.progress || 0) + "%";
     if (value.state !== state) {
       state = value.state;
-      const aloud = going && state !== "paused" ? Easel.t("Painting") : said;
+      const aloud = going && state !== "paused" ? t("Painting") : said;
       spoken.textContent = state === "empty" ? "" : aloud;
     }
     return part;
@@ -189,10 +279,13 @@ Easel.stage = function (element, trigger, props, watch, about) {
     if (props.value?.state) told = { ...props.value };
     const value = told;
     const going = ["queued", "running", "paused"].includes(value.state);
-    const stopped = value.state === "stopped";  // with the server: it goes on with it, and so do those after it
+    const stopped = value.state === "stopped"; // with the server: it goes on with it, and so do those after it
     if (passed !== value.job) passed = "";
     const between = !going && !stopped && Boolean(value.job) && (next.length > 0 || Boolean(passed));
-    if (between && !passed) { passed = value.job; goOn(); }
+    if (between && !passed) {
+      passed = value.job;
+      goOn();
+    }
     const busy = going || between;
     if (value.job) aside.ask(value.overtaken || []);
     buttons(going ? value.state : between ? "queued" : "");
@@ -200,12 +293,13 @@ Easel.stage = function (element, trigger, props, watch, about) {
     const part = tell(value, going);
     element.dataset.state = stopped || value.state === "paused" ? "paused" : busy ? "running" : "ended";
     progress.dataset.waiting = busy && !value.progress && value.state !== "paused" ? "yes" : "";
-    Easel.titled(about.task, busy ? part : null);
-    if (value.job && !passed) Easel.remember("job-" + about.task, value.job);
+    titlePage(about.task, busy ? part : null);
+    if (value.job && !passed) remember("job-" + about.task, value.job);
 
     const made = value.pictures || [];
     const fresh = strip.add(made, { prompt: value.prompt, of: value.job ? origin(value.job) : null });
-    if (stopped) {  // the rest stays as it is
+    if (stopped) {
+      // the rest stays as it is
       if (value.job !== awaited) comeBack(value.job);
       return;
     }
@@ -218,23 +312,28 @@ Easel.stage = function (element, trigger, props, watch, about) {
       view("one");
       full.disabled = true;
       full.dataset.blank = value.preview ? "" : "yes";
-      if (value.preview) { picture.src = value.preview; picture.alt = Easel.t("Preview"); }
+      if (value.preview) {
+        picture.src = value.preview;
+        picture.alt = t("Preview");
+      }
       return;
     }
     full.disabled = false;
     full.dataset.blank = "";
     if (made.length) {
-      if (!fresh.length && shown && was === state) return;  // as it is
+      if (!fresh.length && shown && was === state) return; // as it is
       several = made.map(strip.find).filter(Boolean);
-      if (several.length > 1) showAll(); else if (several.length) show(several[0]);
+      if (several.length > 1) showAll();
+      else if (several.length) show(several[0]);
     } else if (["done", "cancelled", "failed"].includes(value.state)) {
-      if (shown) show(shown); else nothing();
+      if (shown) show(shown);
+      else nothing();
     } else if (!shown) view("empty");
   }
 
   // --- room: the frame is as high as the window lets it be, whatever is in it ---
   function measure() {
-    if (frame.offsetWidth) frame.style.setProperty("--stage-wide", frame.offsetWidth + "px");  // no higher than wide
+    if (frame.offsetWidth) frame.style.setProperty("--stage-wide", frame.offsetWidth + "px"); // no higher than wide
     if (scrollY === 0 && frame.offsetParent) {
       const top = Math.round(frame.getBoundingClientRect().top);
       document.documentElement.style.setProperty("--stage-top", top + "px");
@@ -245,15 +344,21 @@ Easel.stage = function (element, trigger, props, watch, about) {
     if (entries.at(-1).isIntersecting) offer();
   }).observe(frame);
   addEventListener("resize", measure);
-  new ResizeObserver(() => Easel.shortened(acts)).observe(acts);
+  new ResizeObserver(() => shorten(acts)).observe(acts);
   measure();
 
-  task.addEventListener("click", (event) => {
-    if (!event.target.closest(".easel-generate")) return;
-    use();
-    if (matchMedia("(max-width: 760px)").matches) frame.scrollIntoView({ block: "nearest" });  // it may stand below the fold
-  }, true);
-  full.addEventListener("click", () => { if (shown) enlarge(shown); });
+  task.addEventListener(
+    "click",
+    (event) => {
+      if (!event.target.closest(".easel-generate")) return;
+      use();
+      if (matchMedia("(max-width: 760px)").matches) frame.scrollIntoView({ block: "nearest" }); // it may stand below the fold
+    },
+    true,
+  );
+  full.addEventListener("click", () => {
+    if (shown) enlarge(shown);
+  });
   details.querySelector("summary").addEventListener("click", (event) => {
     if (!element.dataset.told) event.preventDefault();
   });
@@ -264,55 +369,42 @@ Easel.stage = function (element, trigger, props, watch, about) {
   watch("suggested", empty);
   watch("value", draw);
   watch("collected", () => aside.take(JSON.parse(props.collected || "{}")));
-  watch("added", () => {  // by "Add another"
+  watch("added", () => {
+    // by "Add another"
     const fresh = (props.added || []).filter((job) => !heard.has(job));
     for (const job of fresh) heard.add(job);
     next = [...next, ...fresh];
-    Easel.remember(nextKey, next);
+    remember(nextKey, next);
     draw();
   });
   draw();
 
-  Easel.stages[about.task] = (job) => {
-    next = [];  // whoever opens a job wants to see that one; the others are in the queue
-    begun = { job, of: null };  // of what it is made the form does not know
-    Easel.remember(nextKey, next);
+  stages[about.task] = (job) => {
+    next = []; // whoever opens a job wants to see that one; the others are in the queue
+    begun = { job, of: null }; // of what it is made the form does not know
+    remember(nextKey, next);
     trigger("follow", { job });
   };
-  const wanted = Easel.asked[about.task];
-  const last = Easel.recall("job-" + about.task, "");
-  if (wanted) Easel.show(about.task, wanted);
-  else if (last) trigger("follow", { job: last });  // after a reload
-};
+  const wanted = asked[about.task];
+  const last = recall("job-" + about.task, "");
+  if (wanted) showJob(about.task, wanted);
+  else if (last) trigger("follow", { job: last }); // after a reload
+}
 
 // A picture's settings in one line; of several pictures the first and last seed.
-Easel.stage.facts = function (one, seeds = [one.facts.seed ?? one.seed]) {
+export function factsLine(one, seeds = [one.facts.seed ?? one.seed]) {
   const { sampler, steps, cfg, strength, model } = one.facts;
   const values = { sampler, steps, cfg, strength, seed: seeds[0], last: seeds[seeds.length - 1] };
   return [
     `${one.width} × ${one.height}`,
-    sampler && steps && Easel.t("{sampler}, {steps} steps", values),
-    cfg && Easel.t("CFG {cfg}", values),
-    strength && Easel.t("strength {strength}", values),
-    seeds.length > 1 && seeds[0] !== seeds[seeds.length - 1] ? Easel.t("seeds {seed} to {last}", values) : sampler && Easel.t("seed {seed}", values),
+    sampler && steps && t("{sampler}, {steps} steps", values),
+    cfg && t("CFG {cfg}", values),
+    strength && t("strength {strength}", values),
+    seeds.length > 1 && seeds[0] !== seeds[seeds.length - 1]
+      ? t("seeds {seed} to {last}", values)
+      : sampler && t("seed {seed}", values),
     model,
-  ].filter(Boolean).join(" · ");
-};
-
-// Shows a job in a task's stage, as soon as that is drawn.
-Easel.stages = {};
-Easel.asked = {};
-Easel.show = function (task, job) {
-  delete Easel.asked[task];
-  if (Easel.stages[task]) Easel.stages[task](job); else Easel.asked[task] = job;
-};
-
-// The browser tab's title says how far the newest running job is.
-Easel.titled = function (task, part) {
-  const going = Easel.titled.going;
-  delete going[task];
-  if (part !== null) going[task] = part;
-  const last = Object.values(going).pop();
-  document.title = last === undefined ? "Easel" : `${last}% · Easel`;
-};
-Easel.titled.going = {};
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}

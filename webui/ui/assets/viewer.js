@@ -1,34 +1,43 @@
 // One picture over everything: full screen, keys, zoom. Knows nothing of stage or gallery.
 //
-// Easel.view(items, index, {actions, shown}): items are `{id, url, thumbnail, width, height, name, prompt, parameters}`;
+// openViewer(items, index, {actions, shown}): items are `{id, url, thumbnail, width, height, name, prompt, parameters}`;
 // without `parameters` they are asked of the gallery by `id`. Actions are `{label, act(item)}` and may have an `icon`, a
 // `key`, `for(item)` (whether it is offered), `pressed(item)`, and `closes`. One that gives "gone" takes the picture
 // out. `shown(item)` hears which one is on show. Gives `{close, drop(item)}`.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.view = function (items, index = 0, { actions = [], shown = () => {} } = {}) {
+import { ask } from "./api.js";
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { iconButton } from "./icons.js";
+import { copyText, openDialog, toast } from "./overlays.js";
+import { zoomable } from "./zoom.js";
+
+export function openViewer(items, index = 0, { actions = [], shown = () => {} } = {}) {
   items = [...items];
-  const KEYS = { Favourite: "f", Delete: "Delete", Download: "d" };  // of actions that name none
-  const dialog = Easel.node("dialog", { class: "viewer", tabindex: "-1", "aria-label": Easel.t("Picture, full screen") });
-  const ground = Easel.node("div", { class: "viewer-ground" });
-  const picture = Easel.node("img", { class: "viewer-picture", draggable: "false", alt: "" });
-  const head = Easel.node("div", { class: "viewer-head" });
-  const count = Easel.node("span", { class: "viewer-count", "aria-live": "polite", translate: "no" });
-  const name = Easel.node("span", { class: "viewer-name", translate: "no" });
-  const info = Easel.node("aside", { class: "viewer-info", "aria-label": Easel.t("Settings of the picture"), hidden: "" });
-  const foot = Easel.node("div", { class: "viewer-foot", role: "group", "aria-label": Easel.t("What to do with the picture") });
+  const KEYS = { Favourite: "f", Delete: "Delete", Download: "d" }; // of actions that name none
+  const dialog = node("dialog", { class: "viewer", tabindex: "-1", "aria-label": t("Picture, full screen") });
+  const ground = node("div", { class: "viewer-ground" });
+  const picture = node("img", { class: "viewer-picture", draggable: "false", alt: "" });
+  const head = node("div", { class: "viewer-head" });
+  const count = node("span", { class: "viewer-count", "aria-live": "polite", translate: "no" });
+  const name = node("span", { class: "viewer-name", translate: "no" });
+  const info = node("aside", { class: "viewer-info", "aria-label": t("Settings of the picture"), hidden: "" });
+  const foot = node("div", { class: "viewer-foot", role: "group", "aria-label": t("What to do with the picture") });
   const plain = { plain: true };
-  const zoom = Easel.zoom(ground, picture, { swipe: (step) => go(index + step), edge: 56 });
+  const zoom = zoomable(ground, picture, { swipe: (step) => go(index + step), edge: 56 });
 
-  const about = Easel.iconButton("info", Easel.t("Settings (I)"), () => tell(info.hidden), plain);
-  head.append(count, name, about,
-    Easel.iconButton("smaller", Easel.t("Smaller (-)"), () => zoom.by(1 / 1.5), plain),
-    Easel.iconButton("full", Easel.t("Fit (0)"), () => zoom.fit(), plain),
-    Easel.iconButton("larger", Easel.t("Larger (+)"), () => zoom.by(1.5), plain),
-    Easel.iconButton("close", Easel.t("Close (Esc)"), () => dialog.close(), plain));
-  const back = Easel.iconButton("previous", Easel.t("Previous picture"), () => go(index - 1), plain);
-  const on = Easel.iconButton("next", Easel.t("Next picture"), () => go(index + 1), plain);
+  const about = iconButton("info", t("Settings (I)"), () => tell(info.hidden), plain);
+  head.append(
+    count,
+    name,
+    about,
+    iconButton("smaller", t("Smaller (-)"), () => zoom.by(1 / 1.5), plain),
+    iconButton("full", t("Fit (0)"), () => zoom.fit(), plain),
+    iconButton("larger", t("Larger (+)"), () => zoom.by(1.5), plain),
+    iconButton("close", t("Close (Esc)"), () => dialog.close(), plain),
+  );
+  const back = iconButton("previous", t("Previous picture"), () => go(index - 1), plain);
+  const on = iconButton("next", t("Next picture"), () => go(index + 1), plain);
   back.classList.add("viewer-previous");
   on.classList.add("viewer-next");
   ground.append(picture);
@@ -45,16 +54,25 @@ Easel.view = function (items, index = 0, { actions = [], shown = () => {} } = {}
     else if (dialog.open && now() === item) offer();
   }
 
-  function offer() {  // what can be done with this one
+  function offer() {
+    // what can be done with this one
     const before = [...foot.children].indexOf(document.activeElement);
-    foot.replaceChildren(...actions.filter((action) => !action.for || action.for(now())).map((action) => {
-      const key = keyOf(action);
-      const title = key ? `${action.label} (${key.length === 1 ? key.toUpperCase() : Easel.t("Del")})` : action.label;
-      const button = Easel.iconButton(action.icon || "arrow", action.label, () => run(action), { title });
-      const pressed = action.pressed ? action.pressed(now()) : action.label === "Favourite" ? now().favourite : null;
-      if (pressed !== null && pressed !== undefined) button.setAttribute("aria-pressed", Boolean(pressed));
-      return button;
-    }));
+    foot.replaceChildren(
+      ...actions
+        .filter((action) => !action.for || action.for(now()))
+        .map((action) => {
+          const key = keyOf(action);
+          const title = key ? `${action.label} (${key.length === 1 ? key.toUpperCase() : t("Del")})` : action.label;
+          const button = iconButton(action.icon || "arrow", action.label, () => run(action), { title });
+          const pressed = action.pressed
+            ? action.pressed(now())
+            : action.label === "Favourite"
+              ? now().favourite
+              : null;
+          if (pressed !== null && pressed !== undefined) button.setAttribute("aria-pressed", Boolean(pressed));
+          return button;
+        }),
+    );
     if (before >= 0) (foot.children[before] || foot.lastElementChild)?.focus();
   }
 
@@ -65,18 +83,21 @@ Easel.view = function (items, index = 0, { actions = [], shown = () => {} } = {}
     if (!open) return;
     const item = now();
     if (item.parameters === undefined && item.id) {
-      info.replaceChildren(Easel.node("p", {}, Easel.t("Loading…")));
-      const found = await Easel.kept.ask("GET", `api/pictures/${item.id}`).catch(() => ({}));
+      info.replaceChildren(node("p", {}, t("Loading…")));
+      const found = await ask(`api/pictures/${item.id}`).catch(() => ({}));
       item.parameters = found.parameters || "";
       if (item !== now()) return;
     }
-    const size = Easel.node("p", { translate: "no" }, `${item.width} × ${item.height}`);
-    if (!item.parameters) { info.replaceChildren(size, Easel.node("p", {}, Easel.t("This picture says nothing of its settings."))); return; }
-    const copy = Easel.iconButton("copy", Easel.t("Copy settings"), async () => {
-      const done = await Easel.copy(item.parameters);
-      Easel.toast(done ? Easel.t("Settings copied.") : Easel.t("This browser does not let us copy; select the text."), null, 4);
+    const size = node("p", { translate: "no" }, `${item.width} × ${item.height}`);
+    if (!item.parameters) {
+      info.replaceChildren(size, node("p", {}, t("This picture says nothing of its settings.")));
+      return;
+    }
+    const copy = iconButton("copy", t("Copy settings"), async () => {
+      const done = await copyText(item.parameters);
+      toast(done ? t("Settings copied.") : t("This browser does not let us copy; select the text."), null, 4);
     });
-    info.replaceChildren(size, Easel.node("pre", { translate: "no", tabindex: "0" }, item.parameters), copy);
+    info.replaceChildren(size, node("pre", { translate: "no", tabindex: "0" }, item.parameters), copy);
   }
 
   function go(to) {
@@ -85,14 +106,14 @@ Easel.view = function (items, index = 0, { actions = [], shown = () => {} } = {}
     zoom.show(item.width, item.height);
     picture.style.backgroundImage = item.thumbnail ? `url("${encodeURI(decodeURI(item.thumbnail))}")` : "";
     picture.src = item.look || item.url;
-    picture.alt = item.prompt ? Easel.t("Picture of: {prompt}", { prompt: item.prompt }) : Easel.t("The picture");
+    picture.alt = item.prompt ? t("Picture of: {prompt}", { prompt: item.prompt }) : t("The picture");
     count.textContent = `${index + 1} / ${items.length}`;
     name.textContent = item.name || "";
     back.disabled = index === 0;
     on.disabled = index === items.length - 1;
     offer();
     tell(!info.hidden);
-    for (const near of [items[index + 1], items[index - 1]]) if (near) new Image().src = near.look || near.url;  // is there when asked for
+    for (const near of [items[index + 1], items[index - 1]]) if (near) new Image().src = near.look || near.url; // is there when asked for
     shown(item);
   }
 
@@ -100,14 +121,24 @@ Easel.view = function (items, index = 0, { actions = [], shown = () => {} } = {}
     const at = items.indexOf(item);
     if (at < 0) return;
     items.splice(at, 1);
-    if (!items.length) { dialog.close(); return; }
+    if (!items.length) {
+      dialog.close();
+      return;
+    }
     go(at < index ? index - 1 : index);
   }
 
   dialog.addEventListener("keydown", (event) => {
     if (event.target.closest("[popover]") || event.ctrlKey || event.metaKey || event.altKey) return;
     const moves = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: items.length - 1 };
-    const zooms = { "+": () => zoom.by(1.5), "=": () => zoom.by(1.5), "-": () => zoom.by(1 / 1.5), 0: zoom.fit, 1: zoom.whole, i: () => tell(info.hidden) };
+    const zooms = {
+      "+": () => zoom.by(1.5),
+      "=": () => zoom.by(1.5),
+      "-": () => zoom.by(1 / 1.5),
+      0: zoom.fit,
+      1: zoom.whole,
+      i: () => tell(info.hidden),
+    };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = actions.find((one) => keyOf(one) === key && (!one.for || one.for(now())));
     if (key in moves) go(moves[key]);
@@ -121,15 +152,18 @@ Easel.view = function (items, index = 0, { actions = [], shown = () => {} } = {}
     const { kind, ids, on: marked } = event.detail;
     for (const item of items.filter((one) => one.id && ids.includes(one.id))) {
       if (kind === "trashed") drop(item);
-      else if (kind === "favourite") { item.favourite = marked; if (item === now()) offer(); }
+      else if (kind === "favourite") {
+        item.favourite = marked;
+        if (item === now()) offer();
+      }
     }
   };
   document.addEventListener("easel-pictures", changed);
-  Easel.dialog(dialog, () => {
+  openDialog(dialog, () => {
     document.removeEventListener("easel-pictures", changed);
     zoom.end();
   });
-  dialog.focus();  // no button is marked before there is a key
+  dialog.focus(); // no button is marked before there is a key
   go(index);
   return { close: () => dialog.close(), drop };
-};
+}

@@ -1,38 +1,34 @@
 // Weights in prompts by keys: `(word:1.1)`, as the engine reads them (webui/engine/text/emphasis.py).
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.WEIGHT_STEP = 0.1;
-
-// Replaces part of a box so that Ctrl+Z brings it back: an edit of the browser's own, which Gradio hears of too.
-Easel.write = function (box, text, from, to) {
-  const before = document.activeElement;
-  box.focus({ preventScroll: true });
-  box.setSelectionRange(from ?? 0, to ?? box.value.length);
-  if (box.selectionStart !== box.selectionEnd || text) document.execCommand(text ? "insertText" : "delete", false, text);
-  if (before && before !== box && before.focus) before.focus({ preventScroll: true });
-};
+export const WEIGHT_STEP = 0.1;
 
 // What one step up (`by` = 1) or down (-1) makes of the words between two places of a text: `{from, to, text, start,
 // end}`, the part to replace, what with, and the selection afterwards; null where there is nothing to weigh.
-Easel.weighed = function (text, start, end, by) {
+export function weighed(text, start, end, by) {
   const MOST = 10;
-  const behind = new Uint8Array(text.length + 1);  // a backslash that counts: each place is looked at once
+  const behind = new Uint8Array(text.length + 1); // a backslash that counts: each place is looked at once
   for (let at = 0; at < text.length; at++) behind[at + 1] = text[at] === "\\" && !behind[at] ? 1 : 0;
   const escaped = (at) => behind[at] === 1;
-  const DIGITS = 40;  // of a weight with its blanks at most, so that no search looks far
-  const stepped = (weight) => Math.min(MOST, Math.max(0, Math.round((weight + by * Easel.WEIGHT_STEP) * 100) / 100));
+  const DIGITS = 40; // of a weight with its blanks at most, so that no search looks far
+  const stepped = (weight) => Math.min(MOST, Math.max(0, Math.round((weight + by * WEIGHT_STEP) * 100) / 100));
 
-  function groups() {  // {open, close, weight, inner}: round brackets, innermost first, and `<name:weight>`
-    const found = [], open = [];
+  function groups() {
+    // {open, close, weight, inner}: round brackets, innermost first, and `<name:weight>`
+    const found = [],
+      open = [];
     for (let at = 0; at < text.length; at++) {
       if (escaped(at)) continue;
       if (text[at] === "(") open.push(at);
       if (text[at] === ")" && open.length) {
-        const from = open.pop(), tail = Math.max(from + 1, at - DIGITS);
+        const from = open.pop(),
+          tail = Math.max(from + 1, at - DIGITS);
         const number = /:\s*([+-]?\d*\.?\d+)\s*$/.exec(text.slice(tail, at));
-        found.push({ open: from, close: at, inner: number ? tail + number.index : at,
-          weight: number ? Number(number[1]) : 1.1 });
+        found.push({
+          open: from,
+          close: at,
+          inner: number ? tail + number.index : at,
+          weight: number ? Number(number[1]) : 1.1,
+        });
       }
     }
     for (const tag of text.matchAll(/<\w+:[^<>]*>/g)) {
@@ -51,13 +47,18 @@ Easel.weighed = function (text, start, end, by) {
     const whole = { from: group.open, to: group.close + 1 };
     const within = (at, length) => Math.min(Math.max(at - group.open - 1, 0), length);
     const shift = weight === 1 ? 0 : 1;
-    return { ...whole, text: weight === 1 ? inside : `(${inside}:${weight})`,
-      start: group.open + shift + within(start, inside.length), end: group.open + shift + within(end, inside.length) };
+    return {
+      ...whole,
+      text: weight === 1 ? inside : `(${inside}:${weight})`,
+      start: group.open + shift + within(start, inside.length),
+      end: group.open + shift + within(end, inside.length),
+    };
   }
 
   if (start === end) {
-    const around = groups().filter((one) => one.open <= start && start <= one.close + 1)
-      .sort((a, b) => (a.close - a.open) - (b.close - b.open))[0];
+    const around = groups()
+      .filter((one) => one.open <= start && start <= one.close + 1)
+      .sort((a, b) => a.close - a.open - (b.close - b.open))[0];
     if (around) return changed(around);
     const word = /(?:\\.|[^\s,()[\]{}<>|:\\])/.source;
     for (const one of text.matchAll(new RegExp(word + "+", "g"))) {
@@ -71,22 +72,14 @@ Easel.weighed = function (text, start, end, by) {
   while (start < end && /\s/.test(text[start])) start++;
   while (end > start && /\s/.test(text[end - 1])) end--;
   if (start === end) return null;
-  const exact = groups().find((one) => (one.open === start && one.close + 1 === end)
-    || (!one.tag && one.open + 1 === start && one.inner === end));
+  const exact = groups().find(
+    (one) => (one.open === start && one.close + 1 === end) || (!one.tag && one.open + 1 === start && one.inner === end),
+  );
   if (exact) return changed(exact);
   let depth = 0;
   for (let at = start; at < end && depth >= 0; at++) {
     if (!escaped(at)) depth += text[at] === "(" ? 1 : text[at] === ")" ? -1 : 0;
   }
-  if (depth !== 0) return null;  // half a group
+  if (depth !== 0) return null; // half a group
   return { from: start, to: end, text: `(${text.slice(start, end)}:${stepped(1)})`, start: start + 1, end: end + 1 };
-};
-
-// Answers whether there was something to weigh.
-Easel.weigh = function (box, by) {
-  const edit = Easel.weighed(box.value, box.selectionStart, box.selectionEnd, by);
-  if (!edit) return false;
-  Easel.write(box, edit.text, edit.from, edit.to);
-  box.setSelectionRange(edit.start, edit.end);
-  return true;
-};
+}

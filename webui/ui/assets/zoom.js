@@ -1,13 +1,17 @@
 // A picture in a place of any size: fitted, enlarged about the pointer, moved; wheel, drag, two fingers, swipe.
-"use strict";
-window.Easel = window.Easel || {};
 
 // `ground` holds `picture`. Gives {show(width, height), by(factor), fit, whole, end}. `swipe(step)` hears of a finger that
 // pushes a fitted picture aside; `edge` is how many pixels above and below a fitted picture leaves free.
-Easel.zoom = function (ground, picture, { swipe = () => {}, edge = 0 } = {}) {
-  const MOST = 16;  // screen pixels of one of the picture's
-  let width = 1, height = 1, scale = 1, x = 0, y = 0;  // scale 1 is fitted; x and y move the middle
-  let fingers = new Map(), moved = 0, from = null;
+export function zoomable(ground, picture, { swipe = () => {}, edge = 0 } = {}) {
+  const MOST = 16; // screen pixels of one of the picture's
+  let width = 1,
+    height = 1,
+    scale = 1,
+    x = 0,
+    y = 0; // scale 1 is fitted; x and y move the middle
+  let fingers = new Map(),
+    moved = 0,
+    from = null;
 
   const fitting = () => Math.min(ground.clientWidth / width, Math.max(1, ground.clientHeight - 2 * edge) / height) || 1;
 
@@ -24,25 +28,40 @@ Easel.zoom = function (ground, picture, { swipe = () => {}, edge = 0 } = {}) {
     ground.dataset.zoomed = scale > 1 ? "yes" : "";
   }
 
-  function to(wanted, atX, atY) {  // about a point of the window, else the middle
+  function to(wanted, atX, atY) {
+    // about a point of the window, else the middle
     const box = ground.getBoundingClientRect();
     const most = Math.max(1, MOST / fitting());
     const next = Math.min(Math.max(wanted, 1), most);
-    const [px, py] = [(atX ?? box.left + box.width / 2) - box.left - box.width / 2, (atY ?? box.top + box.height / 2) - box.top - box.height / 2];
-    x = px - (px - x) * next / scale;
-    y = py - (py - y) * next / scale;
+    const [px, py] = [
+      (atX ?? box.left + box.width / 2) - box.left - box.width / 2,
+      (atY ?? box.top + box.height / 2) - box.top - box.height / 2,
+    ];
+    x = px - ((px - x) * next) / scale;
+    y = py - ((py - y) * next) / scale;
     scale = next;
     draw();
   }
 
-  const fit = () => { scale = 1; x = y = 0; draw(); };
-  const whole = () => to(1 / fitting());  // a pixel of the picture is one of the screen
+  const fit = () => {
+    scale = 1;
+    x = y = 0;
+    draw();
+  };
+  const whole = () => to(1 / fitting()); // a pixel of the picture is one of the screen
 
-  ground.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    to(scale * Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), event.clientX, event.clientY);
-  }, { passive: false });
-  ground.addEventListener("dblclick", (event) => { if (scale > 1) fit(); else to(Math.max(2, 1 / fitting()), event.clientX, event.clientY); });
+  ground.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      to(scale * Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), event.clientX, event.clientY);
+    },
+    { passive: false },
+  );
+  ground.addEventListener("dblclick", (event) => {
+    if (scale > 1) fit();
+    else to(Math.max(2, 1 / fitting()), event.clientX, event.clientY);
+  });
 
   const spread = () => {
     const [one, two] = [...fingers.values()];
@@ -52,7 +71,10 @@ Easel.zoom = function (ground, picture, { swipe = () => {}, edge = 0 } = {}) {
     if (event.button !== 0) return;
     ground.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    if (fingers.size === 1) { from = { x: event.clientX, y: event.clientY }; moved = 0; } else from = null;
+    if (fingers.size === 1) {
+      from = { x: event.clientX, y: event.clientY };
+      moved = 0;
+    } else from = null;
   });
   ground.addEventListener("pointermove", (event) => {
     const before = fingers.get(event.pointerId);
@@ -63,16 +85,21 @@ Easel.zoom = function (ground, picture, { swipe = () => {}, edge = 0 } = {}) {
       const [is, midX, midY] = spread();
       x += midX - oldX;
       y += midY - oldY;
-      if (was > 0) to(scale * is / was, midX, midY);
+      if (was > 0) to((scale * is) / was, midX, midY);
       return;
     }
-    if (scale > 1) { x += event.clientX - before.x; y += event.clientY - before.y; draw(); }
+    if (scale > 1) {
+      x += event.clientX - before.x;
+      y += event.clientY - before.y;
+      draw();
+    }
     if (from) moved = event.clientX - from.x;
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   });
   const lift = (event) => {
     if (!fingers.delete(event.pointerId)) return;
-    if (event.type === "pointerup" && event.pointerType === "touch" && from && scale === 1 && Math.abs(moved) > 48) swipe(moved < 0 ? 1 : -1);
+    if (event.type === "pointerup" && event.pointerType === "touch" && from && scale === 1 && Math.abs(moved) > 48)
+      swipe(moved < 0 ? 1 : -1);
     from = null;
   };
   ground.addEventListener("pointerup", lift);
@@ -81,7 +108,14 @@ Easel.zoom = function (ground, picture, { swipe = () => {}, edge = 0 } = {}) {
   sized.observe(ground);
 
   return {
-    show(wide, high) { width = wide || 1; height = high || 1; fit(); },
-    by: (factor) => to(scale * factor), fit, whole, end: () => sized.disconnect(),
+    show(wide, high) {
+      width = wide || 1;
+      height = high || 1;
+      fit();
+    },
+    by: (factor) => to(scale * factor),
+    fit,
+    whole,
+    end: () => sized.disconnect(),
   };
-};
+}

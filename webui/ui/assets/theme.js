@@ -1,14 +1,17 @@
 // Light or dark, and what the studio wants of both look and language where a visitor has chosen nothing.
-"use strict";
-window.Easel = window.Easel || {};
 
-Easel.looks = {
+import { i18n } from "./i18n.js";
+
+export const theme = {
   studio: "system",
-  choice() {  // "light", "dark", "system", or "" for the studio's
+  choice() {
+    // "light", "dark", "system", or "" for the studio's
     try {
       const pressed = localStorage.getItem("easel-dark");
       return pressed !== null ? (pressed === "1" ? "dark" : "light") : localStorage.getItem("easel-look") || "";
-    } catch { return ""; }
+    } catch {
+      return "";
+    }
   },
   choose(look) {
     try {
@@ -16,36 +19,47 @@ Easel.looks = {
       localStorage.removeItem("easel-look");
       if (look === "dark" || look === "light") localStorage.setItem("easel-dark", look === "dark" ? "1" : "0");
       else if (look) localStorage.setItem("easel-look", look);
-    } catch { /* private mode */ }
+    } catch {
+      /* private mode */
+    }
     this.apply();
   },
   apply() {
     if (!document.body || new URLSearchParams(location.search).has("__theme")) return;
     const look = this.choice() || this.studio;
-    const dark = look === "dark" || look !== "light" && matchMedia("(prefers-color-scheme: dark)").matches;
+    const dark = look === "dark" || (look !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
     if (document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);
   },
 };
 
 // Asks what the studio wants. What it said the last time holds until it answers, so that nothing flashes.
-Easel.studio = async function () {
+export async function loadStudio() {
   const take = (told) => {
-    Easel.looks.studio = told.look;
-    Easel.words.studio = told.language;
-    Easel.words.list = told.languages;
-    Easel.looks.apply();
-    return Easel.words.load();
+    theme.studio = told.look;
+    i18n.studio = told.language;
+    i18n.list = told.languages;
+    theme.apply();
+    return i18n.load();
   };
-  try { take(JSON.parse(localStorage.getItem("easel-studio"))); } catch { /* the first visit */ }
+  try {
+    take(JSON.parse(localStorage.getItem("easel-studio")));
+  } catch {
+    /* the first visit */
+  }
   try {
     const answer = await fetch("api/look", { cache: "no-store" });
     if (!answer.ok) return;
     const told = await answer.json();
-    try { localStorage.setItem("easel-studio", JSON.stringify(told)); } catch { /* private mode */ }
+    try {
+      localStorage.setItem("easel-studio", JSON.stringify(told));
+    } catch {
+      /* private mode */
+    }
     await take(told);
-    Easel.words.ready = true;
-  } catch { /* English, then */ }
-};
+    i18n.ready = true;
+  } catch {
+    /* English, then */
+  }
+}
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => Easel.looks.apply());
-Easel.studio();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => theme.apply());

@@ -1,0 +1,17 @@
+// Questions to our own HTTP API.
+
+import { t } from "./i18n.js";
+
+// JSON from a route of ours. Throws an Error whose message is a sentence for people.
+export async function ask(path, method = "GET", body = undefined) {
+  let answer;
+  try {
+    const headers = body ? { "Content-Type": "application/json" } : {};
+    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  } catch {
+    throw new Error(t("The server does not answer."));
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(said.error || t("The server did not answer."));
+  return said;
+}

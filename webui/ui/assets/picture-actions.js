@@ -1,0 +1,69 @@
+// What can be done with pictures that the gallery knows (webui/http/pictures.py), for stage and viewer. Each change is
+// told to the whole page: an event "easel-pictures" of the document, `{kind: "trashed"|"restored"|"favourite", ids, on}`.
+
+import { ask } from "./api.js";
+import { node } from "./dom.js";
+import { t } from "./i18n.js";
+import { toast } from "./overlays.js";
+
+export function tell(kind, ids, on) {
+  document.dispatchEvent(new CustomEvent("easel-pictures", { detail: { kind, ids, on } }));
+}
+
+export function failed(error) {
+  toast(error.message, null, 8);
+}
+
+export async function favour(item) {
+  const on = !item.favourite;
+  try {
+    await ask("api/pictures", "PATCH", { ids: [item.id], favourite: on });
+    item.favourite = on;
+    tell("favourite", [item.id], on);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+// Moves a picture to the trash, with a way back; "gone" when it is there.
+export async function trash(item) {
+  try {
+    await ask("api/pictures/trash", "POST", { ids: [item.id] });
+  } catch (error) {
+    failed(error);
+    return "";
+  }
+  tell("trashed", [item.id]);
+  toast(t("Moved to the trash."), { label: t("Undo"), act: () => restore([item.id]) });
+  return "gone";
+}
+
+export async function restore(ids) {
+  try {
+    await ask("api/pictures/restore", "POST", { ids });
+    tell("restored", ids);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+// [label, address] of the ways to have a picture as a file: as it is, or another format with its settings kept.
+export function downloads(item) {
+  const own = (item.name || "").split(".").pop().toUpperCase() || "PNG";
+  if (!item.id) return [[t("Original ({format})", { format: own }), item.url]];
+  const as = (format, quality = "") => `${item.url}&format=${format}${quality}&download=1`;
+  const all = [
+    [t("Original ({format})", { format: own }), item.url + "&download=1"],
+    ["PNG", as("png")],
+    ["JPEG", as("jpeg", "&quality=92")],
+    ["WebP", as("webp", "&quality=90")],
+  ];
+  return all.filter(([label]) => label !== own);
+}
+
+export function download(item, address) {
+  const link = node("a", { href: address || downloads(item)[0][1], download: item.name || "" });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}

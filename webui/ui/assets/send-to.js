@@ -1,0 +1,34 @@
+// A picture, and how it was made, handed from one place of the page to a task's form (webui/ui/handing.py).
+
+const waiting = [];
+let deliver = (what) => {
+  waiting.push(what);
+}; // until the page is whole
+
+export function sendTo(what) {
+  deliver(what);
+}
+
+export function sending(element, trigger, props, watch) {
+  deliver = (what) => {
+    const { to = "", url = "", path = "", width = 0, height = 0, parameters = "", name = "" } = what;
+    trigger("hand", { to, url, path, width, height, parameters, name });
+  };
+  for (const what of waiting.splice(0)) deliver(what);
+
+  watch("value", () => {
+    // it is in place
+    const { to, number } = props.value || {};
+    if (!number) return;
+    document.dispatchEvent(new CustomEvent("easel-filled", { detail: { task: to } }));
+    setTimeout(() => {
+      // when Gradio has drawn it: titles of folded groups say what is in them
+      for (const group of document.querySelectorAll(".easel-group"))
+        group.dispatchEvent(new Event("change", { bubbles: true }));
+      scrollTo({ top: 0, behavior: "instant" });
+      const lost =
+        !document.activeElement || document.activeElement === document.body || !document.activeElement.offsetParent;
+      if (lost) document.querySelector(".easel-tabs [role=tab][aria-selected=true]")?.focus({ preventScroll: true });
+    }, 100);
+  });
+}

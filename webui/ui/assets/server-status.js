@@ -1,0 +1,16 @@
+// What is known of the server: whether it answers, and how far its engine has started.
+
+export const server = { offline: false, engineStarted: 0 };
+
+let look = async () => false; // until the foot is drawn
+
+// How the server is asked: gives whether it is away (assets/footer.js).
+export function lookWith(asks) {
+  look = asks;
+}
+
+// Asks whether the server is away; `server.offline` is what was answered last.
+export async function serverOffline() {
+  server.offline = await look();
+  return server.offline;
+}
