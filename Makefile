@@ -1,7 +1,7 @@
 # Shorthands for the people who work on Easel; CI runs .ci/run.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check lint types test format
+.PHONY: check lint types test format gradio-next
 
 check: lint types test
 
@@ -18,3 +18,7 @@ test:
 format:
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+# Whether what the page leans on of Gradio's inside is there in the newest release, too.
+gradio-next:
+	PYTHON=$(PYTHON) .ci/gradio-next
