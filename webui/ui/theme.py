@@ -22,6 +22,7 @@ STYLES = (
         "preferences.css",
         "footer.css",
         "models.css",
+        "gradio.css",
     ),
 )
 
