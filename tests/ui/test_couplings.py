@@ -18,7 +18,7 @@ OURS = [path for folder in ("ui", "http") for path in (ROOT / "webui" / folder).
 # of `gr.Blocks`: what is documented, and is used
 DOCUMENTED = {"close", "launch", "local_url", "queue"}
 INSIDE = re.compile(
-    r"gradio_(api|config)|templates/frontend|access-token|__type__|gradio\.FileData|auth_required|__theme"
+    r"gradio_(api|config)|templates/frontend|access-token|__type__|gradio\.FileData|auth_required|__theme|__i18n"
 )
 
 

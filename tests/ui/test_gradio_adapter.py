@@ -229,6 +229,23 @@ def test_for_people_leaves_out_what_only_programs_need(bare: Bare) -> None:
     assert b'"og:' in page and b'"og:' not in adapter.for_people(page)
 
 
+def test_components_of_are_told_before_the_page_is_served(bare: Bare) -> None:
+    """Gradio would be given no words for the keys in them."""
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        box = gr.Textbox(label="Prompt", placeholder="Say it")
+    (told,) = (one for one in adapter.components_of(blocks) if one["id"] == box._id)
+    assert told["type"] == "textbox"
+    assert (told["props"]["label"], told["props"]["placeholder"]) == ("Prompt", "Say it")
+
+
+def test_key_in_reads_what_i18n_writes() -> None:
+    """Labels would stay in English, or be drawn as their keys."""
+    words = gr.I18n()
+    for key in ("Steps", 'a "quoted" \\ one, with a\nline', "größer: 寸法"):
+        assert adapter.key_in(str(words(key))) == key
+    assert adapter.key_in("Steps") is None and adapter.key_in(3) is None
+
+
 def test_literal_is_the_value_and_ends_no_script() -> None:
     """A text could end the script that it stands in."""
     value = {"text": "</script><!-- \\ \" ' ` ${1} \u2028", "none": None, "on": True}

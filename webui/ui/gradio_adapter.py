@@ -33,6 +33,7 @@ __all__ = [
     "asks_event",
     "built_file",
     "check_with",
+    "components_of",
     "endpoint_path",
     "event_at",
     "event_body",
@@ -43,6 +44,7 @@ __all__ = [
     "is_login_page",
     "is_unused",
     "is_upload",
+    "key_in",
     "last_again",
     "links_of",
     "literal",
@@ -124,6 +126,8 @@ LOGIN = b'"auth_required":true'
 ADVERTS = re.compile(rb'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*>')
 CONFIG = re.compile(rb"(?<=window\.gradio_config = )\{.*?\}(?=;</script>)", re.DOTALL)
 
+KEYED = re.compile(r'__i18n__\{.*"key": ("(?:[^"\\]|\\.)*")\}', re.DOTALL)
+
 
 def is_login_page(page: bytes) -> bool:
     return LOGIN in page
@@ -150,6 +154,18 @@ def _without_endpoints(config: bytes) -> bytes:
         page["components"] = [one for one in page["components"] if one not in parameters]
         page["dependencies"] = [one["id"] for one in called]
     return json.dumps(told).replace("<", "\\u003c").encode("ascii")
+
+
+def components_of(blocks: gr.Blocks) -> list[dict[str, Any]]:
+    """What has been drawn so far, as the page is told of it: `id`, `type` and `props` of each component."""
+    drawn: list[dict[str, Any]] = blocks.config["components"]
+    return drawn
+
+
+def key_in(text: object) -> str | None:
+    """The key that stands in a component's property for one of the texts of `gr.I18n`; None where it is no key."""
+    found = KEYED.fullmatch(text) if isinstance(text, str) else None
+    return None if found is None else json.loads(found[1])
 
 
 def literal(value: Any) -> str:

@@ -29,6 +29,7 @@ from webui.ui.footer import draw_footer, wire_footer
 from webui.ui.gallery import draw_gallery
 from webui.ui.gradio_adapter import (
     UNWATCHED,
+    components_of,
     event_at,
     few_at_once,
     login_of,
@@ -128,7 +129,7 @@ def launch_page(
                 server_port=settings.port or free_port(settings.host),
                 prevent_thread_lock=True,
                 quiet=quiet,
-                i18n=gr.I18n(**english(blocks.config["components"])),
+                i18n=gr.I18n(**english(components_of(blocks))),
                 auth=[tuple(one) for one in logins] or None,
                 share=False,
                 inbrowser=False,

@@ -6,7 +6,6 @@ redraws them; our own HTML carries its keys in an attribute. Nothing finds a key
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -15,12 +14,11 @@ from typing import Any
 
 import gradio as gr
 
-from webui.ui.gradio_adapter import plain
+from webui.ui.gradio_adapter import key_in, plain
 
 __all__ = ["MOUNT", "english", "key", "keyed", "keys_in"]
 
 PREFIX = "easel:"  # no prompt that somebody writes is a key by chance
-MARKER = re.compile(r'__i18n__\{.*"key": (?P<key>"(?:[^"\\]|\\.)*")\}', re.DOTALL)
 ATTRIBUTE = "data-i18n"
 MOUNT = "Easel.keyed?.(element); "  # what the JavaScript of HTML with keys begins with
 SPOKEN = ("aria-label", "title", "placeholder", "alt")
@@ -50,9 +48,9 @@ def _in_component(component: Any) -> Iterator[str]:
     texts = [props.get(name) for name in ("label", "info", "placeholder", "value")]
     texts += [label for label, *_ in props.get("choices") or ()]
     for text in texts:
-        found = MARKER.fullmatch(text) if isinstance(text, str) else None
+        found = key_in(text)
         if found is not None:
-            yield json.loads(found["key"]).removeprefix(PREFIX)
+            yield found.removeprefix(PREFIX)
 
 
 # --- For our own HTML ----------------------------------------------------------------------------
