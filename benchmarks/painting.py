@@ -35,8 +35,8 @@ POINTS = 240  # of the spiral
 # Counts what strokes and frames cost, and what the page sends; in the page, before anything is painted.
 PROBES = """async () => {
   const probe = window.probe = { frames: [], works: [], work: 0, last: 0, sent: {} };
-  const ours = (name) => import(document.querySelector(`head [href$="/${name}"]`).href);
-  const { View } = await ours("canvas-view.js"), { Stroke } = await ours("canvas-gestures.js");
+  const { modules } = await import(document.querySelector('head script[src^="easel."]').src);
+  const { View } = modules["canvas-view.js"], { Stroke } = modules["canvas-gestures.js"];
   for (const [owner, name] of [[View.prototype, "frame"], [Stroke.prototype, "flush"]]) {
     const real = owner[name];
     owner[name] = function (...given) {

@@ -42,7 +42,7 @@ def line(tab: Any, text: str) -> Any:
 
 def module(name: str) -> str:
     """JavaScript for a module of the page, the very one that the page runs; within a function that is `async`."""
-    return f"(await import(document.querySelector('head [href$=\"/{name}\"]').href))"
+    return f"(await import(document.querySelector('head script[src^=\"easel.\"]').src)).modules['{name}']"
 
 
 def number(tab: Any, name: str, value: int) -> None:

@@ -65,38 +65,13 @@ def test_every_picture_that_an_installed_page_would_have_is_there(http: httpx.Cl
     assert icons and http.get("/pwa_icon/192").status_code == 404  # Gradio's, for no drawing
 
 
-def test_our_modules_have_addresses_of_their_own_and_are_kept(http: httpx.Client) -> None:
+def test_our_scripts_have_an_address_of_their_own_and_are_kept(http: httpx.Client) -> None:
     page = http.get("/").text
-    head = page[: page.index("<script>window.gradio_config")]
-    start = re.findall(r'<script type="module" src="(easel\.\w+/)main\.js"></script>', head)
-    others = re.findall(r'<link rel="modulepreload" href="(easel\.\w+/)([\w-]+\.js)">', head)
-    assert len(start) == 1 and {folder for folder, _ in others} == {start[0]}
-    ours = scripts()
-    assert {name for _, name in others} | {"main.js"} == ours.keys()
-    for name, text in ours.items():
-        answer = http.get(f"/{start[0]}{name}")
-        assert answer.content == text and answer.headers["cache-control"] == FOREVER
-        assert answer.headers["content-type"].startswith("text/javascript")
-
-
-def test_any_change_of_a_module_gives_all_of_them_new_addresses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A module names its neighbours without their contents: what is kept for good must never meet another version."""
-
-    def folder(changed: dict[str, bytes]) -> str:
-        monkeypatch.setattr("webui.ui.asset_cache.scripts", lambda: changed)
-        page = asked(AssetCache(HTMLResponse("<html><head></head></html>")), "/").text
-        found = re.search(r"easel\.\w+/", page)
-        assert found
-        return found[0]
-
-    ours = scripts()
-    told = [folder(one) for one in (
-        ours, {**ours, "dom.js": b"//"}, {**ours, "new.js": b""},
-        {("other.js" if name == "dom.js" else name): text for name, text in ours.items()},
-    )]  # fmt: skip
-    assert len(set(told)) == 4 and folder(dict(ours)) == told[0]
+    address = re.search(r'<script type="module" src="(easel\.\w+\.js)">', page)
+    assert address and "js_on_load" in page and "Object.freeze" not in page
+    answer = http.get(f"/{address[1]}")
+    assert answer.text == scripts()
+    assert answer.headers["cache-control"] == FOREVER
 
 
 def test_what_only_programs_need_stays_out_of_the_page(http: httpx.Client) -> None:
@@ -150,10 +125,10 @@ def test_who_cannot_unpack_gets_it_plain() -> None:
     front = AssetCache(HTMLResponse("<html><head></head></html>"))
     page = asked(front, "/", **{"accept-encoding": "identity"})
     assert "content-encoding" not in page.headers and "<title>Easel</title>" in page.text
-    address = re.search(r"easel\.\w+/main\.js", page.text)
+    address = re.search(r"easel\.\w+\.js", page.text)
     assert address
     plain = asked(front, f"/{address[0]}", **{"accept-encoding": "identity"})
-    assert plain.content == scripts()["main.js"]
+    assert plain.text == scripts()
 
 
 @pytest.mark.parametrize(
@@ -166,10 +141,8 @@ def test_what_it_does_not_know_gradio_answers(path: str) -> None:
 
 def test_packing_is_undone_by_any_gzip() -> None:
     front = AssetCache(HTMLResponse("<html><head></head></html>"))
-    packed = {
-        path.split("/")[-1]: gzip.decompress(text) for path, (_, text) in front._files.items()
-    }
-    assert packed == scripts()
+    [(kind, packed)] = front._files.values()
+    assert (kind, gzip.decompress(packed).decode()) == ("text/javascript", scripts())
 
 
 # --- In the browser ------------------------------------------------------------------------------

@@ -1,57 +1,119 @@
-"""The page's JavaScript as a graph: what a module imports is there, nobody imports in a circle, nothing lies unused."""
+"""The page's JavaScript: all of it is reached and one name is global; and how modules become one file."""
 
 from __future__ import annotations
 
+import json
 import re
-from graphlib import TopologicalSorter
+import shutil
+import subprocess
 from pathlib import Path
 
-from webui.ui.theme import ASSETS
+import pytest
+
+from webui.ui.modules import joined
+from webui.ui.theme import ASSETS, scripts
 
 ROOT = Path(__file__).parents[2]
-IMPORT = re.compile(r'^import (?:[^;"]* from )?"([^"]+)";', re.MULTILINE)
-LAZY = re.compile(r'\bimport\("([^"]+)"\)')
+NODE = shutil.which("node")
+OURS = {path.name: path.read_text(encoding="utf-8") for path in ASSETS.glob("*.js")}
 
 
-def imports() -> dict[str, list[str]]:
-    """By each module's name the addresses that it imports."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in ASSETS.glob("*.js")}
-    return {name: [*IMPORT.findall(text), *LAZY.findall(text)] for name, text in texts.items()}
-
-
-def test_every_import_is_a_module_beside_it() -> None:
-    """So that its address holds the hash of all of them, and no other host is asked."""
-    names = {f"./{name}" for name in imports()}
-    assert not {name: set(found) - names for name, found in imports().items() if set(found) - names}
-
-
-def test_no_module_waits_for_itself() -> None:
-    """In a circle something would be used before it is there."""
-    graph = {name: [one.removeprefix("./") for one in found] for name, found in imports().items()}
-    assert [*TopologicalSorter(graph).static_order()][-1] == "main.js"
-
-
-def test_every_module_is_reached_from_the_first() -> None:
-    graph, reached = imports(), {"main.js"}
-    while new := {one[2:] for name in reached for one in graph[name]} - reached:
-        reached |= new
-    assert reached == graph.keys()
-
-
-def test_python_names_only_what_the_page_offers() -> None:
-    """`js_on_load` and `js` are texts that no tool looks into."""
-    offered = re.search(
-        r"Object\.freeze\(\{(.*?)\}\)", (ASSETS / "main.js").read_text("utf-8"), re.DOTALL
+def run(script: str, then: str) -> object:
+    """What `then` gives, in node, of `modules` after a joined script has run."""
+    code = script.replace("export { modules };", f"console.log(JSON.stringify({then}));")
+    if NODE is None:
+        pytest.skip("needs node")
+    done = subprocess.run(
+        [NODE, "--input-type=module"], input=code, capture_output=True, text=True, timeout=60
     )
+    assert not done.stderr
+    return json.loads(done.stdout)
+
+
+# --- Ours -----------------------------------------------------------------------------------------
+
+
+def test_every_module_is_part_of_the_page() -> None:
+    assert {*re.findall(r'^modules\["(.*?)"\] = ', scripts(), re.M)} == OURS.keys()
+
+
+def test_python_names_what_the_page_offers_and_nothing_else_is_global() -> None:
+    """`js_on_load` and `js` are texts that no tool looks into."""
+    offered = re.search(r"globalThis\.Easel = Object\.freeze\(\{(.*?)\}\)", OURS["main.js"], re.S)
     assert offered
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "webui" / "ui").glob("*.py")]
     asked = {name for text in texts for name in re.findall(r"\bEasel\.(\w+)\(", text)}
     assert asked == {name.strip() for name in offered[1].split(",") if name.strip()}
+    globals_ = re.findall(r"\b(?:globalThis|window)\.(\w+) = ", "".join(OURS.values()))
+    assert globals_ == ["Easel"]
 
 
-def test_nothing_else_is_global() -> None:
-    texts = {path.name: path.read_text(encoding="utf-8") for path in ASSETS.glob("*.js")}
-    globals_ = re.compile(r"\b(?:globalThis|window)\.(\w+) = ")
-    assert {
-        name: globals_.findall(text) for name, text in texts.items() if globals_.findall(text)
-    } == {"main.js": ["Easel"]}
+# --- Any ------------------------------------------------------------------------------------------
+
+NUMBERS = """// What a number is.
+export const ONE = 1;
+export class Two {
+  value = 2;
+}
+export async function three() {
+  return "import and export";
+}
+export const state = { asked: 0 };
+"""
+
+
+def test_what_is_exported_is_what_the_importer_gets() -> None:
+    """Under its name, under another, and as a whole; and it is one thing for all who import it."""
+    main = """
+import * as all from "./numbers.js";
+import {
+  ONE,
+  Two as Second,
+} from "./numbers.js";
+import "./other.js";
+
+export function told() {
+  return [all.ONE, ONE, new Second().value, all.state.asked];
+}
+"""
+    other = 'import { state } from "./numbers.js";\nstate.asked += 1;\n'
+    script = joined({"main.js": main, "numbers.js": NUMBERS, "other.js": other})
+    assert run(script, "modules['main.js'].told()") == [1, 1, 2, 1]
+    assert run(script, "Object.keys(modules)") == ["numbers.js", "other.js", "main.js"]
+    assert run(script, "Object.keys(modules['numbers.js'])") == ["ONE", "Two", "three", "state"]
+
+
+def test_modules_keep_their_own_names() -> None:
+    one, two = "const ONE = 5;\nexport const twice = 2 * ONE;\n", "export const ONE = 7;\n"
+    main = 'import { ONE } from "./two.js";\nimport { twice } from "./one.js";\nexport const told = [ONE, twice];\n'
+    script = joined({"main.js": main, "one.js": one, "two.js": two})
+    assert run(script, "modules['main.js'].told") == [7, 10]
+
+
+@pytest.mark.parametrize(
+    ("main", "said"),
+    [
+        ('import { FOUR } from "./numbers.js";\n', "main.js: numbers.js exports no FOUR"),
+        ('import * as n from "./numbers.js";\nn.four();\n', "main.js: numbers.js exports no four"),
+        ('import "./letters.js";\n', "main.js: there is no module letters.js"),
+        ('import "./main.js";\n', "main.js: it imports itself"),
+        (
+            'import numbers from "./numbers.js";\n',
+            "main.js: write it in another form: import numbers",
+        ),
+        ('import "https://example.org/x.js";\n', "main.js: write it in another form: import"),
+        ("export default 3;\n", "main.js: write it in another form: export default"),
+        ("export let three = 3;\n", "main.js: write it in another form: export let"),
+        ('const n = await import("./numbers.js");\n', "main.js: write it in another form: import("),
+    ],
+)
+def test_what_would_not_be_the_same_is_refused(main: str, said: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(said)):
+        joined({"main.js": main, "numbers.js": NUMBERS})
+
+
+def test_a_circle_is_refused() -> None:
+    """In one something would be used before it is there."""
+    one, two = 'import "./two.js";\n', 'import "./one.js";\n'
+    with pytest.raises(ValueError, match=r"it imports itself, by main\.js, one\.js, two\.js"):
+        joined({"main.js": 'import "./one.js";\n', "one.js": one, "two.js": two})

@@ -8,6 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from webui.ui.modules import joined
+
 __all__ = ["MARK", "css", "icon", "scripts", "theme"]
 
 ASSETS = Path(__file__).parent / "assets"
@@ -116,9 +118,9 @@ def icon() -> str:
     return f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml;base64,{mark}">'
 
 
-def scripts() -> dict[str, bytes]:
-    """Our JavaScript: each module by its file's name. They run before Gradio draws anything, from `main.js` on."""
-    return {path.name: path.read_bytes() for path in sorted(ASSETS.glob("*.js"))}
+def scripts() -> str:
+    """Our JavaScript, as one module. It runs before Gradio draws anything."""
+    return joined({path.name: path.read_text(encoding="utf-8") for path in ASSETS.glob("*.js")})
 
 
 def css() -> str:
