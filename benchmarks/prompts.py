@@ -4,10 +4,11 @@
 
 What is measured. Texts of one sign or piece of syntax repeated (all of ASCII, blanks, accents, `(a:`, `<lora:`,
 `BREAK`, digits, braces, `Steps:` ...), alone and inside of a bracket, a tag, a choice and quotes, are given to each
-reader that a request's texts go through: brackets, tags, wildcards, tokens and chunks, the check at the door, the
-reader of pictures' texts, and the names of saved pictures. The figure is the least CPU time of three. A reader that
-looks back takes a time that grows with the square of the length, and shows here by seconds. Whoever writes to the
-server may send such texts, and while Python is in a pattern nobody else is answered.
+reader that a request's texts go through: the tree (read, printed, with inversions), its pieces and tags, wildcards,
+tokens and chunks, the check at the door, the reader of pictures' texts, and the names of saved pictures. The figure is
+the least CPU time of three. A reader that looks back takes a time that grows with the square of the length, and shows
+here by seconds. Whoever writes to the server may send such texts, and while Python is in a pattern nobody else is
+answered.
 
 The last line is JSON: the slowest text of each reader, in milliseconds, and whether all are below the limit.
 """
@@ -31,13 +32,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from extensions.wildcards.template import Drawing, TemplateError
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import accept_prompts
-from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.text.chunks import weighted
-from webui.engine.text.emphasis import parse_attention
 from webui.engine.text.tokenizer import shipped
 from webui.errors import RequestError
 from webui.metadata import parse as pairs_of
 from webui.naming import Facts, Pattern
+from webui.prompt import parse
 
 PIECES = (
     *string.printable,
@@ -72,12 +72,19 @@ def readers(folder: Path) -> dict[str, Callable[[str], object]]:
         return pattern.stem(facts, 1)
 
     return {
-        "brackets": parse_attention,
-        "tags": extract_network_tags,
+        "tree": parse,
+        "tree, printed": lambda text: parse(text).printed(),
+        "brackets": lambda text: parse(text).pieces(),
+        "tags": lambda text: parse(text).tags,
+        "inversions": lambda text: parse(text, ["a", "b", "a(", "猫"]).pieces(["a"]),
         "wildcards": wildcards,
-        "tokens and chunks": lambda text: weighted(tokenizer, text, 75),
+        "tokens and chunks": lambda text: weighted(tokenizer, parse(text).pieces(), 75),
         "at the door": lambda text: accept_prompts(
-            {"prompt": text}, "refuse", adapter_files, 32, lambda: tokenizer
+            {"prompt": parse(text, adapter_files.embeddings())},
+            "refuse",
+            adapter_files,
+            32,
+            lambda: tokenizer,
         ),
         "a picture's text": pairs_of,
         "a picture's name": named,

@@ -16,11 +16,10 @@ from contextlib import suppress
 import pytest
 
 from extensions.wildcards.template import Drawing, TemplateError
-from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.text.chunks import weighted
-from webui.engine.text.emphasis import parse_attention
 from webui.errors import RequestError
 from webui.metadata import parse as pairs_of
+from webui.prompt import parse
 
 LENGTH = 20_000
 FAST_S = 0.03  # what takes less grows with nothing that matters
@@ -31,6 +30,9 @@ PIECES = (
     *("{1$$", "2::", "\\(", ":1)", ":1.", "a: ", 'a: "', "Steps:", "Steps: 1, ", "\nNegative prompt: "),
 )  # fmt: skip
 AROUND = {
+    "tree": ("[", ":0.5]"),
+    "tree, printed": ("[a|", "]"),
+    "inversions": ("(a ", ")"),
     "brackets": ("(a", ":1.1)"),
     "tags": ("<lora:", ":1>"),
     "wildcards": ("{", "|b}"),
@@ -67,15 +69,18 @@ class Letters:
 
     comma = ord(",")
 
-    def tokens(self, text: str) -> list[int]:
+    def tokens(self, text: str, name: str = "") -> list[int]:
         return list(map(ord, text))
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "brackets": parse_attention,
-    "tags": extract_network_tags,
+    "tree": parse,
+    "tree, printed": lambda text: parse(text).printed(),
+    "inversions": lambda text: parse(text, ["a", "1", "\u00e9 (a", "猫"]),
+    "brackets": lambda text: parse(text).pieces(),
+    "tags": lambda text: (parse(text).tags, parse(text).faults),
     "wildcards": wildcards,
-    "chunks": lambda text: weighted(Letters(), text, 75),  # type: ignore[arg-type]
+    "chunks": lambda text: weighted(Letters(), parse(text).pieces(), 75),  # type: ignore[arg-type]
     "a picture's text": pairs_of,
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = ["webui.errors", "webui.sentences", "webui.types"]
+BASE = ["webui.errors", "webui.sentences", "webui.types", "webui.prompt"]
 FACES = [
     *BASE,
     "webui.settings",
@@ -31,7 +31,8 @@ FACES = [
 OURS = {
     "webui.sentences": [],
     "webui.errors": ["webui.sentences"],
-    "webui.types": ["webui.errors", "webui.sentences"],
+    "webui.prompt": ["webui.errors", "webui.sentences"],
+    "webui.types": ["webui.errors", "webui.sentences", "webui.prompt"],
     "webui.hookspecs": BASE,
     "webui.diffusion": BASE,
     "webui.api": [*BASE, "webui.diffusion", "webui.hookspecs"],

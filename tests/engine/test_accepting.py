@@ -18,6 +18,7 @@ from webui.engine.runner import Runner
 from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.tokenizer import Tokenizer
 from webui.errors import RequestError
+from webui.prompt import parse
 from webui.testing.models import tiny_tokenizer
 from webui.types import EncodeText
 
@@ -35,7 +36,9 @@ def accept(tmp_path_factory: pytest.TempPathFactory) -> Accept:
     tokenizer = Tokenizer(tiny_tokenizer())
 
     def check(prompt: str, name: str = "prompt", missing: str = "refuse", most: int = 4) -> None:
-        accept_prompts({name: prompt}, missing, AdapterFiles([models]), most, lambda: tokenizer)
+        files = AdapterFiles([models])
+        parsed = parse(prompt, files.embeddings())
+        accept_prompts({name: parsed}, missing, files, most, lambda: tokenizer)
 
     return check
 
@@ -81,7 +84,9 @@ def test_where_the_length_tells_no_tokenizer_is_asked(tmp_path: Path) -> None:
     def tokenizer() -> Tokenizer:
         raise AssertionError("asked for")
 
-    accept_prompts({"prompt": "a cat, " * 200}, "refuse", AdapterFiles([tmp_path]), 32, tokenizer)
+    accept_prompts(
+        {"prompt": parse("a cat, " * 200)}, "refuse", AdapterFiles([tmp_path]), 32, tokenizer
+    )
 
 
 @pytest.mark.parametrize("name", ["prompt", "negative_prompt"])
@@ -149,7 +154,7 @@ def test_the_steps_of_others_go_on_between_the_slices_of_a_long_text(
     encode_on = Runner.encode_on
 
     def encoded(self: Runner, call: EncodeText, begun: Any) -> Any:
-        if "long" in call.prompt:
+        if "long" in str(call.prompt):
             made.append("slice")
         return encode_on(self, call, begun)
 

@@ -87,8 +87,8 @@ def _recorded(made: Any, lines: list[str]) -> Any:
     """`finished_picture`, whose calls and replies are written into `lines` as they reach the loop."""
 
     @wraps(made)
-    def recorded(*given: Any) -> Generator[Any, Any, Any]:
-        run, reply, number = made(*given), None, 0
+    def recorded(*given: Any, **named: Any) -> Generator[Any, Any, Any]:
+        run, reply, number = made(*given, **named), None, 0
         try:
             while True:
                 yields = _Yields()

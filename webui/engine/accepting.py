@@ -9,14 +9,13 @@ from pathlib import Path
 
 from webui.catalog.formats.header import read_header
 from webui.catalog.model_folders import AdapterFiles
-from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.text.chunks import BACKTRACK, weighted
-from webui.engine.text.emphasis import WEIGHT_MAX, parse_attention
 from webui.engine.text.tokenizer import Tokenizer
-from webui.engine.text.words import Words, said
+from webui.engine.text.words import Words
 from webui.errors import ModelFileError, RequestError
+from webui.prompt import WEIGHT_MAX, Piece, Prompt
 
-__all__ = ["CHUNK", "accept_prompts", "counter"]
+__all__ = ["CHUNK", "accept_prompts", "counted"]
 
 CHUNK = 75  # tokens that CLIP takes at once
 TAGS_MAX = 100  # of one prompt
@@ -33,7 +32,7 @@ class Sized:
 
 
 def accept_prompts(
-    prompts: Mapping[str, str],
+    prompts: Mapping[str, Prompt],
     missing: str,
     adapter_files: AdapterFiles,
     most: int,
@@ -45,10 +44,10 @@ def accept_prompts(
     The `tokenizer` is asked for where the length alone does not tell.
     """
     for name, prompt in prompts.items():
-        words, tags, faults = extract_network_tags(prompt)
+        tags = prompt.tags
         if missing == "refuse" and name != "negative_prompt":
-            if faults:
-                raise RequestError(faults[0], name)
+            if prompt.faults:
+                raise RequestError(prompt.faults[0], name)
             if len(tags) > TAGS_MAX:
                 raise RequestError(f"{name}: {len(tags)} tags; use at most {TAGS_MAX}", name)
             for tag in tags:
@@ -58,9 +57,10 @@ def accept_prompts(
                     raise RequestError(str(fault), name) from None
         elif len(tags) > TAGS_MAX:
             raise RequestError(f"{name}: {len(tags)} tags; use at most {TAGS_MAX}", name)
-        _check_weights(name, words)
-        if _at_most(words, adapter_files) > most:
-            chunks = len(weighted(counter(tokenizer(), words, adapter_files), words, CHUNK))
+        _check_weights(name, prompt.pieces())
+        sized = _sized(prompt, adapter_files)
+        if _at_most(prompt, sized) > most:
+            chunks = len(weighted(*_counter(tokenizer(), prompt, sized), CHUNK))
             if chunks > most:
                 raise RequestError(
                     f"{name}: {chunks} chunks of {CHUNK} tokens; use at most {most} (the setting max_chunks)",
@@ -68,19 +68,32 @@ def accept_prompts(
                 )
 
 
-def counter(tokenizer: Tokenizer, text: str, adapter_files: AdapterFiles) -> Tokenizer | Words:
-    """What counts the tokens of `text`: the textual inversions in it count their vectors."""
-    found = _inversions(text, adapter_files)
-    return Words(tokenizer, found) if found else tokenizer
+def counted(
+    tokenizer: Tokenizer, prompt: Prompt, adapter_files: AdapterFiles
+) -> tuple[Tokenizer | Words, list[Piece]]:
+    """What counts the tokens of `prompt`, and its pieces: its textual inversions count their vectors."""
+    return _counter(tokenizer, prompt, _sized(prompt, adapter_files))
 
 
-def _inversions(text: str, adapter_files: AdapterFiles) -> list[Sized]:
+def _counter(
+    tokenizer: Tokenizer, prompt: Prompt, sized: Sequence[Sized]
+) -> tuple[Tokenizer | Words, list[Piece]]:
+    if not sized:
+        return tokenizer, prompt.pieces()
+    words = Words(tokenizer, sized)
+    return words, prompt.pieces(words.known)
+
+
+def _sized(prompt: Prompt, adapter_files: AdapterFiles) -> list[Sized]:
+    words = prompt.inversions
+    if not words:
+        return []
     known = adapter_files.embeddings()
-    return [Sized(name, _vectors(known[name])) for name in said(known, [text])]
+    return [Sized(name, _vectors(known[name])) for name in sorted(known) if name.lower() in words]
 
 
-def _check_weights(name: str, words: str) -> None:
-    for piece in parse_attention(words):
+def _check_weights(name: str, pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
         if not abs(piece.weight) <= WEIGHT_MAX:
             text = (piece.text or "").strip()[:40]
             raise RequestError(
@@ -89,13 +102,13 @@ def _check_weights(name: str, words: str) -> None:
             )
 
 
-def _at_most(words: str, adapter_files: AdapterFiles) -> int:
+def _at_most(prompt: Prompt, sized: Sequence[Sized]) -> int:
     """At least as many chunks as a text can have: a token is a byte or more, and a chunk is filled but for the phrase
     that is moved on."""
-    lower = words.lower()
-    found = _inversions(words, adapter_files)
-    vectors = sum(lower.count(one.name.lower()) * one.count for one in found)
-    return 1 + words.count("BREAK") + (len(lower.encode()) + vectors) // (CHUNK - BACKTRACK)
+    counts = {one.name.lower(): one.count for one in sized}
+    vectors = sum(counts.get(name, 0) for name in prompt.named)
+    length = len(prompt.words.lower().encode()) + vectors
+    return 1 + prompt.chunks_ended + length // (CHUNK - BACKTRACK)
 
 
 def _vectors(path: Path) -> int:

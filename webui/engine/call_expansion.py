@@ -8,17 +8,17 @@ in between. No task knows of any of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from webui.engine.adapters.patch import LoraPatch
-from webui.engine.adapters.tags import extract_network_tags
 from webui.engine.tiling import VaeTile, tiled
 from webui.engine.vae import TILED_ABOVE
 from webui.errors import ModelFileError, RequestError
+from webui.prompt import Prompt, Tag, parse
 from webui.types import (
     Call,
     Condition,
@@ -64,9 +64,14 @@ class Account:
 
 
 def expanded(
-    run: Generator[Call, Any, Any], vae: str, account: Account, missing: str = "refuse"
+    run: Generator[Call, Any, Any],
+    vae: str,
+    account: Account,
+    missing: str = "refuse",
+    read: Callable[[str], Prompt] = parse,
 ) -> Generator[Call, Any, Any]:
-    """Forwards the calls of a picture's task. `vae` and `missing` are the request's."""
+    """Forwards the calls of a picture's task. `vae` and `missing` are the request's; `read` gives a text as it was
+    parsed."""
     chosen: dict[str, str] = {}  # the VAE of each model by the models' names, "" for its own
     strong: list[str] = []  # tags with unusual strengths
     reply: Any = None
@@ -82,12 +87,16 @@ def expanded(
                     chosen[reply.name] = yield LoadVae(reply, vae)
                     account.uses_vae(reply, chosen[reply.name])
                 case EncodeText():
+                    prompt, negative = _read(call.prompt, read), _read(call.negative_prompt, read)
+                    tags = prompt.tags if isinstance(call.prompt, str) else ()
                     strong += [
                         f"<{tag.kind}:{tag.name}>"
-                        for tag in extract_network_tags(call.prompt)[1]
+                        for tag in tags
                         if max(abs(tag.text), abs(tag.unet)) > USUAL
                     ]
-                    reply = yield from _encoded(call, account, missing)
+                    _tell(_remarks(call, prompt, negative), account.warnings)
+                    call = replace(call, prompt=prompt, negative_prompt=negative)
+                    reply = yield from _encoded(call, tags, account, missing)
                 case Denoise():
                     account.sampled.setdefault(call.model.name, call.model)
                     reply = yield call
@@ -113,24 +122,39 @@ def expanded(
         run.close()
 
 
-def _encoded(call: EncodeText, account: Account, missing: str) -> Generator[Call, Any, Condition]:
-    """The texts without tags, encoded with the adapters that the prompt's tags name."""
-    prompt, tags, faults = extract_network_tags(call.prompt)
-    negative, idle, more = extract_network_tags(call.negative_prompt)
-    told = [*faults, *more, *(note for tag in tags for note in tag.notes)]
-    told += [
-        f"<{tag.kind}:{tag.name}> in the negative prompt does nothing; write it into the prompt."
-        for tag in idle
-    ]
-    call = replace(call, prompt=prompt, negative_prompt=negative)
+def _read(text: str | Prompt, read: Callable[[str], Prompt]) -> Prompt:
+    return read(text) if isinstance(text, str) else text
+
+
+def _remarks(call: EncodeText, prompt: Prompt, negative: Prompt) -> list[str]:
+    """What is said of the tags in a call's texts; of one that was handed on parsed it was said before."""
+    told: list[str] = []
+    tags: tuple[Tag, ...] = ()
+    if isinstance(call.prompt, str):
+        told += prompt.faults
+        tags = prompt.tags
+    if isinstance(call.negative_prompt, str):
+        told += negative.faults
+    told += [note for tag in tags for note in tag.notes]
+    if isinstance(call.negative_prompt, str):
+        told += [
+            f"<{tag.kind}:{tag.name}> in the negative prompt does nothing; write it into the prompt."
+            for tag in negative.tags
+        ]
+    return told
+
+
+def _encoded(
+    call: EncodeText, tags: Sequence[Tag], account: Account, missing: str
+) -> Generator[Call, Any, Condition]:
+    """Parsed texts, encoded with the adapters that `tags` name."""
     lora: LoraPatch | None = None
     if tags:
         loras = tuple((tag.name, tag.text, tag.unet) for tag in tags if tag.kind == "lora")
         others = tuple((tag.name, tag.unet) for tag in tags if tag.kind == "hypernet")
         lora = yield LoadAdapters(call.model, loras, others, missing)
-        told += lora.notes
+        _tell(lora.notes, account.warnings)
         _note_hashes(account.notes, lora)
-    _tell(told, account.warnings)
     cond: Condition = yield replace(call, lora=lora) if lora else call
     _tell(cond.notes, account.warnings)
     return cond.changed(patches=(lora,)) if lora else cond

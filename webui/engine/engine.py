@@ -17,8 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from webui.catalog.model_folders import AdapterFiles
-from webui.engine.accepting import CHUNK, accept_prompts, counter
-from webui.engine.adapters.tags import extract_network_tags
+from webui.engine.accepting import CHUNK, accept_prompts, counted
 from webui.engine.context import EngineContext
 from webui.engine.device import HANG_S, ROWS, Device, EngineOptions
 from webui.engine.job import Job
@@ -28,6 +27,7 @@ from webui.engine.taking_up import take_up
 from webui.engine.text.chunks import count
 from webui.engine.text.tokenizer import Tokenizer, beside, shipped
 from webui.errors import EaselError, Sentence
+from webui.prompt import parse
 from webui.types import (
     Event,
     Finished,
@@ -182,7 +182,9 @@ class Engine:
         job_id = uuid.uuid4().hex[:12]
         with on_behalf_of(owner or job_id):
             request = self._change(request)
-        prompts = self._parts.tasks[request.task].prompts(request)
+        names = self.adapter_files.embeddings()
+        texts = self._parts.tasks[request.task].prompts(request)
+        prompts = {field: parse(text, names) for field, text in texts.items()}
         # Refused here rather than when it is its turn.
         accept_prompts(
             prompts,
@@ -191,7 +193,9 @@ class Engine:
             self._max_chunks(),
             lambda: self._tokenizer(request.model),
         )
-        return self._accept(Job(job_id, request, owner, priority), key)
+        job = Job(job_id, request, owner, priority)
+        job.prompts = {prompt.source: prompt for prompt in prompts.values()}
+        return self._accept(job, key)
 
     def _accept(self, job: Job, key: SubmissionKey | None) -> str:
         """Keeps a job and puts it into the queue; gives its id, or that of the job which had its key."""
@@ -252,8 +256,8 @@ class Engine:
         return None if look is None else look()
 
     def count_tokens(self, model: str, text: str) -> int:
-        words = extract_network_tags(text)[0]
-        return count(counter(self._tokenizer(model), words, self.adapter_files), words, CHUNK)
+        prompt = parse(text, self.adapter_files.embeddings())
+        return count(*counted(self._tokenizer(model), prompt, self.adapter_files), CHUNK)
 
     def _tokenizer(self, model: str) -> Tokenizer:
         """A model's tokenizer, which need not be in memory."""

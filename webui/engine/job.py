@@ -18,6 +18,8 @@ from webui.types.persistence import StoredJob
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from webui.prompt import Prompt
+
 __all__ = ["TRANSITIONS", "IllegalTransition", "Job", "Picture"]
 
 EVENTS = 500  # of a job, steps in a row counted once
@@ -85,6 +87,7 @@ class Job:
     error: str | None = None
     ended_at_s: float | None = None  # since 1970
     stripped: bool = False  # of the pictures of its request
+    prompts: dict[str, Prompt] = field(default_factory=dict)  # its texts, as they were parsed
     later: bool = False  # it has ended here alone, and goes on at the next start
     number: int = 0  # of those that came
     served: int = 0  # the turn at which a call of it was last made
@@ -195,7 +198,7 @@ class Job:
         self.error, self._note = error, ""
         self._ended_s, self.ended_at_s = time.monotonic(), time.time()
         self.stripped = self.stripped or bare != self.request
-        self.request, self.later = bare, later
+        self.request, self.later, self.prompts = bare, later, {}
         for picture in self.pictures:
             picture.look = None
         self.go(state, error=error)

@@ -34,6 +34,7 @@ from webui.engine.text.inversion_cache import InversionCache
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.vaes import NONE, VaeName, Vaes
 from webui.errors import RequestError, Sentence
+from webui.prompt import Prompt
 from webui.types import (
     Call,
     EncodeText,
@@ -147,7 +148,7 @@ class PartLoader:
             if networks is None or not self.model_cache.whole(networks):
                 return True
             if isinstance(call, EncodeText):
-                return self.inversions.unread(_widths(networks), _texts(call))
+                return self.inversions.unread(_widths(networks), *_texts(call))
             name = getattr(call, "vae", "")
             if isinstance(name, VaeName) and self._vae_there(networks, name) is None:
                 return True
@@ -213,7 +214,7 @@ class PartLoader:
                 with files_blamed(model.name, "read"):
                     networks = self.networks(model, progress)
                     if isinstance(call, EncodeText):
-                        self.inversions.find(_widths(networks), _texts(call))
+                        self.inversions.find(_widths(networks), *_texts(call))
                     name = getattr(call, "vae", None)
                     key = None if name is None else self._vae_of(networks, name)
                     if isinstance(name, VaeName) and key not in name.keys(networks):
@@ -429,7 +430,7 @@ def _widths(networks: Networks) -> tuple[int, ...]:
     return tuple(tower.width for tower in networks.text.towers)
 
 
-def _texts(call: EncodeText) -> tuple[str, str]:
+def _texts(call: EncodeText) -> tuple[str | Prompt, str | Prompt]:
     return call.prompt, call.negative_prompt
 
 

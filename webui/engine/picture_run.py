@@ -27,6 +27,7 @@ from webui.engine.replay import MISSING, OtherCall, Replay
 from webui.engine.studio import PictureStudio
 from webui.engine.workbench import Held, Workbench, look_at
 from webui.errors import CapacityError, Sentence, lacking
+from webui.prompt import Prompt, parse
 from webui.types import (
     Call,
     Finished,
@@ -116,8 +117,15 @@ class PictureRun:
             self.request, self.index, context.parts, placement.device, self._own_folder
         )
         self._studio = studio
-        self._task = finished_picture(self.request, studio, context.parts)
+        self._task = finished_picture(self.request, studio, context.parts, read=self._parsed)
         self.advance(None)
+
+    def _parsed(self, text: str) -> Prompt:
+        """A text of its task: as it was parsed when the request was accepted, unless the task has made it."""
+        prompts = self.job.prompts
+        if text not in prompts:
+            prompts[text] = parse(text, self._context.adapter_files.embeddings())
+        return prompts[text]
 
     def _own_folder(self) -> Path:
         """The folder of its task's files, made when it is first asked for."""

@@ -7,7 +7,7 @@ which is told on it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Mapping, Set
+from collections.abc import Callable, Generator, Mapping, Set
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
@@ -17,6 +17,7 @@ from PIL import Image
 from webui.engine.call_expansion import Account, expanded
 from webui.engine.studio import PictureStudio, as_artifact, as_task, gone
 from webui.errors import EaselError, ExtensionError, lacking
+from webui.prompt import Prompt, parse
 from webui.types import (
     Animation,
     Artifact,
@@ -40,18 +41,23 @@ FIELDS = frozenset(field.name for field in fields(GenerationRequest))
 
 
 def finished_picture(
-    request: GenerationRequest, studio: PictureStudio, parts: Parts, strict: bool = False
+    request: GenerationRequest,
+    studio: PictureStudio,
+    parts: Parts,
+    strict: bool = False,
+    read: Callable[[str], Prompt] = parse,
 ) -> Generator[Call, Any, tuple[Artifact, Mapping[str, Any], tuple[str, ...], Model | None]]:
     """The picture of a request's task after the post-processors; what its infotext tells of extensions: controls
     that are not at their default by label, denoise wrappers and post-processors in their order; the sentences
-    that are told on it; and the model that made it. `strict` raises what a post-processor raises."""
+    that are told on it; and the model that made it. `strict` raises what a post-processor raises; `read` gives a
+    text as it was parsed."""
     task = parts.tasks.get(request.task)
     if task is None:
         raise gone("task", request.task, "task")
     account = Account()
     warnings = account.warnings
     run = as_task(task.make(request, studio))
-    result = yield from expanded(run, request.vae, account, request.missing)
+    result = yield from expanded(run, request.vae, account, request.missing, read)
     picture, made_here = as_artifact(result, studio), result is not request.image
     unused = _unused_options(parts, studio.samplers | {request.sampler_name})
     notes = account.notes | {

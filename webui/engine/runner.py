@@ -108,10 +108,11 @@ class Runner(PartLoader):
         """The encoding of a text: one that was made before, one that somebody is at, or a new one."""
         networks = self.networks(call.model)
         widths = tuple(tower.width for tower in networks.text.towers)
-        words, notes = self.inversions.find(widths, (call.prompt, call.negative_prompt))
-        asked = (call.prompt, call.negative_prompt, call.clip_skip)
+        prompt, negative = self.inversions.parsed(call.prompt, call.negative_prompt)
+        inversions, notes = self.inversions.find(widths, prompt, negative)
         worn = call.lora.text_key if isinstance(call.lora, LoraPatch) else call.lora
-        key = (networks.serial, *asked, worn, *words, notes)
+        asked = (prompt.words, negative.words, call.clip_skip)
+        key = (networks.serial, *asked, worn, *inversions, notes)
         if (known := self.texts.find(key)) is not None:
             return Encoding(key, iter(()), known)
         found = self.texts.begun.get(key)
@@ -121,7 +122,7 @@ class Runner(PartLoader):
                 lora = call.lora
                 return lora.encoding(encoders(networks)) if lora else nullcontext()
 
-            run = networks.text.encoding(*asked, words, patched)
+            run = networks.text.encoding(prompt, negative, call.clip_skip, inversions, patched)
             found = self.texts.begun[key] = Encoding(key, run, notes=notes)
         return found
 

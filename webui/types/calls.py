@@ -17,6 +17,8 @@ from webui.types.patches import Patch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from webui.prompt import Prompt
+
 __all__ = [
     "Call",
     "Condition",
@@ -61,12 +63,12 @@ class LoadModel(Call):
 
 @dataclass(frozen=True, slots=True)
 class EncodeText(Call):
-    """Encodes prompt and negative prompt; the reply is a `Condition`. `clip_skip` as in a request; `lora` is the
-    engine's: the adapters that the prompt's tags name."""
+    """Encodes prompt and negative prompt; the reply is a `Condition`. `clip_skip` as in a request. A task gives
+    texts; the engine hands them on parsed, with the adapters that their tags name as `lora`."""
 
     model: Model
-    prompt: str
-    negative_prompt: str
+    prompt: str | Prompt
+    negative_prompt: str | Prompt
     clip_skip: int = 1
     lora: Any = None
 

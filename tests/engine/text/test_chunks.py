@@ -1,6 +1,8 @@
 """Cutting tokens into chunks, on plain numbers."""
 
-from webui.engine.text.chunks import count, cut, weighted, with_special_tokens
+from webui.engine.text import chunks
+from webui.engine.text.chunks import Chunk, cut, with_special_tokens
+from webui.prompt import parse
 
 COMMA = 0
 
@@ -50,20 +52,28 @@ class Words:
 
     comma = COMMA
 
-    def tokens(self, text: str) -> list[int]:
+    def tokens(self, text: str, name: str = "") -> list[int]:
         return [COMMA if word == "," else len(word) for word in text.replace(",", " , ").split()]
 
 
+def weighted(text: str) -> list[Chunk]:
+    return chunks.weighted(Words(), parse(text).pieces(), 75)  # type: ignore[arg-type]
+
+
+def count(text: str) -> int:
+    return chunks.count(Words(), parse(text).pieces(), 75)  # type: ignore[arg-type]
+
+
 def test_every_token_has_the_weight_of_its_brackets() -> None:
-    (chunk,) = weighted(Words(), "a (big red:1.5) cat", 75)  # type: ignore[arg-type]
+    (chunk,) = weighted("a (big red:1.5) cat")
     assert chunk.ids == [1, 3, 3, 3] and chunk.weights == [1, 1.5, 1.5, 1]
-    assert not chunk.plain and weighted(Words(), "a cat", 75)[0].plain  # type: ignore[arg-type]
+    assert not chunk.plain and weighted("a cat")[0].plain
 
 
 def test_break_begins_a_chunk_and_weights_stay_with_their_tokens_when_a_prompt_is_cut() -> None:
-    parts = weighted(Words(), "aa BREAK (bbb:2) BREAK", 75)  # type: ignore[arg-type]
+    parts = weighted("aa BREAK (bbb:2) BREAK")
     assert [(part.ids, part.weights) for part in parts] == [([2], [1]), ([3], [2.0]), ([], [])]
-    long = weighted(Words(), "a " * 80 + "(bb:3) " * 80, 75)  # type: ignore[arg-type]
+    long = weighted("a " * 80 + "(bb:3) " * 80)
     assert [len(part.ids) for part in long] == [75, 75, 10]
     assert all(
         (t == 2) == (w == 3) for part in long for t, w in zip(part.ids, part.weights, strict=True)
@@ -71,5 +81,5 @@ def test_break_begins_a_chunk_and_weights_stay_with_their_tokens_when_a_prompt_i
 
 
 def test_a_break_counts_as_the_places_that_it_leaves_empty() -> None:
-    assert count(Words(), "a (b:1.2), c", 75) == 4  # type: ignore[arg-type]
-    assert count(Words(), "a BREAK b", 75) == 76  # type: ignore[arg-type]
+    assert count("a (b:1.2), c") == 4
+    assert count("a BREAK b") == 76

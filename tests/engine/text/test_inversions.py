@@ -20,11 +20,12 @@ from webui.engine.adapters.files import LoadedAdapter
 from webui.engine.adapters.merged_weights import MergedWeightCache
 from webui.engine.adapters.names import Target
 from webui.engine.part_cache import PartCache
-from webui.engine.text.chunks import BEYOND, cut
+from webui.engine.text.chunks import BEYOND, cut, weighted
 from webui.engine.text.inversions import Inversion, embedded, read
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.words import Words
 from webui.errors import ModelFileError
+from webui.prompt import parse
 from webui.testing.models import tiny_tokenizer
 
 VECTORS = torch.arange(24.0).reshape(3, 8)
@@ -113,15 +114,16 @@ def test_words_become_numbers_beyond_the_vocabulary() -> None:
     tokenizer = Tokenizer(tiny_tokenizer())
     words = Words(tokenizer, [Inversion("my-cat", (VECTORS,)), Inversion("my", (VECTORS[:1],))])
     plain = tokenizer.tokens
-    assert words.tokens("a My-Cat, red") == [
-        *plain("a"),
-        BEYOND,
-        BEYOND + 1,
-        BEYOND + 2,
-        *plain(", red"),
-    ]
-    assert words.tokens("my") == [BEYOND + 3]
-    assert words.tokens("mystery") == plain("mystery")
+    mine = [BEYOND, BEYOND + 1, BEYOND + 2]
+
+    def numbers(text: str) -> list[int]:
+        pieces = parse(text, ["my-cat", "my", "not"]).pieces(words.known)
+        return [number for chunk in weighted(words, pieces, 75) for number in chunk.ids]
+
+    assert numbers("a My-Cat, red") == [*plain("a"), *mine, *plain(", red")]
+    assert numbers("my") == [BEYOND + 3]
+    for text in ("mystery", "a not b"):  # part of a word; one that is not there for this model
+        assert numbers(text) == plain(text)
 
 
 def encoder() -> Any:
@@ -220,4 +222,5 @@ def test_a_changed_embedding_stays_changed_beside_words(tmp_path: Path) -> None:
 def test_a_word_that_only_resembles_a_name_is_a_plain_word(name: str, other: str) -> None:
     plain = Tokenizer(tiny_tokenizer())
     words = Words(plain, [Inversion(name, (VECTORS,))])
-    assert words.tokens(f"{name} {other}") == [*range(BEYOND, BEYOND + 3), *plain.tokens(other)]
+    (chunk,) = weighted(words, parse(f"{name} {other}", [name]).pieces(words.known), 75)
+    assert chunk.ids == [*range(BEYOND, BEYOND + 3), *plain.tokens(other)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from webui.engine.text.emphasis import parse_attention
+from webui.prompt import Piece
 
 if TYPE_CHECKING:
     from webui.engine.text.tokenizer import Tokenizer
@@ -33,22 +33,22 @@ class Chunk:
         return all(weight == 1 for weight in self.weights)
 
 
-def weighted(tokenizer: Tokenizer | Words, text: str, size: int) -> list[Chunk]:
-    """The chunks of a prompt, at least one: brackets are weights, `BREAK` ends a chunk (`emphasis.parse_attention`)."""
+def weighted(tokenizer: Tokenizer | Words, pieces: Iterable[Piece], size: int) -> list[Chunk]:
+    """The chunks of a prompt's pieces (`Prompt.pieces`), at least one. A name is for `Words` that know it."""
     sections = [Chunk()]
-    for piece in parse_attention(text):
+    for piece in pieces:
         if piece.text is None:
             sections.append(Chunk())
             continue
-        ids = tokenizer.tokens(piece.text)
+        ids = tokenizer.tokens(piece.text, piece.name)
         sections[-1].ids += ids
         sections[-1].weights += [piece.weight] * len(ids)
     return [chunk for section in sections for chunk in _cut(section, size, tokenizer.comma)]
 
 
-def count(tokenizer: Tokenizer | Words, text: str, size: int) -> int:
+def count(tokenizer: Tokenizer | Words, pieces: Iterable[Piece], size: int) -> int:
     """How many places a prompt takes, those that a `BREAK` leaves empty included."""
-    chunks = weighted(tokenizer, text, size)
+    chunks = weighted(tokenizer, pieces, size)
     return size * (len(chunks) - 1) + len(chunks[-1].ids)
 
 

@@ -16,6 +16,7 @@ from webui.engine.text.inversions import Inversion, embedded
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.words import Words
 from webui.errors import EaselError, RequestError
+from webui.prompt import Prompt, parse
 from webui.types import Condition, EncodeText, TextCondition
 
 __all__ = ["SLICE", "EncodedTexts", "TextEncoder"]
@@ -77,13 +78,13 @@ class TextEncoder:
 
     def count(self, text: str) -> int:
         """How many places `text` takes, start and end not counted. Any thread may ask."""
-        return count(self.tokenizer, text, self.chunk)
+        return count(self.tokenizer, parse(text).pieces(), self.chunk)
 
     @torch.inference_mode()
     def encode(
         self,
-        prompt: str,
-        negative: str,
+        prompt: str | Prompt,
+        negative: str | Prompt,
         clip_skip: int = 1,
         inversions: Sequence[Inversion] = (),
     ) -> EncodedTexts:
@@ -98,15 +99,15 @@ class TextEncoder:
 
     def encoding(
         self,
-        prompt: str,
-        negative: str,
+        prompt: str | Prompt,
+        negative: str | Prompt,
         clip_skip: int = 1,
         inversions: Sequence[Inversion] = (),
         worn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Generator[None, None, EncodedTexts]:
         """Both texts as [77 * chunks, D] in the models' dtype on their device, and what stands for each as a whole;
         pauses after each `SLICE` of chunks, so that a long text holds nobody up. Each is encoded in `worn()`. The names
-        of `inversions` are words that are vectors.
+        of `inversions` are words that are vectors, in a prompt that was parsed with them.
 
         The shorter text is filled up with chunks of the empty prompt. `clip_skip` counts layers from the end, as
         A1111 does: 1 is the last, or the last that the family uses.
@@ -119,9 +120,13 @@ class TextEncoder:
             Words(tower.tokenizer, inversions) if inversions else tower.tokenizer
             for tower in self.towers
         ]
-        both = [
-            [weighted(words, text, self.chunk) for text in (prompt, negative)] for words in known
+        names = [one.name for one in inversions]
+        prompts = [
+            parse(text, names) if isinstance(text, str) else text for text in (prompt, negative)
         ]
+        there = known[0].known if isinstance(known[0], Words) else ()
+        pieces = [one.pieces(there) for one in prompts]
+        both = [[weighted(words, text, self.chunk) for text in pieces] for words in known]
         most = max(len(text) for texts in both for text in texts)
         for number, (tower, words, texts) in enumerate(zip(self.towers, known, both, strict=True)):
             rows = [chunk for text in texts for chunk in [*text, *_empty(most - len(text))]]
@@ -142,7 +147,7 @@ class TextEncoder:
                 whole = torch.cat(wholes)[index]
                 pooled = whole[0], whole[most]
         cond, uncond = (torch.cat(parts, dim=-1) for parts in zip(*sides, strict=True))
-        nothing = self.zeros and not negative.strip()
+        nothing = self.zeros and not prompts[1].words.strip()
         if nothing:
             uncond = torch.zeros_like(uncond)
         if pooled is None:

@@ -11,7 +11,7 @@ from webui.engine.file_version import Version
 from webui.engine.part_cache import Part, PartCache, Place
 from webui.engine.text import inversions
 from webui.engine.text.inversions import Inversion
-from webui.engine.text.words import said
+from webui.prompt import Prompt, parse
 
 __all__ = ["InversionCache"]
 
@@ -27,15 +27,22 @@ class InversionCache:
         self._listed: Mapping[str, Path] | None = None
         self._versions: dict[Path, Version] = {}
 
-    def unread(self, widths: Sequence[int], texts: Sequence[str]) -> bool:
+    def parsed(self, *texts: str | Prompt) -> tuple[Prompt, ...]:
+        """Texts as prompts: as they are, where somebody has parsed them."""
+        if self._listed is None and any(isinstance(text, str) for text in texts):
+            self.look()
+        names = self._listed or ()
+        return tuple(parse(text, names) if isinstance(text, str) else text for text in texts)
+
+    def unread(self, widths: Sequence[int], *texts: str | Prompt) -> bool:
         """Whether a file would have to be asked for what `texts` mean."""
         if self._listed is None:
             return True
-        keys = [self._key(path, widths) for path in self._named(texts).values()]
+        keys = [self._key(path, widths) for path in self._named(self.parsed(*texts)).values()]
         return any(key not in self._parts for key in keys)
 
     def find(
-        self, widths: Sequence[int], texts: Sequence[str]
+        self, widths: Sequence[int], *texts: str | Prompt
     ) -> tuple[list[Inversion], tuple[str, ...]]:
         """The textual inversions whose words stand in `texts` and that fit a model whose text encoders have these
         `widths`, in the order of their names, and sentences about what is not used: a file that is made for another
@@ -45,7 +52,8 @@ class InversionCache:
         """
         if self._listed is None:
             self.look()
-        found = [self._inversion(name, path, widths) for name, path in self._named(texts).items()]
+        named = self._named(self.parsed(*texts))
+        found = [self._inversion(name, path, widths) for name, path in named.items()]
         notes = [one if isinstance(one, str) else one.note for one in found]
         return [one for one in found if isinstance(one, Inversion)], tuple(filter(None, notes))
 
@@ -56,9 +64,15 @@ class InversionCache:
             if not version.holds():
                 self._versions[path] = Version.of_file(path)
 
-    def _named(self, texts: Sequence[str]) -> dict[str, Path]:
+    def _named(self, prompts: Sequence[Prompt]) -> dict[str, Path]:
+        """The files of the words in `prompts`, by their names in order."""
+        words = frozenset[str]().union(*(prompt.inversions for prompt in prompts))
         listed = self._listed or {}
-        return {name: listed[name] for name in said(listed, texts)} if listed else {}
+        return (
+            {name: listed[name] for name in sorted(listed) if name.lower() in words}
+            if words
+            else {}
+        )
 
     def _key(self, path: Path, widths: Sequence[int]) -> Hashable:
         version = self._versions.get(path)

@@ -37,8 +37,8 @@ class Tokenizer:
         commas = self.tokens(",")
         self.comma: int | None = commas[0] if len(commas) == 1 else None
 
-    def tokens(self, text: str) -> list[int]:
-        """The tokens of `text`, of any length, without start and end."""
+    def tokens(self, text: str, name: str = "") -> list[int]:
+        """The tokens of `text`, of any length, without start and end. `name` is for `Words` that know it."""
         found: Sequence[int] = self._encode(text, add_special_tokens=False).ids
         return list(found)
 

@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from webui.engine.text.emphasis import DEEPEST, parse_attention
+from webui.prompt import DEEPEST, parse
 
 
 def weights(prompt: str) -> list[tuple[str | None, float]]:
-    return [(piece.text, round(piece.weight, 4)) for piece in parse_attention(prompt)]
+    return [(piece.text, round(piece.weight, 4)) for piece in parse(prompt).pieces()]
 
 
 def test_the_example_that_a1111_documents() -> None:
@@ -59,10 +59,10 @@ def test_what_brackets_weigh(prompt: str, expected: list[tuple[str | None, float
 def test_weights_stop_growing_at_a_depth_that_nobody_means() -> None:
     """Else the work would grow with the square of a prompt's length, and weights beyond every number."""
     assert (
-        parse_attention("(" * DEEPEST + "x")[-1].weight
-        == parse_attention("(" * 20_000 + "x")[-1].weight
+        parse("(" * DEEPEST + "x").pieces()[-1].weight
+        == parse("(" * 20_000 + "x").pieces()[-1].weight
     )
-    assert parse_attention("(" * 9_000 + "x" + ")" * 9_000 + "y")[-1].weight == 1.0
+    assert parse("(" * 9_000 + "x" + ")" * 9_000 + "y").pieces()[-1].weight == 1.0
 
 
 def test_any_text_can_be_parsed_and_keeps_its_words() -> None:
@@ -71,6 +71,6 @@ def test_any_text_can_be_parsed_and_keeps_its_words() -> None:
         prompt = "".join(
             random.choices(["(", ")", "[", "]", ":1.2)", "\\(", "x", " ", ":", "1"], k=20)
         )
-        pieces = parse_attention(prompt)
+        pieces = parse(prompt).pieces()
         assert pieces and all(math.isfinite(piece.weight) for piece in pieces)
         assert "".join(piece.text or "" for piece in pieces).count("x") == prompt.count("x")
