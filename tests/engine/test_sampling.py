@@ -3,6 +3,7 @@ engine is compared with an explicit slow reference."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -22,6 +23,7 @@ from tests.engine.test_wearing import adapter
 from tests.networks import tiny_folder
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.samplers import SAMPLERS
+from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
 from webui.types import (
     BrownianNoise,
@@ -34,6 +36,7 @@ from webui.types import (
     Number,
     Sampler,
     Sampling,
+    Schedule,
     Studio,
     Task,
     TaskRun,
@@ -369,6 +372,74 @@ def test_what_another_sampling_than_the_requests_took_is_told(start: Any, models
         assert finished.scheduler == told
         assert finished.notes.get("Churn") == (0.5 if then == "churned" else None)
         assert torch.equal(made.latent(scheduler=told, **values), latent)
+
+
+def sloped(n: int, low: float, high: float, levels: Any, bend: float = 1.0, **more: Any) -> Any:
+    assert set(more) <= {"churn"}
+    return [*(high * (low / high) ** ((i / n) ** bend) for i in range(n)), 0.0]
+
+
+BEND = Number(name="bend", label="Bend", minimum=0.5, maximum=2, step=0.1)
+SLOPED = {
+    **SCHEDULES,
+    "sloped": Schedule("sloped", sloped, options=(BEND,)),
+    "both": Schedule("both", sloped, options=(BEND, CHURN)),
+}
+BENDING = {**OWN, "bending": Sampler("bending", churned, schedule="sloped", options=(CHURN,))}
+
+
+def test_the_values_of_a_schedules_controls_reach_it_and_no_other(start: Any, models: Path) -> None:
+    """As of the request's schedule, of a sampler's usual one, and of one that shares an option with the sampler; only
+    what was used is told."""
+    made = Made(start, models, plain, controls=(BEND, CHURN), samplers=BENDING, schedules=SLOPED)
+
+    def latent(sampler: str, scheduler: str, **extras: Any) -> Tensor:
+        return made.latent(sampler_name=sampler, scheduler=scheduler, steps=3, extras=extras)
+
+    usual = latent("Euler", "sloped", bend=None)
+    assert_same(latent("Euler", "sloped", bend=1.0), usual)
+    bent = latent("Euler", "sloped", bend=2.0)
+    assert made.bench.finished[-1].notes == {"Bend": 2.0}
+    assert float((bent - usual).abs().max()) > 0.1
+    assert_same(latent("bending", "automatic", bend=2.0), bent)
+    assert made.bench.finished[-1].notes == {"Bend": 2.0}
+    assert_same(latent("Euler", "karras", bend=2.0), latent("Euler", "karras"))
+    assert made.bench.finished[-1].notes == {}
+    latent("Euler", "karras", bend=2.0, churn=0.5)
+    assert made.bench.finished[-1].notes == {}
+    latent("Euler", "both", churn=0.5)
+    assert made.bench.finished[-1].notes == {"Churn": 0.5}
+
+
+def test_a_second_pass_has_the_options_of_its_own_schedule(start: Any, models: Path) -> None:
+    """Those of the request, unless it is told others; they are told of the picture though its own schedule has none."""
+    seen: list[Any] = []
+
+    def twice(request: GenerationRequest, studio: Studio, latents: list[Tensor]) -> TaskRun:
+        model = yield LoadModel(request.model)
+        cond = yield from encoded(request, model, "a cat")
+        x = studio.first_noise(SHAPE)
+        for options in ({}, {"bend": 2.0, "churn": 0.5}, {"bend": None, "churn": None}):
+            sampling = studio.sampling(cond, sampler="churned", scheduler="both", options=options)
+            seen.append((sampling.sigmas, dict(sampling.options)))
+        x = yield from studio.sample(sampling, x * sampling.sigmas[0])
+        with pytest.raises(
+            ValueError, match="schedule 'karras' has no option 'bend'; it has: none"
+        ):
+            studio.sigmas(model, "karras", 3, "Euler", {"bend": 2.0})
+        lost = studio.sampling(cond, scheduler="karras", options={"bend": 2.0})
+        with pytest.raises(ValueError, match="sampler 'Euler' has no option 'bend'; it has: none"):
+            yield from studio.sample(lost, x)
+        latents.append(x)
+        return (yield Decode(model, x))
+
+    made = Made(start, models, twice, controls=(BEND, CHURN), samplers=BENDING, schedules=SLOPED)
+    made.latent(steps=3, sampler_name="Euler", extras={"bend": 1.5, "churn": 0.25})
+    assert [options for _, options in seen] == [{"churn": 0.25}, {"churn": 0.5}, {}]
+    for (sigmas, _), bend in zip(seen, (1.5, 2.0, 1.0), strict=True):
+        first, second = (math.log(sigma / sigmas[0]) for sigma in sigmas[1:3])
+        assert second / first == pytest.approx(2**bend)
+    assert made.bench.finished[-1].notes == {"Bend": 1.5, "Churn": 0.25}
 
 
 def test_a_sampling_refuses_what_is_no_sampling() -> None:

@@ -201,6 +201,11 @@ def test_a_schedule_that_is_wrong_fails_with_its_name(guest, sigmas, says):
     assert says in str(caught.value)
 
 
+def test_the_options_of_a_schedule_pass_its_guard(guest):
+    schedule = guarded(guest, Schedule("odd", lambda *given, by: [by, 0.0]))
+    assert schedule.make(1, 0.1, 1.0, (0.1, 1.0), by=0.5) == [0.5, 0.0]
+
+
 class Unhashable(Patch):
     __hash__ = None  # type: ignore[assignment]
 

@@ -48,6 +48,8 @@ WHOLE = "Number(name='steps', label='S', minimum=1, maximum=2, default=3)"
         ("samplers", "[Sampler('x', f, options=('eta',))]", "options hold of type str, which is no control"),
         ("samplers", "[Sampler('x', f, options=ETA)]", "options is of type Number; write it as a tuple of controls"),
         ("samplers", "[Sampler('x', f, noise='pink')]", "noise is 'pink'; use 'normal' or 'brownian'"),
+        ("schedules", "[Schedule('x', f, options=(1,))]", "options hold of type int, which is no control"),
+        ("schedules", f"[Schedule('x', f, options={number('s')})]", "options is of type Number; write it as a tuple"),
         ("samplers", f"[Sampler('x', f, options=({number('a b')},))]", "control 'a b': a control's name is a word"),
         ("samplers", "[Schedule('x', f)]", "returned a value of type Schedule where Sampler belongs"),
         ("samplers", "Sampler('x', f)", "returned a value of type Sampler; return a list of Sampler"),
@@ -157,15 +159,21 @@ def test_options_of_samplers_are_a_group_of_every_task_that_samples(write, load)
         ),
     )
     write("b", registering("samplers", f"[Sampler('B', f, options=({churn}, {number('own')}))]"))
+    write(
+        "b2", registering("schedules", f"[Schedule('S', f, options=({churn}, {number('bend')}))]")
+    )
+    write("c2", registering("schedules", f"[Schedule('Z', f, options=({number('bend', 1)},))]"))
     write("c", registering("samplers", f"[Sampler('C', f, options=({number('churn', 0.1)},))]"))
     write("d", registering("controls", f"[Group('D', ({number('own')},))]"))
     write("e", registering("tasks", "[Task('still', 'Still', f, samples=False)]"))
     extensions = load()
     tasks = extensions.parts.tasks
     for name in TASKS:
-        group = tasks[name].controls[-1]
-        assert group.label == "Sampler options" and not group.open
+        *_, group, other = tasks[name].controls
+        assert (group.label, other.label) == ("Sampler options", "Schedule options")
+        assert not group.open and not other.open
         assert [(one.name, one.default) for one in group.controls] == [("churn", 0.5), ("own", 0)]
+        assert [one.name for one in other.controls] == ["bend"]  # what both have stands once
     assert tasks["still"].controls == ()
     assert {"A", "A2", "B"} <= set(
         extensions.parts.samplers
@@ -174,6 +182,9 @@ def test_options_of_samplers_are_a_group_of_every_task_that_samples(write, load)
     assert (
         "control 'churn': the name is taken by a sampler's option that is another control" in said
     )
+    (said,) = status(extensions, "c2").problems
+    assert "'bend': the name is taken by a schedule's option that is another control" in said
+    assert "S" in extensions.parts.schedules and "Z" not in extensions.parts.schedules
     (said,) = status(extensions, "d").problems
     assert "control 'own': the name is taken" in said
 

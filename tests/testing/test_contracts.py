@@ -120,6 +120,16 @@ def test_a_schedule_gives_one_answer():
         check_schedule(Schedule("mine", drifts))
 
 
+def test_a_schedule_holds_at_either_end_of_its_options():
+    bend = Number(name="bend", label="Bend", minimum=1, maximum=2, default=1)
+
+    def bent(n, low, high, levels, bend=1.0):
+        return [sigma**bend for sigma in straight(n, low, high, levels)]
+
+    with pytest.raises(AssertionError, match=r"with \{'bend': 2.0\} it gives sigmas from"):
+        check_schedule(Schedule("mine", bent, options=(bend,)))
+
+
 # --- Conditioners and wrappers --------------------------------------------------------------------
 
 

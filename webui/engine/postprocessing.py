@@ -7,7 +7,7 @@ which is told on it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping, Set
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from webui.engine.call_expansion import Account, expanded
-from webui.engine.studio import PictureStudio, as_artifact, as_task, gone
+from webui.engine.studio import PictureStudio, as_artifact, as_task, gone, names_of
 from webui.errors import EaselError, ExtensionError, lacking
 from webui.prompt import Prompt, parse
 from webui.types import (
@@ -29,6 +29,8 @@ from webui.types import (
     Parts,
     Picture,
     PostProcessor,
+    Sampler,
+    Schedule,
 )
 
 __all__ = ["FAILED", "finished_picture"]
@@ -59,7 +61,7 @@ def finished_picture(
     run = as_task(task.make(request, studio))
     result = yield from expanded(run, request.vae, account, request.missing, read)
     picture, made_here = as_artifact(result, studio), result is not request.image
-    unused = _unused_options(parts, studio.samplers | {request.sampler_name})
+    unused = _unused_options(request, studio, parts)
     notes = account.notes | {
         control.label: request.extras[control.name]
         for control in task.flat_controls()
@@ -95,14 +97,20 @@ def finished_picture(
     return picture, notes, tuple(warnings), account.model
 
 
-def _unused_options(parts: Parts, used: Set[str]) -> frozenset[str]:
-    """The options of no sampler that was `used`: their values changed nothing."""
-    options = {
-        name: {control.name for control in sampler.options}
-        for name, sampler in parts.samplers.items()
-    }
-    others = frozenset().union(*options.values())
-    return others.difference(*(options.get(name, ()) for name in used))
+def _unused_options(
+    request: GenerationRequest, studio: PictureStudio, parts: Parts
+) -> frozenset[str]:
+    """The options of neither a sampler nor a schedule that was used: their values changed nothing."""
+    samplers = studio.samplers | {request.sampler_name}
+    schedules = studio.schedules | {request.scheduler}
+    used: set[str] = set()
+    every: set[str] = set()
+    known: tuple[Sampler | Schedule, ...] = (*parts.samplers.values(), *parts.schedules.values())
+    for part in known:
+        every |= names_of(part)
+        if part.name in (samplers if isinstance(part, Sampler) else schedules):
+            used |= names_of(part)
+    return frozenset(every - used)
 
 
 def failure(step: PostProcessor, error: Exception) -> str:

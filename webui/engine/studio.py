@@ -6,7 +6,7 @@ through the denoise wrappers, and the reply goes back as the denoised latent. Ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ class PictureStudio:
     """One picture's studio. `index` is its place in the job; its seed is the request's plus that.
 
     `wrapped` are the names of the denoise wrappers that stood around a call so far, `samplers` those of the samplers
-    that were run.
+    that were run, `schedules` those of the schedules that were asked.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class PictureStudio:
     ) -> None:
         self.wrapped: set[str] = set()
         self.samplers: set[str] = set()
+        self.schedules: set[str] = set()
         self._automatic: set[str] = set()  # the schedules that "automatic" was resolved to
         self._request = request
         self._index = index
@@ -87,11 +88,21 @@ class PictureStudio:
     def seed(self) -> int:
         return self._request.seed_of(self._index)
 
-    def sigmas(self, model: Model, scheduler: str, steps: int, sampler: str) -> list[float]:
+    def sigmas(
+        self,
+        model: Model,
+        scheduler: str,
+        steps: int,
+        sampler: str,
+        options: Mapping[str, Any] | None = None,
+    ) -> list[float]:
         schedule = self._schedule(scheduler, sampler)
+        self.schedules.add(schedule.name)
         if scheduler == "automatic":
             self._automatic.add(schedule.name)
-        return schedule.make(steps, model.sigmas[0], model.sigmas[-1], model.sigmas)
+        levels = model.sigmas
+        given = read_options(schedule, self._asked(schedule, options or {}))
+        return schedule.make(steps, levels[0], levels[-1], levels, **given)
 
     @property
     def scheduler(self) -> str:
@@ -127,13 +138,14 @@ class PictureStudio:
     ) -> Sampling:
         request = self._request
         name = request.sampler_name if sampler is None else sampler
-        chosen = self._sampler(name)
+        chosen, given = self._sampler(name), dict(options or {})
         if sigmas is None:
             scheduler = request.scheduler if scheduler is None else scheduler
             steps = request.steps if steps is None else steps
-            sigmas = self.sigmas(cond.model, scheduler, steps, name)
-        asked = {control.name: request.value_of(control.name) for control in chosen.options}
-        asked |= options or {}
+            known = names_of(self._schedule(scheduler, name))
+            of_schedule = {key: value for key, value in given.items() if key in known}
+            sigmas = self.sigmas(cond.model, scheduler, steps, name, of_schedule)
+            given = {k: v for k, v in given.items() if k in names_of(chosen) or k not in known}
         seed = self.seed if seed is None else seed
         brownian = chosen.noise == "brownian"
         return Sampling(
@@ -141,9 +153,15 @@ class PictureStudio:
             sigmas=sigmas,
             conditions=(cond,),
             guidance_scale=request.cfg_scale if guidance_scale is None else guidance_scale,
-            options={key: value for key, value in asked.items() if value is not None},
+            options=self._asked(chosen, given),
             noise=BrownianNoise(seed) if brownian else NormalNoise(seed),
         )
+
+    def _asked(self, part: Sampler | Schedule, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a part's options: those of the request, then `options`, without what neither says."""
+        asked = {one.name: self._request.value_of(one.name) for one in part.options}
+        asked |= options
+        return {name: value for name, value in asked.items() if value is not None}
 
     def _sampler(self, name: str) -> Sampler:
         if name not in self._parts.samplers:
@@ -158,7 +176,7 @@ class PictureStudio:
 
     def sample(self, sampling: Sampling, x: Tensor) -> Generator[Call, Any, Tensor]:
         sampler, levels = self._sampler(sampling.sampler), list(sampling.levels)
-        options = _options(sampler, sampling.options)
+        options = read_options(sampler, sampling.options)
         self.samplers.add(sampler.name)
         prepared = []
         for cond in sampling.conditions:
@@ -260,13 +278,18 @@ class PictureStudio:
         return picture
 
 
-def _options(sampler: Sampler, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a sampler's `make` gets by name, each as its control reads it."""
-    known = {control.name: control for control in sampler.options}
+def names_of(part: Sampler | Schedule) -> Set[str]:
+    """The names of a sampler's or schedule's options."""
+    return {control.name for control in part.options}
+
+
+def read_options(part: Sampler | Schedule, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a sampler's or schedule's `make` gets by name, each as its control reads it."""
+    known = {control.name: control for control in part.options}
     for name in given:
         if name not in known:
-            has = ", ".join(known) or "none"
-            raise ValueError(f"sampler {sampler.name!r} has no option {name!r}; it has: {has}")
+            kind, has = type(part).__name__.lower(), ", ".join(known) or "none"
+            raise ValueError(f"{kind} {part.name!r} has no option {name!r}; it has: {has}")
     return {name: known[name].read(value) for name, value in given.items() if value is not None}
 
 

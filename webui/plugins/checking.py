@@ -63,6 +63,8 @@ def value_problem(kind: Kind, value: Any) -> str:
         return f"priority is {priority!r}, not a whole number"
     if isinstance(value, Sampler) and (problem := sampler_problem(value)):
         return problem
+    if isinstance(value, Sampler | Schedule) and (problem := options_problem(value)):
+        return problem
     if isinstance(value, Task) and not value.name.isidentifier():
         return "a task's name is a word of letters, digits and _, as its command and endpoint"
     controls = getattr(value, "controls", ())
@@ -82,9 +84,13 @@ def sampler_problem(sampler: Sampler) -> str:
         return f"schedule is {type_of(sampler.schedule)}, not a schedule's name"
     if sampler.noise not in ("normal", "brownian"):
         return f"noise is {sampler.noise!r}; use 'normal' or 'brownian'"
-    if not isinstance(sampler.options, tuple | list):
-        return f"options is {type_of(sampler.options)}; write it as a tuple of controls: (control,)"
-    wrong = [item for item in sampler.options if not isinstance(item, Control)]
+    return ""
+
+
+def options_problem(part: Sampler | Schedule) -> str:
+    if not isinstance(part.options, tuple | list):
+        return f"options is {type_of(part.options)}; write it as a tuple of controls: (control,)"
+    wrong = [item for item in part.options if not isinstance(item, Control)]
     return f"options hold {type_of(wrong[0])}, which is no control" if wrong else ""
 
 
@@ -117,9 +123,9 @@ def control_problem(control: Control) -> str:
 
 
 def extras_of(value: Any) -> list[Control]:
-    """The controls of a value whose names are keys of `extras`: for a task or a sampler those that are no fields of a
-    request, for everything else all."""
-    if isinstance(value, Task | Sampler):
+    """The controls of a value whose names are keys of `extras`: for a task, a sampler or a schedule those that are no
+    fields of a request, for everything else all."""
+    if isinstance(value, Task | Sampler | Schedule):
         own = value.flat_controls() if isinstance(value, Task) else value.options
         return [control for control in own if control.name not in FIELDS]
     return list(getattr(value, "controls", ()))

@@ -98,9 +98,9 @@ def guarded_sampler(extension: Extension, sampler: Sampler) -> Sampler:
 def guarded_schedule(extension: Extension, schedule: Schedule) -> Schedule:
     hook = f"schedule {schedule.name!r}"
 
-    def make(n: int, *given: Any) -> list[float]:
+    def make(n: int, *given: Any, **options: Any) -> list[float]:
         extension.require(hook)
-        sigmas = extension.call(hook, schedule.make, n, *given)
+        sigmas = extension.call(hook, schedule.make, n, *given, **options)
         if sentence := no_sigmas(sigmas, n):
             raise extension.fault(hook, sentence)
         return [float(sigma) for sigma in sigmas]

@@ -12,11 +12,12 @@ from webui.plugins.extension import Extension, Fault
 from webui.plugins.guards import guarded, guarded_wrapper
 from webui.plugins.hooks import Implementation
 from webui.registry import folded, nearest
-from webui.types import Control, Group, Parts, Places, Sampler, Task
+from webui.types import Control, Group, Parts, Places, Sampler, Schedule, Task
 
 __all__ = ["Register"]
 
-OPTIONS = "Sampler options"  # the group of those that are no fields of a request
+# The groups of those options that are no fields of a request.
+OPTIONS = {Sampler: "Sampler options", Schedule: "Schedule options"}
 
 
 class Register:
@@ -31,7 +32,8 @@ class Register:
         self._values: dict[str, list[tuple[Extension, Any]]] = {hook: [] for hook in KINDS}
         self._names: dict[str, dict[str, tuple[Extension, str]]] = {hook: {} for hook in KINDS}
         self._extras: dict[str, Extension] = {}
-        self._options: dict[str, Control] = {}  # of samplers, several of which may have one
+        # of samplers and schedules, several of which may have one: each with the first that has it
+        self._options: dict[str, tuple[Control, type]] = {}
 
     def ask(self, implementations: Sequence[Implementation], places: Places) -> None:
         """Calls an extension's `register_*` hooks, each with a limit, and takes what they return."""
@@ -78,7 +80,7 @@ class Register:
         sentence = value_problem(kind, value) or self._taken(hook, value)
         if not sentence:
             for control in extras_of(value):
-                if isinstance(value, Sampler) and self._options.get(control.name) == control:
+                if isinstance(value, Sampler | Schedule) and self._option(control.name) == control:
                     continue
                 if wrong := self._control_taken(extension, control):
                     sentence = f"control {control.name!r}: {wrong}"
@@ -112,12 +114,15 @@ class Register:
     def _keep(self, extension: Extension, hook: str, value: Any, extras: list[Control]) -> None:
         for control in extras:
             self._extras.setdefault(control.name, extension)
-            if isinstance(value, Sampler):
-                self._options[control.name] = control
+            if isinstance(value, Sampler | Schedule):
+                self._options.setdefault(control.name, (control, type(value)))
         in_menus = hook not in ("register_conditioners", "register_postprocessors")
         extension.has_menus = extension.has_menus or in_menus or bool(extras)
         ours = extension is self._own
         self._values[hook].append((extension, value if ours else guarded(extension, value)))
+
+    def _option(self, name: str) -> Control | None:
+        return self._options[name][0] if name in self._options else None
 
     def _taken(self, hook: str, value: Any) -> str:
         """Who has the name of a value already, "" where nobody has."""
@@ -136,7 +141,8 @@ class Register:
         if control.name in FIELDS:
             return "the name is taken by a field of every request"
         if control.name in self._options:
-            return "the name is taken by a sampler's option that is another control"
+            kind = self._options[control.name][1].__name__.lower()
+            return f"the name is taken by a {kind}'s option that is another control"
         owner = self._extras.get(control.name, extension)
         if owner is not extension:
             return f"the name is taken by a control of another ({self._who(owner)})"
@@ -154,8 +160,9 @@ class Register:
         postprocessors = self._in_order("register_postprocessors")
         added = [(Group(c.label or c.name, c.controls, tasks=c.tasks), True) for c in conditioners]
         added += [(group, True) for _, group in self._values["register_controls"]]
-        if self._options:
-            added += [(Group(OPTIONS, tuple(self._options.values())), True)]
+        for kind, label in OPTIONS.items():
+            options = tuple(control for control, of in self._options.values() if of is kind)
+            added += [(Group(label, options), True)] if options else []
         added += [
             (Group(p.label or p.name, p.controls, tasks=p.tasks), False) for p in postprocessors
         ]

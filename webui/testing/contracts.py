@@ -76,7 +76,8 @@ def check_sampler(sampler: Sampler, *, base: Parts = PARTS, **values: Any) -> No
 
 
 def check_schedule(schedule: Schedule, *, base: Parts = PARTS, **values: Any) -> None:
-    """A schedule: descending Python floats down to 0.0 for any number of steps, then a picture with it."""
+    """A schedule: descending Python floats down to 0.0 for any number of steps, then a picture with it, at either end
+    of each option too."""
     what = f"schedule {schedule.name!r}"
     case = text_to_image(
         what,
@@ -90,15 +91,20 @@ def check_schedule(schedule: Schedule, *, base: Parts = PARTS, **values: Any) ->
     for n in (1, 2, 3, 10, 50):
         for low, high in ((levels[0], levels[-1]), (0.1, 10.0)):
             between = [sigma for sigma in levels if low <= sigma <= high]
-            with random_state_kept():
-                before = random_states()
-                sigmas = schedule.make(n, low, high, between)
-                again = schedule.make(n, low, high, between)
-                drawn = random_states() != before
-            if sentence := no_schedule(sigmas, n, high):
-                raise case.wrong(f"for {n} steps from {high:g} to {low:g} it gives {sentence}")
-            if drawn or sigmas != again:
-                raise case.wrong("asked twice it gives two answers, or draws random numbers")
+            for options in ({}, *options_of(schedule)):
+                with random_state_kept():
+                    before = random_states()
+                    sigmas = schedule.make(n, low, high, between, **options)
+                    again = schedule.make(n, low, high, between, **options)
+                    drawn = random_states() != before
+                if sentence := no_schedule(sigmas, n, high):
+                    told = f" with {options}" if options else ""
+                    sentence = f"for {n} steps from {high:g} to {low:g}{told} it gives {sentence}"
+                    raise case.wrong(sentence)
+                if drawn or sigmas != again:
+                    raise case.wrong("asked twice it gives two answers, or draws random numbers")
+    for given in ends_of(schedule, case.request):
+        replace(case, request=replace(case.request, **given)).run()
     check_case(case)
 
 
@@ -239,9 +245,19 @@ def check_case(case: Case, without: Case | None = None) -> Recorded:
 # --- What holds for one kind ----------------------------------------------------------------------
 
 
-def ends_of(sampler: Sampler, request: GenerationRequest) -> Iterator[dict[str, Any]]:
-    """Fields of a request with either end of a number that is an option of the sampler, or each of its choices."""
-    for control in sampler.options:
+def ends_of(part: Sampler | Schedule, request: GenerationRequest) -> Iterator[dict[str, Any]]:
+    """Fields of a request with either end of a number that is an option of the part, or each of its choices."""
+    for options in options_of(part):
+        extras = {**request.extras}
+        fields: dict[str, Any] = {}
+        for name, value in options.items():
+            (fields if name in request.__dataclass_fields__ else extras)[name] = value
+        yield {**fields, "extras": MappingProxyType(extras)}
+
+
+def options_of(part: Sampler | Schedule) -> Iterator[dict[str, Any]]:
+    """Values of one option at a time: the ends of a number, each of its choices."""
+    for control in part.options:
         values: tuple[Any, ...] = ()
         if isinstance(control, Number):
             values = control.read(control.minimum), control.read(control.maximum)
@@ -249,13 +265,7 @@ def ends_of(sampler: Sampler, request: GenerationRequest) -> Iterator[dict[str, 
             values = tuple(value for _, value in control.choices)
         elif isinstance(control, Switch):
             values = False, True
-        for value in values:
-            own = control.name in request.__dataclass_fields__
-            yield (
-                {control.name: value}
-                if own
-                else {"extras": MappingProxyType({**request.extras, control.name: value})}
-            )
+        yield from ({control.name: value} for value in values)
 
 
 def keeps_the_shape(case: Case, run: Recorded) -> None:

@@ -45,8 +45,7 @@ class Control:
 
     `default=None` means "the model's own default" for a field of the request (`webui.defaults`), and "not
     given" for a key of `extras`. `hidden`: no face draws it; an extension sets it, and the infotext tells it.
-    Values are plain JSON: what is declared as a tuple is a list.
-    `required`: a program must give it.
+    `required`: a program must give it. Values are plain JSON: what is declared as a tuple is a list.
 
     The infotext tells a value under the key `infotext` ("": of an extra its label, of a field nothing), unless it is
     `omit`, or the control named `when` is off, without which it means nothing. Where a text lacks the key, `omit`
@@ -79,6 +78,9 @@ class Control:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "default", as_lists(self.default))
+        object.__setattr__(self, "omit", as_lists(self.omit))
+        texts = tuple((text, as_lists(value)) for text, value in self.texts)
+        object.__setattr__(self, "texts", texts)
 
     def read(self, value: Any) -> Any:
         """`value` in the control's own type; one that it does not take raises `RequestError`."""

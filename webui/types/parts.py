@@ -58,8 +58,9 @@ class Sampler:
     the denoised latent and returns the final one. See docs/samplers.md.
 
     `schedule` is what `automatic` means for it. `options` are controls, whose values `make` gets by their names where
-    they are not None; every face draws and reads them. `noise` is what `noise(sigma, sigma_next)` gives it: "normal",
-    independent draws, or "brownian", the increments of a path that does not depend on the number of steps.
+    they are not None; every face draws and reads them, and the infotext tells them. `noise` is what
+    `noise(sigma, sigma_next)` gives it: "normal", independent draws, or "brownian", the increments of a path that does
+    not depend on the number of steps.
     """
 
     name: str
@@ -72,13 +73,14 @@ class Sampler:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A noise schedule: `make(n, sigma_min, sigma_max, model_sigmas)` gives n sigmas,
-    descending, and a final 0.0. `label` is what menus show."""
+    """A noise schedule: `make(n, sigma_min, sigma_max, model_sigmas, **options)` gives n sigmas,
+    descending, and a final 0.0. `label` is what menus show. `options` are controls as a sampler's."""
 
     name: str
     make: Callable[..., list[float]]
     label: str = ""
     aliases: tuple[str, ...] = ()
+    options: tuple[Control, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +268,16 @@ class Studio(Protocol):
         is there after it; it goes when the picture is saved or its job has ended."""
         ...
 
-    def sigmas(self, model: Model, scheduler: str, steps: int, sampler: str) -> list[float]:
-        """The schedule's noise levels, descending, then 0.0. `automatic` is the sampler's usual one."""
+    def sigmas(
+        self,
+        model: Model,
+        scheduler: str,
+        steps: int,
+        sampler: str,
+        options: Mapping[str, Any] | None = None,
+    ) -> list[float]:
+        """The schedule's noise levels, descending, then 0.0. `automatic` is the sampler's usual one. `options` of the
+        schedule add to the request's."""
         ...
 
     def noise(
@@ -293,8 +303,8 @@ class Studio(Protocol):
         options: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> Sampling:
-        """The sampling that the request means, but for what is given. `options` add to the request's, `seed` is that
-        of the noise on its way (the picture's own)."""
+        """The sampling that the request means, but for what is given. `options` of the sampler and of the schedule add
+        to the request's (None is their own usual value), `seed` is that of the noise on its way (the picture's own)."""
         ...
 
     def sample(self, sampling: Sampling, x: Tensor) -> Generator[Call, Any, Tensor]:
