@@ -13,12 +13,14 @@ from safetensors.torch import save_file
 
 from tests.engine.conftest import request
 from webui.catalog.model_folders import AdapterFiles
+from webui.engine import call_expansion, engine, picture_run, postprocessing
 from webui.engine.accepting import accept_prompts
 from webui.engine.runner import Runner
+from webui.engine.text import encoder, inversion_cache
 from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.tokenizer import Tokenizer
 from webui.errors import RequestError
-from webui.prompt import parse
+from webui.prompt import Prompt, parse
 from webui.testing.models import tiny_tokenizer
 from webui.types import EncodeText
 
@@ -145,6 +147,27 @@ def test_the_engine_refuses_what_a_change_made_too_long(start: Any) -> None:
     with pytest.raises(RequestError, match=r"^negative_prompt: 3 chunks"):
         bench.engine.submit(request(prompt="", negative_prompt="a BREAK b BREAK c"))
     assert not bench.engine.jobs()
+
+
+def test_a_prompt_is_parsed_once_and_after_it_was_changed(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads it, however many pictures are made of it."""
+    parsed: list[str] = []
+
+    def counted(text: str, names: Any = ()) -> Prompt:
+        parsed.append(text)
+        return parse(text, names)
+
+    for module in (engine, picture_run, postprocessing, call_expansion, inversion_cache, encoder):
+        monkeypatch.setattr(module, "parse", counted)
+    bench = start(change=lambda asked: replace(asked, prompt=asked.prompt.replace("{x}", "cat")))
+    job = bench.engine.submit(
+        request(prompt="a ({x}:1.2)", negative_prompt="dog", batch_size=3, steps=1)
+    )
+    assert bench.end(job).state == "done"
+    read = [text for text in parsed if text]  # beside the empty one that models are tried with
+    assert read == ["a (cat:1.2)", "dog"]
 
 
 def test_the_steps_of_others_go_on_between_the_slices_of_a_long_text(

@@ -25,6 +25,7 @@ class Names:
         known = list(names)
         self._lower = frozenset(name.lower() for name in known)
         self._pattern = pattern(known)
+        self._read: dict[Text, list[Node]] = {}  # texts that stand alone
 
     @classmethod
     def near(cls, names: Iterable[str], text: str) -> Names | None:
@@ -42,10 +43,18 @@ class Names:
                 run.append(node)
                 continue
             if run:
-                found += self._in_run(run)
+                found += self._in(run)
                 run = []
             found.append(node)
-        return [*found, *self._in_run(run)]
+        return [*found, *self._in(run)]
+
+    def _in(self, run: list[Text | Tag]) -> list[Node]:
+        if len(run) != 1 or not _is_text(run[0]):
+            return self._in_run(run)
+        known = self._read.get(run[0])
+        if known is None:
+            known = self._read[run[0]] = self._in_run(run)
+        return known
 
     def _in_run(self, run: list[Text | Tag]) -> list[Node]:
         value = "".join([node.value for node in run if _is_text(node)])
@@ -59,29 +68,27 @@ class Names:
         found: list[Node] = []
         ahead = iter((*spans, (len(value) + 1, len(value) + 1, "")))
         start, end, name = next(ahead)
-        at = 0  # in the value
+        last = 0  # where in the value this node ends
         for node in run:
             if not _is_text(node):
                 found.append(node)
                 continue
-            rest = node
-            while at + len(rest.value) > start:  # something of it is an inversion's
+            first = at = last
+            last += len(node.value)
+            while start < last:  # something of it is an inversion's; an escape is that as a whole
                 if at < start:
-                    before, rest = _cut(rest, start - at)
-                    found.append(before)
+                    found.append(_part(node, at - first, start - first))
                     at = start
-                if at + len(rest.value) < end:  # the word goes on behind a tag
-                    found.append(Sign(rest.source))
-                    at += len(rest.value)
-                    rest = Text("", "")
+                if end > last:  # the word goes on behind a tag
+                    found.append(Sign(node.source[at - first :]))
+                    at = last
                     break
-                last, rest = _cut(rest, end - at)
-                found.append(Inversion(last.source, name))
+                source = node.source[at - first : end - first if end < last else None]
+                found.append(Inversion(source, name))
                 at = end
                 start, end, name = next(ahead)
-            at += len(rest.value)
-            if rest.source:
-                found.append(rest)
+            if at < last:
+                found.append(_part(node, at - first, None))
         return found
 
 
@@ -89,11 +96,7 @@ def _is_text(node: Text | Tag) -> TypeGuard[Text]:
     return isinstance(node, Text)
 
 
-def _cut(text: Text, length: int) -> tuple[Text, Text]:
-    """The first characters of a text and the others; an escape is never cut."""
-    if length >= len(text.value):
-        return text, Text("", "")
-    return (
-        Text(text.source[:length], text.value[:length]),
-        Text(text.source[length:], text.value[length:]),
-    )
+def _part(text: Text, start: int, end: int | None) -> Text:
+    if not start and end is None:
+        return text
+    return Text(text.source[start:end], text.value[start:end])

@@ -238,3 +238,10 @@ def test_what_a_text_wears_is_worn_for_each_slice_and_not_between(encoder):
 def test_a_text_of_a_few_chunks_makes_no_pause(encoder):
     with pytest.raises(StopIteration), torch.inference_mode():
         next(encoder.encoding(words(300), words(300)))
+
+
+@pytest.mark.parametrize("prompt", ["(" * 9_990 + "cat" + ")" * 9_990, "[" * 19_990 + "cat"])
+def test_a_word_in_as_many_brackets_as_fit_is_encoded(encoder, prompt):
+    """Only the outer 64 weigh, and nothing calls itself."""
+    sign = prompt[0]
+    assert torch.equal(encoder.encode(prompt, "").cond, encoder.encode(sign * 64 + "cat", "").cond)
