@@ -16,10 +16,10 @@ from typing import Any
 
 from webui.errors import RequestError
 from webui.naming import PATTERN, Pattern, Saving
+from webui.types import DEFAULTS
 
 __all__ = [
     "ATTENTIONS",
-    "BUILT_IN",
     "BUNDLED",
     "DTYPES",
     "FORMATS",
@@ -43,35 +43,6 @@ BUNDLED = (
     *("cfg_rescale", "controlnet", "dynamic_thresholding", "esrgan", "film_grain", "freeu"),
     *("more_samplers", "morph", "perturbed_attention", "text_files", "upscale", "wildcards"),
 )
-
-# The last resort for every field of a request that has one. Inpainting: A1111's page defaults.
-BUILT_IN: Mapping[str, Any] = MappingProxyType(
-    {
-        "prompt": "",
-        "negative_prompt": "",
-        "sampler_name": "DPM++ 2M",
-        "scheduler": "automatic",
-        "steps": 20,
-        "cfg_scale": 7.0,
-        "width": 512,
-        "height": 512,
-        "seed": -1,
-        "batch_size": 1,
-        "eta": None,
-        "subseed": -1,
-        "subseed_strength": 0.0,
-        "clip_skip": 1,
-        "vae": "automatic",
-        "missing": "refuse",
-        "denoising_strength": 0.75,
-        "mask_blur": 4,
-        "inpainting_fill": 1,
-        "inpaint_full_res": False,
-        "inpaint_full_res_padding": 32,
-        "inpainting_mask_invert": False,
-    }
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnDefaults:
@@ -164,7 +135,7 @@ class Settings:
         for name, low, high in (("png_level", 0, 9), ("quality", 1, 100)):
             if not low <= getattr(self, name) <= high:
                 raise RequestError(f"{name}: use {low} to {high}", name)
-        unknown = sorted(set(self.defaults) - set(BUILT_IN))
+        unknown = sorted(set(self.defaults) - set(DEFAULTS))
         if unknown:
             raise RequestError(f"defaults: {unknown[0]!r} is no field of a request", "defaults")
         object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))

@@ -20,8 +20,7 @@ from webui.languages import Languages
 from webui.naming import TOKENS, Facts, Pattern
 from webui.preferences import GROUPS, SETTINGS, Preferences, State
 from webui.registry import Catalog
-from webui.settings import BUILT_IN
-from webui.types import Choice, Control, Number, Switch, Task
+from webui.types import DEFAULTS, Choice, Control, Number, Seed, Switch, Task
 
 __all__ = ["MayNot", "setting_routes"]
 
@@ -32,7 +31,6 @@ LOCKED_SHARED = (
 )
 SAMPLE = "a lighthouse at dusk, heavy waves, oil painting"
 OWN = next(setting for setting in SETTINGS if setting.kind == "defaults")
-NOT_DEFAULTS = ("prompt", "seed", "subseed")  # what nobody wants the same every time
 
 WRONG: dict[int | str, dict[str, Any]] = {422: {"model": Fault}}
 CHANGING: dict[int | str, dict[str, Any]] = {
@@ -240,13 +238,13 @@ def _fields(task: Task, catalog: Catalog) -> list[dict[str, Any]]:
     """The fields of a task's form that a default can be chosen for."""
     found = []
     for control in task.flat_controls():
-        if control.name not in BUILT_IN or control.name in NOT_DEFAULTS:
-            continue
+        if control.name not in DEFAULTS or control.required or isinstance(control, Seed):
+            continue  # nobody wants the same seed and words every time
         told: dict[str, Any] = {
             "name": control.name,
             "label": control.label,
             "kind": _kind(control),
-            "optional": control.name == "eta",
+            "optional": DEFAULTS[control.name] is None,
         }
         if isinstance(control, Number):
             told |= {"minimum": control.minimum, "maximum": control.maximum, "step": control.step}
@@ -266,7 +264,7 @@ def _choices(control: Choice, catalog: Catalog) -> list[list[Any]]:
 
 def _made_up(preferences: Preferences) -> Facts:
     now = preferences.current()
-    values = {**BUILT_IN, **now.defaults}
+    values = {**DEFAULTS, **now.defaults}
     return Facts(
         made=time.localtime(),
         seed=1234567890,
