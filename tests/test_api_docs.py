@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.ui.painter import catalog, serving, shelf
-from webui.settings import BUILT_IN
-from webui.types import Choice, Group, Number, Picture
+from webui.types import DEFAULTS, Choice, Group, Number, Picture
 from webui.ui import Page
 from webui.ui.endpoints import parameters_of
 
@@ -107,6 +106,6 @@ def test_every_parameter_is_documented_with_its_range(task: Any) -> None:
         _, span, default = documented[control.name]
         if isinstance(control, Number):
             assert f"{control.minimum:g} to {control.maximum:g}" in span
-        known = BUILT_IN.get(control.name)
+        known = DEFAULTS.get(control.name)
         if isinstance(known, int | float) and not isinstance(known, bool):
             assert default.split(";")[0].split(":")[0] == f"{known:g}"

@@ -44,6 +44,7 @@ BUNDLED = (
     *("more_samplers", "morph", "perturbed_attention", "text_files", "upscale", "wildcards"),
 )
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnDefaults:
     """Values of request fields that the user has chosen for a task, a model, or a model in a task; "" is any."""

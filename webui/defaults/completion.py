@@ -2,21 +2,20 @@
 
 A value comes from the request, else from what the user chose for this model in this task, else for this model, else
 from the model's own defaults, else from what the user chose for the task, else from the settings, else from
-the task's controls, else from `settings.BUILT_IN`. Ranges are checked by `GenerationRequest` itself,
+the task's controls, else from `webui.types.DEFAULTS`. Ranges are checked by `GenerationRequest` itself,
 extensions' values by `webui.defaults.extras`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from PIL import Image
 
+from webui.defaults.extras import FIELDS as NAMES
 from webui.defaults.extras import (
-    FIELDS,
     check_extras,
     check_picture,
     check_text,
@@ -25,36 +24,31 @@ from webui.defaults.extras import (
     extra_controls,
     fitted,
     read_extras,
+    read_value,
+    registry_of,
+    sized,
 )
 from webui.errors import ModelFileError, RequestError
-from webui.images import open_mask, open_picture
 from webui.registry import NAME_MAX, Catalog, Registry, folded, nearest
-from webui.settings import BUILT_IN, OwnDefaults, Settings
+from webui.settings import OwnDefaults, Settings
 from webui.types import (
+    DEFAULTS,
+    FIELDS,
     WIDTH,
     Choice,
+    Control,
     GenerationRequest,
     Mask,
     ModelCard,
     Picture,
+    Seed,
     Task,
+    controls_of,
+    flat,
 )
 from webui.types.masks import masked
 
 __all__ = ["check", "check_own", "complete", "defaults_of", "sampler_and_schedule"]
-
-NUMBERS = ("cfg_scale", "eta", "denoising_strength", "subseed_strength")
-WHOLE_NUMBERS = (
-    *("steps", "width", "height", "seed", "batch_size", "subseed", "clip_skip"),
-    *("mask_blur", "inpainting_fill", "inpaint_full_res_padding"),
-)
-SWITCHES = ("inpaint_full_res", "inpainting_mask_invert")
-# Every task takes these, whether it shows a control for them or not.
-COMMON = (
-    *("prompt", "negative_prompt", "model", "sampler_name", "scheduler", "steps", "cfg_scale"),
-    *("width", "height", "seed", "batch_size", "eta", "subseed", "subseed_strength"),
-    *("clip_skip", "vae", "missing", "extras"),
-)
 
 
 def complete(
@@ -74,22 +68,22 @@ def complete(
     given = _given(chosen, values)
     extras = given.pop("extras", None)
     card = _card(given.pop("model", None), catalog, settings)
-    pictures = _pictures(chosen, given)
+    pictures = _pictures(chosen, given, catalog)
     given = _read(given, chosen, catalog)
     if "image" in pictures:
         given = {**_size_of(pictures["image"], given), **given}
     found = {**defaults_of(chosen.name, card, catalog, settings), **given}
-    if found["seed"] == -1:
-        found["seed"] = drawn_seed()
-    if found["subseed"] == -1:  # without a strength it means nothing, and equal requests are equal
-        found["subseed"] = drawn_seed() if found["subseed_strength"] else 0
+    for name, control in FIELDS.items():
+        if isinstance(control, Seed) and found[name] == -1:
+            # one that means nothing is 0, so that equal requests are equal
+            found[name] = drawn_seed() if not control.when or found[control.when] else 0
     try:
         request = GenerationRequest(
             task=chosen.name,
             model=card.name,
             extras=read_extras(chosen, extras, pictures, catalog),
             **pictures,
-            **{name: found[name] for name in BUILT_IN},
+            **{name: found[name] for name in DEFAULTS},
         )
     except RequestError as error:
         if error.field in card.defaults and error.field not in given:
@@ -104,22 +98,22 @@ def defaults_of(
 ) -> dict[str, Any]:
     """What omitted values of a task become with a model: for the forms that show them.
 
-    Every field of `BUILT_IN`, names in the registries' own spelling, and the task's other controls by
+    Every field of `DEFAULTS`, names in the registries' own spelling, and the task's other controls by
     their names. Raises `ModelFileError` where the model's defaults name something unknown.
     """
     chosen = catalog.tasks[task]
     controls = {c.name: c.default for c in chosen.flat_controls() if c.default is not None}
     settings = settings.now
-    found = {**BUILT_IN, **controls, **settings.defaults}
+    found = {**DEFAULTS, **controls, **settings.defaults}
     found = {**found, **_read(found, chosen, catalog)}
     found.update(_own(settings, task, "", chosen, catalog))
     for name, control in extra_controls(chosen).items():
         if control.default is not None:
             found[name] = default_of(control, catalog)
     if card is not None:
-        unknown = [name for name in card.defaults if name not in BUILT_IN]
+        unknown = [name for name in card.defaults if name not in DEFAULTS]
         if unknown:
-            what = f"{unknown[0]!r} is no field of a request{nearest(unknown[0], list(BUILT_IN))}"
+            what = f"{unknown[0]!r} is no field of a request{nearest(unknown[0], list(DEFAULTS))}"
             raise _wrong_default(card, what)
         own = {name: value for name, value in card.defaults.items() if value is not None}
         try:
@@ -154,8 +148,8 @@ def check_own(own: OwnDefaults, catalog: Catalog) -> None:
             if own.task
             else next(iter(catalog.tasks.values()))
         )
-        values = {**BUILT_IN, "seed": 0, "subseed": 0, **_read(own.values, task, catalog)}
-        values.update({name: 0 for name in ("seed", "subseed") if values[name] == -1})
+        values = {**DEFAULTS, **_read(own.values, task, catalog)}
+        values |= {n: 0 for n, c in FIELDS.items() if isinstance(c, Seed) and values[n] == -1}
         GenerationRequest(task=task.name, model=own.model, extras={}, **values)
     except RequestError as error:
         raise RequestError(str(error), "own_defaults") from None
@@ -164,34 +158,36 @@ def check_own(own: OwnDefaults, catalog: Catalog) -> None:
 def check(request: GenerationRequest, catalog: Catalog) -> None:
     """Raises `RequestError` unless a request is one that `complete` could have given: what an extension's
     `change_request` returned. Names must be exact, and values in their controls' own types."""
-    task = catalog.tasks[_exact(catalog.tasks, request.task)]
+    task = catalog.tasks[_exact(catalog.tasks, request.task, "task")]
     models = catalog.models()
-    problem = models[_exact(models, request.model)].problem
+    problem = models[_exact(models, request.model, "model")].problem
     if problem is not None:
         raise RequestError(problem, "model")
-    _exact(catalog.samplers, request.sampler_name)
-    _exact(catalog.schedules, request.scheduler)
-    _exact(catalog.vaes(), request.vae)
-    check_text("prompt", request.prompt)
-    check_text("negative_prompt", request.negative_prompt)
-    own = {"image": (Picture, "RGB"), "mask": (Mask, "L")}
-    controls = {c.name: c for c in task.flat_controls()}
+    has = {control.name for control in task.flat_controls()}
     pictures: dict[str, Image.Image] = {}
-    for name, (kind, mode) in own.items():
-        picture = getattr(request, name)
-        if picture is not None or isinstance(controls.get(name), kind):
-            check_picture(name, picture, mode)
-            pictures[name] = picture
-    if len({picture.size for picture in pictures.values()}) > 1:
-        raise RequestError("mask: must have the picture's size", "mask")
+    for name, control in FIELDS.items():
+        value = getattr(request, name)
+        if isinstance(control, Picture | Mask):
+            if value is not None or (control.required and name in has):
+                check_picture(name, value, "RGB" if isinstance(control, Picture) else "L")
+                pictures[name] = value
+        elif isinstance(control, Choice) and control.source:
+            if value not in [meant for _, meant in control.choices]:
+                _exact(registry_of(control, catalog), value, name)
+        elif isinstance(value, str):
+            check_text(name, value)
+    for name, control in FIELDS.items():
+        over = pictures.get(control.over) if isinstance(control, Mask) else None
+        if over is not None and name in pictures and pictures[name].size != over.size:
+            raise RequestError(f"{name}: must have the picture's size", name)
     _check_mask(request)
     check_extras(task, request.extras, pictures, catalog)
 
 
-def _exact(registry: Registry[Any], name: str) -> str:
+def _exact(registry: Registry[Any], name: str, field: str) -> str:
     if name not in registry:
         hint = nearest(name, list(registry))
-        raise RequestError(f"{registry.field} {name!r} is not known{hint}", registry.field)
+        raise RequestError(f"{field} {name!r} is not known{hint}", field)
     return name
 
 
@@ -204,9 +200,12 @@ def _wrong_default(card: ModelCard, what: object) -> ModelFileError:
 
 def _given(task: Task, values: Mapping[str, object]) -> dict[str, Any]:
     """The values that somebody gave, None left out, under names that the task has."""
-    known = list(dict.fromkeys([*COMMON, *_names(task)]))
+    everywhere = [
+        control.name for control in flat(controls_of())
+    ]  # though a task may not show them
+    known = list(dict.fromkeys([*everywhere, "extras", *_names(task)]))
     for name, value in values.items():
-        if name not in known and (value is not None or name not in FIELDS):
+        if name not in known and (value is not None or name not in NAMES):
             raise RequestError(
                 f"{name!r} is no parameter of {task.name}{nearest(name, known)}", name
             )
@@ -240,19 +239,13 @@ def _read(values: Mapping[str, Any], task: Task, catalog: Catalog) -> dict[str, 
     """Values in the request's own types and spelling. What cannot be read stays as it is, for
     `GenerationRequest` to refuse; an unknown name raises `RequestError`."""
     found = dict(values)
-    labels = {c.name: c.choices for c in task.flat_controls() if isinstance(c, Choice)}
+    own = {c.name: c for c in task.flat_controls() if isinstance(c, Choice)}
     for name, value in values.items():
         if isinstance(value, str):
             check_text(name, value)
-            for label, meant in labels.get(name, ()):
-                if value.lower() == label.lower():
-                    found[name] = meant
-        else:
-            found[name] = _number(name, value)
-    if "vae" in found:
-        found["vae"] = catalog.vaes().find(found["vae"])
-    if "scheduler" in found:
-        found["scheduler"] = catalog.schedules.find(found["scheduler"])
+        control = own.get(name, FIELDS[name]) if name in FIELDS else None
+        if control is not None and name != "sampler_name":
+            found[name] = _value(control, value, catalog)
     if "sampler_name" in found:
         found["sampler_name"], schedule = sampler_and_schedule(found["sampler_name"], catalog)
         if schedule is not None:
@@ -267,17 +260,13 @@ def _read(values: Mapping[str, Any], task: Task, catalog: Catalog) -> dict[str, 
     return found
 
 
-def _number(name: str, value: object) -> object:
-    """Numbers as JSON clients write them: 20.0 for 20, 7 for 7.0, 1 for true."""
-    if isinstance(value, bool):
-        return value
-    if name in WHOLE_NUMBERS and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if name in NUMBERS and isinstance(value, int):
-        return float(value) if abs(value) < 2**53 else math.inf  # refused like any other
-    if name in SWITCHES and isinstance(value, int) and value in (0, 1):
-        return bool(value)
-    return value
+def _value(control: Control, value: Any, catalog: Catalog) -> Any:
+    try:
+        return read_value(control, value, catalog)
+    except RequestError:
+        if isinstance(control, Choice) and control.source:
+            raise
+        return sized(control, value)
 
 
 def sampler_and_schedule(name: object, catalog: Catalog) -> tuple[str, str | None]:
@@ -298,22 +287,23 @@ def sampler_and_schedule(name: object, catalog: Catalog) -> tuple[str, str | Non
 # --- Pictures -------------------------------------------------------------------------------------
 
 
-def _pictures(task: Task, given: dict[str, Any]) -> dict[str, Any]:
-    """Takes `image` and `mask` out of `given`, opened; those that the task has must be there."""
-    controls = {c.name: c for c in task.flat_controls()}
-    image, mask = given.pop("image", None), given.pop("mask", None)
+def _pictures(task: Task, given: dict[str, Any], catalog: Catalog) -> dict[str, Any]:
+    """Takes the request's pictures out of `given`, opened; those that the task cannot do without must be there."""
+    taken = {n: given.pop(n, None) for n, c in FIELDS.items() if isinstance(c, Picture | Mask)}
     found: dict[str, Image.Image] = {}
-    if isinstance(controls.get("image"), Picture):
-        if image is None:
-            raise RequestError(f"image: {task.name} starts from a picture; give one", "image")
-        found["image"] = open_picture(image, "image")
-    if isinstance(controls.get("mask"), Mask):
-        if mask is None:
-            raise RequestError(
-                "mask: paint over what should change (or give a picture: white is repainted)",
-                "mask",
-            )
-        found["mask"] = fitted(open_mask(mask, "mask"), found.get("image"))
+    own = [control for control in task.flat_controls() if control.name in taken]
+    for control in own:
+        name, value = control.name, taken[control.name]
+        if value is not None:
+            found[name] = read_value(control, value, catalog)
+        elif control.required and isinstance(control, Mask):
+            what = "paint over what should change (or give a picture: white is repainted)"
+            raise RequestError(f"{name}: {what}", name)
+        elif control.required:
+            raise RequestError(f"{name}: {task.name} starts from a picture; give one", name)
+    for control in own:
+        if isinstance(control, Mask) and control.name in found:
+            found[control.name] = fitted(found[control.name], found.get(control.over))
     return found
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
 
+from webui import types
 from webui.errors import RequestError
 from webui.images import open_mask, open_picture
 from webui.registry import Catalog, Registry, nearest
-from webui.types import Choice, Control, GenerationRequest, Mask, Picture, Seed, Task
+from webui.types import Choice, Control, Mask, Picture, Seed, Task
 from webui.types.values import as_lists
 
 __all__ = [
@@ -31,10 +32,12 @@ __all__ = [
     "extra_controls",
     "fitted",
     "read_extras",
+    "read_value",
     "registry_of",
+    "sized",
 ]
 
-FIELDS = frozenset(field.name for field in fields(GenerationRequest))
+FIELDS = frozenset((*types.FIELDS, "task", "extras"))  # names that no extra has
 
 
 def extra_controls(task: Task) -> dict[str, Control]:
@@ -55,7 +58,7 @@ def read_extras(
     for name, control in extra_controls(task).items():
         value = given.get(name)
         if value is not None:
-            found[name] = _read(control, value, catalog)
+            found[name] = read_value(control, value, catalog)
         elif isinstance(control, Picture) and control.required:
             raise RequestError(f"{name}: {task.name} needs a picture here; give one", name)
         else:
@@ -99,7 +102,7 @@ def check_extras(
             if over is not None and value.size != over.size:
                 raise RequestError(f"{name}: must have the size of the picture under it", name)
         else:
-            meant = as_lists(_read(control, value, catalog))
+            meant = as_lists(read_value(control, value, catalog))
             if meant != value or (isinstance(control, Seed) and value == -1):
                 what = "a seed that is drawn" if meant == -1 else repr(meant)
                 raise RequestError(f"{name} {value!r}: give {what}", name)
@@ -145,7 +148,7 @@ def _known(task: Task, extras: object) -> Mapping[str, Any]:
     return extras
 
 
-def _read(control: Control, value: Any, catalog: Catalog) -> Any:
+def read_value(control: Control, value: Any, catalog: Catalog) -> Any:
     if isinstance(value, str):
         check_text(control.name, value)
     match control:
@@ -155,10 +158,10 @@ def _read(control: Control, value: Any, catalog: Catalog) -> Any:
             return open_mask(value, control.name)
         case Choice() if control.source:
             return _named(control, value, catalog)
-    return control.read(_plain(control, value))
+    return control.read(sized(control, value))
 
 
-def _plain(control: Control, value: Any) -> Any:
+def sized(control: Control, value: Any) -> Any:
     """Numbers as JSON clients write them: 2 for a choice of 2.0, and ones too large for a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value

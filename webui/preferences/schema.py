@@ -11,6 +11,7 @@ from typing import Any, Literal
 from webui.errors import RequestError
 from webui.naming import Pattern
 from webui.settings import OwnDefaults, Settings
+from webui.types import DEFAULTS as FIELD_DEFAULTS
 from webui.types import Choice, Control, Number, Switch, Text
 
 __all__ = ["GROUPS", "SETTINGS", "Kind", "Setting"]
@@ -96,7 +97,7 @@ def _read_defaults(name: str, value: object) -> list[dict[str, Any]]:
             raise wrong("an entry names a task, a model, or both")
         if not isinstance(values, Mapping):
             raise wrong('an entry\'s "values" are names of fields with their values')
-        unknown = sorted(str(field) for field in values if field not in DEFAULTS)
+        unknown = sorted(str(field) for field in values if field not in FIELD_DEFAULTS)
         if unknown:
             raise wrong(f"{unknown[0]!r} is no field of a request")
         if (task, model) in found:

@@ -38,6 +38,7 @@ from webui.types.controls import (
     Side,
     Switch,
     Text,
+    flat,
 )
 from webui.types.gallery import Found, GalleryFace, GalleryPicture, Search
 from webui.types.jobs import (
@@ -196,5 +197,6 @@ __all__ = [
     "Wrapper",
     "asker",
     "controls_of",
+    "flat",
     "on_behalf_of",
 ]

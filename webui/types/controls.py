@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ __all__ = [
     "Side",
     "Switch",
     "Text",
+    "flat",
 ]
 
 PROMPT_MAX = 20_000  # characters
@@ -289,3 +291,11 @@ class Group:
     controls: tuple[Control, ...] = ()
     open: bool = False
     tasks: tuple[str, ...] = ()
+
+
+def flat(items: Iterable[Control | Group]) -> tuple[Control, ...]:
+    """Controls, groups opened, in order."""
+    found: list[Control] = []
+    for item in items:
+        found.extend(item.controls if isinstance(item, Group) else (item,))
+    return tuple(found)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from webui.types.calls import Call, Condition, Denoise
-from webui.types.controls import Control, Group, Text
+from webui.types.controls import Control, Group, Text, flat
 from webui.types.models import Model
 from webui.types.requests import GenerationRequest
 from webui.types.sampling import Sampling
@@ -103,10 +103,7 @@ class Task:
 
     def flat_controls(self) -> tuple[Control, ...]:
         """Its controls, groups opened, in order."""
-        found: list[Control] = []
-        for item in self.controls:
-            found.extend(item.controls if isinstance(item, Group) else (item,))
-        return tuple(found)
+        return flat(self.controls)
 
     def prompts(self, request: GenerationRequest) -> dict[str, str]:
         """The texts of `request` that are read as prompts, by the names of their controls: prompt and negative prompt,

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from webui.registry import Catalog
-from webui.settings import BUILT_IN, Settings
-from webui.types import ModelCard, Picture
+from webui.settings import Settings
+from webui.types import DEFAULTS, ModelCard, Picture
 from webui.ui.groups import usual_values
 from webui.ui.sizes import shapes
 from webui.ui.tab import PRIVATE, Tab, best_card, card_of, examples, known_defaults, menu
@@ -49,7 +49,7 @@ def model_updates(
         f"{tab.task.name}-{name}": component
         for tab in tabs
         for name, component in tab.form.components.items()
-        if name in BUILT_IN and name != "prompt"
+        if name in DEFAULTS and name != "prompt"
     }
     kept = {  # what a reload keeps
         f"{tab.task.name}-{control.name}": tab.form.components[control.name]
