@@ -167,7 +167,7 @@ def test_pictures_come_in_as_base64(open_house, http):
         ({"prompt": "\ud800"}, 422, "prompt", "half a character"),
         ({"priority": 1e9}, 422, "priority", "whole number"),
         ({"prompt": "<lora:nope:1>"}, 422, "prompt", "no such file in models/Lora"),
-        ({"missing": "never"}, 422, "missing", "use refuse or warn"),
+        ({"missing": "never"}, 422, "missing", "use 'refuse', 'warn'"),
         ({"prompt": "BREAK " * 40}, 422, "prompt", "41 chunks of 75 tokens; use at most 32"),
         (
             {"negative_prompt": f"(x:{'9' * 47})"},
