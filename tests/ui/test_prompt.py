@@ -17,51 +17,6 @@ HISTORY = module("history.js") + ".promptHistory"
 NEGATIVE = "#txt2img-negative_prompt textarea"
 
 
-def weighed(tab: Any, text: str, by: int) -> str | None:
-    """One step up or down. `text` has `|` where the caret stands, or two around the selection; so has the answer."""
-    parts = text.split("|")
-    start = len(parts[0])
-    end = start + len(parts[1]) if len(parts) == 3 else start
-    plain = "".join(parts)
-    weigh = f"{module('weights.js')}.weighed(...given)"
-    edit = tab.evaluate(f"async (given) => {weigh}", [plain, start, end, by])
-    if edit is None:
-        return None
-    after = plain[: edit["from"]] + edit["text"] + plain[edit["to"] :]
-    first, last = edit["start"], edit["end"]
-    if first == last:
-        return f"{after[:first]}|{after[first:]}"
-    return f"{after[:first]}|{after[first:last]}|{after[last:]}"
-
-
-@pytest.mark.parametrize(
-    ("before", "by", "after"),
-    [
-        ("a c|at", 1, "a (c|at:1.1)"),
-        ("a (c|at:1.1)", 1, "a (c|at:1.2)"),
-        ("a (c|at:1.1)", -1, "a c|at"),
-        ("a (c|at:1.2)", -1, "a (c|at:1.1)"),  # not 1.0999999
-        ("a |red cat| here", 1, "a (|red cat|:1.1) here"),
-        ("a (|red cat|:1.1) here", 1, "a (|red cat|:1.2) here"),
-        ("a (|red cat|:0.9) here", 1, "a |red cat| here"),
-        ("a| (red cat:1.1) |here", 1, "a (|red cat|:1.2) here"),  # spaces are not weighed
-        ("(c|at)", 1, "(c|at:1.2)"),  # brackets alone are 1.1
-        ("(c|at)", -1, "c|at"),
-        ("((c|at:1.3), dog:0.8)", -1, "((c|at:1.2), dog:0.8)"),  # the innermost
-        ("((cat:1.3), d|og:0.8)", 1, "((cat:1.3), d|og:0.9)"),
-        (r"smile \(fa|ce\)", 1, r"smile (\(fa|ce\):1.1)"),  # escaped brackets are letters
-        ("<lora:ink:0.8|>", 1, "<lora:ink:0.9|>"),
-        ("cat|, dog", -1, "(cat|:0.9), dog"),
-        ("(cat:0.05|)", -1, "(cat|:0)"),
-        ("a ,|, b", 1, None),
-        ("|(half| of it)", 1, None),
-        ("", 1, None),
-    ],
-)
-def test_a_step_of_weight(same_tab: Any, before: str, by: int, after: str | None) -> None:
-    assert weighed(same_tab, before, by) == after
-
-
 def test_weight_keys_are_undone_as_typing_is(same_tab: Any, painter: FlatPainter) -> None:
     tab, box = same_tab, same_tab.locator(PROMPT)
     box.fill("")
