@@ -112,7 +112,7 @@ def test_nothing_given_means_the_built_in_values():
     assert (request.task, request.model, request.prompt) == ("txt2img", "plain", "")
     assert (request.sampler_name, request.scheduler, request.steps) == ("DPM++ 2M", "automatic", 20)
     assert (request.width, request.height, request.cfg_scale) == (512, 512, 7.0)
-    assert (request.batch_size, request.eta, dict(request.extras)) == (1, None, {})
+    assert (request.batch_size, dict(request.extras)) == (1, {"eta": None})
 
 
 def test_inpainting_follows_a1111s_page():
@@ -140,7 +140,7 @@ def test_a_models_own_defaults_are_read_like_anybodys():
 def test_forms_show_what_omitted_values_become():
     shown = defaults_of("txt2img", OWN, catalog(), Settings())
     request = completed(model="own")
-    assert {name: getattr(request, name) for name in shown if name not in ("seed", "subseed")} == {
+    assert {name: request.value_of(name) for name in shown if name not in ("seed", "subseed")} == {
         name: value for name, value in shown.items() if name not in ("seed", "subseed")
     }
     assert shown["seed"] == -1
@@ -165,7 +165,7 @@ def test_numbers_as_json_clients_write_them():
     request = completed(steps=20.0, width=512.0, seed=7.0, cfg_scale=7, eta=1)
     assert (request.steps, request.width, request.seed) == (20, 512, 7)
     assert all(type(value) is int for value in (request.steps, request.width, request.seed))
-    assert (type(request.cfg_scale), type(request.eta)) == (float, float)
+    assert (type(request.cfg_scale), type(request.value_of("eta"))) == (float, float)
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,7 @@ def test_extras_are_completed_by_their_controls():
 
 
 def test_unknown_extras_are_refused():
-    assert refusal(extras={"frames": 3}) == (
-        "extras: 'frames' is no control of txt2img; there is none"
-    )
+    assert refusal(extras={"frames": 3}) == ("extras: 'frames' is no control of txt2img; use 'eta'")
     assert "did you mean 'frames'?" in refusal("pan", extras={"frame": 3})
     assert refusal(extras=[1]) == "extras [1]: give a JSON object"
 
@@ -588,3 +586,41 @@ def test_what_is_missing_is_refused_unless_a_request_says_otherwise():
     with pytest.raises(RequestError, match=r"^missing 'never': use 'refuse', 'warn'$") as refused:
         completed(missing="never")
     assert refused.value.field == "missing"
+
+
+# --- Options of samplers that are given by name ---------------------------------------------------
+
+
+def test_eta_is_an_option_that_is_given_as_a_field_is():
+    """By its name or among the extras, which count more; a task without it takes it as any field it does not show."""
+    for values in ({"eta": 1}, {"extras": {"eta": 1}}, {"eta": 0.5, "extras": {"eta": 1}}):
+        request = completed(**values)
+        assert dict(request.extras) == {"eta": 1.0} and type(request.extras["eta"]) is float
+        assert request == completed(extras={"eta": 1.0}, seed=request.seed)
+        check(request, catalog())
+    assert "eta" not in completed("pan", eta=0.5).extras
+    assert "eta" not in GenerationRequest.__dataclass_fields__
+    assert refusal(extras={"eta": 2}) == refusal(eta=2) == "eta 2: use 0 to 1"
+
+
+def test_a_default_of_eta_counts_as_a_fields_does():
+    card = replace(OWN, defaults={**OWN.defaults, "eta": 0.25})
+    layers = (own("txt2img", "", eta=0.5), own("", "Own", eta=1))
+    for chosen, usual, settings in (
+        (PLAIN, 0.75, Settings(defaults={"eta": 0.75})),
+        (PLAIN, 0.5, Settings(defaults={"eta": 0.75}, own_defaults=layers)),
+        (card, 0.25, Settings(own_defaults=layers[:1])),
+        (card, 1.0, Settings(own_defaults=layers)),
+    ):
+        values = {"model": chosen.name}
+        request = complete("txt2img", values, catalog(chosen), settings)
+        assert request.extras["eta"] == usual
+        assert defaults_of("txt2img", chosen, catalog(chosen), settings)["eta"] == usual
+        given = complete("txt2img", {**values, "eta": 0}, catalog(chosen), settings)
+        assert given.extras["eta"] == 0.0
+    wrong = replace(OWN, defaults={"eta": 7})
+    assert "easel.json, defaults: eta 7" in refusal(
+        error=ModelFileError, cards=(wrong,), model="own"
+    )
+    with pytest.raises(RequestError, match=r"^eta 7: use 0 to 1$"):
+        check_own(own("txt2img", "", eta=7), catalog(PLAIN))

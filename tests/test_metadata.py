@@ -75,7 +75,6 @@ def test_img2img_and_inpainting_add_their_values():
         inpaint_full_res=True,
         inpainting_fill=2,
         inpainting_mask_invert=True,
-        eta=0.5,
     )
     keys = {
         "Denoising strength": "0.75",
@@ -84,7 +83,6 @@ def test_img2img_and_inpainting_add_their_values():
         "Masked content": "latent noise",
         "Inpaint area": "Only masked",
         "Masked area padding": "32",
-        "Eta": "0.5",
     }
     found = parse(infotext(inpaint))
     assert {key: found[key] for key in keys} == keys
@@ -197,7 +195,7 @@ def test_labels_that_look_alike_are_told_apart():
 
 @pytest.mark.parametrize("prompt", ["", "a cat"])
 def test_a_picture_that_no_sampler_made_has_no_steps(prompt):
-    made = replace(finished(prompt=prompt, task="enlarge", eta=0.5), model=None, sampled=False)
+    made = replace(finished(prompt=prompt, task="enlarge"), model=None, sampled=False)
     assert parse(infotext(made)) == {
         **{"Prompt": prompt, "Negative prompt": "", "Task": "enlarge", "Size": "512x384"},
         "Version": f"Easel {__version__}",

@@ -50,7 +50,7 @@ OWN_KEYS = frozenset(
     (
         *("Prompt", "Negative prompt", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed"),
         *("Size", "Task", "Model hash", "Model", "Denoising strength", "RNG", "Mask mode"),
-        *("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Eta", "Version"),
+        *("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Version"),
         *("Variation seed", "Variation seed strength", "Clip skip", MEDIA_TYPE, NOTES, MORE),
     )
 )
@@ -198,7 +198,6 @@ def _start(request: GenerationRequest, index: int) -> dict[str, Any]:
         pairs["Inpaint area"] = "Only masked" if request.inpaint_full_res else "Whole picture"
         if request.inpaint_full_res:
             pairs["Masked area padding"] = request.inpaint_full_res_padding
-    pairs["Eta"] = request.eta
     return pairs
 
 

@@ -26,6 +26,7 @@ from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
 from webui.types import (
+    ETA,
     BrownianNoise,
     Condition,
     Decode,
@@ -409,6 +410,30 @@ def test_the_values_of_a_schedules_controls_reach_it_and_no_other(start: Any, mo
     assert made.bench.finished[-1].notes == {}
     latent("Euler", "both", churn=0.5)
     assert made.bench.finished[-1].notes == {"Churn": 0.5}
+
+
+@pytest.mark.parametrize(("sampler", "usual"), [("DDIM", 0.0), ("Euler a", 1.0)])
+def test_eta_is_its_samplers_option_and_told_where_one_of_them_ran(
+    start: Any, models: Path, sampler: str, usual: float
+) -> None:
+    def explicit(request: GenerationRequest, studio: Studio, latents: list[Tensor]) -> TaskRun:
+        model = yield LoadModel(request.model)
+        cond = yield from encoded(request, model, "a cat")
+        sampling = studio.sampling(cond, options={"eta": request.extras["said"]})
+        latents.append(
+            (yield from studio.sample(sampling, studio.first_noise(SHAPE) * sampling.sigmas[0]))
+        )
+        return (yield Decode(model, latents[-1]))
+
+    ours = Made(start, models, plain, controls=(ETA,))
+    theirs = Made(start, models, explicit)
+    found = [ours.latent(sampler_name=sampler, extras={"eta": eta}) for eta in (0.5, None)]
+    for latent, eta in zip(found, (0.5, usual), strict=True):
+        assert torch.equal(latent, theirs.latent(sampler_name=sampler, extras={"said": eta}))
+    assert not torch.equal(*found)
+    assert [one.notes for one in ours.bench.finished] == [{"Eta": 0.5}, {}]
+    ours.latent(sampler_name="Euler", extras={"eta": 0.5})
+    assert ours.bench.finished[-1].notes == {}
 
 
 def test_a_second_pass_has_the_options_of_its_own_schedule(start: Any, models: Path) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 
 from tests.http.test_gate import OURS
 from webui import metadata
-from webui.defaults import FIELDS
 from webui.http.bodies import BODY_BYTES
 from webui.settings import ROOT
+from webui.types import PLACED
 
 TEXT = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
 
@@ -84,7 +84,7 @@ def test_the_description_of_a_submission_is_what_is_taken(open_house, http):
     told = body["schema"]["properties"]
     assert set(told["task"]["enum"]) == set(open_house.catalog.tasks)
     controls = {c for t in open_house.catalog.tasks.values() for c in t.flat_controls()}
-    assert set(told) == {c.name for c in controls if c.name in FIELDS} | {
+    assert set(told) == {c.name for c in controls if c.name in PLACED} | {
         "task",
         "priority",
         "extras",

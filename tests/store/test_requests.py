@@ -18,13 +18,13 @@ FULL = request(
     task="inpaint",
     prompt='ein Löwe, "groß"\n🦁',
     negative_prompt="blurry",
-    eta=0.25,
     batch_size=3,
     image=PICTURE,
     mask=MASK,
     inpaint_full_res=True,
     extras={
         "weight": 0.5,
+        "eta": 0.25,
         "hint": PICTURE,
         "words": "x",
         "none": None,
@@ -55,6 +55,14 @@ def test_a_value_comes_back_in_its_own_kind(tmp_path):
     found = load(dump(FULL, tmp_path), tmp_path).extras
     assert found["grid"] == FULL.extras["grid"] == [2, [3, "x"]]
     assert json.dumps(found["points"]) == json.dumps(FULL.extras["points"])
+
+
+def test_a_field_of_before_that_is_an_option_now_comes_back_as_one(tmp_path):
+    kept = json.loads(dump(request(extras={"weight": 0.5}), tmp_path))
+    assert "eta" not in kept["request"]
+    kept["request"]["eta"] = 0.5
+    found = load(json.dumps(kept), tmp_path)
+    assert found == request(extras={"weight": 0.5, "eta": 0.5}) and found.value_of("eta") == 0.5
 
 
 def test_pictures_in_lists_and_objects_come_back(tmp_path):

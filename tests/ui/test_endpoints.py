@@ -82,7 +82,7 @@ def test_every_value_reaches_the_request(client: Client, painter: FlatPainter) -
         "wide",
         "Euler a",
     )
-    assert (request.steps, request.cfg_scale, request.eta) == (3, 2.0, 0.5)
+    assert (request.steps, request.cfg_scale, request.value_of("eta")) == (3, 2.0, 0.5)
     assert info["seeds"] == [11, 12] and len(files) == 2
     assert [Image.open(file).getpixel((0, 0)) for file in files] == [colour(11), colour(12)]
 
@@ -366,7 +366,7 @@ def test_extras_reach_the_request_completed(client: Client, painter: FlatPainter
     assert dict(painter.submitted[0].extras) == {
         **{"border": 5, "tilt": 0.5, "paper": 1, "enlarged_by": "Nearest", "grain": 3},
         **{"frame": False, "caption": "", "secret": "s", "frames": 1},
-        **{"pattern": None, "stencil": None},
+        **{"pattern": None, "stencil": None, "eta": None},
     }
 
 
@@ -395,7 +395,7 @@ WRONG_EXTRAS = [
     ({"paper": "silk"}, "paper 'silk': use 0, 1"),
     ({"enlarged_by": "Lanzcos"}, "enlarged_by 'Lanzcos' is not known; did you mean 'Lanczos'?"),
     ({"frame": "yes"}, "frame 'yes': give true or false"),
-    ({"grain": -2}, "grain -2: give a whole number from 0"),
+    ({"grain": -2}, "grain -2: use 0 to"),
     ({"caption": 5}, "caption 5: give text"),
     ({"pattern": 5}, "pattern: that is no picture"),
     ({"pattern": {"path": "/etc/hostname"}}, "pattern: no such upload"),

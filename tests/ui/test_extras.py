@@ -66,7 +66,7 @@ def test_what_nobody_touched_is_usual(poster: Any, painter: FlatPainter) -> None
     poster.get_by_role("button", name="Sampling").click()
     poster.locator("#poster-eta").wait_for()
     request = paint(poster, painter)
-    assert request.eta is None and request.extras["tilt"] is None
+    assert request.extras["eta"] is None and request.extras["tilt"] is None
     poster.get_by_role("button", name="Sampling").click()
     poster.get_by_role("button", name="Print").click()
     assert "".join(poster.locator(".group-values").all_text_contents()) == ""

@@ -14,6 +14,7 @@ from webui.options import SentenceParser, flags
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import (
+    PLACED,
     Choice,
     Control,
     GenerationRequest,
@@ -58,7 +59,7 @@ def generate_parser(catalog: Catalog) -> SentenceParser:
     )
     listed = [one for one in controls(catalog.tasks.values()) if one[0].name != "prompt"]
     taken = {*flags(), "--output", "--task", "--help"}
-    for control, tasks in sorted(listed, key=lambda one: one[0].name not in FIELDS):
+    for control, tasks in sorted(listed, key=lambda one: one[0].name not in PLACED):
         everywhere = len(tasks) == len(catalog.tasks)
         names = option_names(control, taken)
         taken.update(names, (name.replace("--", "--no-", 1) for name in names))

@@ -34,6 +34,8 @@ from webui.settings import OwnDefaults, Settings
 from webui.types import (
     DEFAULTS,
     FIELDS,
+    NAMED_OPTIONS,
+    PLACED,
     WIDTH,
     Choice,
     Control,
@@ -66,7 +68,7 @@ def complete(
     """
     chosen = catalog.tasks[catalog.tasks.find(task)]
     given = _given(chosen, values)
-    extras = given.pop("extras", None)
+    extras = _with_options(chosen, given)
     card = _card(given.pop("model", None), catalog, settings)
     pictures = _pictures(chosen, given, catalog)
     given = _read(given, chosen, catalog)
@@ -81,9 +83,9 @@ def complete(
         request = GenerationRequest(
             task=chosen.name,
             model=card.name,
-            extras=read_extras(chosen, extras, pictures, catalog),
+            extras=read_extras(chosen, extras, pictures, catalog, found),
             **pictures,
-            **{name: found[name] for name in DEFAULTS},
+            **{name: found[name] for name in DEFAULTS if name in FIELDS},
         )
     except RequestError as error:
         if error.field in card.defaults and error.field not in given:
@@ -150,6 +152,9 @@ def check_own(own: OwnDefaults, catalog: Catalog) -> None:
         )
         values = {**DEFAULTS, **_read(own.values, task, catalog)}
         values |= {n: 0 for n, c in FIELDS.items() if isinstance(c, Seed) and values[n] == -1}
+        for name, control in NAMED_OPTIONS.items():
+            if (value := values.pop(name)) is not None:
+                control.check(value)
         GenerationRequest(task=task.name, model=own.model, extras={}, **values)
     except RequestError as error:
         raise RequestError(str(error), "own_defaults") from None
@@ -212,6 +217,15 @@ def _given(task: Task, values: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _with_options(task: Task, given: dict[str, Any]) -> Any:
+    """Takes `extras` out of `given`, and into them the options that are given by name; a task that has none of them
+    takes them as it takes any field that it does not show."""
+    extras = given.pop("extras", None)
+    named = {name: given.pop(name) for name in NAMED_OPTIONS if name in given}
+    own = {name: value for name, value in named.items() if name in extra_controls(task)}
+    return {**own, **extras} if isinstance(extras, Mapping) else own if extras is None else extras
+
+
 def _names(task: Task) -> Sequence[str]:
     return [control.name for control in task.flat_controls() if control.name in FIELDS]
 
@@ -243,7 +257,7 @@ def _read(values: Mapping[str, Any], task: Task, catalog: Catalog) -> dict[str, 
     for name, value in values.items():
         if isinstance(value, str):
             check_text(name, value)
-        control = own.get(name, FIELDS[name]) if name in FIELDS else None
+        control = own.get(name, PLACED[name].control) if name in PLACED else None
         if control is not None and name != "sampler_name":
             found[name] = _value(control, value, catalog)
     if "sampler_name" in found:

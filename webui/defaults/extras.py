@@ -19,7 +19,7 @@ from webui import types
 from webui.errors import RequestError
 from webui.images import open_mask, open_picture
 from webui.registry import Catalog, Registry, nearest
-from webui.types import Choice, Control, Mask, Picture, Seed, Task
+from webui.types import NAMED_OPTIONS, Choice, Control, Mask, Picture, Seed, Task
 from webui.types.values import as_lists
 
 __all__ = [
@@ -46,9 +46,14 @@ def extra_controls(task: Task) -> dict[str, Control]:
 
 
 def read_extras(
-    task: Task, extras: object, pictures: Mapping[str, Image.Image], catalog: Catalog
+    task: Task,
+    extras: object,
+    pictures: Mapping[str, Image.Image],
+    catalog: Catalog,
+    usual: Mapping[str, Any] = MappingProxyType({}),
 ) -> Mapping[str, Any]:
-    """Every extra of a task: given values in their controls' own types and spelling, the rest by default.
+    """Every extra of a task: given values in their controls' own types and spelling, the rest by `usual`, else by
+    default.
 
     `pictures` are the request's own (`image`, `mask`), by which masks are sized. A value that a control
     does not take raises `RequestError` with the control's name.
@@ -57,6 +62,8 @@ def read_extras(
     found: dict[str, Any] = {}
     for name, control in extra_controls(task).items():
         value = given.get(name)
+        if value is None and name in NAMED_OPTIONS:
+            value = usual.get(name)
         if value is not None:
             found[name] = read_value(control, value, catalog)
         elif isinstance(control, Picture) and control.required:

@@ -183,7 +183,9 @@ def _strange(pairs: Mapping[str, str], task: Task) -> list[str]:
 def _labels(task: Task) -> dict[str, Control]:
     """A task's extras by the keys under which a text tells them."""
     extras = [c for c in extra_controls(task).values() if not isinstance(c, Picture | Mask)]
-    return dict(zip(keys_of(control.label for control in extras), extras, strict=True))
+    return dict(
+        zip(keys_of(control.infotext or control.label for control in extras), extras, strict=True)
+    )
 
 
 def _read(control: Control, said: str, catalog: Catalog) -> Any:

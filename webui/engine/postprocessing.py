@@ -61,9 +61,9 @@ def finished_picture(
     run = as_task(task.make(request, studio))
     result = yield from expanded(run, request.vae, account, request.missing, read)
     picture, made_here = as_artifact(result, studio), result is not request.image
-    unused = _unused_options(request, studio, parts)
+    unused = _unused_options(studio, parts)
     notes = account.notes | {
-        control.label: request.extras[control.name]
+        control.infotext or control.label: request.extras[control.name]
         for control in task.flat_controls()
         if control.name not in FIELDS | unused
         and not isinstance(control, Picture | Mask)
@@ -97,18 +97,14 @@ def finished_picture(
     return picture, notes, tuple(warnings), account.model
 
 
-def _unused_options(
-    request: GenerationRequest, studio: PictureStudio, parts: Parts
-) -> frozenset[str]:
+def _unused_options(studio: PictureStudio, parts: Parts) -> frozenset[str]:
     """The options of neither a sampler nor a schedule that was used: their values changed nothing."""
-    samplers = studio.samplers | {request.sampler_name}
-    schedules = studio.schedules | {request.scheduler}
     used: set[str] = set()
     every: set[str] = set()
     known: tuple[Sampler | Schedule, ...] = (*parts.samplers.values(), *parts.schedules.values())
     for part in known:
         every |= names_of(part)
-        if part.name in (samplers if isinstance(part, Sampler) else schedules):
+        if part.name in (studio.samplers if isinstance(part, Sampler) else studio.schedules):
             used |= names_of(part)
     return frozenset(every - used)
 

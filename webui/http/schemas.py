@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from webui.defaults import FIELDS
 from webui.registry import Catalog
-from webui.types import Choice, Control, Mask, Number, Picture, Seed, Switch
+from webui.types import PLACED, Choice, Control, Mask, Number, Picture, Seed, Switch
 
 __all__ = ["submission"]
 
@@ -16,7 +15,7 @@ def submission(catalog: Catalog) -> dict[str, Any]:
     own: dict[str, Any] = {}
     extras: dict[str, Any] = {}
     for control, tasks in _controls(catalog):
-        where = own if control.name in FIELDS else extras
+        where = own if control.name in PLACED else extras
         everywhere = len(tasks) == len(catalog.tasks)
         where[control.name] = _schema(control, "" if everywhere else f" ({', '.join(tasks)})")
     properties = {

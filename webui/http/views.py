@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from webui.metadata import MEDIA_TYPE, parse
-from webui.types import GenerationRequest, JobState, JobStatus, SavedPicture
+from webui.types import NAMED_OPTIONS, GenerationRequest, JobState, JobStatus, SavedPicture
 
 __all__ = [
     "Fault",
@@ -160,4 +160,6 @@ def media_type_of(picture: SavedPicture) -> str:
 def _request(request: GenerationRequest) -> dict[str, Any]:
     plain = request.without_pictures()
     told = {f.name: getattr(plain, f.name) for f in fields(plain) if f.name not in PICTURES}
-    return {**told, "extras": dict(plain.extras)}
+    named = {name: plain.extras.get(name) for name in NAMED_OPTIONS}
+    extras = {name: value for name, value in plain.extras.items() if name not in named}
+    return {**told, **named, "extras": extras}

@@ -80,7 +80,8 @@ class Register:
         sentence = value_problem(kind, value) or self._taken(hook, value)
         if not sentence:
             for control in extras_of(value):
-                if isinstance(value, Sampler | Schedule) and self._option(control.name) == control:
+                shares = isinstance(value, Sampler | Schedule | Task)
+                if shares and self._option(control.name) == control:
                     continue
                 if wrong := self._control_taken(extension, control):
                     sentence = f"control {control.name!r}: {wrong}"

@@ -35,14 +35,16 @@ def dump(request: GenerationRequest, pictures: Path) -> str:
 def load(text: str, pictures: Path | None) -> GenerationRequest:
     """The request that `dump` wrote, its pictures None where `pictures` is.
 
-    Raises `EaselError` for another version or a picture that is gone, and `RequestError` for values that are no
-    longer valid.
+    What was a field of requests once and is an option by now becomes one of the extras. Raises `EaselError` for another
+    version or a picture that is gone, and `RequestError` for values that are no longer valid.
     """
     kept = json.loads(text)
     if kept["version"] != VERSION:
         raise EaselError(f"a request of version {kept['version']}; this Easel reads {VERSION}")
     values = {name: _in(value, pictures) for name, value in kept["request"].items()}
-    return GenerationRequest(**{**values, "extras": MappingProxyType(values["extras"])})
+    fields = {name: value for name, value in values.items() if name in KEPT}
+    once = {name: value for name, value in values.items() if name not in KEPT}
+    return GenerationRequest(**{**fields, "extras": {**once, **values["extras"]}})
 
 
 def _out(value: Any, pictures: Path) -> Any:

@@ -84,7 +84,6 @@ from webui.types.parts import (
 from webui.types.patches import Patch, Tensors
 from webui.types.requests import (
     DECLARED,
-    DEFAULTS,
     FIELDS,
     FILLS,
     PICTURES_MAX,
@@ -94,10 +93,13 @@ from webui.types.requests import (
 from webui.types.sampling import BrownianNoise, NormalNoise, Sampling
 from webui.types.standard import (
     COMMON,
+    DEFAULTS,
     ETA,
     IMAGE,
     INPAINTING,
     MASK,
+    NAMED_OPTIONS,
+    PLACED,
     PROMPTS,
     STRENGTH,
     WIDTH,
@@ -115,7 +117,9 @@ __all__ = [
     "IMAGE",
     "INPAINTING",
     "MASK",
+    "NAMED_OPTIONS",
     "PICTURES_MAX",
+    "PLACED",
     "PROMPTS",
     "PROMPT_MAX",
     "SEED_MAX",

@@ -20,7 +20,7 @@ from webui.types.controls import (
     Switch,
     Text,
 )
-from webui.types.fields import NOTHING, declared, of
+from webui.types.fields import declared, of
 from webui.types.values import has_picture, plain
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DECLARED",
-    "DEFAULTS",
     "FIELDS",
     "FILLS",
     "GROUPS",
     "INPAINT",
     "PICTURES_MAX",
+    "SAMPLING",
     "SIZE_STEP",
     "GenerationRequest",
 ]
@@ -259,19 +259,6 @@ class GenerationRequest:
         ),
         group=SAMPLING,
     )
-    eta: float | None = of(  # None: the sampler's own
-        Number(
-            label="Eta",
-            info="Fresh noise a step, for Euler a and DDIM; empty is the method's own",
-            minimum=0,
-            maximum=1,
-            step=0.05,
-            infotext="Eta",
-            omit=None,
-        ),
-        None,
-        group=SAMPLING,
-    )
     clip_skip: int = of(
         Number(
             label="Clip skip",
@@ -368,9 +355,5 @@ def _extras(given: Mapping[str, Any]) -> dict[str, Any]:
 DECLARED = declared(GenerationRequest)
 # The controls of a request's fields by name.
 FIELDS = MappingProxyType({name: one.control for name, one in DECLARED.items()})
-# What a field is where neither a request nor its model, its task or the settings say it; -1 of a seed is a drawn one.
-DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {name: one.default for name, one in DECLARED.items() if one.default is not NOTHING}
-)
 OPTIONAL = frozenset(one.name for one in fields(GenerationRequest) if one.default is None)
 TASK = Text(name="task", label="Task")

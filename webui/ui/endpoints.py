@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from anyio import CapacityLimiter, to_thread
 
-from webui.defaults import FIELDS, complete, extra_controls
+from webui.defaults import complete, extra_controls
 from webui.errors import EaselError, ModelFileError, RequestError
 from webui.images import LEFT_OUT, TOO_LONG, texts_in
 from webui.job_stream import ended
@@ -20,6 +20,7 @@ from webui.metadata import parse, settings_of
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import (
+    PLACED,
     Control,
     EngineFace,
     ExtensionsFace,
@@ -62,7 +63,7 @@ LAST = ("missing",)  # so that a parameter that came later moves no other
 def parameters_of(task: Task) -> list[Control]:
     """The controls that are parameters of a task's endpoint, in their order: pictures, prompt, what all
     tasks have, then its own. Controls of no request field travel in `extras`."""
-    controls = [c for c in task.flat_controls() if c.name in FIELDS]
+    controls = [c for c in task.flat_controls() if c.name in PLACED]
     pictures = [c for c in controls if isinstance(c, Picture | Mask)]
     place = {name: i for i, name in enumerate(FIRST)}
     rest = [c for c in controls if c not in pictures]
@@ -200,7 +201,7 @@ def verdict(
         attempt()
     except EaselError as error:
         field = "model" if isinstance(error, ModelFileError) else getattr(error, "field", None)
-        field = "extras" if field in extras else field
+        field = "extras" if field in extras and field not in names else field
         wrong, sentence = (names.index(field) if field in names else 0), str(error)
     found = [gr.validate(i != wrong, sentence if i == wrong else "") for i in range(len(names))]
     return found if len(found) > 1 else found[0]  # Gradio wraps what a function of one value gives
