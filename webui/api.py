@@ -8,6 +8,8 @@ specifier as pip has them); one that does not fit is not imported, and says so o
 from webui.diffusion.parameterisation import Parameterisation, parameterisation
 from webui.errors import CapacityError, EaselError, ExtensionError, ModelFileError, RequestError
 from webui.hookspecs import hookimpl
+from webui.prompt import Prompt
+from webui.prompt import parse as parse_prompt
 from webui.types import (
     COMMON,
     ETA,
@@ -116,6 +118,7 @@ __all__ = [
     "Picture",
     "Places",
     "PostProcessor",
+    "Prompt",
     "RequestError",
     "Residuals",
     "Row",
@@ -137,4 +140,5 @@ __all__ = [
     "Upscaler",
     "hookimpl",
     "parameterisation",
+    "parse_prompt",
 ]

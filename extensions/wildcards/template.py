@@ -24,6 +24,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
+from webui.api import Prompt, parse_prompt
+
 __all__ = ["Drawing", "Options", "TemplateError", "Unknown", "marks_of"]
 
 DEPTH_MAX = 10  # lists within lists
@@ -33,7 +35,7 @@ LENGTH_MAX = 20_000  # characters, as a prompt's
 
 WILDCARD = r"__(?P<name>[^\s_{}|<>][^{}|<>\n]*?)__"
 TOKEN = re.compile(r"\\__|\\[{}|]|[{}|]|" + WILDCARD)
-TAG = re.compile(r"<[a-z]\w*:[^<>\n]*>", re.IGNORECASE)
+OTHER_TAG = re.compile(r"<[a-z]\w*:[^<>\n]*>", re.IGNORECASE)
 # Letters of scripts that put blanks between words: `bad__hands__v5` is a word, and a Chinese sentence is none.
 LETTER = re.compile(r"[0-9A-Za-z\u00aa\u00b5\u00ba\u00c0-\u0dff]")
 COUNT = re.compile(r"\s*(?:(\d{1,3})(-?)(\d{1,3})?|-(\d{1,3}))\s*\$\$(?:([^{}|$]*)\$\$)?")
@@ -245,8 +247,9 @@ def marks_of(text: str, words: frozenset[str] = frozenset()) -> list[Mark]:
     """The signs of a template in their order, braces with what belongs to them; in one pass."""
     marks: list[Mark] = []
     opened: list[tuple[int, int, list[int]]] = []  # braces: the mark, the tag that it is in, bars
-    tags = [found.span() for found in TAG.finditer(text)]
-    kept = _spans(text, words)
+    prompt = parse_prompt(text, [word for word in words if "__" in word])
+    tags = _tag_spans(text, prompt)
+    kept = prompt.inversion_spans()
     tag = word = 0  # how many of them have ended
     for token in TOKEN.finditer(text):
         start, end = token.span()
@@ -297,13 +300,18 @@ def _keep_choices(text: str, marks: list[Mark]) -> None:
             mark.close = 0
 
 
-def _spans(text: str, words: frozenset[str]) -> list[tuple[int, int]]:
-    """Where those of `words` stand that hold double underscores, as words of their own."""
-    names = sorted((word for word in words if "__" in word), key=len, reverse=True)
-    if not names or "__" not in text:
-        return []
-    pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)"
-    return [found.span() for found in re.finditer(pattern, text, re.IGNORECASE)]
+def _tag_spans(text: str, prompt: Prompt) -> list[tuple[int, int]]:
+    """Where the tags of a prompt stand, and those of other programs, which are words to the engine."""
+    known = prompt.tag_spans()
+    starts = [start for start, _ in known]
+    others = []
+    for found in OTHER_TAG.finditer(text):
+        start, end = found.span()
+        near = bisect(starts, start)
+        begun = near and known[near - 1][1] > start
+        if not begun and not (near < len(known) and known[near][0] < end):
+            others.append((start, end))
+    return sorted([*known, *others])
 
 
 def weighted(text: str, at: int, end: int) -> tuple[float, int]:

@@ -104,6 +104,7 @@ PLAIN = """
 a cat	a | b }	__	a__b	$$ 2::x	1$$a	[day|night] (dog:1.2)	a \\(b\\)
 <lora:my__colour__style:1> cat	<hypernet:my__h__x:1>	<lyco:__colour__>	bad__colour__v5
 a__colour__	\u00e9__colour__	<lora:a|b:1> {<lora:a|b:1>}	__nope__v2
+<ti:__colour__:1><ti:__colour__:1> <lora:__colour__>	<lora:a<b__colour__:1>
 {masterpiece}	{{{masterpiece}}}	:{	:}	}{	{	}	|{|	{}	a {b|c	{$$a}	{2$a}	{:3}
 \\{a|b\\} cat	\\__colour__	\\{a\\|b\\} \\\\{c|d}
 """

@@ -138,6 +138,14 @@ def test_any_text_is_a_prompt_and_the_tree_gives_it_back() -> None:
         assert again.every_tag or again.pieces() == prompt.pieces(), text
 
 
+def test_places_of_tags_and_names_are_those_in_the_text() -> None:
+    text = "[a (my:1.2 <lora:b>):c|my<lora:my:1>] AND my :2"
+    prompt = parse(text, ["my"])
+    assert [text[a:b] for a, b in prompt.tag_spans()] == ["<lora:b>", "<lora:my:1>"]
+    assert [text[a:b] for a, b in prompt.inversion_spans()] == ["my", "my", "my"]
+    assert prompt.tag_spans()[1] == (text.index("<lora:my"), text.index("] AND"))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -44,7 +44,7 @@ PART_WEIGHT = re.compile(rf":\s*([+-]?{NUMBER})\s*\Z")
 
 
 def parse(text: str, inversions: Iterable[str] = ()) -> Prompt:
-    """The tree of a prompt. `inversions` are the names of textual inversions, which are words of their own."""
+    """The tree of a prompt: any text is one. `inversions` are the names of textual inversions, words of their own."""
     tags: list[tuple[int, Tag]] = []  # with their places in the text without tags
     words: list[str] = []
     at = length = 0

@@ -21,6 +21,7 @@ from webui.prompt.tree import (
     Sign,
     Text,
     Unclosed,
+    placed,
     source_of,
     walk,
 )
@@ -78,6 +79,21 @@ class Prompt:
     def printed(self) -> str:
         """The text that the tree was read from, put together again."""
         return source_of(self.nodes())
+
+    def tag_spans(self) -> list[tuple[int, int]]:
+        """Where its tags begin and end in its text."""
+        return self._spans(Tag)
+
+    def inversion_spans(self) -> list[tuple[int, int]]:
+        """Where the words of its inversions begin and end in its text."""
+        return self._spans(Inversion)
+
+    def _spans(self, kind: type[Tag] | type[Inversion]) -> list[tuple[int, int]]:
+        found = []
+        for at, node in placed(self.nodes()):
+            if isinstance(node, kind):
+                found.append((at, at + len(node.source)))
+        return found
 
     # --- what is asked of it ----------------------------------------------------------------------
 

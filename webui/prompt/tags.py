@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["STRENGTH_MAX", "Argument", "Tag", "other_tags", "tags_in"]
+__all__ = ["STRENGTH_MAX", "Argument", "Tag", "tags_in"]
 
 OPEN = re.compile(r"<(lora|lyco|hypernet):", re.IGNORECASE)
-OTHER = re.compile(r"<[a-z]\w*:[^<>\n]*>", re.IGNORECASE)
 NUMBER = re.compile(
     r"[+-]?(?:(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?|inf|infinity|nan)", re.IGNORECASE
 )
@@ -69,12 +68,6 @@ def tags_in(text: str) -> Iterator[tuple[int, int, Tag]]:
         opened = found
     if opened is not None and (end := text.find(">", opened.end())) > 0:
         yield from _closed(text, opened, end)
-
-
-def other_tags(text: str) -> Iterator[tuple[int, int]]:
-    """Where something stands that is written as a tag is, of any kind: `<what:...>`. Kinds that are not known here are
-    words to the engine, and other programs' names to whoever changes a text."""
-    return (found.span() for found in OTHER.finditer(text))
 
 
 def _closed(text: str, opened: re.Match[str], end: int) -> Iterator[tuple[int, int, Tag]]:

@@ -30,6 +30,7 @@ __all__ = [
     "Sign",
     "Text",
     "Unclosed",
+    "placed",
     "source_of",
     "walk",
 ]
@@ -183,6 +184,25 @@ def walk(nodes: Iterable[Node]) -> Iterator[Node | Leave]:
             inside.pop()
             if inside:
                 yield LEAVE
+
+
+def placed(nodes: Iterable[Node]) -> Iterator[tuple[int, Leaf | str]]:
+    """Every leaf, and the brackets of branches as they were written, each with its place in the text."""
+    at = 0
+    closings: list[str] = []
+    for node in walk(nodes):
+        written: Leaf | str
+        if isinstance(node, Leave):
+            written = closings.pop()
+        elif isinstance(node, BRANCHES):
+            written = node.opening
+            closings.append(node.closing)
+        else:
+            yield at, node
+            at += len(node.source)
+            continue
+        yield at, written
+        at += len(written)
 
 
 def source_of(nodes: Iterable[Node]) -> str:
