@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from webui.errors import SENTENCE_MAX, CapacityError, ModelFileError, RequestError
-from webui.sentences import Sentence, said
+from webui.sentences import Sentence, with_keys
 
 STEP = Sentence("Step {step} of {steps}", step=7, steps=20)
 
@@ -31,22 +31,31 @@ def test_a_name_without_a_value_stays_and_a_value_is_not_read_for_names() -> Non
 )
 def test_it_keeps_its_key_when_it_is_handed_on(kept) -> None:
     again = kept(STEP)
-    assert again == STEP and said(again) == ["Step {step} of {steps}", {"step": 7, "steps": 20}]
+    assert again == STEP and with_keys(again) == [
+        "Step {step} of {steps}",
+        {"step": 7, "steps": 20},
+    ]
 
 
 @pytest.mark.parametrize("kind", [RequestError, ModelFileError, CapacityError])
 def test_an_error_says_the_sentence_that_it_was_given(kind) -> None:
-    assert said(str(kind(STEP))) == said(STEP)
+    assert with_keys(str(kind(STEP))) == with_keys(STEP)
 
 
-def test_plain_text_is_its_own_key() -> None:
-    assert said("what an extension {wrote}") == ["what an extension {wrote}", {}]
+def test_what_somebody_wrote_has_no_key() -> None:
+    assert with_keys("what an extension {wrote}") == "what an extension {wrote}"
+    told = {"line": STEP, "facts": ("a model", STEP), "number": 3, "none": None}
+    key = ["Step {step} of {steps}", {"step": 7, "steps": 20}]
+    assert with_keys(told) == {"line": key, "facts": ["a model", key], "number": 3, "none": None}
 
 
 def test_a_sentence_in_a_sentence_is_translated_by_itself() -> None:
     outer = Sentence("{line}; {gone} no longer on disk", line=STEP, gone=2)
     assert outer == "Step 7 of 20; 2 no longer on disk"
-    assert said(outer) == ["{line}; {gone} no longer on disk", {"line": said(STEP), "gone": 2}]
+    assert with_keys(outer) == [
+        "{line}; {gone} no longer on disk",
+        {"line": with_keys(STEP), "gone": 2},
+    ]
 
 
 def test_a_sentence_too_long_for_an_error_loses_the_middle_of_its_values() -> None:
@@ -54,7 +63,7 @@ def test_a_sentence_too_long_for_an_error_loses_the_middle_of_its_values() -> No
     told = str(RequestError(Sentence("sampler {given}: there is none of that name", given=value)))
     assert len(told) <= SENTENCE_MAX + 100
     assert told.startswith("sampler aaa") and told.endswith("z: there is none of that name")
-    key, values = said(told)
+    key, values = with_keys(told)
     assert (
         key == "sampler {given}: there is none of that name"
         and len(values["given"]) < SENTENCE_MAX + 10

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Sentence", "said"]
+__all__ = ["Sentence", "with_keys"]
 
 NAME = re.compile(r"\{(\w+)\}")
 
@@ -27,17 +27,26 @@ class Sentence(str):
         made.key, made.values = key, values
         return made
 
+    @classmethod
+    def named(cls, key: str) -> Sentence:
+        """What a declaration calls something: a label, which is a key of its own (a control's, a task's)."""
+        return cls(key)
+
+    def filled(self, **values: str | int | float) -> Sentence:
+        """The same with values."""
+        return type(self)(self.key, **values)
+
     def __str__(self) -> str:
         return self
 
 
-def said(text: str) -> list[Any]:
-    """[key, values] of a sentence, as JSON, for who translates it; a text that is none is its own key, without values.
-    A value that is a sentence is such a pair."""
-    if not isinstance(text, Sentence):
-        return [text, {}]
-    values = {
-        name: said(value) if isinstance(value, Sentence) else value
-        for name, value in text.values.items()
-    }
-    return [text.key, values]
+def with_keys(value: Any) -> Any:
+    """`value`, JSON as a page is told it, with every sentence in it as [key, values], which the page says in its own
+    language. Text that is no sentence is somebody's own words and stays; so is what a sentence's values are."""
+    if isinstance(value, Sentence):
+        return [value.key, {name: with_keys(one) for name, one in value.values.items()}]
+    if isinstance(value, Mapping):
+        return {name: with_keys(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_keys(one) for one in value]
+    return value

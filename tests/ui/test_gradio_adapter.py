@@ -246,6 +246,15 @@ def test_key_in_reads_what_i18n_writes() -> None:
     assert adapter.key_in("Steps") is None and adapter.key_in(3) is None
 
 
+def test_language_module_exports_what_changes_the_language(bare: Bare) -> None:
+    """All that Gradio draws would stay English, whatever the page speaks."""
+    module = adapter.built_file(f"/{adapter.language_module()}")
+    assert module is not None
+    exported = module.read_text(encoding="utf-8").rpartition("export{")[2]
+    for name in ("changeLocale", "load_translations", "process_langs"):
+        assert f" as {name}" in exported
+
+
 def test_literal_is_the_value_and_ends_no_script() -> None:
     """A text could end the script that it stands in."""
     value = {"text": "</script><!-- \\ \" ' ` ${1} \u2028", "none": None, "on": True}

@@ -154,7 +154,10 @@ def test_only_what_has_changed_is_told(idle: FlatPainter) -> None:
     job = idle.submit(request("b"), "y")
     now = board.told(idle.jobs(), "x", tuple(seen["marks"]))
     assert now is not None and now["ended"] is None
-    assert [row["whose"] for row in now["open"]] == ["you", "y"]  # told only where owners differ
+    assert [row["whose"] for row in now["open"]] == [
+        ["you", {}],
+        "y",
+    ]  # told only where owners differ
     idle.cancel(job)
 
 
@@ -169,7 +172,7 @@ def test_a_picture_that_somebody_deleted_is_left_out(tmp_path: Path) -> None:
     linked: dict[str, Any] = {}
     link_new(painter.status(job), OwnPictures(painter), linked)
     shown = job_value(painter.status(job), "", linked)
-    assert len(shown["pictures"]) == 1 and shown["line"].endswith("; 1 no longer on disk")
+    assert len(shown["pictures"]) == 1 and shown["line"][0] == "{line}; {gone} no longer on disk"
 
 
 @pytest.mark.parametrize(

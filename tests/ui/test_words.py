@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from tests.ui.words import every_string, first_strings, languages
+from tests.ui.words import every_string, keys_of, languages
 
 NAMES = re.compile(r"\{\w+\}")
 
@@ -49,19 +48,21 @@ def test_what_is_said_is_gathered(said: set[str]) -> None:
     } <= said
 
 
-def strings(source: str) -> Iterator[str]:
-    return first_strings(source, 0)
-
-
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ('"one")', ["one"]),
-        ('"one", { name: "two" })', ["one"]),
-        ('many ? "{n} of many" : "one, \\"only\\"", x)', ["{n} of many", 'one, "only"']),
-        ('words[f("no", 1)] ? "a" : "b")', ["a", "b"]),
-        ('variable, "no")', []),
+        ('t("one")', ["one"]),
+        ('t(\n  "one", { name: "two" })', ["one"]),
+        ('many ? t("{n} of many") : t("one, \\"only\\"", x)', ["{n} of many", 'one, "only"']),
+        ('[["any", t("Any date")], ["days", t(\'Choose days\')]]', ["Any date", "Choose days"]),
+        ('import("x"); first("no"); a.t("no")', []),
     ],
 )
-def test_strings_of_a_call_are_those_of_its_first_argument(source: str, found: list[str]) -> None:
-    assert list(strings(source)) == found
+def test_keys_are_found_wherever_they_are_said(source: str, found: list[str]) -> None:
+    assert list(keys_of(source)) == found
+
+
+@pytest.mark.parametrize("source", ["t(label)", "t(`Step ${step}`)", 't(many ? "{n}" : "one")'])
+def test_a_key_that_is_not_written_out_is_refused(source: str) -> None:
+    with pytest.raises(AssertionError, match=r"a\.js:1: write the key where it is said"):
+        list(keys_of(source, "a.js"))

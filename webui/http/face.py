@@ -37,6 +37,7 @@ from webui.http.words import word_routes
 from webui.languages import Languages
 from webui.preferences import Preferences
 from webui.registry import Catalog
+from webui.sentences import Sentence, with_keys
 from webui.settings import Settings
 from webui.store.downloads.hub import HubError
 from webui.store.gallery import UnknownPicture
@@ -148,4 +149,6 @@ def face(
 
 
 def _fault(status: int, sentence: str, field: str | None = None) -> JSONResponse:
-    return JSONResponse({"error": sentence, "field": field}, status)
+    """`said`, where it is a sentence of ours, is its key and values, for a page that speaks another language."""
+    keys = {"said": with_keys(sentence)} if isinstance(sentence, Sentence) else {}
+    return JSONResponse({"error": sentence, "field": field, **keys}, status)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from fastapi import Request
 
+from webui.errors import Sentence
 from webui.http.settings import MayNot
 from webui.settings import Settings
 
 __all__ = ["Rights"]
 
-LOGIN = "Only the first login can change models: {name}"
-SHARED = (
+LOGIN = Sentence("Only the first login can change models: {name}")
+SHARED = Sentence(
     "Models can be changed and downloaded only while Easel is reached from this machine alone, or by the first "
     "login: start it without --listen or --host, or with --auth"
 )
@@ -29,7 +30,7 @@ class Rights:
         """Why who asks may change nothing, "" where they may."""
         if self._logins:
             owner: str = request.state.visitor.owner
-            return "" if owner == self._logins[0] else LOGIN.format(name=self._logins[0])
+            return "" if owner == self._logins[0] else LOGIN.filled(name=self._logins[0])
         return "" if self._local else SHARED
 
     def demand(self, request: Request) -> None:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from webui.defaults import check_own
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.http.bodies import parsed
 from webui.http.jobs import NotThere
 from webui.http.views import Fault
@@ -24,8 +24,8 @@ from webui.types import DEFAULTS, Choice, Control, Number, Seed, Switch, Task
 
 __all__ = ["MayNot", "setting_routes"]
 
-LOCKED_LOGIN = "Only the first login can change settings: {name}"
-LOCKED_SHARED = (
+LOCKED_LOGIN = Sentence("Only the first login can change settings: {name}")
+LOCKED_SHARED = Sentence(
     "Settings can be changed only while Easel is reached from this machine alone, or by the first login: "
     "start it without --listen or --host, or with --auth"
 )
@@ -79,7 +79,8 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class SettingList:
-    """All settings. `locked` is why nothing can be changed by who asks, "" where it can; `problems` are sentences about
+    """All settings. `locked` is why nothing can be changed by who asks, "" where it can, and `locked_to` the login
+    that can, if any; `problems` are sentences about
     the file that they were read from; `tokens` are those of a pattern, with what they mean."""
 
     groups: list[GroupView]
@@ -87,6 +88,7 @@ class SettingList:
     problems: list[str]
     languages: list[list[str]]
     tokens: list[list[str]]
+    locked_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def setting_routes(
     def locked(request: Request) -> str:
         owner: str = request.state.visitor.owner
         if logins:
-            return "" if owner == logins[0] else LOCKED_LOGIN.format(name=logins[0])
+            return "" if owner == logins[0] else LOCKED_LOGIN.filled(name=logins[0])
         return "" if preferences.settings.local else LOCKED_SHARED
 
     def told(request: Request) -> SettingList:
@@ -119,6 +121,7 @@ def setting_routes(
             list(preferences.problems),
             [[found.code, found.name] for found in languages.all()],
             [[f"[{name}]", meaning] for name, meaning in TOKENS.items()],
+            logins[0] if logins and locked(request) else "",
         )
 
     def change(values: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.ui.gradio_adapter import built_file, for_people, is_login_page
+from webui.ui.gradio_adapter import built_file, for_people, is_login_page, language_module
 from webui.ui.theme import icon, scripts
 
 __all__ = ["AssetCache"]
@@ -104,6 +104,7 @@ class AssetCache:
         ours, login = icon(), is_login_page(page)
         if not login:
             ours += f'<title>Easel</title><script type="module" src="{self._script[1:]}"></script>'
+            ours += f'<meta name="easel-gradio" content="{language_module()}">'
             if stale:
                 ours += '<meta name="easel-form" content="stale">'
         page = for_people(page, programs=of_programs or login)

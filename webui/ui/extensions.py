@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from webui.errors import EaselError
+from webui.sentences import Sentence, with_keys
 from webui.settings import Settings
 from webui.types import ExtensionsFace, ExtensionStatus
 from webui.ui.addresses import loopback
@@ -22,7 +23,7 @@ from webui.ui.translations import MOUNT, key, keyed
 __all__ = ["announced", "draw_extensions", "draw_note", "told", "wire_extensions"]
 
 TAB = "extensions"
-NOT_HERE = (
+NOT_HERE = Sentence(
     "Extensions can be switched on and off only while Easel is reached from this machine alone: "
     "start it without --listen or --host"
 )
@@ -30,6 +31,12 @@ NOTE = """<button type="button" class="easel-note" hidden></button>
 <p class="easel-unseen" aria-live="polite"></p>"""
 LIST = """<div class="ext-head"><h2>Extensions</h2><p class="ext-sum"></p></div>
 <p class="ext-locked" hidden></p><div class="ext-list" role="list"></div>"""
+LABELS = {
+    "on": Sentence("On"),
+    "off": Sentence("Off"),
+    "failed": Sentence("Failed"),
+    "set aside": Sentence("Set aside"),
+}
 
 
 # --- Drawing -------------------------------------------------------------------------------------
@@ -38,7 +45,7 @@ LIST = """<div class="ext-head"><h2>Extensions</h2><p class="ext-sum"></p></div>
 def draw_note(extensions: ExtensionsFace) -> Any:
     """The line in the head; hidden while all is well."""
     return gr.HTML(
-        announced(extensions.statuses()),
+        with_keys(announced(extensions.statuses())),
         html_template=keyed(NOTE),
         js_on_load=f"{MOUNT}Easel.note(element, trigger, props, watch) // 'refresh' 'open'",
         elem_classes="easel-noted",
@@ -50,7 +57,7 @@ def draw_extensions(extensions: ExtensionsFace, settings: Settings) -> Any:
     """The tab; its component's events: refresh, switch."""
     with gr.Tab(key("Extensions"), id=TAB):
         return gr.HTML(
-            told(extensions.statuses(), settings),
+            with_keys(told(extensions.statuses(), settings)),
             html_template=keyed(LIST),
             js_on_load=f"{MOUNT}Easel.extensions(element, trigger, props, watch) // 'refresh' 'switch'",
             elem_id="extensions-list",
@@ -85,7 +92,7 @@ def wire_extensions(
             except EaselError as error:
                 gr.Warning(html.escape(str(error)), title="Not switched")
         statuses = extensions.statuses()
-        return announced(statuses), told(statuses, settings)
+        return with_keys(announced(statuses)), with_keys(told(statuses, settings))
 
     raw = {**PRIVATE, "preprocess": False}
     note.refresh(look, [note], note, **raw)
@@ -95,7 +102,8 @@ def wire_extensions(
 
 
 def changed(shown: object, now: Mapping[str, Any]) -> Any:
-    return gr.skip() if shown == now else now
+    new = with_keys(now)
+    return gr.skip() if shown == new else new
 
 
 # --- In words ------------------------------------------------------------------------------------
@@ -106,8 +114,9 @@ def announced(statuses: Sequence[ExtensionStatus]) -> dict[str, str]:
     names = [status.name for status in statuses if troubled(status)]
     if not names:
         return {"line": "", "which": ""}
-    many = f"{len(names)} extensions have a problem"
-    line = "1 extension has a problem" if len(names) == 1 else many
+    line = Sentence("{number} extensions have a problem", number=len(names))
+    if len(names) == 1:
+        line = Sentence("1 extension has a problem")
     return {"line": line, "which": ", ".join(names)}
 
 
@@ -120,38 +129,46 @@ def troubled(status: ExtensionStatus) -> bool:
 def told(statuses: Sequence[ExtensionStatus], settings: Settings) -> dict[str, Any]:
     """The tab's content, what has a problem first. `locked` is why nothing can be switched from here, "" where it
     can."""
-    wrong = sum(map(troubled, statuses))
-    many = "1 extension" if len(statuses) == 1 else f"{len(statuses)} extensions"
-    problem = "" if not wrong else f", {wrong} with a problem"
     return {
-        "sum": many + problem
-        if statuses
-        else "There is none. Put one into the folder extensions/.",
+        "sum": counted(len(statuses), sum(map(troubled, statuses))),
         "locked": "" if loopback(settings.host) else NOT_HERE,
         "extensions": [card(s) for s in sorted(statuses, key=lambda s: not troubled(s))],
     }
 
 
+def counted(number: int, wrong: int) -> Sentence:
+    """How many there are, and how many have a problem."""
+    if not number:
+        return Sentence("There is none. Put one into the folder extensions/.")
+    if number == 1:
+        return Sentence("1 extension, 1 with a problem") if wrong else Sentence("1 extension")
+    if not wrong:
+        return Sentence("{number} extensions", number=number)
+    return Sentence("{number} extensions, {wrong} with a problem", number=number, wrong=wrong)
+
+
 def card(status: ExtensionStatus) -> dict[str, Any]:
-    labels = {"on": "On", "off": "Off", "failed": "Failed", "set aside": "Set aside"}
-    facts = ["Bundled" if status.bundled else status.source]
+    facts = [Sentence("Bundled") if status.bundled else status.source]
     if status.import_s:
-        facts.append(f"imported in {span(status.import_s)}")
+        facts.append(Sentence("imported in {time}", time=span(status.import_s)))
     if status.hooks_s:
-        facts.append(f"{span(status.hooks_s)} in its hooks")
+        used = span(status.hooks_s)
+        facts.append(Sentence("{time} in its hooks", time=used))
     return {
         "name": status.name,
         "version": status.version,
         "about": status.about,
         # one that was set aside unread has a switch to be tried again
         "on": status.state != "off" and not (status.state == "set aside" and not status.hooks),
-        "label": "Not responding" if status.hanging else labels[status.state],
+        "label": Sentence("Not responding") if status.hanging else LABELS[status.state],
         "troubled": troubled(status),
         "facts": facts,
         "source": status.source,
         "hooks": list(status.hooks),
         "problems": list(status.problems),
-        "hanging": f"Does not return: {status.hanging}" if status.hanging else "",
+        "hanging": Sentence("Does not return: {what}", what=status.hanging)
+        if status.hanging
+        else "",
         "restart": status.restart,
     }
 
@@ -159,5 +176,5 @@ def card(status: ExtensionStatus) -> dict[str, Any]:
 def span(seconds: float) -> str:
     """A time as people say it: 8 ms, 1.3 s."""
     if seconds < 0.0005:
-        return "under 1 ms"
+        return Sentence("under 1 ms")
     return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"

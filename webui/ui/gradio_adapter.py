@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ __all__ = [
     "is_unused",
     "is_upload",
     "key_in",
+    "language_module",
     "last_again",
     "links_of",
     "literal",
@@ -116,6 +118,20 @@ def built_file(path: str) -> Path | None:
     """The file behind an address of Gradio's own that says its content by a hash, None for any other address."""
     found = NAMED.fullmatch(path)
     return None if found is None else BUILT / found[1]
+
+
+@cache
+def language_module() -> str:
+    """The address of the module that holds the language in which Gradio draws (assets/gradio.js changes it there)."""
+    names = (one.name for one in sorted(BUILT.glob("*.js")) if _exports_language(one))
+    return f"assets/{next(names)}"
+
+
+def _exports_language(module: Path) -> bool:
+    text = module.read_text(encoding="utf-8")
+    return all(
+        f" as {name}" in text for name in ("changeLocale", "load_translations", "process_langs")
+    )
 
 
 # --- The page ------------------------------------------------------------------------------------

@@ -14,7 +14,9 @@ __all__ = ["joined"]
 
 IMPORT = re.compile(r'^import (?:(?:\* as (\w+)|\{([^{}]*)\}) from )?"\./([\w-]+\.js)";$', re.M)
 EXPORT = re.compile(r"^export (?=(?:(?:async )?function|class|const) (\w+))", re.M)
-LEFT = re.compile(r"^(?:import|export)\b.*|\bimport\(.*", re.M)
+LEFT = re.compile(
+    r"^(?:import|export)\b.*|\bimport\(\s*[\"'`].*", re.M
+)  # a module of Gradio's may be asked for
 
 
 def joined(modules: Mapping[str, str], start: str = "main.js") -> str:

@@ -10,6 +10,7 @@ import hashlib
 import html
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
+from webui.sentences import Sentence, with_keys
 from webui.types import EngineFace, JobStatus
 from webui.ui.files import data_url
 from webui.ui.pictures import OwnPictures
@@ -40,12 +42,22 @@ LIST = """<div class="queue-head"><h2>Queue</h2><p class="queue-sum"></p></div>
 <h3 class="queue-past" hidden>Ended</h3>
 <div class="queue-ended" role="list" aria-label="Jobs that have ended"></div>"""
 LABELS = {
-    "queued": "Waiting",
-    "running": "Running",
-    "paused": "Paused",
-    "done": "Done",
-    "failed": "Failed",
-    "cancelled": "Cancelled",
+    "queued": Sentence("Waiting"),
+    "running": Sentence("Running"),
+    "paused": Sentence("Paused"),
+    "done": Sentence("Done"),
+    "failed": Sentence("Failed"),
+    "cancelled": Sentence("Cancelled"),
+}
+SUMS = {  # whether any runs, is paused, waits
+    (False, False, False): Sentence("Nothing is running"),
+    (True, False, False): Sentence("{running} running"),
+    (False, True, False): Sentence("{paused} paused"),
+    (False, False, True): Sentence("{waiting} waiting"),
+    (True, True, False): Sentence("{running} running, {paused} paused"),
+    (True, False, True): Sentence("{running} running, {waiting} waiting"),
+    (False, True, True): Sentence("{paused} paused, {waiting} waiting"),
+    (True, True, True): Sentence("{running} running, {paused} paused, {waiting} waiting"),
 }
 
 
@@ -203,8 +215,11 @@ class Board:
 
         def row(job: JobStatus) -> dict[str, Any]:
             preview = self._preview(job) if job.id in running else ""
-            whose = ("you" if job.owner == owner else job.owner) if several else ""
-            return {**self._row(job, ends), "preview": preview, "whose": whose}
+            whose = (Sentence("you") if job.owner == owner else job.owner) if several else ""
+            row: dict[str, Any] = with_keys(
+                {**self._row(job, ends), "preview": preview, "whose": whose}
+            )
+            return row
 
         lists = ([row(job) for job in going[:fits]], [row(job) for job in ended[:ENDED]])
         marks = [mark(rows) for rows in lists]
@@ -214,8 +229,10 @@ class Board:
             None if one == old else rows for rows, one, old in zip(lists, marks, known, strict=True)
         ]
         return {
-            "sum": summary(going),
-            "more": f"{len(going) - fits} more are waiting" if len(going) > fits else "",
+            "sum": with_keys(summary(going)),
+            "more": with_keys(Sentence("{number} more are waiting", number=len(going) - fits))
+            if len(going) > fits
+            else "",
             "now": round(time.time(), 3),
             "marks": marks,
             "open": new[0],
@@ -225,10 +242,13 @@ class Board:
     def _row(self, job: JobStatus, ends: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
         request = job.request
         task = self._catalog.tasks.get(request.task)
-        facts = [task.label if task else request.task, request.model]
-        facts += [f"{request.width} × {request.height}", f"{request.steps} steps"]
+        facts = [Sentence.named(task.label) if task else request.task, request.model]
+        facts += [
+            f"{request.width} × {request.height}",
+            Sentence("{number} steps", number=request.steps),
+        ]
         if request.batch_size > 1:
-            facts.append(f"{request.batch_size} pictures")
+            facts.append(Sentence("{number} pictures", number=request.batch_size))
         line = "" if job.state == "failed" else status_line(job)
         return {
             "id": job.id,
@@ -283,11 +303,13 @@ class Board:
         return shown
 
 
-def summary(going: Sequence[JobStatus]) -> str:
+def summary(going: Sequence[JobStatus]) -> Sentence:
     """How many jobs run, wait and are paused, in words."""
-    words = (("running", "running"), ("paused", "paused"), ("queued", "waiting"))
-    counts = [(sum(job.state == state for job in going), word) for state, word in words]
-    return ", ".join(f"{count} {word}" for count, word in counts if count) or "Nothing is running"
+    counts = Counter(job.state for job in going)
+    running, paused, waiting = (counts[state] for state in ("running", "paused", "queued"))
+    return SUMS[running > 0, paused > 0, waiting > 0].filled(
+        running=running, paused=paused, waiting=waiting
+    )
 
 
 def mark(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from anyio import to_thread
 
 from webui.job_stream import Interest, changes
 from webui.metadata import parse
+from webui.sentences import Sentence, with_keys
 from webui.types import EngineFace, JobStatus
 from webui.ui.files import data_url
 from webui.ui.gradio_adapter import literal
@@ -28,7 +28,6 @@ __all__ = [
     "link_new",
     "stage",
     "status_line",
-    "status_words",
     "stopped",
 ]
 
@@ -40,7 +39,6 @@ EMPTY: Mapping[str, Any] = {
     "job": "",
     "state": "empty",
     "line": "",
-    "said": ["", {}],
     "pictures": [],
 }
 
@@ -101,47 +99,46 @@ def stopped(status: JobStatus) -> bool:
     return status.state == "cancelled" and status.error is not None
 
 
-def status_words(status: JobStatus) -> tuple[str, dict[str, str | int]]:
-    """Where a job stands: a sentence with {names}, which is its own key for a translation, and their values."""
-    step: dict[str, str | int] = {"step": status.step, "steps": status.steps}
+def status_line(status: JobStatus) -> str:
+    """Where a job stands."""
     match status.state:
         case "queued":
             if status.note:
-                return status.note, {}
+                return status.note
             if status.position:
-                return "Position {position} in the queue", {"position": status.position}
-            return "Waiting", {}
+                return Sentence("Position {position} in the queue", position=status.position)
+            return Sentence("Waiting")
         case "running":
             if status.note:
-                return status.note, {}
+                return status.note
             if not status.step:
-                return "Starting", {}
+                return Sentence("Starting")
+            step, steps = status.step, status.steps
             if status.eta_s is None:
-                return "Step {step} of {steps}", step
-            return "Step {step} of {steps}, {time} left", {**step, "time": duration(status.eta_s)}
+                return Sentence("Step {step} of {steps}", step=step, steps=steps)
+            left = duration(status.eta_s)
+            return Sentence(
+                "Step {step} of {steps}, {time} left", step=step, steps=steps, time=left
+            )
         case "paused":
-            return ("Paused at step {step} of {steps}", step) if status.step else ("Paused", {})
+            if not status.step:
+                return Sentence("Paused")
+            return Sentence(
+                "Paused at step {step} of {steps}", step=status.step, steps=status.steps
+            )
         case "done":
-            number, took = len(status.pictures), {"time": duration(status.seconds)}
+            number, took = len(status.pictures), duration(status.seconds)
             if number == 1:
-                return "1 picture in {time}", {**took}
-            return "{number} pictures in {time}", {"number": number, **took}
+                return Sentence("1 picture in {time}", time=took)
+            return Sentence("{number} pictures in {time}", number=number, time=took)
         case "cancelled":
             if stopped(status):
-                return status.error or "", {}
-            return "Cancelled; finished pictures are kept" if status.pictures else "Cancelled", {}
+                return status.error or ""
+            if status.pictures:
+                return Sentence("Cancelled; finished pictures are kept")
+            return Sentence("Cancelled")
         case "failed":
-            return "Failed", {}
-
-
-def status_line(status: JobStatus) -> str:
-    """Where a job stands, in English."""
-    return filled(*status_words(status))
-
-
-def filled(text: str, values: Mapping[str, object]) -> str:
-    """A sentence with its {names} filled in; what is no name of `values` stays, as in the page's own words."""
-    return re.sub(r"\{(\w+)\}", lambda name: str(values.get(name[1], name[0])), text)
+            return Sentence("Failed")
 
 
 def duration(seconds: float) -> str:
@@ -170,14 +167,13 @@ def job_value(
 ) -> dict[str, Any]:
     """A job for the stage. `preview` is a data URL or "", `linked` maps saved paths to `OwnPictures.links`."""
     gone = sum(str(p.path) not in linked for p in status.pictures)
-    text, values = status_words(status)
+    line = status_line(status)
     if gone:
-        text, values = text + "; {gone} no longer on disk", {**values, "gone": gone}
+        line = Sentence("{line}; {gone} no longer on disk", line=line, gone=gone)
     return {
         "job": status.id,
         "state": "stopped" if stopped(status) else status.state,
-        "line": filled(text, values),
-        "said": [text, values],
+        "line": with_keys(line),
         "progress": round(status.progress, 4),
         "preview": preview,
         "width": status.request.width,
@@ -194,7 +190,7 @@ def job_value(
                 "height": p.height or CARD,
                 "facts": facts_of(p.parameters),
                 "parameters": p.parameters,
-                "notes": list(p.notes),
+                "notes": with_keys(p.notes),
             }
             for p in status.pictures
             if str(p.path) in linked
@@ -235,5 +231,5 @@ async def job_values(
         failed = status.state == "failed"
         if failed:
             gr.Warning(html.escape(status.error or "The job failed"), title="Failed")
-        sentence = {"message": status.error or "" if failed else "", "control": ""}
+        sentence = {"message": with_keys(status.error or "") if failed else "", "control": ""}
         yield job_value(status, "" if status.ended else preview, linked), sentence

@@ -20,7 +20,7 @@ __all__ = ["MOUNT", "english", "key", "keyed", "keys_in"]
 
 PREFIX = "easel:"  # no prompt that somebody writes is a key by chance
 ATTRIBUTE = "data-i18n"
-MOUNT = "Easel.keyed?.(element); "  # what the JavaScript of HTML with keys begins with
+MOUNT = "Easel.keyed(element); "  # what the JavaScript of HTML with keys begins with
 SPOKEN = ("aria-label", "title", "placeholder", "alt")
 VOID = ("img", "input", "br", "hr", "path", "rect", "circle")
 UNSAID = ("script", "style", "pre", "code", "textarea")

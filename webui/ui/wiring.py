@@ -15,6 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from webui.defaults import complete, from_infotext
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
+from webui.sentences import with_keys
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
 from webui.ui.background_jobs import Added, asked_for, collected
@@ -194,4 +195,4 @@ def refusal(task: Task, error: EaselError) -> dict[str, str]:
         for mask in task.flat_controls():
             if isinstance(mask, Mask) and mask.name == error.field:
                 control = f"{task.name}-{mask.over}"
-    return {"message": str(error), "control": control}
+    return {"message": with_keys(str(error)), "control": control}

@@ -1,6 +1,9 @@
 // Questions to our own HTTP API.
 
-import { t } from "./i18n.js";
+import { sentence, t } from "./i18n.js";
+
+// Why a route of ours refused something, from its answer.
+export const reason = ({ said, error }) => (said ? sentence(said) : error);
 
 // JSON from a route of ours. Throws an Error whose message is a sentence for people.
 export async function ask(path, method = "GET", body = undefined) {
@@ -12,6 +15,6 @@ export async function ask(path, method = "GET", body = undefined) {
     throw new Error(t("The server does not answer."));
   }
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.error || t("The server did not answer."));
+  if (!answer.ok) throw new Error(reason(said) || t("The server did not answer."));
   return said;
 }

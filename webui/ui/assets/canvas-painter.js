@@ -8,7 +8,7 @@ import { transparent } from "./canvas-input.js";
 import { Layers } from "./canvas-layers.js";
 import { asMask, greyPng } from "./canvas-png.js";
 import * as shapes from "./canvas-shapes.js";
-import { View, levels } from "./canvas-view.js";
+import { levels, View } from "./canvas-view.js";
 import { t } from "./i18n.js";
 
 export function createPainter(window_, { changed, moved, say }) {

@@ -1,7 +1,8 @@
 // The painter's buttons, sliders and keys, and the circle under the pointer.
 
 import { listenToPointers } from "./canvas-pointers.js";
-import { t } from "./i18n.js";
+import { setText } from "./dom.js";
+import { named, t } from "./i18n.js";
 
 // `acts` are what buttons and keys without a tool do, by name; `extend` shows the frame's handles.
 export function createToolbar(body, painter, acts, extend) {
@@ -56,9 +57,9 @@ export function createToolbar(body, painter, acts, extend) {
   function slide() {
     brush.size = Number(size.value);
     brush.soft = Number(soft.value);
-    size.nextElementSibling.value = t("{size} px", { size: Math.round(painter.diameter()) });
+    setText(size.nextElementSibling, t("{size} px", { size: Math.round(painter.diameter()) }));
     soft.nextElementSibling.value = `${brush.soft} %`;
-    size.setAttribute("aria-valuetext", size.nextElementSibling.value);
+    setText(size, t("{size} px", { size: Math.round(painter.diameter()) }), "aria-valuetext");
     sizes();
     speak();
   }
@@ -67,15 +68,18 @@ export function createToolbar(body, painter, acts, extend) {
     // what a key has changed, once it is still
     clearTimeout(speaking);
     speaking = setTimeout(() => {
-      const name = $(`[data-tool=${brush.tool}]`).getAttribute("aria-label");
+      const name = named($(`[data-tool=${brush.tool}]`).dataset.i18nAriaLabel);
       const sized = ["brush", "eraser"].includes(brush.tool);
-      said.textContent = sized
-        ? t("{tool}, {size} px, soft edge {soft} %", {
-            tool: name,
-            size: Math.round(painter.diameter()),
-            soft: brush.soft,
-          })
-        : name;
+      setText(
+        said,
+        sized
+          ? t("{tool}, {size} px, soft edge {soft} %", {
+              tool: name,
+              size: Math.round(painter.diameter()),
+              soft: brush.soft,
+            })
+          : name,
+      );
     }, 300);
   }
 
@@ -186,7 +190,7 @@ export function createToolbar(body, painter, acts, extend) {
     },
     rescale() {
       sizes();
-      size.nextElementSibling.value = t("{size} px", { size: Math.round(painter.diameter()) });
+      setText(size.nextElementSibling, t("{size} px", { size: Math.round(painter.diameter()) }));
       soft.nextElementSibling.value = `${brush.soft} %`;
     },
     close() {

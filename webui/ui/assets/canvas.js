@@ -1,12 +1,12 @@
 // A picture that somebody gives and the mask painted over it (webui/ui/canvas.py): puts the parts together.
 
 import { extendFrame } from "./canvas-extend.js";
-import { Refused, decode, listen, prepare } from "./canvas-input.js";
+import { decode, listen, prepare, Refused } from "./canvas-input.js";
 import { createPainter } from "./canvas-painter.js";
 import { greyPng } from "./canvas-png.js";
 import { senders } from "./canvas-send.js";
 import { createToolbar } from "./canvas-toolbar.js";
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 
 export function canvas(element, trigger, props, upload, watch) {
@@ -162,12 +162,12 @@ export function canvas(element, trigger, props, upload, watch) {
       say,
       changed() {
         tools.refresh();
-        size.textContent = paint.sheet.picture ? `${paint.size().width} × ${paint.size().height}` : "";
+        setText(size, paint.sheet.picture ? `${paint.size().width} × ${paint.size().height}` : "");
       },
       moved() {
         const percent = Math.round(100 * paint.view.scale);
-        zoom.textContent = `${percent} %`;
-        zoom.setAttribute("aria-label", t("{percent} %, fit the picture", { percent }));
+        setText(zoom, `${percent} %`);
+        setText(zoom, t("{percent} %, fit the picture", { percent }), "aria-label");
         tools?.rescale();
         extend?.place();
       },

@@ -1,7 +1,8 @@
 // The Extensions tab and the line in the head (webui/ui/extensions.py). Both ask Python anew every few seconds,
 // and only while somebody can see them. Everything that an extension wrote is set as text.
 
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
+import { joined, named, sentence } from "./i18n.js";
 import { every } from "./polling.js";
 
 export function note(element, trigger, props, watch) {
@@ -10,9 +11,10 @@ export function note(element, trigger, props, watch) {
   function draw() {
     const { line = "", which = "" } = props.value || {};
     button.hidden = !line;
-    button.title = which;
-    button.textContent = line;
-    if (spoken.textContent !== line) spoken.textContent = line;
+    const said = sentence(line);
+    setText(button, which, "title");
+    setText(button, said);
+    setText(spoken, said);
   }
   button.addEventListener("click", () => trigger("open", {}));
   watch("value", draw);
@@ -40,7 +42,7 @@ export function extensions(element, trigger, props, watch) {
     const head = node("header");
     put("h3", "ext-name", one.name, head, { ...own, title: one.source });
     put("span", "ext-version", one.version, head, own);
-    put("span", "ext-state", one.label, head);
+    put("span", "ext-state", sentence(one.label), head);
     const flip = node("button", {
       type: "button",
       role: "switch",
@@ -58,12 +60,12 @@ export function extensions(element, trigger, props, watch) {
     });
     head.append(flip);
     made.append(head);
-    put("p", "ext-about", one.about);
-    put("p", "ext-wrong", one.hanging);
-    for (const problem of one.problems) put("p", "ext-wrong", problem);
-    put("p", "ext-restart", one.restart);
+    put("p", "ext-about", named(one.about));
+    put("p", "ext-wrong", sentence(one.hanging));
+    for (const problem of one.problems) put("p", "ext-wrong", sentence(problem));
+    put("p", "ext-restart", named(one.restart));
     if (one.hooks.length) put("p", "ext-hooks", one.hooks.join(", "), made, own);
-    const facts = node("p", { class: "ext-facts" }, one.facts.join(" · "));
+    const facts = node("p", { class: "ext-facts" }, joined(" · ", one.facts.map(sentence)));
     made.append(facts);
     return made;
   }
@@ -74,8 +76,8 @@ export function extensions(element, trigger, props, watch) {
     if (now === drawn) return;
     drawn = now;
     const held = document.activeElement?.closest?.(".ext")?.dataset.name;
-    element.querySelector(".ext-sum").textContent = value.sum || "";
-    locked.textContent = value.locked || "";
+    setText(element.querySelector(".ext-sum"), sentence(value.sum));
+    setText(locked, sentence(value.locked));
     locked.hidden = !value.locked;
     list.replaceChildren(...(value.extensions || []).map((one) => card(one, !value.locked)));
     if (held)

@@ -1,6 +1,7 @@
 // The page's foot: model, device, attention, queue, versions. Asks every few seconds while it can be seen.
 
-import { t } from "./i18n.js";
+import { setText } from "./dom.js";
+import { named, t } from "./i18n.js";
 import { lookWith, server, serverOffline } from "./server-status.js";
 import { theme } from "./theme.js";
 
@@ -26,8 +27,8 @@ export function footer(element, trigger) {
 
   function put(name, text, why = "") {
     const one = place(name);
-    if (one.textContent !== text) one.textContent = text;
-    if (one.title !== why) one.title = why;
+    setText(one, text);
+    setText(one, why, "title");
     one.hidden = !text;
   }
 
@@ -40,7 +41,7 @@ export function footer(element, trigger) {
         server.engineStarted = 2;
       }, READ_MS);
     }
-    put("engine", starts ? told.device : "");
+    put("engine", starts ? named(told.device) : "");
     for (const name of ["device", "dtype", "attention"])
       put(name, starts ? "" : word(told[name]), starts ? "" : reason(told[name]));
     if (told.model) {

@@ -3,6 +3,7 @@
 // the page alone. Prompts are kept by assets/prompt.js; pictures are not kept.
 
 import { shownValue, usualValues } from "./form-values.js";
+import { gradioText } from "./gradio.js";
 import { recall, remember } from "./memory.js";
 
 const restoring = { kept: null, other: false }; // what is put back, until it is; whether the model is another, too
@@ -77,7 +78,7 @@ const drawn = new Map(); // of each control what Gradio drew at first: its value
 
 // The value of what a control shows; undefined where it is none.
 export function valueOf(id, kind, shown) {
-  if (kind === "choice") return drawn.get(id)?.choices?.find(([label]) => label === shown)?.[1];
+  if (kind === "choice") return drawn.get(id)?.choices?.find(([label]) => gradioText(label) === shown)?.[1];
   return kind === "number" && shown === null ? undefined : shown;
 }
 

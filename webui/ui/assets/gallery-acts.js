@@ -5,7 +5,7 @@ import { ask } from "./api.js";
 import { compare } from "./compare.js";
 import { node } from "./dom.js";
 import { count } from "./gallery-ask.js";
-import { t, within } from "./i18n.js";
+import { named, t, within } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { toast } from "./overlays.js";
 import * as pictureActions from "./picture-actions.js";
@@ -21,7 +21,7 @@ export function galleryActs(grid, marks, tasks) {
   const acts = {};
   const icons = { img2img: "image", inpaint: "brush", upscale: "upscale" };
 
-  acts.favour = async function (pictures) {
+  acts.favour = async (pictures) => {
     const on = !pictures.every((one) => one.favourite);
     try {
       await ask("api/pictures", "PATCH", { ids: ids(pictures), favourite: on });
@@ -31,7 +31,7 @@ export function galleryActs(grid, marks, tasks) {
     }
   };
 
-  acts.remove = async function (pictures) {
+  acts.remove = async (pictures) => {
     if (pictures[0]?.trashed) return acts.restore(pictures);
     let moved;
     try {
@@ -46,7 +46,7 @@ export function galleryActs(grid, marks, tasks) {
     return "gone";
   };
 
-  acts.restore = async function (pictures) {
+  acts.restore = async (pictures) => {
     try {
       const back = (await ask("api/pictures/restore", "POST", { ids: ids(pictures) })).ids;
       pictureActions.tell("restored", back);
@@ -58,7 +58,7 @@ export function galleryActs(grid, marks, tasks) {
     }
   };
 
-  acts.emptyTrash = async function () {
+  acts.emptyTrash = async () => {
     const number = grid.shelf.total;
     if (!window.confirm(t("Delete {pictures} for good? This cannot be undone.", { pictures: count(number) }))) return;
     try {
@@ -69,7 +69,7 @@ export function galleryActs(grid, marks, tasks) {
     }
   };
 
-  acts.download = function (pictures) {
+  acts.download = (pictures) => {
     if (pictures.length === 1) {
       pictureActions.download(pictures[0]);
       return;
@@ -82,7 +82,7 @@ export function galleryActs(grid, marks, tasks) {
     return one.parameters;
   }
 
-  acts.send = async function (to, one) {
+  acts.send = async (to, one) => {
     try {
       const { url, width, height, name } = one;
       sendTo({ to, url, width, height, parameters: await settings(one), name });
@@ -91,7 +91,7 @@ export function galleryActs(grid, marks, tasks) {
     }
   };
 
-  acts.use = async function (one) {
+  acts.use = async (one) => {
     try {
       const parameters = await settings(one);
       if (parameters) sendTo({ to: "", url: "", parameters, name: one.name });
@@ -106,7 +106,7 @@ export function galleryActs(grid, marks, tasks) {
   // [icon, label, act(picture)] of the tasks that a picture can go to.
   acts.targets = tasks.map(([name, label]) => [
     icons[name] || "arrow",
-    name === "upscale" ? label : t("To {task}", { task: within(label) }),
+    name === "upscale" ? named(label) : t("To {task}", { task: within(label) }),
     (one) => acts.send(name, one),
   ]);
 
@@ -123,7 +123,7 @@ export function galleryActs(grid, marks, tasks) {
     return some;
   }
 
-  acts.open = function (one) {
+  acts.open = (one) => {
     const some = around(one);
     const thrown = (item) => Boolean(item.trashed),
       kept = (item) => !item.trashed;
@@ -154,7 +154,7 @@ export function galleryActs(grid, marks, tasks) {
   };
 
   // Fills `bar` with what can be done with what is selected.
-  acts.drawBar = function (bar) {
+  acts.drawBar = (bar) => {
     const pictures = marks.list();
     bar.hidden = !pictures.length;
     if (!pictures.length) {

@@ -59,7 +59,7 @@ export function createGrid(root, selected) {
   }
 
   // The row of a picture: {flow, index: of the picture, block, y: of the row in the grid}, null where it is not loaded.
-  grid.place = function (id) {
+  grid.place = (id) => {
     const one = grid.shelf?.byId.get(id);
     const flow = one?.flow,
       index = flow ? flow.items.indexOf(one) : -1;
@@ -109,7 +109,7 @@ export function createGrid(root, selected) {
   function heading(flow, block, line) {
     line.className = "gallery-day";
     const words = dayWords(block.day);
-    if (line.textContent !== words) line.replaceChildren(node("span", { role: "rowheader" }, words));
+    if (line.textContent !== String(words)) line.replaceChildren(node("span", { role: "rowheader" }, words));
   }
 
   const isThere = (cell) => Boolean(cell.image.dataset.there || cell.dataset.broken);
@@ -264,7 +264,7 @@ export function createGrid(root, selected) {
 
   // --- What others call ---
 
-  grid.draw = function () {
+  grid.draw = () => {
     if (waits.has("draw")) return;
     waits.set(
       "draw",
@@ -276,7 +276,7 @@ export function createGrid(root, selected) {
   };
 
   // Lays out anew what has changed, and draws. What is in the window stays where it is.
-  grid.update = function () {
+  grid.update = () => {
     if (!grid.shelf?.flows.length || !seen() || away) return;
     const where = stand();
     if (!width) measured();
@@ -285,7 +285,7 @@ export function createGrid(root, selected) {
     draw();
   };
 
-  grid.show = function (shelf) {
+  grid.show = (shelf) => {
     grid.shelf = shelf;
     grid.active = here = null;
     shelf.isNeeded = (flow) =>
@@ -308,7 +308,7 @@ export function createGrid(root, selected) {
   grid.height = () => window.innerHeight - grid.head() - grid.foot();
 
   // Brings a picture into the window, and the focus to it.
-  grid.focus = function (id) {
+  grid.focus = (id) => {
     const place = grid.place(id);
     if (!place) return;
     grid.active = id;

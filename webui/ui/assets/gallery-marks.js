@@ -24,19 +24,19 @@ export function createMarks(grid, changed, tell) {
     }
   }
 
-  marks.toggle = function (one) {
+  marks.toggle = (one) => {
     if (!picked.delete(one.id)) add([one]);
     changed();
   };
 
-  marks.clear = function () {
+  marks.clear = () => {
     if (!picked.size) return;
     picked.clear();
     changed();
   };
 
   // Every picture from one to another, both too; what lies between is loaded for it.
-  marks.range = async function (from, to) {
+  marks.range = async (from, to) => {
     const ends = [grid.place(from), grid.place(to)];
     if (!ends[0] || !ends[1]) return;
     const { flows } = grid.shelf;
@@ -52,7 +52,7 @@ export function createMarks(grid, changed, tell) {
     changed();
   };
 
-  marks.all = async function () {
+  marks.all = async () => {
     for (const flow of grid.shelf.flows) {
       const room = MARKS_MAX - picked.size;
       await grid.shelf.need(flow, Math.min(flow.total, room + 1));
@@ -63,14 +63,14 @@ export function createMarks(grid, changed, tell) {
   };
 
   // Forgets what is no longer there; the others are as they are now.
-  marks.refresh = function () {
+  marks.refresh = () => {
     for (const id of picked.keys()) {
       const now = grid.shelf?.byId.get(id);
       if (now) picked.set(id, now);
     }
   };
 
-  marks.drop = function (ids) {
+  marks.drop = (ids) => {
     for (const id of ids) picked.delete(id);
     changed();
   };

@@ -2,7 +2,7 @@
 
 import { dayOf, days } from "./days.js";
 import { node } from "./dom.js";
-import { t } from "./i18n.js";
+import { named, t } from "./i18n.js";
 import { icon, iconButton } from "./icons.js";
 import { recall, remember } from "./memory.js";
 
@@ -92,21 +92,23 @@ export function gallerySearch(bar, tasks, changed) {
     clear,
   );
   for (const [value, text] of [
-    ["", "Any date"],
-    ["today", "Today"],
-    ["week", "This week"],
-    ["month", "This month"],
-    ["days", "Choose days…"],
+    ["", t("Any date")],
+    ["today", t("Today")],
+    ["week", t("This week")],
+    ["month", t("This month")],
+    ["days", t("Choose days…")],
   ]) {
-    menus.when.append(option(value, t(text)));
+    menus.when.append(option(value, text));
   }
   bar.append(box, filters, top);
 
   function options(name, counted, told = true) {
-    const label = (value) => (name === "task" ? tasks[value] || value : value);
+    const label = (value) => (name === "task" && tasks[value] ? named(tasks[value]) : value);
     const some = counted.filter(([value]) => value);
     if (state[name] && !some.some(([value]) => value === state[name])) some.push([state[name], 0]);
-    const made = some.map(([value, number]) => option(value, `${label(value)} (${number.toLocaleString()})`, true));
+    const made = some.map(([value, number]) =>
+      option(value, t("{label} ({number})", { label: label(value), number: number.toLocaleString() }), true),
+    );
     const drawn = [option("", any[name]), ...made];
     if (drawn.map((one) => one.textContent).join() !== [...menus[name].options].map((one) => one.textContent).join()) {
       menus[name].replaceChildren(...drawn);

@@ -142,7 +142,7 @@ export function createShelf(search, changed) {
   }
 
   // Asks for the first pictures. `facets` is the promise of what there is.
-  shelf.open = async function (facets) {
+  shelf.open = async (facets) => {
     try {
       const [first, there] = await Promise.all([
         page({ from: search.from_day, to: search.to_day }, "", PAGE),
@@ -166,14 +166,14 @@ export function createShelf(search, changed) {
     if (!closed) changed();
   };
 
-  shelf.close = function () {
+  shelf.close = () => {
     closed = true;
   };
 
   shelf.mayLoad = (flow) => !flow.loading && (!flow.begun || Boolean(flow.next)) && Date.now() - flow.failed > RETRY_MS;
 
   // Loads a stretch until `number` of its pictures are there, or all; whoever asked may stop that with `still()`.
-  shelf.need = async function (flow, number, still = () => true) {
+  shelf.need = async (flow, number, still = () => true) => {
     while (!closed && still() && flow.items.length < number && (!flow.begun || flow.next)) {
       const before = flow.items.length;
       await more(flow, Math.max(PAGE, number - before));
@@ -207,7 +207,7 @@ export function createShelf(search, changed) {
   // After a change on the server: stretches that are `seen(flow)` are asked anew, others when they are looked at. What is
   // new at the top gets rows of its own where the window is `below`, so that the rows there stay as they are. Gives how
   // many pictures are new at the top.
-  shelf.resync = async function (facets, seen, below) {
+  shelf.resync = async (facets, seen, below) => {
     if (!shelf.ready || closed) return 0;
     const top = shelf.flows[0],
       known = new Set(top.items.map((one) => one.id));
@@ -232,7 +232,7 @@ export function createShelf(search, changed) {
     return top.items.filter((one) => !known.has(one.id) && (!newest || one.made >= newest.made)).length;
   };
 
-  shelf.remove = function (ids) {
+  shelf.remove = (ids) => {
     const gone = new Set(ids);
     for (const flow of new Set(ids.map((id) => shelf.byId.get(id)?.flow).filter(Boolean))) {
       const left = flow.items.filter((one) => !gone.has(one.id));
@@ -242,7 +242,7 @@ export function createShelf(search, changed) {
   };
 
   // New pictures join the rows of those that were there.
-  shelf.join = function () {
+  shelf.join = () => {
     if (!shelf.breaks.size) return;
     shelf.breaks.clear();
     shelf.flows[0].rows = null;
@@ -250,7 +250,7 @@ export function createShelf(search, changed) {
   };
 
   // Puts pictures back to their places, where those are loaded.
-  shelf.insert = function (pictures) {
+  shelf.insert = (pictures) => {
     for (const one of pictures) {
       if (shelf.byId.has(one.id)) continue;
       const flow = shelf.flows.find((each) => (!each.from || one.day >= each.from) && (!each.to || one.day <= each.to));

@@ -1,6 +1,6 @@
 // A picture of the Gallery's grid, as a cell.
 
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 
@@ -42,15 +42,14 @@ export function retile(cell, one, selected, fetched) {
   cell.one = one;
   const title = titleOf(one);
   if (cell.image.alt !== title) {
-    cell.image.alt = title;
-    cell.title = title;
+    setText(cell.image, title, "alt");
+    setText(cell, title, "title");
   }
-  const spoken = t(one.favourite ? "{prompt}, {width} × {height}, favourite" : "{prompt}, {width} × {height}", {
-    prompt: title,
-    width: one.width,
-    height: one.height,
-  });
-  if (cell.getAttribute("aria-label") !== spoken) cell.setAttribute("aria-label", spoken);
+  const about = { prompt: title, width: one.width, height: one.height };
+  const spoken = one.favourite
+    ? t("{prompt}, {width} × {height}, favourite", about)
+    : t("{prompt}, {width} × {height}", about);
+  setText(cell, spoken, "aria-label");
   cell.star.hidden = !one.favourite;
   cell.setAttribute("aria-selected", String(selected));
   if (fetched && cell.image.getAttribute("src") !== one.thumbnail) {

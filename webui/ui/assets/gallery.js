@@ -3,7 +3,7 @@
 // drawn), marks (what is selected), acts (what is done), hands (keys and pointer).
 
 import { ask } from "./api.js";
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { galleryActs } from "./gallery-acts.js";
 import { count } from "./gallery-ask.js";
 import { createGrid } from "./gallery-grid.js";
@@ -55,7 +55,7 @@ export function gallery(element, about) {
   grid.foot = () => (picked.hidden ? 0 : picked.offsetHeight + 16);
 
   function say(text) {
-    if (text && spoken.textContent !== text) spoken.textContent = text;
+    if (text && spoken.textContent !== text) setText(spoken, text);
   }
 
   function askFacets() {
@@ -94,12 +94,12 @@ export function gallery(element, about) {
   function words() {
     const { ready, total, problem } = shelf;
     const said = ready ? count(total) : "";
-    number.textContent = said;
+    setText(number, said);
     if (ready && said !== counted) say((counted = said));
     const trash = search.search().trash;
     thrown.hidden = !(trash && ready && total);
     fresh.hidden = !news;
-    fresh.querySelector("span").textContent = t("{number} new", { number: news });
+    setText(fresh.querySelector("span"), t("{number} new", { number: news }));
     if (ready && total) {
       note.hidden = true;
       return;

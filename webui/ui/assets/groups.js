@@ -3,26 +3,27 @@
 
 import * as accordion from "./accordion.js";
 import { whenIdle } from "./accordion.js";
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { shownValue, usualValues } from "./form-values.js";
 import { forms } from "./forms.js";
-import { t } from "./i18n.js";
+import { named, t } from "./i18n.js";
 
 export function groups(element, trigger, props, watch) {
   const clip = (text) => (text.length > 24 ? text.slice(0, 23) + "…" : text);
-  const without = (label) => t("no {label}", { label: t(label) });
+  const without = (label) => t("no {label}", { label: named(label) });
   const words = {
-    number: (label, value) => (value === null ? without(label) : `${t(label)} ${value}`),
-    optional: (label, value) => `${t(label)} ${value}`,
-    choice: (label, value) => t(value),
-    switch: (label, value) => (value ? t(label) : without(label)),
-    text: (label, value) => `${t(label)} “${clip(value)}”`,
-    picture: (label, value) => (value ? t(label) : ""),
+    number: (label, value) => (value === null ? without(label) : `${named(label)} ${value}`),
+    optional: (label, value) => `${named(label)} ${value}`,
+    choice: (label, value) => named(value),
+    switch: (label, value) => (value ? named(label) : without(label)),
+    text: (label, value) => `${named(label)} “${clip(value)}”`,
+    picture: (label, value) => (value ? named(label) : ""),
   };
 
   function said(id, [kind, label, usual]) {
     const value = shownValue(id, kind);
-    return value === undefined || value === usual ? "" : words[kind](label, value);
+    const asUsual = kind === "choice" ? String(named(usual)) : usual;
+    return value === undefined || value === asUsual ? "" : words[kind](label, value);
   }
 
   function retitle(task) {
@@ -48,8 +49,8 @@ export function groups(element, trigger, props, watch) {
       const own = button.querySelector("span").textContent.trim().toLowerCase() + " "; // not said twice
       const text = parts.map((part) => (part.toLowerCase().startsWith(own) ? part.slice(own.length) : part)).join(", ");
       if (title.textContent !== text) {
-        title.textContent = text;
-        title.title = text;
+        setText(title, text);
+        setText(title, text, "title");
       }
     });
   }
@@ -66,6 +67,7 @@ export function groups(element, trigger, props, watch) {
   };
   for (const kind of ["input", "change", "click", "keyup", "drop"]) document.addEventListener(kind, later, true);
   watch("value", () => setTimeout(all, 80));
+  document.addEventListener("easel-language", all);
   watch("fresh", () => {
     const { asked } = usualValues;
     if (asked !== null && props.fresh.of !== asked) return; // another model has been chosen since

@@ -1,6 +1,6 @@
 // Small drawings for buttons, and buttons with them. Every one has its words too, for who cannot see it.
 
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 
 export const icons = {
   // strokes on a grid of 20 x 20
@@ -41,7 +41,7 @@ export function icon(name) {
 export function iconButton(picture, label, act, { plain = false, title = label } = {}) {
   const button = node("button", { type: "button", class: "easel-act", title });
   button.append(icon(picture));
-  if (plain) button.setAttribute("aria-label", label);
+  if (plain) setText(button, label, "aria-label");
   else button.append(node("span", {}, label));
   button.addEventListener("click", act);
   return button;

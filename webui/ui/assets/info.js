@@ -1,6 +1,6 @@
 // The PNG info tab (webui/ui/info.py): a picture, what it says of how it was made, and the way to a task's form.
 
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { t, within } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { copyText } from "./overlays.js";
@@ -22,7 +22,7 @@ export function info(element, trigger, props, upload, watch, about) {
     preview = "";
 
   function say(text, wrong = false) {
-    line.textContent = text;
+    setText(line, text);
     line.classList.toggle("info-wrong", wrong);
     if (text) line.removeAttribute("translate");
   }
@@ -47,8 +47,8 @@ export function info(element, trigger, props, upload, watch, about) {
     if (preview) URL.revokeObjectURL(preview);
     preview = URL.createObjectURL(file);
     image.src = preview;
-    image.alt = file.name;
-    shown.querySelector("figcaption").textContent = file.name;
+    setText(image, file.name, "alt");
+    setText(shown.querySelector("figcaption"), file.name);
     $(".info-root").dataset.given = "yes";
     shown.hidden = false;
     say(t("Reading…"));
@@ -82,9 +82,9 @@ export function info(element, trigger, props, upload, watch, about) {
     const button = iconButton("copy", t("Copy"), async () => {
       const done = await copyText(text);
       const words = button.querySelector("span");
-      words.textContent = done ? t("Copied") : t("Select and copy by hand");
+      setText(words, done ? t("Copied") : t("Select and copy by hand"));
       setTimeout(() => {
-        words.textContent = t("Copy");
+        setText(words, t("Copy"));
       }, 1500);
     });
     return button;
@@ -140,8 +140,12 @@ export function info(element, trigger, props, upload, watch, about) {
       return;
     }
     const { width, height } = told;
-    image.alt = told.fields.Prompt ? t("Picture of: {prompt}", { prompt: told.fields.Prompt }) : given?.name || "";
-    shown.querySelector("figcaption").textContent = `${given?.name || ""} · ${width} × ${height} · ${told.format}`;
+    setText(
+      image,
+      told.fields.Prompt ? t("Picture of: {prompt}", { prompt: told.fields.Prompt }) : given?.name || "",
+      "alt",
+    );
+    setText(shown.querySelector("figcaption"), `${given?.name || ""} · ${width} × ${height} · ${told.format}`);
     const { Prompt: prompt = "", "Negative prompt": negative = "", ...others } = told.fields;
     const names = Object.keys(told.texts);
     if (told.parameters) {

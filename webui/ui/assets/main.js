@@ -2,6 +2,7 @@
 // that as a text of its own, so that these names are the one global of the page.
 
 import { canvas } from "./canvas.js";
+import { keyed } from "./dom.js";
 import { extensions, note } from "./extensions.js";
 import { footer } from "./footer.js";
 import { restored } from "./forms.js";
@@ -26,6 +27,7 @@ globalThis.Easel = Object.freeze({
   gallery,
   groups,
   info,
+  keyed,
   limits,
   modelsTab,
   note,

@@ -1,10 +1,10 @@
 // The Downloads of the Models tab (webui/http/downloads.py): what is fetched, any repository, well-known models.
 
 import { ask } from "./api.js";
-import { node } from "./dom.js";
-import { t } from "./i18n.js";
+import { node, setText } from "./dom.js";
+import { joined, named, t } from "./i18n.js";
 import { iconButton } from "./icons.js";
-import { ICONS, bytes, kindName } from "./models-ask.js";
+import { bytes, ICONS, kindName } from "./models-ask.js";
 
 export function downloads(root, { busy, said }) {
   const lock = node("p", { class: "fetch-locked", hidden: "" });
@@ -51,7 +51,7 @@ export function downloads(root, { busy, said }) {
 
   const locked = () => last?.locked ?? "";
   const fail = (error) => {
-    wrong.textContent = error ? error.message : "";
+    setText(wrong, error ? error.message : "");
     wrong.hidden = !error;
   };
 
@@ -105,10 +105,10 @@ export function downloads(root, { busy, said }) {
       verifying: () => t("Checking · {percent} %", values),
       running: () => (one.speed ? t("{done} of {size} · {speed}/s", values) : t("{done} of {size}", values)),
     };
-    state.textContent = words[one.state]?.() ?? one.state;
+    setText(state, words[one.state]?.() ?? one.state);
     bar.value = one.state === "done" ? 1 : share;
     bar.hidden = one.state === "done" || one.state === "failed";
-    problem.textContent = one.problem;
+    setText(problem, one.problem);
     problem.hidden = !one.problem;
     if (made.dataset.state !== one.state) {
       const held = made.contains(document.activeElement);
@@ -144,7 +144,7 @@ export function downloads(root, { busy, said }) {
   }
 
   function draw() {
-    lock.textContent = locked();
+    setText(lock, named(locked()));
     lock.hidden = !locked();
     root.dataset.locked = locked() ? "yes" : "";
     const there = last.downloads.slice().reverse();
@@ -159,21 +159,25 @@ export function downloads(root, { busy, said }) {
     });
     now.hidden = !there.length;
     room.hidden = !last.folder;
-    room.textContent = last.folder
-      ? t("Files go into {folder}, where {free} are free.", { folder: last.folder, free: bytes(last.free) })
-      : "";
+    const { folder, free } = last;
+    setText(room, folder ? t("Files go into {folder}, where {free} are free.", { folder, free: bytes(free) }) : "");
     name.disabled = look.disabled = Boolean(locked());
     if (known.childElementCount !== last.known.length) {
       known.replaceChildren(
         ...last.known.map((one) => {
           const made = node("article", { class: "fetch-card", role: "listitem" });
-          const facts = [kindName(one.kind), one.family, one.size, one.licence].join(" · ");
+          const facts = joined(" · ", [
+            kindName(one.kind),
+            one.family,
+            t("about {size} GB", { size: one.gigabytes }),
+            one.licence,
+          ]);
           const get = node("button", { type: "button", class: "sheet-act" }, t("Download"));
-          get.setAttribute("aria-label", t("Download {name}", { name: one.name }));
+          setText(get, t("Download {name}", { name: one.name }), "aria-label");
           get.addEventListener("click", () => add(one.repo, one.kind, one.path));
           made.append(
             node("h4", {}, one.name),
-            node("p", {}, one.about),
+            node("p", {}, named(one.about)),
             node("p", { class: "fetch-quiet" }, facts),
             node("p", { class: "fetch-repo", translate: "no" }, one.repo),
             get,

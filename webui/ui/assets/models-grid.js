@@ -1,10 +1,10 @@
 // The cards of the Models tab. Only those near the window are in the page, however many files there are.
 
 import { ask } from "./api.js";
-import { node } from "./dom.js";
-import { t } from "./i18n.js";
+import { node, setText } from "./dom.js";
+import { joined, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { ICONS, bytes, chosenModel, kindName, problemOf, shortFamily } from "./models-ask.js";
+import { bytes, chosenModel, ICONS, kindName, problemOf, shortFamily } from "./models-ask.js";
 
 export const PAGE = 60;
 
@@ -120,7 +120,7 @@ export function modelsGrid(root, { open, use, told, wrong }) {
     foot.append(
       one.problem
         ? node("span", { class: "model-problem" }, problemOf(one))
-        : node("span", { class: "model-facts" }, facts.join(" · ")),
+        : node("span", { class: "model-facts" }, joined(" · ", facts)),
     );
     front.append(picture, foot);
     front.addEventListener("click", () => open(one));
@@ -146,7 +146,7 @@ export function modelsGrid(root, { open, use, told, wrong }) {
       if (now !== (card.dataset.chosen === "yes")) {
         card.dataset.chosen = now ? "yes" : "";
         const button = card.querySelector(".model-use");
-        if (button) button.textContent = now ? t("In use") : t("Use");
+        if (button) setText(button, now ? t("In use") : t("Use"));
       }
     }
   }

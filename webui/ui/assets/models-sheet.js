@@ -1,10 +1,10 @@
 // One model file over the page: what it is, what is said of it, its picture.
 
 import { ask } from "./api.js";
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon, iconButton } from "./icons.js";
-import { ICONS, bytes, edits, kindName } from "./models-ask.js";
+import { bytes, edits, ICONS, kindName } from "./models-ask.js";
 import { copyText, openDialog, toast } from "./overlays.js";
 
 // `use(file)` uses it; `changed(file)` hears what it is after something about it was kept.
@@ -38,11 +38,11 @@ export async function openSheet(file, { use, changed }) {
   async function send(values) {
     try {
       told = await ask("api/models/files/" + file.id, "PATCH", values);
-      saved.textContent = t("Saved");
+      setText(saved, t("Saved"));
       saved.dataset.wrong = "";
       changed(told);
     } catch (error) {
-      saved.textContent = error.message;
+      setText(saved, error.message);
       saved.dataset.wrong = "yes";
     }
   }
@@ -83,7 +83,7 @@ export async function openSheet(file, { use, changed }) {
       );
     const set = act(t("Set preview…"), () => pick(picker));
     set.disabled = Boolean(told.can_preview);
-    set.title = told.can_preview;
+    setText(set, told.can_preview, "title");
     acts.append(set);
     const picker = node("div", { class: "sheet-pick", hidden: "" });
     place.append(picture, acts, picker);

@@ -2,7 +2,7 @@
 // (models-fetch.js).
 
 import { ask } from "./api.js";
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon, iconButton } from "./icons.js";
 import { recall, remember } from "./memory.js";
@@ -43,7 +43,7 @@ export function modelsTab(element, trigger) {
   });
 
   function say(text) {
-    if (text && spoken.textContent !== text) spoken.textContent = text;
+    if (text && spoken.textContent !== text) setText(spoken, text);
   }
 
   async function use(file) {
@@ -130,7 +130,7 @@ export function modelsTab(element, trigger) {
     const all = Object.values(found.counts).reduce((sum, one) => sum + one, 0);
     for (const [kind, chip] of buttons) {
       const number = kind ? found.counts[kind] : all;
-      chip.lastElementChild.textContent = number.toLocaleString();
+      setText(chip.lastElementChild, number.toLocaleString());
       chip.hidden = Boolean(kind) && !number && kind !== state.kind;
     }
     if (found.total) note.hidden = true;
@@ -152,7 +152,7 @@ export function modelsTab(element, trigger) {
   const views = [...element.querySelectorAll("[data-view]")];
   const fetching = downloads($(".models-downloads"), {
     busy: (number) => {
-      views[1].textContent = number ? t("Downloads ({number})", { number }) : t("Downloads");
+      setText(views[1], number ? t("Downloads ({number})", { number }) : t("Downloads"));
     },
     said: (sentence, arrived = false) => {
       say(sentence);

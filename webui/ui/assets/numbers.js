@@ -1,7 +1,7 @@
 // Numbers: what was typed out of range is set to the nearest, with a note; sizes by a click; seeds by dice.
 // Limits come from Python (webui/ui/limits.py) as [label, lowest, highest, step] by the control's id.
 
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { nearest } from "./nearest.js";
 import { onShow } from "./shown-jobs.js";
@@ -24,7 +24,7 @@ export function remark(control, text) {
     control.append(note);
   }
   if (note) {
-    note.textContent = text;
+    setText(note, text);
     note.hidden = !text;
   }
 }
@@ -90,7 +90,7 @@ export function shapes(element, props, watch, task) {
   function draw() {
     place.replaceChildren(
       ...(props.value?.shapes || []).map(([ratio, width, height]) => {
-        const title = t("{width} × {height}", { width, height });
+        const title = `${width} × ${height}`;
         const button = node("button", {
           type: "button",
           "data-size": `${width}x${height}`,

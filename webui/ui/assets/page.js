@@ -1,6 +1,8 @@
 // The page's own behaviour: keys, light and dark, sentences beside the button. No request leaves from here.
 
-import { t } from "./i18n.js";
+import { setText } from "./dom.js";
+import { gradioIsDrawn } from "./gradio.js";
+import { sentence, t } from "./i18n.js";
 import { settle } from "./numbers.js";
 import { server, serverOffline } from "./server-status.js";
 
@@ -13,7 +15,7 @@ export function problem(element, props, watch) {
     const { message = "", control = "" } = lost
       ? { message: t("The server does not answer: press again when it is back.") }
       : props.value || {};
-    line.textContent = message;
+    setText(line, sentence(message));
     line.hidden = !message;
     document.querySelectorAll(".easel-wrong").forEach((wrong) => wrong.classList.remove("easel-wrong"));
     if (message && control) document.getElementById(control)?.classList.add("easel-wrong");
@@ -51,6 +53,7 @@ export function setDark(dark) {
 }
 
 export function start() {
+  gradioIsDrawn();
   let wanted = null;
   try {
     wanted = localStorage.getItem("easel-dark");

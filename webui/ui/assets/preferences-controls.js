@@ -1,17 +1,19 @@
 // A control for each kind of setting: {element, set(value), focused()}; `change(value, soon)` hears what is chosen, `refuse(sentence)`
 // why a value cannot be.
 
-import { node } from "./dom.js";
-import { t } from "./i18n.js";
+import { node, setText } from "./dom.js";
+import { named, t } from "./i18n.js";
 
 export function settingControl(setting, told, change, refuse) {
   const make = kinds[setting.kind] || kinds.text;
   const made = make(setting, told, change, refuse);
   made.field ||= made.element;
-  made.field.setAttribute("aria-label", setting.label);
+  setText(made.field, named(setting.label), "aria-label");
   if (setting.info) made.field.setAttribute("aria-describedby", `setting-${setting.name}-info`);
   return made;
 }
+
+export const namedPairs = ({ choices }) => choices.map(([label, value]) => [named(label), value]);
 
 // One of a few, side by side. `pairs` are [label, value]; own words of somebody carry translate="no".
 export function segments(pairs, change, own = []) {
@@ -126,7 +128,7 @@ export const kinds = {
       max: bounds.maximum,
       step: setting.whole ? 1 : "any",
       inputmode: setting.whole ? "numeric" : "decimal",
-      placeholder: setting.empty || "",
+      placeholder: named(setting.empty),
     };
     const read = (box) => (box.value === "" ? (setting.empty ? null : undefined) : Number(box.value));
     const made = typedField(
@@ -143,10 +145,10 @@ export const kinds = {
   },
 
   choice(setting, told, change) {
-    return (setting.choices.length <= 3 ? segments : selectMenu)(setting.choices, change);
+    return (setting.choices.length <= 3 ? segments : selectMenu)(namedPairs(setting), change);
   },
 
-  look: (setting, told, change) => segments(setting.choices, change),
+  look: (setting, told, change) => segments(namedPairs(setting), change),
 
   language(setting, told, change) {
     const pairs = [
@@ -187,7 +189,7 @@ export const kinds = {
         const answer = await fetch("api/settings/name?pattern=" + encodeURIComponent(pattern), { cache: "no-store" });
         const said = await answer.json();
         if (mine !== asked) return;
-        sample.textContent = said.name;
+        setText(sample, said.name);
         sample.hidden = !said.name;
         if (said.error) refuse(said.error);
         else then?.();
@@ -203,7 +205,7 @@ export const kinds = {
     );
     typed.element.classList.add("prefs-wide", "prefs-mono");
     for (const [token, meaning] of told.tokens) {
-      const one = node("button", { type: "button", title: meaning });
+      const one = node("button", { type: "button", title: named(meaning) });
       one.append(node("span", { translate: "no" }, token));
       one.addEventListener("click", () => {
         const box = typed.element;

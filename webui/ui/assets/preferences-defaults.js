@@ -1,8 +1,8 @@
 // The editor of one's own defaults: cards of values, each for a task, a model, or a model in a task.
 
-import { node } from "./dom.js";
-import { t } from "./i18n.js";
-import { kinds, selectMenu } from "./preferences-controls.js";
+import { node, setText } from "./dom.js";
+import { named, t } from "./i18n.js";
+import { kinds, namedPairs, selectMenu } from "./preferences-controls.js";
 
 export function defaults(setting, told, change) {
   const element = node("div", { class: "prefs-defaults", role: "group" });
@@ -13,7 +13,7 @@ export function defaults(setting, told, change) {
     off = false;
   element.append(cards, add);
 
-  const label = (task) => about.tasks.find(([name]) => name === task)?.[1] || task;
+  const label = (task) => named(about.tasks.find(([name]) => name === task)?.[1] || task);
   const fieldsOf = (task) => {
     if (task && about.fields[task]) return about.fields[task];
     const all = new Map(
@@ -54,7 +54,7 @@ export function defaults(setting, told, change) {
           if (text !== "") found[field.name] = Number(text);
         } else if (field.kind === "choice") {
           const text = at("input").value,
-            choice = field.choices.find(([name]) => name === text);
+            choice = field.choices.find(([name]) => String(named(name)) === text);
           if (choice) found[field.name] = choice[1];
         } else {
           const text = at("textarea, input").value;
@@ -83,11 +83,11 @@ export function defaults(setting, told, change) {
       field.kind === "number" || field.name === "eta"
         ? kinds.number({ ...field, minimum: field.minimum ?? 0, maximum: field.maximum ?? 1, empty: "" }, told, hear)
         : field.kind === "choice"
-          ? selectMenu(field.choices, hear)
+          ? selectMenu(namedPairs(field), hear)
           : field.kind === "switch"
             ? kinds.switch(field, told, hear)
             : kinds.text(field, told, hear);
-    control.element.setAttribute("aria-label", field.label);
+    setText(control.element, named(field.label), "aria-label");
     control.set(entry.values[field.name]);
     control.disable(off);
     const gone = node(
@@ -101,7 +101,7 @@ export function defaults(setting, told, change) {
       keep();
       draw();
     });
-    line.append(node("span", { class: "defaults-label" }, field.label), control.element, gone);
+    line.append(node("span", { class: "defaults-label" }, named(field.label)), control.element, gone);
     return line;
   }
 
@@ -130,7 +130,7 @@ export function defaults(setting, told, change) {
     if (rest.length) {
       const more = node("select", { class: "prefs-input", "aria-label": t("Add a value") });
       more.append(node("option", { value: "" }, t("Add a value")));
-      rest.forEach((field) => more.append(node("option", { value: field.name }, field.label)));
+      rest.forEach((field) => more.append(node("option", { value: field.name }, named(field.label))));
       more.disabled = off;
       more.addEventListener("change", () => {
         const field = rest.find((one) => one.name === more.value);
@@ -157,7 +157,7 @@ export function defaults(setting, told, change) {
   function drawAdd() {
     const task = node("select", { class: "prefs-input", "aria-label": t("Task") });
     task.append(node("option", { value: "" }, t("Any task")));
-    about.tasks.forEach(([name, said]) => task.append(node("option", { value: name }, said)));
+    about.tasks.forEach(([name, said]) => task.append(node("option", { value: name }, named(said))));
     const model = node("select", { class: "prefs-input", "aria-label": t("Model") });
     model.append(node("option", { value: "" }, t("Any model")));
     about.models.forEach((name) => model.append(node("option", { value: name, translate: "no" }, name)));

@@ -1,8 +1,10 @@
 // The Settings tab, drawn from the schema that api/settings tells: groups, a search, what differs from the default. Everything is
 // kept as it is changed.
 
-import { node } from "./dom.js";
-import { i18n, t } from "./i18n.js";
+import { reason } from "./api.js";
+import { node, setText } from "./dom.js";
+import { named, t } from "./i18n.js";
+import { chooseLanguage, languageChoice } from "./language.js";
 import "./preferences-defaults.js";
 import { segments, selectMenu, settingControl } from "./preferences-controls.js";
 import { loadStudio, theme } from "./theme.js";
@@ -42,10 +44,10 @@ export function preferences(element, trigger) {
   body.append(side, groups);
   root.append(head, notes, body);
 
-  const plainly = (sentence) => sentence.replace(/^\w+: /, ""); // the field is beside it
+  const plainly = (told) => String(told).replace(/^\w+: /, ""); // the field is beside it
   let fading = 0;
   function say(text, undo) {
-    saved.replaceChildren(text);
+    saved.replaceChildren(node("span", {}, text));
     if (undo) {
       const back = node("button", { type: "button", class: "prefs-quiet" }, t("Undo"));
       back.addEventListener("click", undo);
@@ -74,8 +76,8 @@ export function preferences(element, trigger) {
     }
     if (!answer?.ok) {
       const row = rows.get(name) || rows.get(said.field);
-      if (row) row.wrong(plainly(said.error));
-      else say(said.error);
+      if (row) row.wrong(plainly(reason(said)));
+      else say(reason(said));
       return false;
     }
     for (const one of Object.keys(values)) rows.get(one)?.wrong("");
@@ -91,8 +93,8 @@ export function preferences(element, trigger) {
       place = node("div", { class: "prefs-place" });
     const title = node("h4"),
       mark = node("span", { class: "prefs-mark", title: t("Differs from the default") });
-    title.append(node("span", {}, setting.label), mark);
-    words.append(title, node("p", { id: `setting-${setting.name}-info`, class: "prefs-info" }, setting.info));
+    title.append(node("span", {}, named(setting.label)), mark);
+    words.append(title, node("p", { id: `setting-${setting.name}-info`, class: "prefs-info" }, named(setting.info)));
     const when = node("p", { class: "prefs-when" }),
       error = node("p", { class: "prefs-error", role: "alert", hidden: "" });
     let timer = 0,
@@ -148,7 +150,7 @@ export function preferences(element, trigger) {
     made.append(words, place, error);
 
     function wrong(text) {
-      error.textContent = text;
+      setText(error, text);
       error.hidden = !text;
       if (text) control.field?.setAttribute("aria-invalid", "true");
       else control.field?.removeAttribute("aria-invalid");
@@ -169,7 +171,7 @@ export function preferences(element, trigger) {
           : now.restart
             ? t("Needs a restart")
             : "";
-      if (when.textContent !== said) when.textContent = said;
+      if (when.textContent !== said) setText(when, said);
       when.hidden = !said;
       when.dataset.waiting = now.waiting && !fixed ? "yes" : "";
     }
@@ -224,7 +226,7 @@ export function preferences(element, trigger) {
       ],
       (value) => theme.choose(value),
     );
-    look.element.setAttribute("aria-label", t("Look"));
+    setText(look.element, t("Look"), "aria-label");
     look.set(theme.choice());
     document.addEventListener("click", (event) => {
       if (event.target.closest?.(".easel-theme")) setTimeout(() => look.set(theme.choice()));
@@ -237,11 +239,11 @@ export function preferences(element, trigger) {
     ];
     const language = selectMenu(
       pairs,
-      (value) => i18n.choose(value),
+      (value) => chooseLanguage(value),
       pairs.slice(2).map(([, code]) => code),
     );
-    language.element.setAttribute("aria-label", t("Language"));
-    language.set(i18n.choice());
+    setText(language.element, t("Language"), "aria-label");
+    language.set(languageChoice());
     const line = (label, control) => {
       const made = node("div", { class: "prefs-row" }),
         words = node("div", { class: "prefs-words" }),
@@ -264,7 +266,7 @@ export function preferences(element, trigger) {
     told = now;
     if (first) {
       mine();
-      for (const one of now.groups) group(one.name, one.info, ...one.settings.map(row));
+      for (const one of now.groups) group(named(one.name), named(one.info), ...one.settings.map(row));
       groups.append(none);
     }
     const states = now.groups.flatMap((one) => one.settings);
@@ -272,7 +274,16 @@ export function preferences(element, trigger) {
     const waiting = states.filter((one) => one.waiting && !one.fixed),
       changed = states.filter((one) => one.changed && !one.fixed);
     const lines = [];
-    if (now.locked) lines.push(node("p", { class: "prefs-note" }, now.locked));
+    if (now.locked)
+      lines.push(
+        node(
+          "p",
+          { class: "prefs-note" },
+          now.locked_to
+            ? t("Only the first login can change settings: {name}", { name: now.locked_to })
+            : named(now.locked),
+        ),
+      );
     for (const problem of now.problems) {
       const note = node("p", { class: "prefs-note prefs-bad" });
       note.append(
@@ -285,11 +296,11 @@ export function preferences(element, trigger) {
     if (waiting.length) {
       const note = node("p", { class: "prefs-note prefs-restart", role: "status" });
       note.append(node("strong", {}, t("Restart Easel to apply:")), " ");
-      waiting.forEach((one, at) => note.append(at ? ", " : "", node("span", {}, one.label)));
+      waiting.forEach((one, at) => note.append(at ? ", " : "", node("span", {}, named(one.label))));
       lines.push(note);
     }
     notes.replaceChildren(...lines);
-    only.textContent = t("Changed: {number}", { number: changed.length });
+    setText(only, t("Changed: {number}", { number: changed.length }));
     if (!changed.length) onlyChanged = false;
     only.hidden = !changed.length;
     filter();

@@ -1,8 +1,9 @@
 // The Queue tab (webui/ui/queue.py). Asks anew every second while it can be seen. A job keeps its row, and a row its
 // buttons, so that focus and pointer stay where they are. Everything that somebody wrote is set as text.
 
-import { node } from "./dom.js";
-import { i18n, t } from "./i18n.js";
+import { node, setText } from "./dom.js";
+import { joined, sentence, t } from "./i18n.js";
+import { language } from "./language.js";
 import { every } from "./polling.js";
 import { showJob } from "./shown-jobs.js";
 
@@ -29,6 +30,7 @@ export function queue(element, trigger, props, watch) {
     repeat: t("The same once more"),
     open: t("Show it in its tab"),
   };
+  const does = { ...Object.fromEntries(acts), ...titles }; // act -> what it does
   let rows = new Map();
   let marks = [null, null];
   let late = 0; // the server's clock less ours, in seconds
@@ -40,7 +42,7 @@ export function queue(element, trigger, props, watch) {
       return;
     }
     trigger("act", { job: one.id, act });
-    if (one.acts.includes(act)) spoken.textContent = said;
+    if (one.acts.includes(act)) setText(spoken, said);
   }
 
   function made(id) {
@@ -72,20 +74,13 @@ export function queue(element, trigger, props, watch) {
     const keys = put("acts", "div");
     for (const [act, label, said] of acts) {
       const button = node("button", { type: "button", class: "job-" + act }, label);
-      if (titles[act]) button.title = titles[act];
+      if (titles[act]) setText(button, titles[act], "title");
       button.addEventListener("click", () => press(row.one, act, said));
       row.buttons[act] = button;
       keys.append(button);
     }
     return row;
   }
-
-  const text = (node, words) => {
-    if (node.said !== words) {
-      node.said = words;
-      node.textContent = words;
-    }
-  };
 
   function look(row, one) {
     // a preview, else its pictures
@@ -118,38 +113,32 @@ export function queue(element, trigger, props, watch) {
   function update(row, one) {
     row.one = one;
     row.root.dataset.state = one.state;
-    text(row.label, one.label);
-    text(row.prompt, one.prompt || t("No prompt"));
-    row.prompt.title = one.prompt;
+    setText(row.label, sentence(one.label));
+    setText(row.prompt, one.prompt || t("No prompt"));
+    setText(row.prompt, one.prompt, "title");
     if (one.prompt) row.prompt.setAttribute("translate", "no");
     else row.prompt.removeAttribute("translate");
     row.bar.hidden = !["running", "paused"].includes(one.state);
     row.bar.setAttribute("aria-valuenow", Math.round(100 * one.progress));
     row.bar.firstElementChild.style.width = 100 * one.progress + "%";
-    text(row.line, one.line);
-    text(row.error, one.error);
+    setText(row.line, sentence(one.line));
+    setText(row.error, sentence(one.error));
     look(row, one);
     for (const [act, button] of Object.entries(row.buttons)) {
       const can = one.acts.includes(act);
       const stays = (["up", "down", "first"].includes(act) && one.state === "queued") || act === "repeat";
       button.hidden = !can && !stays;
       button.setAttribute("aria-disabled", !can);
-      const does = titles[act] || button.textContent,
-        prompt = one.prompt || t("no prompt");
-      const label = t("{act}: {prompt}", { act: does, prompt: prompt.slice(0, 100) });
-      if (button.said !== label) {
-        button.said = label;
-        button.setAttribute("aria-label", label);
-      }
+      const prompt = one.prompt.slice(0, 100) || t("no prompt");
+      setText(button, t("{act}: {prompt}", { act: does[act], prompt }), "aria-label");
     }
     age(row);
   }
 
   // Facts in one line; the model's and the owner's names, at the places `names`, are no words of ours.
   function tell(row, facts, names) {
-    const said = facts.join(" · ");
-    if (row.facts.said === said) return;
-    row.facts.said = said;
+    const said = String(joined(" · ", facts));
+    if (row.facts.textContent === said) return;
     const parts = facts.map((fact, place) => node("span", names.includes(place) ? { translate: "no" } : {}, fact));
     row.facts.replaceChildren(
       ...parts.filter((part) => part.textContent).flatMap((part, place) => (place ? [" · ", part] : [part])),
@@ -171,10 +160,10 @@ export function queue(element, trigger, props, watch) {
               : t("{number} days ago", { number: Math.round(seconds / 86400) });
     tell(
       row,
-      [...one.facts, one.created ? words : "", one.whose],
-      one.whose === "you" ? [1] : [1, one.facts.length + 1],
+      [...one.facts.map(sentence), one.created ? words : "", sentence(one.whose)],
+      Array.isArray(one.whose) ? [1] : [1, one.facts.length + 1],
     );
-    row.facts.title = one.created ? new Date(one.created * 1000).toLocaleString(i18n.language) : "";
+    setText(row.facts, one.created ? new Date(one.created * 1000).toLocaleString(language.code) : "", "title");
   }
 
   function draw() {
@@ -183,8 +172,8 @@ export function queue(element, trigger, props, watch) {
     const held = document.activeElement;
     marks = value.marks;
     late = value.now - Date.now() / 1000;
-    text($(".queue-sum"), value.sum);
-    text($(".queue-more"), value.more);
+    setText($(".queue-sum"), sentence(value.sum));
+    setText($(".queue-more"), sentence(value.more));
     $(".queue-more").hidden = !value.more;
     for (const [name, list] of Object.entries(lists)) {
       if (!value[name]) continue; // as it was

@@ -1,8 +1,8 @@
 // What people do with a finished picture: the bar under it, and the same in full screen.
 
 import { compare } from "./compare.js";
-import { node } from "./dom.js";
-import { t, within } from "./i18n.js";
+import { node, setText } from "./dom.js";
+import { named, t, within } from "./i18n.js";
 import { icon, iconButton } from "./icons.js";
 import { copyText, toast, withMenu } from "./overlays.js";
 import * as pictureActions from "./picture-actions.js";
@@ -12,7 +12,7 @@ import { sendTo } from "./send-to.js";
 export const stageTargets = (about) =>
   about.sends.map(([name, label]) => {
     const icon = { img2img: "image", inpaint: "brush", upscale: "upscale" }[name] || "arrow";
-    return [icon, name, name === "upscale" ? label : t("To {task}", { task: within(label) })];
+    return [icon, name, name === "upscale" ? named(label) : t("To {task}", { task: within(label) })];
   });
 
 export const sendPicture = (to, one) =>
@@ -25,10 +25,9 @@ export async function copySettings(one, button) {
     toast(done ? t("Settings copied.") : t("This browser does not let us copy; select the text."), null, 4);
     return;
   }
-  const before = words.textContent;
-  words.textContent = done ? t("Copied") : t("Not copied");
+  setText(words, done ? t("Copied") : t("Not copied"));
   setTimeout(() => {
-    words.textContent = before;
+    setText(words, t("Copy settings"));
   }, 1500);
 }
 

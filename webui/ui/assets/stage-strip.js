@@ -3,7 +3,7 @@
 // show to their end, and of the gallery.
 
 import { node } from "./dom.js";
-import { t } from "./i18n.js";
+import { named, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { sendPicture } from "./stage-acts.js";
 
@@ -130,7 +130,7 @@ export async function stageOffer(hint, place, about) {
   }
   if (!made.length) return;
   hint.replaceChildren(
-    node("span", {}, about.hint),
+    node("span", {}, named(about.hint)),
     " ",
     node("span", { class: "stage-start" }, t("Or start with one of these:")),
   );

@@ -3,8 +3,8 @@
 
 import * as accordion from "./accordion.js";
 import { given } from "./canvas-send.js";
-import { node } from "./dom.js";
-import { t } from "./i18n.js";
+import { node, setText } from "./dom.js";
+import { joined, named, sentence, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { serverOffline } from "./server-status.js";
 import { asked, onShow, showJob, stages, titlePage } from "./shown-jobs.js";
@@ -58,11 +58,13 @@ export function stage(element, trigger, props, watch, about) {
   }
 
   function describe(one, text, all = [one]) {
-    const told = [...new Set(all.flatMap((each) => each.notes || []))];
-    notes.replaceChildren(...told.map((note) => node("li", {}, note)));
+    const told = [...new Set(all.flatMap((each) => (each.notes || []).map((one) => JSON.stringify(one))))].map(
+      JSON.parse,
+    );
+    notes.replaceChildren(...told.map((note) => node("li", {}, sentence(note))));
     notes.hidden = !told.length;
-    $(".stage-facts").textContent = text;
-    details.querySelector("pre").textContent = one.parameters;
+    setText($(".stage-facts"), text);
+    setText(details.querySelector("pre"), one.parameters);
     element.dataset.told = "yes";
     onShow.picture = { task: about.task, ...one, seed: Number(one.facts.seed ?? one.seed) };
     strip.mark();
@@ -78,7 +80,7 @@ export function stage(element, trigger, props, watch, about) {
     shown = one;
     place(one.width, one.height);
     picture.src = one.look || one.url;
-    picture.alt = one.prompt ? t("Picture of: {prompt}", { prompt: one.prompt }) : t("The finished picture");
+    setText(picture, one.prompt ? t("Picture of: {prompt}", { prompt: one.prompt }) : t("The finished picture"), "alt");
     view("one");
     describe(one, factsLine(one));
     stageActs(acts, one, {
@@ -199,7 +201,7 @@ export function stage(element, trigger, props, watch, about) {
     );
     const cards = examples.length > 0 && examples.every((one) => one.picture);
     $(".stage-hint").replaceChildren(
-      node("span", {}, about.hint),
+      node("span", {}, named(about.hint)),
       " ",
       cards ? node("span", {}, t("Or start with one of these:")) : "",
     );
@@ -257,18 +259,16 @@ export function stage(element, trigger, props, watch, about) {
 
   function tell(value, going) {
     // the bar and the line
-    const [text, values] = value.said || ["", {}];
-    const said = text ? t(text, values) : "";
-    line.textContent =
-      going && next.length ? t("{line} · {number} more added", { line: said, number: next.length }) : said;
+    const said = sentence(value.line);
+    setText(line, going && next.length ? t("{line} · {number} more added", { line: said, number: next.length }) : said);
     const part = Math.round(100 * (value.progress || 0));
     progress.setAttribute("aria-valuenow", part);
-    progress.setAttribute("aria-valuetext", said);
+    setText(progress, said, "aria-valuetext");
     progress.firstElementChild.style.width = 100 * (value.progress || 0) + "%";
     if (value.state !== state) {
       state = value.state;
       const aloud = going && state !== "paused" ? t("Painting") : said;
-      spoken.textContent = state === "empty" ? "" : aloud;
+      setText(spoken, state === "empty" ? "" : aloud);
     }
     return part;
   }
@@ -314,7 +314,7 @@ export function stage(element, trigger, props, watch, about) {
       full.dataset.blank = value.preview ? "" : "yes";
       if (value.preview) {
         picture.src = value.preview;
-        picture.alt = t("Preview");
+        setText(picture, t("Preview"), "alt");
       }
       return;
     }
@@ -395,7 +395,7 @@ export function stage(element, trigger, props, watch, about) {
 export function factsLine(one, seeds = [one.facts.seed ?? one.seed]) {
   const { sampler, steps, cfg, strength, model } = one.facts;
   const values = { sampler, steps, cfg, strength, seed: seeds[0], last: seeds[seeds.length - 1] };
-  return [
+  return joined(" · ", [
     `${one.width} × ${one.height}`,
     sampler && steps && t("{sampler}, {steps} steps", values),
     cfg && t("CFG {cfg}", values),
@@ -404,7 +404,5 @@ export function factsLine(one, seeds = [one.facts.seed ?? one.seed]) {
       ? t("seeds {seed} to {last}", values)
       : sampler && t("seed {seed}", values),
     model,
-  ]
-    .filter(Boolean)
-    .join(" · ");
+  ]);
 }

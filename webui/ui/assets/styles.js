@@ -1,6 +1,7 @@
 // Styles: words kept under a name in styles.csv (webui/http/words.py), merged into the boxes.
 
-import { node } from "./dom.js";
+import { reason } from "./api.js";
+import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { toast } from "./overlays.js";
 import { searchField } from "./panel.js";
@@ -17,7 +18,7 @@ export const savedStyles = {
     const headers = body ? { "Content-Type": "application/json" } : {};
     const answer = await fetch("api/styles" + query, { method, headers, body: body && JSON.stringify(body) });
     const said = await answer.json();
-    if (!answer.ok) throw new Error(said.error);
+    if (!answer.ok) throw new Error(reason(said));
     return said;
   },
   all() {
@@ -44,7 +45,7 @@ export function stylesPanel(panel, words) {
     return made;
   };
   const fail = (error) => {
-    wrong.textContent = error.message;
+    setText(wrong, error.message);
     wrong.hidden = false;
   };
 
@@ -53,7 +54,7 @@ export function stylesPanel(panel, words) {
       const said = await savedStyles.all();
       styles = said.styles;
       wrong.hidden = !said.damaged.length;
-      wrong.textContent = said.damaged.map((one) => t("styles.csv, line {line}: {reason}", one)).join("\n");
+      setText(wrong, said.damaged.map((one) => t("styles.csv, line {line}: {reason}", one)).join("\n"));
     } catch (error) {
       fail(error);
     }
@@ -62,8 +63,8 @@ export function stylesPanel(panel, words) {
 
   function icon(name, label, act) {
     const made = button(name, "panel-icon", act);
-    made.setAttribute("aria-label", label);
-    made.title = label;
+    setText(made, label, "aria-label");
+    setText(made, label, "title");
     return made;
   }
 

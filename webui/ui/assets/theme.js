@@ -1,6 +1,6 @@
 // Light or dark, and what the studio wants of both look and language where a visitor has chosen nothing.
 
-import { i18n } from "./i18n.js";
+import { language, loadLanguage } from "./language.js";
 
 export const theme = {
   studio: "system",
@@ -36,10 +36,10 @@ export const theme = {
 export async function loadStudio() {
   const take = (told) => {
     theme.studio = told.look;
-    i18n.studio = told.language;
-    i18n.list = told.languages;
+    language.studio = told.language;
+    language.list = told.languages;
     theme.apply();
-    return i18n.load();
+    return loadLanguage();
   };
   try {
     take(JSON.parse(localStorage.getItem("easel-studio")));
@@ -56,7 +56,7 @@ export async function loadStudio() {
       /* private mode */
     }
     await take(told);
-    i18n.ready = true;
+    language.ready = true;
   } catch {
     /* English, then */
   }

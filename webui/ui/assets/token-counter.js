@@ -1,5 +1,7 @@
 // Tokens, counted as they are typed.
 
+import { reason } from "./api.js";
+import { setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { server } from "./server-status.js";
 
@@ -21,7 +23,7 @@ export function tokenCounter(place) {
   const state = () => [model(), server.engineStarted ?? 0, form.dataset.running ? "running" : "", text()].join("\n");
 
   function say(tokens, chunks, limit) {
-    place.textContent = tokens ? `${tokens}/${limit * chunks}` : "";
+    setText(place, tokens ? `${tokens}/${limit * chunks}` : "");
     place.title =
       chunks > 1
         ? t("{tokens} tokens, read in {chunks} parts of {limit}", { tokens, chunks, limit })
@@ -38,7 +40,7 @@ export function tokenCounter(place) {
       return;
     }
     if (now.length > LONGEST) {
-      place.textContent = t("too long");
+      setText(place, t("too long"));
       place.title = t("{number} characters; at most {most} are read", { number: now.length, most: LONGEST });
       return;
     }
@@ -52,12 +54,12 @@ export function tokenCounter(place) {
       if (mine !== asked) return;
       if (answer.ok) say(said.tokens, said.chunks, said.limit);
       else {
-        place.textContent = "…";
-        place.title = said.error || "";
+        setText(place, "…");
+        setText(place, reason(said), "title");
       }
     } catch {
       if (mine === asked) {
-        place.textContent = "";
+        setText(place, "");
         shown = null;
       } // the server is away; the next look asks again
     }

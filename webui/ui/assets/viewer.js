@@ -6,7 +6,7 @@
 // out. `shown(item)` hears which one is on show. Gives `{close, drop(item)}`.
 
 import { ask } from "./api.js";
-import { node } from "./dom.js";
+import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { copyText, openDialog, toast } from "./overlays.js";
@@ -62,13 +62,10 @@ export function openViewer(items, index = 0, { actions = [], shown = () => {} } 
         .filter((action) => !action.for || action.for(now()))
         .map((action) => {
           const key = keyOf(action);
-          const title = key ? `${action.label} (${key.length === 1 ? key.toUpperCase() : t("Del")})` : action.label;
+          const shown = key?.length === 1 ? key.toUpperCase() : t("Del");
+          const title = key ? t("{label} ({key})", { label: action.label, key: shown }) : action.label;
           const button = iconButton(action.icon || "arrow", action.label, () => run(action), { title });
-          const pressed = action.pressed
-            ? action.pressed(now())
-            : action.label === "Favourite"
-              ? now().favourite
-              : null;
+          const pressed = action.pressed?.(now());
           if (pressed !== null && pressed !== undefined) button.setAttribute("aria-pressed", Boolean(pressed));
           return button;
         }),
@@ -106,9 +103,9 @@ export function openViewer(items, index = 0, { actions = [], shown = () => {} } 
     zoom.show(item.width, item.height);
     picture.style.backgroundImage = item.thumbnail ? `url("${encodeURI(decodeURI(item.thumbnail))}")` : "";
     picture.src = item.look || item.url;
-    picture.alt = item.prompt ? t("Picture of: {prompt}", { prompt: item.prompt }) : t("The picture");
-    count.textContent = `${index + 1} / ${items.length}`;
-    name.textContent = item.name || "";
+    setText(picture, item.prompt ? t("Picture of: {prompt}", { prompt: item.prompt }) : t("The picture"), "alt");
+    setText(count, `${index + 1} / ${items.length}`);
+    setText(name, item.name || "");
     back.disabled = index === 0;
     on.disabled = index === items.length - 1;
     offer();
