@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +28,6 @@ def inpaint(same_tab: Any, painter: FlatPainter, tmp_path: Path) -> Any:
 
 def near(colour: tuple[int, ...], other: tuple[int, ...], by: int = 4) -> bool:
     return all(abs(a - b) <= by for a, b in zip(colour, other, strict=True))
-
-
-def test_a_dab_is_a_circle_of_the_brushs_size(inpaint: Any) -> None:
-    """Against the closed form: the area of a circle, hard and soft."""
-    area, reach = inpaint.evaluate(
-        """async () => {
-          const { capsule } = SHAPES, size = { width: 200, height: 200 };
-          const sum = (p) => p.data.subarray(0, p.width * p.height).reduce((all, one) => all + one, 0) / 255;
-          const dab = { x: 100.3, y: 99.8, r: 40 };
-          const hard = sum(capsule(dab, dab, 0, size));
-          const soft = capsule(dab, dab, 1, size), middle = (soft.height >> 1) * soft.width;
-          return [hard, [...soft.data.slice(middle, middle + soft.width)].filter((value) => value > 0).length];
-        }""".replace("SHAPES", module("canvas-shapes.js"))
-    )
-    assert area == pytest.approx(math.pi * 40**2, rel=0.01)
-    assert 76 <= reach <= 82  # across, the whole diameter, fading
 
 
 def test_a_soft_stroke_fades_and_does_not_pile_up(inpaint: Any, painter: FlatPainter) -> None:

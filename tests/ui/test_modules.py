@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.ui.node import node
 from webui.ui.modules import joined
 from webui.ui.theme import ASSETS, scripts
 
-ROOT = Path(__file__).parents[2]
-NODE = shutil.which("node")
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 OURS = {path.name: path.read_text(encoding="utf-8") for path in ASSETS.glob("*.js")}
 
 
 def run(script: str, then: str) -> object:
     """What `then` gives, in node, of `modules` after a joined script has run."""
     code = script.replace("export { modules };", f"console.log(JSON.stringify({then}));")
-    if NODE is None:
-        pytest.skip("needs node")
-    done = subprocess.run(
-        [NODE, "--input-type=module"], input=code, capture_output=True, text=True, timeout=60
-    )
-    assert not done.stderr
-    return json.loads(done.stdout)
+    return json.loads(node("--input-type=module", script=code))
 
 
 # --- Ours -----------------------------------------------------------------------------------------
@@ -48,6 +41,13 @@ def test_python_names_what_the_page_offers_and_nothing_else_is_global() -> None:
     assert globals_ == ["Easel"]
 
 
+def test_the_modules_without_elements_hold_in_node() -> None:
+    """Their own tests, beside this file."""
+    assert "# fail 0" in node(
+        "--test", "--test-reporter=tap", *sorted((HERE / "assets").glob("*.test.js"))
+    )
+
+
 # --- Any ------------------------------------------------------------------------------------------
 
 NUMBERS = """// What a number is.
@@ -58,6 +58,7 @@ export class Two {
 export async function three() {
   return "import and export";
 }
+/** @type {import("./other.js").State} */
 export const state = { asked: 0 };
 """
 

@@ -14,9 +14,14 @@ __all__ = ["joined"]
 
 IMPORT = re.compile(r'^import (?:(?:\* as (\w+)|\{([^{}]*)\}) from )?"\./([\w-]+\.js)";$', re.M)
 EXPORT = re.compile(r"^export (?=(?:(?:async )?function|class|const) (\w+))", re.M)
+<<<<<<< HEAD
 LEFT = re.compile(
     r"^(?:import|export)\b.*|\bimport\(\s*[\"'`].*", re.M
 )  # a module of Gradio's may be asked for
+=======
+COMMENT = re.compile(r"/\*.*?\*/", re.S)  # types are named there, some by import(...)
+LEFT = re.compile(r"^(?:import|export)\b.*|\bimport\(.*", re.M)
+>>>>>>> 9e3299c (Check the page's modules with types, lint and node)
 
 
 def joined(modules: Mapping[str, str], start: str = "main.js") -> str:
@@ -69,7 +74,7 @@ def _function(name: str, text: str, exports: Mapping[str, list[str]]) -> str:
         )
 
     body = EXPORT.sub("", IMPORT.sub(taken, text))
-    if left := LEFT.search(body):
+    if left := LEFT.search(COMMENT.sub("", body)):
         raise ValueError(f"{name}: write it in another form: {left[0]}")
     given = ", ".join(exports[name])
     return f'modules["{name}"] = (() => {{\n{body}return {{ {given} }};\n}})();\n'

@@ -53,3 +53,16 @@ test("a text as long as may be is weighed in no time that grows with its square"
     weighed(`${sign.repeat(20_000 / sign.length)}a`, 20_000, 20_000, 1);
   }
 });
+
+test("a step back undoes a step", () => {
+  for (const text of ["a c|at", "a |red cat| here", "(c|at:1.3)", "<lora:ink:0.8|>"])
+    assert.equal(step(step(text, 1), -1), text);
+});
+
+test("a key held for long stays within what the engine reads", () => {
+  let text = "a c|at";
+  for (let i = 0; i < 120; i++) text = step(text, 1);
+  assert.equal(text, "a (c|at:10)");
+  for (let i = 0; i < 130; i++) text = step(text, -1) ?? text;
+  assert.equal(text, "a (c|at:0)");
+});

@@ -1,26 +1,42 @@
 // The frame beyond the picture (outpainting): how far it reaches over each side, and what stands there until it is painted.
 // A frame is {left, top, right, bottom} in the picture's pixels; a negative side crops.
 
+/** @typedef {import("./canvas-shapes.js").Size} Size */
+/** @typedef {CanvasImageSource & Size} Picture */
+/** @typedef {OffscreenCanvasRenderingContext2D | CanvasRenderingContext2D} Ink */
+/** @typedef {(ink: Ink, picture: Picture, frame: Frame) => void} Fill */
+/** @typedef {{ left: number, top: number, right: number, bottom: number }} Frame */
+
 export const LONGEST = 4096; // pixels of a picture's or a frame's longer side
-export const SIDES = ["left", "top", "right", "bottom"],
-  STEP = 8,
-  LEAST = 64;
+export const SIDES = /** @type {const} */ (["left", "top", "right", "bottom"]);
+/** @type {Record<keyof Frame, keyof Frame>} */
+const OPPOSITE = { left: "right", right: "left", top: "bottom", bottom: "top" };
+const STEP = 8;
+const LEAST = 64;
+/** @type {Readonly<Frame>} */
 export const NONE = Object.freeze({ left: 0, top: 0, right: 0, bottom: 0 });
 const SEAM = 8; // pixels of the old picture that are masked too, so that old and new meet
 
+/** @type {(a: Frame, b: Frame) => boolean} */
 export const same = (a, b) => SIDES.every((side) => a[side] === b[side]);
+/** @type {(picture: Size, frame: Frame) => Size} */
 export const sizeOf = (picture, frame) => ({
   width: picture.width + frame.left + frame.right,
   height: picture.height + frame.top + frame.bottom,
 });
 
-// `wanted` in steps of 8, and no larger or smaller than a frame may be; `limited` says that it was cut back.
+/**
+ * `wanted` in steps of 8, and no larger or smaller than a frame may be; `limited` says that it was cut back.
+ * @param {Partial<Record<keyof Frame, number | string>>} wanted
+ * @param {Frame} frame
+ * @param {Size} picture
+ */
 export function allowed(wanted, frame, picture) {
   const made = { ...frame };
   let limited = false;
   for (const side of SIDES) {
     if (!(side in wanted)) continue;
-    const opposite = { left: "right", right: "left", top: "bottom", bottom: "top" }[side];
+    const opposite = OPPOSITE[side];
     const length = (side === "left" || side === "right" ? picture.width : picture.height) + made[opposite];
     const most = Math.max(0, Math.floor((LONGEST - length) / STEP) * STEP);
     const least = -Math.max(0, Math.floor((length - LEAST) / STEP) * STEP);
@@ -31,7 +47,12 @@ export function allowed(wanted, frame, picture) {
   return { frame: made, limited };
 }
 
-// Layers on another frame: what is new is masked, and a seam of what was there before.
+/**
+ * Layers on another frame: what is new is masked, and a seam of what was there before.
+ * @param {import("./canvas-layers.js").Layers} layers
+ * @param {Frame} from
+ * @param {Frame} to
+ */
 export function reframed(layers, from, to) {
   const dx = to.left - from.left,
     dy = to.top - from.top;
@@ -39,6 +60,7 @@ export function reframed(layers, from, to) {
     height = layers.height + dy + to.bottom - from.bottom;
   const made = layers.moved(dx, dy, width, height);
   const grows = { left: dx > 0, top: dy > 0, right: to.right > from.right, bottom: to.bottom > from.bottom };
+  /** @type {(x: number, y: number, wide: number, high: number) => void} */
   const fill = (x, y, wide, high) => {
     for (let row = Math.max(0, y); row < Math.min(height, y + high); row++)
       made.mask.fill(255, row * width + Math.max(0, x), row * width + Math.max(0, Math.min(width, x + wide)));
@@ -52,6 +74,7 @@ export function reframed(layers, from, to) {
 
 // --- What stands in the new area ---
 
+/** @type {Fill} */
 function mirrored(ink, picture, frame) {
   const { width, height } = picture,
     size = sizeOf(picture, frame);
@@ -66,7 +89,10 @@ function mirrored(ink, picture, frame) {
   }
 }
 
-// The colours of the edge drawn outwards; along the edge they are averaged over some pixels, so that it does not streak.
+/**
+ * The colours of the edge drawn outwards; along the edge they are averaged over some pixels, so that it does not streak.
+ * @type {Fill}
+ */
 function smeared(ink, picture, frame) {
   const { width, height } = picture,
     { left, top } = frame,
@@ -74,6 +100,7 @@ function smeared(ink, picture, frame) {
   const thick = Math.min(8, width, height),
     right = size.width - left - width,
     bottom = size.height - top - height;
+  /** @type {(x: number, y: number, wide: number, high: number, columns: number, rows: number, toX: number, toY: number, toWide: number, toHigh: number) => void} */
   const strip = (x, y, wide, high, columns, rows, toX, toY, toWide, toHigh) => {
     if (toWide <= 0 || toHigh <= 0) return;
     const small = document.createElement("canvas");
@@ -94,6 +121,7 @@ function smeared(ink, picture, frame) {
   strip(lastX, lastY, thick, thick, 1, 1, farX, farY, right, bottom);
 }
 
+/** @type {Fill} */
 function speckled(ink, picture, frame) {
   smeared(ink, picture, frame);
   const tile = document.createElement("canvas");
@@ -107,9 +135,16 @@ function speckled(ink, picture, frame) {
   ink.fillRect(0, 0, size.width, size.height);
 }
 
+/** @type {Record<string, Fill>} */
 const FILLS = { edge: smeared, mirror: mirrored, noise: speckled };
 
-// The picture in its frame on white, as a canvas; the picture itself where there is nothing to add.
+/**
+ * The picture in its frame on white, as a canvas; the picture itself where there is nothing to add.
+ * @param {Picture} picture
+ * @param {Frame} frame
+ * @param {string} fill
+ * @param {boolean} transparent
+ */
 export function ground(picture, frame, fill, transparent) {
   if (same(frame, NONE) && !transparent) return picture;
   const canvas = document.createElement("canvas"),

@@ -1,14 +1,28 @@
 // What is painted over a picture, in the picture's pixels: the mask, a byte a pixel (255 = repaint), and the sketch, RGBA,
 // made when somebody first paints a colour. Plain arrays: a stroke costs what it touches, at any size of the picture.
 
+/** @typedef {import("./canvas-shapes.js").Patch} Patch */
+/** @typedef {Uint8Array | Uint8ClampedArray} Bytes */
+/** @typedef {{ mask: Bytes, sketch: Bytes | null, cover: Uint8Array | null }} Tile what was there before an act */
+/** @typedef {Map<number, Tile>} Tiles by the square's place, row by row */
+/** @typedef {{ kind: "tiles", tiles: Tiles, erase: boolean, colour: number[] | null }} Act colour: RGB, 0..255 */
+
 export class Layers {
   static TILE = 128; // pixels; what an act changes is kept in squares of this side
 
+  /**
+   * @param {number} width
+   * @param {number} height
+   */
   constructor(width, height) {
     const side = Layers.TILE;
     this.across = Math.ceil(width / side); // squares in a row
     this.inked = new Uint8Array(this.across * Math.ceil(height / side)); // which of them a colour was painted in
-    Object.assign(this, { width, height, mask: new Uint8Array(width * height), sketch: null });
+    this.width = width;
+    this.height = height;
+    this.mask = new Uint8Array(width * height);
+    /** @type {Uint8ClampedArray | null} */
+    this.sketch = null;
   }
 
   get bytes() {
@@ -25,8 +39,12 @@ export class Layers {
     return false;
   }
 
-  // Paints a patch. `act` says how, {erase, colour}, and keeps in `tiles` what was there before. Where a stroke crosses
-  // itself it is as strong as where it does not.
+  /**
+   * Paints a patch. `act` says how, {erase, colour}, and keeps in `tiles` what was there before. Where a stroke crosses
+   * itself it is as strong as where it does not.
+   * @param {Patch} patch
+   * @param {Act} act
+   */
   apply(patch, act) {
     const side = Layers.TILE,
       right = patch.x + patch.width,
@@ -49,6 +67,13 @@ export class Layers {
     }
   }
 
+  /**
+   * @param {Bytes} data
+   * @param {number} from
+   * @param {number} to
+   * @param {number} count
+   * @param {boolean} erase
+   */
   maskRow(data, from, to, count, erase) {
     const mask = this.mask;
     for (const end = to + count; to < end; to++, from++) {
@@ -58,6 +83,15 @@ export class Layers {
     }
   }
 
+  /**
+   * @param {Bytes} data
+   * @param {number} from
+   * @param {number} to
+   * @param {number} count
+   * @param {number} at
+   * @param {Tile} kept
+   * @param {Act} act
+   */
   sketchRow(data, from, to, count, at, kept, act) {
     const { sketch } = this,
       { cover, sketch: before } = kept;
@@ -76,22 +110,32 @@ export class Layers {
     }
   }
 
+  /**
+   * @param {Act} act
+   * @param {number} tx
+   * @param {number} ty
+   */
   keep(act, tx, ty) {
     const index = ty * this.across + tx;
     let kept = act.tiles.get(index);
     if (!kept) {
       const side = Layers.TILE,
-        coloured = this.sketch && (act.colour || act.erase);
-      kept = { mask: this.cut(this.mask, tx, ty, 1), sketch: null, cover: null };
-      if (coloured)
-        Object.assign(kept, { sketch: this.cut(this.sketch, tx, ty, 4), cover: new Uint8Array(side * side) });
+        coloured = act.colour || act.erase ? this.sketch : null;
+      kept = {
+        mask: this.cut(this.mask, tx, ty, 1),
+        sketch: coloured ? this.cut(coloured, tx, ty, 4) : null,
+        cover: coloured ? new Uint8Array(side * side) : null,
+      };
       act.tiles.set(index, kept);
       if (act.colour) this.inked[index] = 1;
     }
     return kept;
   }
 
-  // Puts kept squares back, and keeps what was there instead: undo and redo alike.
+  /**
+   * Puts kept squares back, and keeps what was there instead: undo and redo alike.
+   * @param {Tiles} tiles
+   */
   exchange(tiles) {
     for (const [index, kept] of tiles) {
       const tx = index % this.across,
@@ -101,28 +145,47 @@ export class Layers {
     }
   }
 
+  /**
+   * @param {number} tx
+   * @param {number} ty
+   */
   rows(tx, ty) {
     const side = Layers.TILE;
-    return [
-      Math.min(side, this.width - tx * side),
-      Math.min(side, this.height - ty * side),
-      (y) => (ty * side + y) * this.width + tx * side,
-    ];
+    return {
+      width: Math.min(side, this.width - tx * side),
+      height: Math.min(side, this.height - ty * side),
+      start: (/** @type {number} */ y) => (ty * side + y) * this.width + tx * side,
+    };
   }
 
+  /**
+   * @template {Bytes} T
+   * @param {T} layer
+   * @param {number} tx
+   * @param {number} ty
+   * @param {number} depth
+   */
   cut(layer, tx, ty, depth) {
     const side = Layers.TILE,
-      tile = new layer.constructor(side * side * depth);
-    const [width, height, start] = this.rows(tx, ty);
+      tile = /** @type {T} */ (new /** @type {any} */ (layer).constructor(side * side * depth));
+    const { width, height, start } = this.rows(tx, ty);
     for (let y = 0; y < height; y++)
       tile.set(layer.subarray(start(y) * depth, (start(y) + width) * depth), y * side * depth);
     return tile;
   }
 
+  /**
+   * @template {Bytes} T
+   * @param {T} layer
+   * @param {Bytes} tile
+   * @param {number} tx
+   * @param {number} ty
+   * @param {number} depth
+   */
   paste(layer, tile, tx, ty, depth) {
     const before = this.cut(layer, tx, ty, depth),
       side = Layers.TILE;
-    const [width, height, start] = this.rows(tx, ty);
+    const { width, height, start } = this.rows(tx, ty);
     for (let y = 0; y < height; y++)
       layer.set(tile.subarray(y * side * depth, (y * side + width) * depth), start(y) * depth);
     return before;
@@ -132,7 +195,13 @@ export class Layers {
     for (let at = 0; at < this.mask.length; at++) this.mask[at] = 255 - this.mask[at];
   }
 
-  // These layers on a sheet of another size, moved by (dx, dy); what is new is masked.
+  /**
+   * These layers on a sheet of another size, moved by (dx, dy); what is new is masked.
+   * @param {number} dx
+   * @param {number} dy
+   * @param {number} width
+   * @param {number} height
+   */
   moved(dx, dy, width, height) {
     const made = new Layers(width, height);
     made.mask.fill(255);

@@ -49,7 +49,7 @@ export function createPainter(window_, { changed, moved, say }) {
     const { width, height } = sheet.layers;
     const ground = frames.ground(sheet.picture, sheet.frame, brush.fill, sheet.transparent);
     sheet.levels = levels(ground, width, height);
-    view.canvas.parentElement.style.setProperty("--ratio", width / height);
+    view.canvas.parentElement.style.setProperty("--ratio", String(width / height));
     view.fit();
   }
 
@@ -85,7 +85,7 @@ export function createPainter(window_, { changed, moved, say }) {
     pans: () => brush.tool === "pan",
     hover: () => {},
     leave: () => {},
-    picked: () => {},
+    picked: (/** @type {number[] | null} */ _colour) => {},
     down(point, event) {
       if (!sheet.picture || gesture) return;
       if (brush.tool === "pick" || (event.altKey && brush.tool !== "lasso")) {
@@ -245,7 +245,7 @@ export function createPainter(window_, { changed, moved, say }) {
     for (let top = 0; sketched && top < height; top += stripe.height) {
       const rows = Math.min(stripe.height, height - top);
       over.clearRect(0, 0, width, stripe.height);
-      over.putImageData(new ImageData(sketch.subarray(4 * top * width, 4 * (top + rows) * width), width, rows), 0, 0);
+      over.putImageData(new ImageData(sketch.slice(4 * top * width, 4 * (top + rows) * width), width, rows), 0, 0);
       ink.drawImage(stripe, 0, top);
     }
     return new Promise((done) => canvas.toBlob(done, "image/png"));

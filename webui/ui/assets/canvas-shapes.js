@@ -3,6 +3,19 @@
 
 let scratch = new Uint8Array(0); // one for all patches: a stroke makes hundreds a second
 
+/** @typedef {{ width: number, height: number }} Size */
+/** @typedef {{ x: number, y: number }} Spot */
+/** @typedef {Spot & { r: number }} Dab */
+/** @typedef {Spot & Size & { data: Uint8Array }} Patch */
+
+/**
+ * @param {number} left
+ * @param {number} top
+ * @param {number} right
+ * @param {number} bottom
+ * @param {Size} size
+ * @returns {Patch | null}
+ */
 function patch(left, top, right, bottom, size) {
   const x = Math.max(0, Math.floor(left)),
     y = Math.max(0, Math.floor(top));
@@ -13,8 +26,14 @@ function patch(left, top, right, bottom, size) {
   return { x, y, width, height, data: scratch };
 }
 
-// The brush moved from `a` to `b`, both {x, y, r} in pixels: a line with round ends. `softness` 0..1 is the part of
-// the radius over which it fades.
+/**
+ * The brush moved from `a` to `b`, both {x, y, r} in pixels: a line with round ends. `softness` 0..1 is the part of
+ * the radius over which it fades.
+ * @param {Dab} a
+ * @param {Dab} b
+ * @param {number} softness
+ * @param {Size} size
+ */
 export function capsule(a, b, softness, size) {
   const most = Math.max(a.r, b.r) + 1;
   const made = patch(
@@ -34,7 +53,7 @@ export function capsule(a, b, softness, size) {
     for (let column = 0; column < made.width; column++, at++) {
       const px = made.x + column + 0.5 - a.x;
       let along = square ? (px * dx + py * dy) / square : 0;
-      along = along < 0 ? 0 : along > 1 ? 1 : along;
+      along = Math.min(1, Math.max(0, along));
       const ox = px - along * dx,
         oy = py - along * dy,
         far = ox * ox + oy * oy;
@@ -51,7 +70,13 @@ export function capsule(a, b, softness, size) {
   return made;
 }
 
-// Takes away what lies near a line, and less the farther it lies, up to `fade` pixels.
+/**
+ * Takes away what lies near a line, and less the farther it lies, up to `fade` pixels.
+ * @param {Patch} made
+ * @param {Spot} a
+ * @param {Spot} b
+ * @param {number} fade
+ */
 function fadeAlong(made, a, b, fade) {
   const left = Math.max(made.x, Math.floor(Math.min(a.x, b.x) - fade)),
     right = Math.min(made.x + made.width, Math.ceil(Math.max(a.x, b.x) + fade));
@@ -77,7 +102,12 @@ function fadeAlong(made, a, b, fade) {
   }
 }
 
-// A closed outline filled, its edge smoothed; with `fade` it grows to full over so many pixels inside of the outline.
+/**
+ * A closed outline filled, its edge smoothed; with `fade` it grows to full over so many pixels inside of the outline.
+ * @param {Spot[]} points
+ * @param {Size} size
+ * @param {number} fade
+ */
 export function polygon(points, size, fade = 0) {
   const xs = points.map((point) => point.x),
     ys = points.map((point) => point.y);
@@ -101,7 +131,13 @@ export function polygon(points, size, fade = 0) {
   return made;
 }
 
-// The unmasked area around a point, up to where the mask is at least half; null on the mask itself.
+/**
+ * The unmasked area around a point, up to where the mask is at least half; null on the mask itself.
+ * @param {Uint8Array} mask
+ * @param {Size} size
+ * @param {number} x
+ * @param {number} y
+ */
 export function flood(mask, size, x, y) {
   const { width, height } = size,
     start = Math.floor(y) * width + Math.floor(x);
@@ -112,7 +148,7 @@ export function flood(mask, size, x, y) {
     right = 0,
     top = height,
     bottom = 0;
-  const open = (at) => mask[at] < 128 && !inside[at];
+  const open = (/** @type {number} */ at) => mask[at] < 128 && !inside[at];
   while (stack.length) {
     // a row at a time: to both its ends, then the rows above and below
     const seed = stack.pop();

@@ -8,24 +8,28 @@ export class View {
   static TINT = [147, 51, 234]; // violet, rare in pictures
   static LARGEST = 32; // times
 
-  // `canvas` fills its parent; `sheet` is {layers, frame, levels}; `extra` is drawn over it while `extra.wanted()`, by
-  // `extra.draw(ink, one screen pixel)`; `moved()` is told of zoom and pan, `before()` that a frame is about to be drawn.
+  /**
+   * `canvas` fills its parent; `sheet` is {layers, frame, levels}; `extra` is drawn over it while `extra.wanted()`, by
+   * `extra.draw(ink, one screen pixel)`; `moved()` is told of zoom and pan, `before()` that a frame is about to be drawn.
+   * @param {HTMLCanvasElement} canvas
+   * @param {any} sheet
+   * @param {{ extra: { wanted(): boolean, draw(ink: CanvasRenderingContext2D, pixel: number): void }, moved(): void, before(): void }} how
+   */
   constructor(canvas, sheet, { extra, moved, before }) {
-    Object.assign(this, {
-      canvas,
-      sheet,
-      extra,
-      moved,
-      before,
-      scale: 1,
-      x: 0,
-      y: 0,
-      margin: 0,
-      fitted: true,
-      dirty: null,
-      groundDirty: true,
-      asked: 0,
-    });
+    this.canvas = canvas;
+    this.sheet = sheet;
+    this.extra = extra;
+    this.moved = moved;
+    this.before = before;
+    this.scale = 1;
+    this.x = 0;
+    this.y = 0;
+    this.margin = 0;
+    this.fitted = true;
+    /** @type {import("./canvas-gestures.js").Box | null} */
+    this.dirty = null;
+    this.groundDirty = true;
+    this.asked = 0;
     this.screen = canvas.getContext("2d", { alpha: false, desynchronized: true });
     this.below = document.createElement("canvas"); // the picture as it is seen
     this.above = document.createElement("canvas"); // sketch and mask as they are seen

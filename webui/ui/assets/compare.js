@@ -10,7 +10,7 @@ export function compare(left, right) {
   const dialog = node("dialog", { class: "viewer compare", "aria-label": t("Two pictures compared") });
   const ground = node("div", { class: "compare-ground" });
   const place = node("div", { class: "compare-place" });
-  place.style.setProperty("--ratio", right.width / right.height);
+  place.style.setProperty("--ratio", String(right.width / right.height));
   const image = (item, side) =>
     node("img", { src: item.url, alt: item.prompt || side, class: "compare-" + side, draggable: "false" });
   const slider = node("div", {

@@ -9,6 +9,14 @@ const bound = new WeakMap(); // element -> {"" for its text, or an attribute: [s
 const holders = new Set(); // weak references to them
 let most = 1000; // holders until the next look which of them are gone
 
+/**
+ * An element with these attributes; `text`, where given, is its content.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {string} [text]
+ * @returns {HTMLElementTagNameMap[K]}
+ */
 export function node(tag, attributes, text) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) setText(made, value, name);

@@ -47,7 +47,7 @@ export function footer(element, trigger) {
     if (told.model) {
       const { name, family, hash } = told.model;
       put("model", name, hash ? `${name} [${hash}]` : name);
-      put("family", [family, hash && hash.slice(0, 10)].filter(Boolean).join(" · "));
+      put("family", [family, hash?.slice(0, 10)].filter(Boolean).join(" · "));
     }
     const { running, waiting } = told;
     put(

@@ -3,6 +3,7 @@
 // What a control shows; undefined while Gradio has not drawn it.
 export function shownValue(id, kind) {
   const control = document.getElementById(id);
+  /** @type {(selector: string) => any} */
   const at = (selector) => (control.matches(selector) ? control : control.querySelector(selector));
   try {
     return readers[kind](at);

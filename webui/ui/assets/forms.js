@@ -30,7 +30,7 @@ export function forms(trigger, props, done) {
     for (const [id, [kind, , common]] of Object.entries(usual)) {
       if (kind === "picture" || id.endsWith("-prompt")) continue;
       const shown = shownValue(id, kind);
-      const value = shown === undefined ? undefined : valueOf(id, kind, shown);
+      const value = shown === undefined ? undefined : valueShown(id, kind, shown);
       if (value === undefined) {
         if (id in kept.values) values[id] = kept.values[id];
       } // not drawn, or half written
@@ -77,7 +77,7 @@ export function forms(trigger, props, done) {
 const drawn = new Map(); // of each control what Gradio drew at first: its value, limits and choices
 
 // The value of what a control shows; undefined where it is none.
-export function valueOf(id, kind, shown) {
+export function valueShown(id, kind, shown) {
   if (kind === "choice") return drawn.get(id)?.choices?.find(([label]) => gradioText(label) === shown)?.[1];
   return kind === "number" && shown === null ? undefined : shown;
 }

@@ -16,6 +16,7 @@ export function dayWords(day) {
   if (day === today) return t("Today");
   if (day === later(today, -1)) return t("Yesterday");
   const date = new Date(day + "T12:00:00");
+  /** @type {Intl.DateTimeFormatOptions} */
   const how = { weekday: "long", day: "numeric", month: "long" };
   if (day.slice(0, 4) !== today.slice(0, 4)) how.year = "numeric";
   return date.toLocaleDateString(document.documentElement.lang || undefined, how);

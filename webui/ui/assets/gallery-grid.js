@@ -13,7 +13,7 @@ export function createGrid(root, selected) {
     lines = new Map(),
     waits = new Map();
   let width = 0,
-    size = {},
+    size = { height: 0, gap: 0, heading: 0 },
     frame = 0,
     lastTop = 0,
     calm = 0;

@@ -23,7 +23,7 @@ export function galleryHands(grid, marks, acts) {
     if (index >= flow.items.length && flow.next) await grid.shelf.need(flow, index + 1);
     while (index < 0 || index >= flow.items.length) {
       flow = flows[flows.indexOf(flow) + Math.sign(step)];
-      if (!flow || !flow.total) return null;
+      if (!flow?.total) return null;
       await grid.shelf.need(flow, step > 0 ? 1 : flow.total);
       if (!flow.items.length) return null;
       index = step > 0 ? 0 : flow.items.length - 1;

@@ -1,18 +1,32 @@
 // Rows of about one height that fill the width, as photo apps lay pictures out. Numbers only, no elements.
 
-// `pictures` have width, height and day. Gives the height of it all and its blocks from top to bottom: headings
-// {day, y, height} and rows {y, height, from, to, lefts, widths} of pictures from..to-1. A day begins a new row, and
-// the last row of a day is not stretched. A picture whose id is in `breaks` begins a row too.
+/** @typedef {{ id: unknown, width: number, height: number, day: string }} Sized */
+/**
+ * @typedef {{ y: number, height: number, day?: string, from?: number, to?: number, lefts?: number[],
+ *   widths?: number[] }} Block
+ */
+
+/**
+ * `pictures` have width, height and day. Gives the height of it all and its blocks from top to bottom: headings
+ * {day, y, height} and rows {y, height, from, to, lefts, widths} of pictures from..to-1. A day begins a new row, and
+ * the last row of a day is not stretched. A picture whose id is in `breaks` begins a row too.
+ * @param {Sized[]} pictures
+ * @param {number} width
+ * @param {{ height: number, gap: number, heading: number }} size
+ * @param {Set<unknown>} breaks
+ */
 export function rows(pictures, width, { height, gap, heading }, breaks = new Set()) {
+  /** @type {Block[]} */
   const blocks = [];
-  const ratio = (one) => Math.min(3, Math.max(0.5, one.width / one.height || 1));
+  const ratio = (/** @type {Sized} */ one) => Math.min(3, Math.max(0.5, one.width / one.height || 1));
   let y = 0,
-    day = null,
+    day = "",
     from = 0,
     sum = 0;
 
-  const filling = (ratios, number) => (width - gap * (number - 1)) / ratios;
+  const filling = (/** @type {number} */ ratios, /** @type {number} */ number) => (width - gap * (number - 1)) / ratios;
 
+  /** @type {(to: number, full: boolean) => void} */
   function close(to, full) {
     if (to === from) return;
     const filled = filling(sum, to - from);
@@ -60,7 +74,11 @@ export function rows(pictures, width, { height, gap, heading }, breaks = new Set
   return { blocks, height: y };
 }
 
-// The first block that reaches below `y`: an index, blocks.length where there is none.
+/**
+ * The first block that reaches below `y`: an index, blocks.length where there is none.
+ * @param {Block[]} blocks
+ * @param {number} y
+ */
 export function blockAt(blocks, y) {
   let low = 0,
     high = blocks.length;

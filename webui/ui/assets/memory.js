@@ -1,6 +1,10 @@
 // What this browser tab remembers over a reload.
 
-// Per-tab memory that survives a reload; a browser that forbids it forgets.
+/**
+ * Per-tab memory that survives a reload; a browser that forbids it forgets.
+ * @param {string} key
+ * @param {unknown} value anything that JSON can say
+ */
 export function remember(key, value) {
   try {
     sessionStorage.setItem("easel-" + key, JSON.stringify(value));
@@ -9,6 +13,13 @@ export function remember(key, value) {
   }
 }
 
+/**
+ * What was remembered, else `otherwise`.
+ * @template T
+ * @param {string} key
+ * @param {T} otherwise
+ * @returns {T}
+ */
 export function recall(key, otherwise) {
   try {
     return JSON.parse(sessionStorage.getItem("easel-" + key)) ?? otherwise;

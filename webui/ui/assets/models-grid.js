@@ -152,7 +152,7 @@ export function modelsGrid(root, { open, use, told, wrong }) {
   }
 
   const later = () => {
-    frame ||= requestAnimationFrame(draw);
+    if (!frame) frame = requestAnimationFrame(draw);
   };
   addEventListener(
     "scroll",

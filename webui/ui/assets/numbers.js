@@ -29,7 +29,7 @@ export function remark(control, text) {
   }
 }
 
-let settled = () => {}; // until the limits are known
+let settled = (/** @type {Element} */ _input) => {}; // until the limits are known
 
 // What was typed into a field becomes what the field takes.
 export function settle(input) {

@@ -80,7 +80,7 @@ export function start() {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       if (event.repeat) return event.preventDefault();
       const task = [...document.querySelectorAll(".easel-task")].find((one) => one.offsetParent !== null);
-      const button = task && task.querySelector(".easel-generate");
+      const button = task?.querySelector(".easel-generate");
       if (!button || task.dataset.running) return;
       event.preventDefault();
       settle(document.activeElement);

@@ -2,7 +2,13 @@
 
 export const REFRESH_MS = 3000;
 
-// Calls `ask` every few seconds while `seen()`, unless the server is away: Gradio would say so each time.
+/**
+ * Calls `ask` every few seconds while `seen()`, unless the server is away: Gradio would say so each time.
+ * @param {Element} element
+ * @param {() => boolean} seen
+ * @param {() => void} ask
+ * @param {number} every_ms
+ */
 export function every(element, seen, ask, every_ms = REFRESH_MS) {
   const timer = setInterval(async () => {
     if (!element.isConnected) {

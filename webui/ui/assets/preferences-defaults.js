@@ -46,6 +46,7 @@ export function defaults(setting, told, change) {
     for (const field of fieldsOf(task)) {
       const control = document.getElementById(`${task}-${field.name}`);
       if (!control) continue;
+      /** @type {(selector: string) => any} */
       const at = (selector) => (control.matches(selector) ? control : control.querySelector(selector));
       try {
         if (field.kind === "switch") found[field.name] = at("input[type=checkbox]").checked;

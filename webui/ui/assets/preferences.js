@@ -58,6 +58,7 @@ export function preferences(element, trigger) {
   }
 
   // One question at a time: an older answer must not come after a newer one, and what is asked next depends on what was answered.
+  /** @type {Promise<any>} */
   let last = Promise.resolve();
   const turn = (work) => (last = last.then(work, work));
   const send = (values, name) => turn(() => put(values, name));

@@ -199,7 +199,7 @@ export function queue(element, trigger, props, watch) {
     const fellow = { "job-pause": ".job-resume", "job-resume": ".job-pause" }[held.className];
     const row = held.closest(".job");
     [held, fellow && row.querySelector(fellow), row?.querySelector("button:not([hidden])")]
-      .find((one) => one && one.isConnected && one.offsetParent)
+      .find((one) => one?.isConnected && one.offsetParent)
       ?.focus();
   }
 

@@ -4,7 +4,10 @@ export const server = { offline: false, engineStarted: 0 };
 
 let look = async () => false; // until the foot is drawn
 
-// How the server is asked: gives whether it is away (assets/footer.js).
+/**
+ * How the server is asked: gives whether it is away (assets/footer.js).
+ * @param {() => Promise<boolean>} asks
+ */
 export function lookWith(asks) {
   look = asks;
 }

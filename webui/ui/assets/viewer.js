@@ -12,7 +12,7 @@ import { iconButton } from "./icons.js";
 import { copyText, openDialog, toast } from "./overlays.js";
 import { zoomable } from "./zoom.js";
 
-export function openViewer(items, index = 0, { actions = [], shown = () => {} } = {}) {
+export function openViewer(items, index = 0, { actions = [], shown = (_item) => {} } = {}) {
   items = [...items];
   const KEYS = { Favourite: "f", Delete: "Delete", Download: "d" }; // of actions that name none
   const dialog = node("dialog", { class: "viewer", tabindex: "-1", "aria-label": t("Picture, full screen") });

@@ -2,7 +2,7 @@
 
 // `ground` holds `picture`. Gives {show(width, height), by(factor), fit, whole, end}. `swipe(step)` hears of a finger that
 // pushes a fitted picture aside; `edge` is how many pixels above and below a fitted picture leaves free.
-export function zoomable(ground, picture, { swipe = () => {}, edge = 0 } = {}) {
+export function zoomable(ground, picture, { swipe = (_step) => {}, edge = 0 } = {}) {
   const MOST = 16; // screen pixels of one of the picture's
   let width = 1,
     height = 1,
