@@ -18,8 +18,10 @@ OURS = {path.name: path.read_text(encoding="utf-8") for path in ASSETS.glob("*.j
 
 
 def run(script: str, then: str) -> object:
-    """What `then` gives, in node, of `modules` after a joined script has run."""
-    code = script.replace("export { modules };", f"console.log(JSON.stringify({then}));")
+    """What `then` gives, in node, of `$modules` after a joined script has run."""
+    code = script.replace(
+        "export { $modules as modules };", f"console.log(JSON.stringify({then}));"
+    )
     return json.loads(node("--input-type=module", script=code))
 
 
@@ -27,7 +29,7 @@ def run(script: str, then: str) -> object:
 
 
 def test_every_module_is_part_of_the_page() -> None:
-    assert {*re.findall(r'^modules\["(.*?)"\] = ', scripts(), re.M)} == OURS.keys()
+    assert {*re.findall(r'^\$modules\["(.*?)"\] = ', scripts(), re.M)} == OURS.keys()
 
 
 def test_python_names_what_the_page_offers_and_nothing_else_is_global() -> None:
@@ -79,16 +81,17 @@ export function told() {
 """
     other = 'import { state } from "./numbers.js";\nstate.asked += 1;\n'
     script = joined({"main.js": main, "numbers.js": NUMBERS, "other.js": other})
-    assert run(script, "modules['main.js'].told()") == [1, 1, 2, 1]
-    assert run(script, "Object.keys(modules)") == ["numbers.js", "other.js", "main.js"]
-    assert run(script, "Object.keys(modules['numbers.js'])") == ["ONE", "Two", "three", "state"]
+    assert run(script, "$modules['main.js'].told()") == [1, 1, 2, 1]
+    assert run(script, "Object.keys($modules)") == ["numbers.js", "other.js", "main.js"]
+    assert run(script, "Object.keys($modules['numbers.js'])") == ["ONE", "Two", "three", "state"]
 
 
 def test_modules_keep_their_own_names() -> None:
-    one, two = "const ONE = 5;\nexport const twice = 2 * ONE;\n", "export const ONE = 7;\n"
+    one = "const ONE = 5;\nconst modules = 2;\nexport const twice = modules * ONE;\n"
+    two = "export const ONE = 7;\n"
     main = 'import { ONE } from "./two.js";\nimport { twice } from "./one.js";\nexport const told = [ONE, twice];\n'
     script = joined({"main.js": main, "one.js": one, "two.js": two})
-    assert run(script, "modules['main.js'].told") == [7, 10]
+    assert run(script, "$modules['main.js'].told") == [7, 10]
 
 
 @pytest.mark.parametrize(

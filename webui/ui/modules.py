@@ -32,7 +32,7 @@ def joined(modules: Mapping[str, str], start: str = "main.js") -> str:
     """
     exports = {name: EXPORT.findall(text) for name, text in modules.items()}
     parts = [_function(name, modules[name], exports) for name in _in_order(modules, start, ())]
-    return "const modules = {};\n" + "".join(parts) + "export { modules };\n"
+    return "const $modules = {};\n" + "".join(parts) + "export { $modules as modules };\n"
 
 
 def _in_order(
@@ -57,7 +57,7 @@ def _function(name: str, text: str, exports: Mapping[str, list[str]]) -> str:
 
     def taken(found: re.Match[str]) -> str:
         whole, names, source = found[1], found[2], found[3]
-        given = f'modules["{source}"]'
+        given = f'$modules["{source}"]'
         if whole:
             asked = re.findall(rf"(?<![\w./-]){whole}\.(\w+)", text)
         else:
@@ -77,4 +77,4 @@ def _function(name: str, text: str, exports: Mapping[str, list[str]]) -> str:
     if left := LEFT.search(COMMENT.sub("", body)):
         raise ValueError(f"{name}: write it in another form: {left[0]}")
     given = ", ".join(exports[name])
-    return f'modules["{name}"] = (() => {{\n{body}return {{ {given} }};\n}})();\n'
+    return f'$modules["{name}"] = (() => {{\n{body}return {{ {given} }};\n}})();\n'

@@ -1,14 +1,21 @@
 // Masks as files: a grey PNG of our own making (a canvas would take four bytes a pixel and a colour conversion), and a file
 // as a mask.
 
+/** @type {Uint32Array | null} */
 let crcTable = null; // made when the first PNG is
 
-// A grey 8-bit PNG (PNG specification, third edition: IHDR, IDAT, IEND) of `width` * `height` bytes.
+/**
+ * A grey 8-bit PNG (PNG specification, third edition: IHDR, IDAT, IEND) of `width` * `height` bytes.
+ * @param {Uint8Array} grey
+ * @param {number} width
+ * @param {number} height
+ */
 export async function greyPng(grey, width, height) {
   crcTable ??= Uint32Array.from({ length: 256 }, (_, n) => {
     for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
     return n >>> 0;
   });
+  /** @type {(name: string, body: Uint8Array) => Uint8Array<ArrayBuffer>} */
   function chunk(name, body) {
     const made = new Uint8Array(12 + body.length),
       view = new DataView(made.buffer);
@@ -35,8 +42,13 @@ export async function greyPng(grey, width, height) {
   });
 }
 
-// A picture as a mask of that size, as the server reads one (webui/images.py): what is painted on an empty canvas by its
-// transparency, else the brightness of what can be seen; nearly all of it painted is no empty canvas.
+/**
+ * A picture as a mask of that size, as the server reads one (webui/images.py): what is painted on an empty canvas by its
+ * transparency, else the brightness of what can be seen; nearly all of it painted is no empty canvas.
+ * @param {CanvasImageSource} picture
+ * @param {number} width
+ * @param {number} height
+ */
 export function asMask(picture, width, height) {
   const light = new Uint8Array(width * height),
     alphas = new Uint8Array(width * height);

@@ -38,6 +38,7 @@ export class View {
     new MutationObserver(() => this.all()).observe(document.body, { attributeFilter: ["class"] }); // light or dark
   }
 
+  /** @param {number} alpha */
   tint(alpha) {
     const [r, g, b] = View.TINT;
     return ((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0; // as ImageData's bytes lie in memory
@@ -57,6 +58,10 @@ export class View {
     return Math.min((box.width * free) / width, (box.height * free) / height) || 1;
   }
 
+  /**
+   * @param {number} clientX
+   * @param {number} clientY
+   */
   at(clientX, clientY) {
     const around = this.canvas.getBoundingClientRect();
     return { x: (clientX - around.left - this.x) / this.scale, y: (clientY - around.top - this.y) / this.scale };
@@ -76,7 +81,12 @@ export class View {
     this.y = (box.height - height * this.scale) / 2;
   }
 
-  // Zooms about a place of the window, in its pixels; without one about its middle.
+  /**
+   * Zooms about a place of the window, in its pixels; without one about its middle.
+   * @param {number} factor
+   * @param {number} [x]
+   * @param {number} [y]
+   */
   zoom(factor, x = this.box.width / 2, y = this.box.height / 2) {
     const before = this.scale,
       least = Math.min(this.whole, 1); // a small picture may be seen at its own size
@@ -93,6 +103,10 @@ export class View {
     this.all();
   }
 
+  /**
+   * @param {number} dx
+   * @param {number} dy
+   */
   pan(dx, dy) {
     if (this.fitted) return;
     this.x += dx;
@@ -137,6 +151,7 @@ export class View {
     this.moved();
   }
 
+  /** @param {import("./canvas-gestures.js").Box} rect */
   touch(rect) {
     // of the sheet, in its pixels
     const old = this.dirty;
@@ -194,11 +209,22 @@ export class View {
     this.decorated = decorates;
   }
 
+  /**
+   * @param {number} x
+   * @param {number} y
+   * @param {number} width
+   * @param {number} height
+   */
   show(x, y, width, height) {
     this.screen.drawImage(this.below, x, y, width, height, x, y, width, height);
     this.screen.drawImage(this.above, x, y, width, height, x, y, width, height);
   }
 
+  /**
+   * @param {number} zoom
+   * @param {number} left
+   * @param {number} top
+   */
   drawGround(zoom, left, top) {
     const { canvas } = this,
       { width, height } = this.sheet.layers,
@@ -214,7 +240,16 @@ export class View {
     ink.drawImage(levels[level], left, top, width * zoom, height * zoom);
   }
 
-  // The sketch, and the mask as a tint over it, into `seen`: canvas pixels x..right, y..bottom.
+  /**
+   * The sketch, and the mask as a tint over it, into `seen`: canvas pixels x..right, y..bottom.
+   * @param {number} x
+   * @param {number} y
+   * @param {number} right
+   * @param {number} bottom
+   * @param {number} zoom
+   * @param {number} left
+   * @param {number} top
+   */
   drawLayers(x, y, right, bottom, zoom, left, top) {
     const { mask, sketch, inked, across, width, height } = this.sheet.layers,
       { words, alphas } = this,
@@ -251,13 +286,26 @@ export class View {
     }
   }
 
-  // The sheet's columns under canvas columns x..right.
+  /**
+   * The sheet's columns under canvas columns x..right.
+   * @param {number} x
+   * @param {number} right
+   * @param {number} left
+   * @param {number} zoom
+   * @param {number} shift
+   */
   places(x, right, left, zoom, shift) {
     const columns = new Int32Array(right - x);
     for (let at = 0; at < columns.length; at++) columns[at] = Math.floor((x + at + 0.5 + shift - left) / zoom);
     return columns;
   }
 
+  /**
+   * @param {import("./canvas-layers.js").Bytes} sketch
+   * @param {number} at
+   * @param {number} masked
+   * @param {number[]} own
+   */
   over(sketch, at, masked, own) {
     // a colour, with so little of the tint `own` that it is still that colour
     const opaque = sketch[at + 3] / 255,
@@ -273,7 +321,12 @@ export class View {
   }
 }
 
-// A picture and its halves, down to about a thousand pixels: a large one is drawn small from one of these.
+/**
+ * A picture and its halves, down to about a thousand pixels: a large one is drawn small from one of these.
+ * @param {import("./canvas-frame.js").Picture} picture
+ * @param {number} width
+ * @param {number} height
+ */
 export function levels(picture, width, height) {
   const levels = [picture];
   while (Math.max(width, height) > 1200) {

@@ -2,6 +2,7 @@
 
 import { node, setText } from "./dom.js";
 
+/** @type {Record<string, string>} */
 export const icons = {
   // strokes on a grid of 20 x 20
   again: "M16 10a6 6 0 1 1-1.8-4.3M16 3v3.4h-3.4",
@@ -26,6 +27,7 @@ export const icons = {
   grid: "M3.5 3.5h5.5V9H3.5zM11 3.5h5.5V9H11zM3.5 11h5.5v5.5H3.5zM11 11h5.5v5.5H11z",
 };
 
+/** @param {string} name */
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 20 20");
@@ -37,7 +39,13 @@ export function icon(name) {
   return svg;
 }
 
-// A button with an icon and its words; `plain` leaves the words to the tooltip and to screen readers.
+/**
+ * A button with an icon and its words; `plain` leaves the words to the tooltip and to screen readers.
+ * @param {string} picture
+ * @param {string} label
+ * @param {(event: Event) => void} act
+ * @param {{ plain?: boolean, title?: string }} [how]
+ */
 export function iconButton(picture, label, act, { plain = false, title = label } = {}) {
   const button = node("button", { type: "button", class: "easel-act", title });
   button.append(icon(picture));

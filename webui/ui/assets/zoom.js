@@ -1,7 +1,12 @@
 // A picture in a place of any size: fitted, enlarged about the pointer, moved; wheel, drag, two fingers, swipe.
 
-// `ground` holds `picture`. Gives {show(width, height), by(factor), fit, whole, end}. `swipe(step)` hears of a finger that
-// pushes a fitted picture aside; `edge` is how many pixels above and below a fitted picture leaves free.
+/**
+ * `ground` holds `picture`. Gives {show(width, height), by(factor), fit, whole, end}. `swipe(step)` hears of a finger that
+ * pushes a fitted picture aside; `edge` is how many pixels above and below a fitted picture leaves free.
+ * @param {HTMLElement} ground
+ * @param {HTMLElement} picture
+ * @param {{ swipe?: (step: number) => void, edge?: number }} [how]
+ */
 export function zoomable(ground, picture, { swipe = (_step) => {}, edge = 0 } = {}) {
   const MOST = 16; // screen pixels of one of the picture's
   let width = 1,
@@ -11,13 +16,15 @@ export function zoomable(ground, picture, { swipe = (_step) => {}, edge = 0 } = 
     y = 0; // scale 1 is fitted; x and y move the middle
   let fingers = new Map(),
     moved = 0,
+    /** @type {{ x: number, y: number } | null} */
     from = null;
 
   const fitting = () => Math.min(ground.clientWidth / width, Math.max(1, ground.clientHeight - 2 * edge) / height) || 1;
 
   function draw() {
     const fitted = fitting();
-    const room = (side, all) => Math.max(0, (side * fitted * scale - all) / 2);
+    const room = (/** @type {number} */ side, /** @type {number} */ all) =>
+      Math.max(0, (side * fitted * scale - all) / 2);
     const [far, low] = [room(width, ground.clientWidth), room(height, ground.clientHeight)];
     x = Math.min(Math.max(x, -far), far);
     y = Math.min(Math.max(y, -low), low);
@@ -28,6 +35,7 @@ export function zoomable(ground, picture, { swipe = (_step) => {}, edge = 0 } = 
     ground.dataset.zoomed = scale > 1 ? "yes" : "";
   }
 
+  /** @type {(wanted: number, atX?: number, atY?: number) => void} */
   function to(wanted, atX, atY) {
     // about a point of the window, else the middle
     const box = ground.getBoundingClientRect();
@@ -96,7 +104,7 @@ export function zoomable(ground, picture, { swipe = (_step) => {}, edge = 0 } = 
     if (from) moved = event.clientX - from.x;
     fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   });
-  const lift = (event) => {
+  const lift = (/** @type {PointerEvent} */ event) => {
     if (!fingers.delete(event.pointerId)) return;
     if (event.type === "pointerup" && event.pointerType === "touch" && from && scale === 1 && Math.abs(moved) > 48)
       swipe(moved < 0 ? 1 : -1);
@@ -108,12 +116,12 @@ export function zoomable(ground, picture, { swipe = (_step) => {}, edge = 0 } = 
   sized.observe(ground);
 
   return {
-    show(wide, high) {
+    show(/** @type {number} */ wide, /** @type {number} */ high) {
       width = wide || 1;
       height = high || 1;
       fit();
     },
-    by: (factor) => to(scale * factor),
+    by: (/** @type {number} */ factor) => to(scale * factor),
     fit,
     whole,
     end: () => sized.disconnect(),
