@@ -14,14 +14,10 @@ __all__ = ["joined"]
 
 IMPORT = re.compile(r'^import (?:(?:\* as (\w+)|\{([^{}]*)\}) from )?"\./([\w-]+\.js)";$', re.M)
 EXPORT = re.compile(r"^export (?=(?:(?:async )?function|class|const) (\w+))", re.M)
-<<<<<<< HEAD
+COMMENT = re.compile(r"/\*.*?\*/", re.S)  # types are named there, some by import("...")
 LEFT = re.compile(
     r"^(?:import|export)\b.*|\bimport\(\s*[\"'`].*", re.M
 )  # a module of Gradio's may be asked for
-=======
-COMMENT = re.compile(r"/\*.*?\*/", re.S)  # types are named there, some by import(...)
-LEFT = re.compile(r"^(?:import|export)\b.*|\bimport\(.*", re.M)
->>>>>>> 9e3299c (Check the page's modules with types, lint and node)
 
 
 def joined(modules: Mapping[str, str], start: str = "main.js") -> str:

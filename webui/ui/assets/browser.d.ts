@@ -11,6 +11,7 @@ interface Element extends HTMLOrSVGElement, ElementCSSInlineStyle {
   value: any;
   click(): void;
   setAttribute(name: string, value: unknown): void; // browsers make a string of it
+  readonly content?: any; // of <meta>
   easelFile?: any; // of a card in Models
   link?: any; // of a group in Settings: its name at the side
 }

@@ -1,5 +1,6 @@
 // Languages by their codes (BCP 47). Knows no page.
 
+/** @type {(tag: string) => Intl.Locale | null} */
 const whole = (tag) => {
   try {
     return new Intl.Locale(tag).maximize();
@@ -8,7 +9,11 @@ const whole = (tag) => {
   }
 };
 
-// The first of `codes` that is written and spoken like the first of `tags` that any of them is like; "" where none is.
+/**
+ * The first of `codes` that is written and spoken like the first of `tags` that any of them is like; "" where none is.
+ * @param {readonly string[]} tags
+ * @param {string[]} codes
+ */
 export function fitting(tags, codes) {
   for (const tag of tags) {
     const mine = whole(tag);

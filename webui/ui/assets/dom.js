@@ -5,7 +5,11 @@ import { Sentence } from "./i18n.js";
 const SPOKEN = ["aria-label", "title", "placeholder", "alt"];
 const KEYED = ["[data-i18n]", ...SPOKEN.map((name) => `[data-i18n-${name}]`)].join();
 
+/** @typedef {Record<string, [Sentence, string]>} Said */
+
+/** @type {WeakMap<Element, Said>} */
 const bound = new WeakMap(); // element -> {"" for its text, or an attribute: [sentence, what it reads now]}
+/** @type {Set<WeakRef<Element>>} */
 const holders = new Set(); // weak references to them
 let most = 1000; // holders until the next look which of them are gone
 
@@ -24,7 +28,12 @@ export function node(tag, attributes, text) {
   return made;
 }
 
-// Sets an element's text, or one of its attributes. A sentence changes with the language, until something else is set.
+/**
+ * Sets an element's text, or one of its attributes. A sentence changes with the language, until something else is set.
+ * @param {Element} element
+ * @param {unknown} text
+ * @param {string} [name] of an attribute
+ */
 export function setText(element, text, name = "") {
   const own = bound.get(element);
   const shown = String(text ?? "");
@@ -35,6 +44,10 @@ export function setText(element, text, name = "") {
   put(element, shown, name);
 }
 
+/**
+ * @param {Element} element
+ * @param {Said} own
+ */
 function hold(element, own) {
   bound.set(element, own);
   holders.add(new WeakRef(element));
@@ -43,15 +56,20 @@ function hold(element, own) {
   most = Math.max(1000, 2 * holders.size);
 }
 
+/** @type {(element: Element, name: string) => string | null} */
 const read = (element, name) => (name ? element.getAttribute(name) : element.textContent);
 
+/** @type {(element: Element, text: string, name: string) => void} */
 function put(element, text, name) {
   if (read(element, name) === text) return;
   if (name) element.setAttribute(name, text);
   else element.textContent = text;
 }
 
-// HTML that Python drew says its keys in attributes (webui/ui/translations.py).
+/**
+ * HTML that Python drew says its keys in attributes (webui/ui/translations.py).
+ * @param {Element} root
+ */
 export function keyed(root) {
   const own = root.matches(KEYED) ? [root] : [];
   for (const element of [...own, ...root.querySelectorAll(KEYED)]) {
@@ -64,9 +82,13 @@ export function keyed(root) {
   }
 }
 
-// An element's own text beside other elements gets a place of its own, so that it can change without them.
+/**
+ * An element's own text beside other elements gets a place of its own, so that it can change without them.
+ * @param {Element} element
+ * @param {Sentence} sentence
+ */
 function setTextBeside(element, sentence) {
-  const text = [...element.childNodes].find((one) => one.nodeType === Node.TEXT_NODE && one.data.trim());
+  const text = [...element.childNodes].find((one) => one instanceof Text && one.data.trim());
   if (!text) return; // it has its place already
   const place = document.createElement("span");
   text.replaceWith(place);

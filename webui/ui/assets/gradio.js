@@ -18,6 +18,7 @@ export function gradioText(text) {
   return String(marked ? named(JSON.parse(marked[1]).key.slice(PREFIX.length)) : text);
 }
 
+/** @type {(value?: unknown) => void} */
 let drawn = () => {};
 const isDrawn = new Promise((done) => {
   drawn = done;
@@ -55,8 +56,8 @@ function labelTabs() {
   for (const { type, props } of config().components ?? []) {
     if (type !== "tabitem") continue;
     for (const tab of document.querySelectorAll(`[role=tab][data-tab-id="${CSS.escape(props.id)}"]`)) {
-      const text = [...tab.childNodes].find((one) => one.nodeType === Node.TEXT_NODE && one.data.trim());
-      if (text) text.data = gradioText(props.label);
+      const text = [...tab.childNodes].find((one) => one instanceof Text && one.data.trim());
+      if (text) /** @type {Text} */ (text).data = gradioText(props.label);
     }
   }
 }

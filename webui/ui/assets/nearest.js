@@ -2,7 +2,12 @@
 
 import { t } from "./i18n.js";
 
-// The nearest number that a control takes, and why the given one is not it ("" where it is).
+/**
+ * The nearest number that a control takes, and why the given one is not it ("" where it is).
+ * @param {number} given
+ * @param {[string, number, number, number]} limit label, lowest, highest, step
+ * @returns {[number, string]}
+ */
 export function nearest(given, [label, low, high, step]) {
   const values = { label, given, limit: given < low ? low : high };
   if (given < low) return [low, t("{label}: {given} is less than {limit}; set to {limit}", values)];

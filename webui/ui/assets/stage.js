@@ -58,8 +58,8 @@ export function stage(element, trigger, props, watch, about) {
   }
 
   function describe(one, text, all = [one]) {
-    const told = [...new Set(all.flatMap((each) => (each.notes || []).map((one) => JSON.stringify(one))))].map(
-      JSON.parse,
+    const told = [...new Set(all.flatMap((each) => (each.notes || []).map((one) => JSON.stringify(one))))].map((one) =>
+      JSON.parse(one),
     );
     notes.replaceChildren(...told.map((note) => node("li", {}, sentence(note))));
     notes.hidden = !told.length;
