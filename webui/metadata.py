@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from webui import __version__
 from webui.texts import BLANKS, is_json, is_settings, parse
 from webui.texts.lines import MORE, NEGATIVE
-from webui.types import FILLS, Animation, File, Finished, GenerationRequest
+from webui.types import FIELDS, TOLD_BY_KEYS, Animation, File, Finished
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,17 +45,40 @@ NOTES = "Notes"  # the key of the sentences that are told on a picture, one a li
 NO_KEY = re.compile(r"[^\w \-/]+")  # what a key cannot hold
 MEDIA_TYPE = "Media type"  # of a file that is no picture
 PICTURE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"))
+# A1111's order of its keys; what else a field's declaration names stands behind them.
+ORDER = (
+    *(
+        "Steps",
+        "Sampler",
+        "Schedule type",
+        "CFG scale",
+        "Seed",
+        "Size",
+        MEDIA_TYPE,
+        "Model hash",
+        "Model",
+    ),
+    *("Variation seed", "Variation seed strength", "Denoising strength", "Clip skip", "RNG"),
+    *("Mask mode", "Mask blur", "Masked content", "Inpaint area", "Masked area padding"),
+)
+NOTED = ("VAE",)  # told by the engine, which knows what was used
 # Keys with a meaning of their own, which no extension's value may take.
 OWN_KEYS = frozenset(
     (
-        *("Prompt", "Negative prompt", "Steps", "Sampler", "Schedule type", "CFG scale", "Seed"),
-        *("Size", "Task", "Model hash", "Model", "Denoising strength", "RNG", "Mask mode"),
-        *("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Version"),
-        *("Variation seed", "Variation seed strength", "Clip skip", MEDIA_TYPE, NOTES, MORE),
+        *(one.infotext for one in FIELDS.values() if one.infotext not in NOTED),
+        *(
+            "Prompt",
+            "Negative prompt",
+            "Task",
+            "Model hash",
+            "RNG",
+            "Version",
+            MEDIA_TYPE,
+            NOTES,
+            MORE,
+        ),
     )
 )
-
-RECOGNISED = frozenset(("txt2img", "img2img", "inpaint"))  # tasks that the keys themselves tell
 
 # A1111's labels; any other schedule is written by its name.
 SCHEDULE_LABELS: Mapping[str, str] = {
@@ -139,20 +162,24 @@ def _pairs(finished: Finished) -> dict[str, Any]:
     """The last line's keys in A1111's order, then `finished.notes`; None is left out."""
     pairs: dict[str, Any] = {"Task": finished.request.task}
     if finished.sampled:
-        pairs = _sampling(finished)
+        pairs = finished.request.told(finished.index) | {
+            "Schedule type": _schedule(finished),
+            "RNG": "CPU",  # readers take a missing one for the GPU's
+        }
     width, height = _size(finished)
     pairs["Size"] = f"{width}x{height}"
     if isinstance(finished.picture, File):
         pairs[MEDIA_TYPE] = finished.picture.media_type
-    if finished.model is not None:
-        pairs["Model hash"] = finished.model.hash or None
-        pairs["Model"] = finished.model.name
-    if finished.sampled:
-        pairs |= _start(finished.request, finished.index)
+    model = finished.model
+    pairs |= {"Model hash": model and (model.hash or None), "Model": model and model.name}
+    for key in NOTED:
+        pairs.pop(key, None)
+    places = {key: place for place, key in enumerate(("Task", *ORDER))}
+    pairs = dict(sorted(pairs.items(), key=lambda pair: places.get(pair[0], len(places))))
     notes = {label: value for label, value in finished.notes.items() if value is not None}
     pairs.update(zip(keys_of(notes), notes.values(), strict=True))
     pairs[NOTES] = "\n".join(_lines(finished.warnings)) or None
-    if finished.request.task not in RECOGNISED:
+    if finished.request.task not in TOLD_BY_KEYS:
         pairs["Task"] = finished.request.task
     pairs["Version"] = f"Easel {__version__}"
     return {key: value for key, value in pairs.items() if value is not None}
@@ -167,38 +194,11 @@ def _size(finished: Finished) -> tuple[int, int]:
     return picture.frames[0].size if isinstance(picture, Animation) else picture.size
 
 
-def _sampling(finished: Finished) -> dict[str, Any]:
-    request, scheduler = finished.request, finished.scheduler
-    if request.scheduler == "automatic" and scheduler == "uniform":
-        scheduler = "automatic"  # as A1111 writes it for samplers without a schedule of their own
-    return {
-        "Steps": request.steps,
-        "Sampler": request.sampler_name,
-        "Schedule type": SCHEDULE_LABELS.get(scheduler, scheduler),
-        "CFG scale": request.cfg_scale,
-        "Seed": finished.seed,
-    }
-
-
-def _start(request: GenerationRequest, index: int) -> dict[str, Any]:
-    """What sampling started from: a picture, a mask, whose random numbers."""
-    pairs: dict[str, Any] = {}
-    if request.subseed_strength:
-        pairs["Variation seed"] = request.subseed_of(index)
-        pairs["Variation seed strength"] = request.subseed_strength
-    if request.image is not None:
-        pairs["Denoising strength"] = request.denoising_strength
-    if request.clip_skip > 1:
-        pairs["Clip skip"] = request.clip_skip
-    pairs["RNG"] = "CPU"  # readers take a missing one for the GPU's
-    if request.mask is not None:
-        pairs["Mask mode"] = "Inpaint not masked" if request.inpainting_mask_invert else None
-        pairs["Mask blur"] = request.mask_blur
-        pairs["Masked content"] = FILLS[request.inpainting_fill]
-        pairs["Inpaint area"] = "Only masked" if request.inpaint_full_res else "Whole picture"
-        if request.inpaint_full_res:
-            pairs["Masked area padding"] = request.inpaint_full_res_padding
-    return pairs
+def _schedule(finished: Finished) -> str:
+    automatic = finished.request.scheduler == "automatic" and finished.scheduler == "uniform"
+    # as A1111 writes it for samplers without a schedule of their own
+    used = "automatic" if automatic else finished.scheduler
+    return SCHEDULE_LABELS.get(used, used)
 
 
 def _lines(sentences: Iterable[str]) -> tuple[str, ...]:

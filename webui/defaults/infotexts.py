@@ -14,14 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from webui.defaults.completion import sampler_and_schedule
-from webui.defaults.extras import default_of, extra_controls, registry_of
+from webui.defaults.extras import default_of, extra_controls, read_value
 from webui.errors import RequestError
 from webui.metadata import MORE, NOTES, keys_of, parse
 from webui.registry import Catalog
 from webui.types import (
+    FIELDS,
     WIDTH,
     Choice,
     Control,
@@ -37,43 +39,16 @@ from webui.types import (
 
 __all__ = ["Taken", "from_infotext", "task_of"]
 
-# The keys that are a request's field each, as its control reads it.
-KEYS: Mapping[str, str] = {
-    "Steps": "steps",
-    "CFG scale": "cfg_scale",
-    "Seed": "seed",
-    "Denoising strength": "denoising_strength",
-    "Clip skip": "clip_skip",
-    "VAE": "vae",
-    "Variation seed": "subseed",
-    "Variation seed strength": "subseed_strength",
-    "Eta": "eta",
-    "Mask blur": "mask_blur",
-    "Masked content": "inpainting_fill",
-    "Inpaint area": "inpaint_full_res",
-    "Masked area padding": "inpaint_full_res_padding",
-}
-# What it means that a text with a sampling, or with a mask, does not say these.
-USUAL: Mapping[str, Any] = {
-    "clip_skip": 1,
-    "vae": "automatic",
-    "subseed": -1,
-    "subseed_strength": 0.0,
-    "eta": None,
-}
-USUAL_OF_MASKS: Mapping[str, Any] = {
-    "inpainting_fill": 1,
-    "inpaint_full_res": False,
-    "inpaint_full_res_padding": 32,
-}
+# The fields by the keys that tell them. Some keys are more than a field's value, and read below.
+KEYS = MappingProxyType({one.infotext: one for one in FIELDS.values() if one.infotext})
+COMPOUND = frozenset(("Sampler", "Schedule type", "Size", "Model"))
 OTHERS = frozenset(  # of further keys, those that are read below or that nobody sets in a form
     (
-        *("Prompt", "Negative prompt", "Sampler", "Schedule type", "Size", "Model", "Model hash"),
+        *("Prompt", "Negative prompt", "Model hash"),
         *(
             "Task",
             "Version",
             "RNG",
-            "Mask mode",
             NOTES,
             MORE,
             "Post-processing",
@@ -84,7 +59,6 @@ OTHERS = frozenset(  # of further keys, those that are read below or that nobody
         *("Lora hashes", "TI hashes", "Init image hash", "VAE hash"),
     )
 )
-MASKED = ("Mask blur", "Masked content", "Inpaint area", "Mask mode")
 HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler")
 SIZE = re.compile(r"\s*([0-9]{1,5})\s*[xX×*]\s*([0-9]{1,5})\s*")
 OLD_HASH = 8  # digits
@@ -109,7 +83,7 @@ def task_of(text: str, catalog: Catalog) -> str:
     if named in catalog.tasks:
         return named
     guess = "txt2img"
-    if any(key in pairs for key in MASKED):
+    if _has_mask(pairs):
         guess = "inpaint"
     elif "Denoising strength" in pairs and not any(key in pairs for key in HIRES):
         guess = "img2img"
@@ -135,18 +109,14 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
     for key, name in (("Prompt", "prompt"), ("Negative prompt", "negative_prompt")):
         if name in controls and (pairs[key] or "Steps" in pairs):
             values[name] = pairs[key]
-    for key, name in KEYS.items():
-        if key in pairs:
-            take(name, pairs[key], key)
+    for key, field in KEYS.items():
+        if key in pairs and key not in COMPOUND:
+            take(field.name, pairs[key], key)
     if "missing" in controls and (pairs["Prompt"] or "Steps" in pairs):
         values["missing"] = "warn"  # others have other files; the picture tells
-    if "Steps" in pairs:
-        values |= {n: v for n, v in USUAL.items() if n in controls and n not in values}
-    if any(key in pairs for key in MASKED):
-        values |= {n: v for n, v in USUAL_OF_MASKS.items() if n in controls and n not in values}
-        if "inpainting_mask_invert" in controls:
-            inverted = pairs.get("Mask mode", "").lower() == "inpaint not masked"
-            values["inpainting_mask_invert"] = inverted
+    for name in controls.keys() & FIELDS.keys() - values.keys():
+        if FIELDS[name].omit is not ... and _would_tell(pairs, FIELDS[name]):
+            values[name] = FIELDS[name].omit
     _take_sampler(pairs, controls, values, notes, catalog)
     _take_size(pairs, controls, values, notes)
     _take_model(pairs, controls, values, notes, catalog)
@@ -154,6 +124,8 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
     for key, control in _labels(task).items():
         if key in pairs:
             take(control.name, pairs[key], key)
+        elif control.omit is not ... and "Steps" in pairs:
+            values[control.name] = control.omit
         elif own and not control.hidden:  # ours tells every one that is not at its default
             default = default_of(control, catalog) if control.default is not None else None
             values[control.name] = default
@@ -174,6 +146,22 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
     return Taken(values, tuple(notes))
 
 
+def _has_mask(pairs: Mapping[str, str]) -> bool:
+    return any(key in pairs and _picture_of(field) == "mask" for key, field in KEYS.items())
+
+
+def _picture_of(field: Control) -> str:
+    """The name of the picture without which a field means nothing, "" where it means something in any sampling."""
+    if isinstance(field, Picture | Mask):
+        return field.name
+    return _picture_of(FIELDS[field.when]) if field.when in FIELDS else ""
+
+
+def _would_tell(pairs: Mapping[str, str], field: Control) -> bool:
+    """Whether a text would tell a field that is not as usual: one with a sampling, or with a mask, about those."""
+    return {"": "Steps" in pairs, "mask": _has_mask(pairs)}.get(_picture_of(field), False)
+
+
 def _strange(pairs: Mapping[str, str], task: Task) -> list[str]:
     """The keys that mean nothing to a task."""
     labels = _labels(task)
@@ -183,13 +171,14 @@ def _strange(pairs: Mapping[str, str], task: Task) -> list[str]:
 def _labels(task: Task) -> dict[str, Control]:
     """A task's extras by the keys under which a text tells them."""
     extras = [c for c in extra_controls(task).values() if not isinstance(c, Picture | Mask)]
-    return dict(
-        zip(keys_of(control.infotext or control.label for control in extras), extras, strict=True)
-    )
+    return dict(zip(keys_of(one.infotext or one.label for one in extras), extras, strict=True))
 
 
 def _read(control: Control, said: str, catalog: Catalog) -> Any:
     """A value as a control takes it; what it does not take raises `RequestError`."""
+    meant = control.meant(said)
+    if meant is not said:
+        return meant
     match control:
         case Number() | Seed():
             try:
@@ -203,7 +192,7 @@ def _read(control: Control, said: str, catalog: Catalog) -> Any:
         case Switch():
             return control.read({"true": True, "false": False}.get(said.lower(), said))
         case Choice() if control.source:
-            return registry_of(control, catalog).find(said)
+            return read_value(control, said, catalog)
         case Choice() | Text():
             return control.read(said)
         case Picture() | Mask():

@@ -63,11 +63,12 @@ def finished_picture(
     picture, made_here = as_artifact(result, studio), result is not request.image
     unused = _unused_options(studio, parts)
     notes = account.notes | {
-        control.infotext or control.label: request.extras[control.name]
+        control.infotext or control.label: said
         for control in task.flat_controls()
         if control.name not in FIELDS | unused
         and not isinstance(control, Picture | Mask)
-        and request.extras.get(control.name) not in (None, control.default)
+        and request.extras.get(control.name) != control.default
+        and (said := control.told(request.extras.get(control.name))) is not None
     }
     passed = []
     for step in parts.postprocessors:

@@ -88,6 +88,7 @@ from webui.types.requests import (
     FILLS,
     PICTURES_MAX,
     SIZE_STEP,
+    TOLD_BY_KEYS,
     GenerationRequest,
 )
 from webui.types.sampling import BrownianNoise, NormalNoise, Sampling
@@ -125,6 +126,7 @@ __all__ = [
     "SEED_MAX",
     "SIZE_STEP",
     "STRENGTH",
+    "TOLD_BY_KEYS",
     "UNCOND",
     "WIDTH",
     "Animation",

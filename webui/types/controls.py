@@ -92,6 +92,16 @@ class Control:
         """Raises `RequestError` unless `value` is one that `read` could have given."""
         self.read(value)
 
+    def told(self, value: Any) -> Any:
+        """What the infotext tells of a value; None where it leaves that out."""
+        if value is None or (value == self.omit and not self.always):
+            return None
+        return next((text for text, meant in self.texts if meant == value), value)
+
+    def meant(self, text: str) -> Any:
+        """What a value of the infotext stands for: one of `texts`, or itself, to be read."""
+        return next((v for said, v in self.texts if said.lower() == text.lower()), text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(Control):

@@ -28,6 +28,11 @@ class Declared:
     groups: tuple[Group, ...] = ()
     tasks: tuple[str, ...] = ()
 
+    def belongs(self, task: str) -> bool:
+        """Whether a built-in task has it."""
+        places = [group.tasks for group in self.groups] or [self.tasks]
+        return any(not tasks or task in tasks for tasks in places)
+
 
 def of(
     control: Control,

@@ -11,6 +11,7 @@ from webui.errors import RequestError
 from webui.types.controls import (
     SEED_MAX,
     Choice,
+    Control,
     Group,
     Mask,
     Number,
@@ -35,6 +36,7 @@ __all__ = [
     "PICTURES_MAX",
     "SAMPLING",
     "SIZE_STEP",
+    "TOLD_BY_KEYS",
     "GenerationRequest",
 ]
 
@@ -48,6 +50,7 @@ INPAINT = Group("Inpainting", open=True, tasks=("inpaint",))
 SIZE = Group("Size and number", open=True)
 SAMPLING = Group("Sampling")
 SEED = Group("Seed", open=True)
+TOLD_BY_KEYS = frozenset(("txt2img", "img2img", "inpaint"))  # tasks that an infotext need not name
 GROUPS = (FROM_PICTURE, INPAINT, SIZE, SAMPLING, SEED)  # as the page has them
 
 
@@ -330,6 +333,24 @@ class GenerationRequest:
         """The value of a control: the field of that name, or what `extras` has; None where nobody gave one."""
         own = control in self.__dataclass_fields__ and control != "extras"
         return getattr(self, control) if own else self.extras.get(control)
+
+    def told(self, index: int) -> dict[str, Any]:
+        """What the infotext of picture `index` tells of the fields, by its keys, in the order of their declaration.
+        A built-in task tells of those that it has."""
+        found = {}
+        for name, one in DECLARED.items():
+            control, value = one.control, getattr(self, name)
+            own = self.task not in TOLD_BY_KEYS or one.belongs(self.task) or control.when
+            if not own or not control.infotext or isinstance(control, Picture | Mask):
+                continue
+            if self._means_something(control):
+                of_picture = {"seed": self.seed_of, "subseed": self.subseed_of}.get(name)
+                found[control.infotext] = control.told(of_picture(index) if of_picture else value)
+        return {key: value for key, value in found.items() if value is not None}
+
+    def _means_something(self, control: Control) -> bool:
+        above = FIELDS.get(control.when)
+        return above is None or (bool(getattr(self, above.name)) and self._means_something(above))
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`."""
