@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from webui import types
 from webui.cli.jobs import check_output
 from webui.defaults import FIELDS, complete
 from webui.errors import RequestError
@@ -28,9 +29,11 @@ from webui.types import (
 
 __all__ = ["generate_parser", "read_request"]
 
-OWN_PICTURES = frozenset(("image", "mask"))  # what tells the tasks apart
+# What tells the tasks apart.
+OWN_PICTURES = frozenset(
+    name for name, one in types.FIELDS.items() if one.required and isinstance(one, Picture | Mask)
+)
 EXTRA = "extras."  # before the names of values that travel in `extras`
-SHORT = {"sampler_name": "--sampler", "scheduler": "--schedule"}  # besides --sampler-name ...
 
 
 def generate_parser(catalog: Catalog) -> SentenceParser:
@@ -82,7 +85,7 @@ def option_names(control: Control, taken: Container[str]) -> list[str]:
     """A control's options. One of an extension whose name is an option already gets `--extra-NAME`."""
     name = "--" + control.name.replace("_", "-")
     if control.name in FIELDS:
-        return [name, SHORT[control.name]] if control.name in SHORT else [name]
+        return [name, f"--{control.short}"] if control.short else [name]
     while name in taken or name.replace("--", "--no-", 1) in taken:
         name = name.replace("--", "--extra-", 1)
     return [name]

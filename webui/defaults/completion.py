@@ -310,10 +310,10 @@ def _pictures(task: Task, given: dict[str, Any], catalog: Catalog) -> dict[str, 
         name, value = control.name, taken[control.name]
         if value is not None:
             found[name] = read_value(control, value, catalog)
-        elif control.required and isinstance(control, Mask):
+        elif FIELDS[name].required and isinstance(control, Mask):
             what = "paint over what should change (or give a picture: white is repainted)"
             raise RequestError(f"{name}: {what}", name)
-        elif control.required:
+        elif FIELDS[name].required:
             raise RequestError(f"{name}: {task.name} starts from a picture; give one", name)
     for control in own:
         if isinstance(control, Mask) and control.name in found:

@@ -12,13 +12,12 @@ from typing import Any
 import gradio as gr
 
 from webui.defaults import FIELDS
-from webui.types import Control, Group, Mask, Seed, Task
-from webui.ui.sizes import SIDES, draw_shapes, draw_swap
+from webui.types import Control, Group, Mask, Seed, Side, Task
+from webui.ui.sizes import draw_shapes, draw_swap
 from webui.ui.translations import MOUNT, key, keyed
 
 __all__ = ["draw_column"]
 
-VARIATION = ("subseed", "subseed_strength")  # behind a title of their own: few people need them
 SEED_TOOLS = """<div class="easel-seed-tools">
 <button type="button" data-act="dice" aria-label="Random seed" title="Random: a new one each time">
 <svg viewBox="0 0 20 20" aria-hidden="true"><rect x="3" y="3" width="14" height="14" rx="3.5"/>
@@ -30,21 +29,26 @@ SEED_TOOLS = """<div class="easel-seed-tools">
 HEADING = '<h2 class="easel-heading">Extensions</h2>'
 
 Put = Callable[[Control], None]
+Shapes = Mapping[tuple[str, str], Any]
 
 
 def draw_column(
     task: Task, items: Sequence[Control | Group], defaults: Mapping[str, Any], put: Put
-) -> Any:
+) -> Shapes:
     """Draws `items` of a task: what every task has comes first, groups of extensions stand folded under a heading.
-    `put` draws one control. Gives the buttons of the sizes, where there are any."""
-    shapes = None
+    `put` draws one control. Gives the buttons of the sizes by the names of their sides."""
+    shapes: dict[tuple[str, str], Any] = {}
+
+    def draw_group(group: Group) -> None:
+        shapes.update(_draw_group(task, group, defaults, put))
+
     groups = [item for item in items if isinstance(item, Group)]
     ours = [group for group in groups if group.open or not of_extension(group)]
     for item in items:
         if not isinstance(item, Group):
             put(item)
         elif item in ours:
-            shapes = _draw_group(task, item, defaults, put) or shapes
+            draw_group(item)
     others = [group for group in groups if group not in ours and any(map(drawn, group.controls))]
     if others:
         gr.HTML(
@@ -55,7 +59,7 @@ def draw_column(
         )
         with gr.Column(elem_classes="easel-others"):
             for group in others:
-                shapes = _draw_group(task, group, defaults, put) or shapes
+                draw_group(group)
     return shapes
 
 
@@ -65,34 +69,38 @@ def of_extension(group: Group) -> bool:
 
 
 def drawn(control: Control) -> bool:
-    """Whether a control has a place of its own in a group: a mask lies over its picture, the model's menu
-    is the page's."""
-    return not (control.hidden or isinstance(control, Mask) or control.name == "model")
+    """Whether a control has a place of its own in a group: a mask lies over its picture, what all tasks share stands
+    above them."""
+    return not (control.hidden or control.shared or isinstance(control, Mask))
 
 
-def _draw_group(task: Task, group: Group, defaults: Mapping[str, Any], put: Put) -> Any:
-    """Gives the buttons of the sizes, if they are in this group."""
+def _draw_group(task: Task, group: Group, defaults: Mapping[str, Any], put: Put) -> Shapes:
     for control in group.controls:
-        if control.name == "model":
+        if control.shared:
             put(control)
     controls = [control for control in group.controls if drawn(control)]
     if not controls:
-        return None
-    varied = [control for control in controls if control.name in VARIATION]
-    names = {control.name for control in controls}
-    shapes = None
+        return {}
+    titles = dict.fromkeys(control.advanced for control in controls if control.advanced)
+    shapes: dict[tuple[str, str], Any] = {}
     with folding(group.label, group.open):
-        for control in controls:
-            if control.name == SIDES[0] and names.issuperset(SIDES):
-                shapes = _draw_sides(task, controls, defaults, put)
-            elif control.name not in (*SIDES, *VARIATION):
-                _draw_one(control, put)
-            elif control.name in SIDES and not names.issuperset(SIDES):
-                put(control)
-        if varied:
-            with folding("Variation", False, "easel-inner"):
-                _draw_all(varied, put)
+        for row in rows(control for control in controls if not control.advanced):
+            shapes |= _draw_row(task, row, defaults, put)
+        for title in titles:
+            with folding(title, False, "easel-inner"):
+                for row in rows(control for control in controls if control.advanced == title):
+                    shapes |= _draw_row(task, row, defaults, put)
     return shapes
+
+
+def rows(controls: Iterable[Control]) -> list[list[Control]]:
+    """Controls that stand beside each other, the others alone."""
+    found: dict[str, list[Control]] = {}  # the row of each
+    for control in controls:
+        row = found.get(control.beside, [])
+        row.append(control)
+        found[control.name] = row
+    return list({id(row): row for row in found.values()}.values())
 
 
 def folding(label: str, opened: bool, *classes: str) -> Any:
@@ -103,9 +111,23 @@ def folding(label: str, opened: bool, *classes: str) -> Any:
     return gr.Accordion(key(label), open=opened, elem_classes=["easel-group", *state, *classes])
 
 
-def _draw_all(controls: Iterable[Control], put: Put) -> None:
-    for control in controls:
-        _draw_one(control, put)
+def _draw_row(task: Task, row: Sequence[Control], defaults: Mapping[str, Any], put: Put) -> Shapes:
+    match row:
+        case [Side() as width, Side() as height]:
+            ids = [f"{task.name}-{side.name}" for side in (width, height)]
+            with gr.Row(elem_classes="easel-sides"):
+                put(width)
+                draw_swap(ids)
+                put(height)
+            size = [int(defaults.get(side.name) or side.minimum) for side in (width, height)]
+            return {(width.name, height.name): draw_shapes(ids, *size)}
+        case [control]:
+            _draw_one(control, put)
+        case _:
+            with gr.Row(elem_classes="easel-beside"):
+                for control in row:
+                    _draw_one(control, put)
+    return {}
 
 
 def _draw_one(control: Control, put: Put) -> None:
@@ -116,18 +138,7 @@ def _draw_one(control: Control, put: Put) -> None:
         put(control)
         gr.HTML(
             keyed(SEED_TOOLS),
-            js_on_load=f"{MOUNT}Easel.seedTools(element, {json.dumps(control.name)})",
+            js_on_load=f"{MOUNT}Easel.seedTools(element, {json.dumps(control.infotext)})",
             elem_classes="easel-seed-block",
             apply_default_css=False,
         )
-
-
-def _draw_sides(
-    task: Task, controls: Iterable[Control], defaults: Mapping[str, Any], put: Put
-) -> Any:
-    sides = {control.name: control for control in controls if control.name in SIDES}
-    with gr.Row(elem_classes="easel-sides"):
-        put(sides["width"])
-        draw_swap(task.name)
-        put(sides["height"])
-    return draw_shapes(task.name, int(defaults["width"]), int(defaults["height"]))

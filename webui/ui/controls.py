@@ -75,8 +75,8 @@ def draw(
     css_class: str = "",
 ) -> Any:
     """The component of one control. `masked`: a picture over which a mask is painted as well. Numbers and menus take
-    half the width of their group."""
-    half = isinstance(control, Number | Choice)
+    half the width of their group, unless they say otherwise."""
+    half = (control.width or ("half" if isinstance(control, Number | Choice) else "")) == "half"
     common = {
         "label": key(control.label),
         "info": key(control.info or None),

@@ -26,8 +26,6 @@ from webui.types import (
     ExtensionsFace,
     GenerationRequest,
     JobStatus,
-    Mask,
-    Picture,
     Task,
 )
 from webui.ui.controls import request_values
@@ -41,37 +39,19 @@ from webui.ui.visitors import Visitors
 
 __all__ = ["add_endpoints", "parameters_of"]
 
-FIRST = (
-    "image",
-    "mask",
-    "prompt",
-    "negative_prompt",
-    "model",
-    "sampler_name",
-    "scheduler",
-    "steps",
-    "cfg_scale",
-    "width",
-    "height",
-    "seed",
-    "batch_size",
-)
 SUBMITTING = 8  # at once; an extension that looks at a request may take its time
-LAST = ("missing",)  # so that a parameter that came later moves no other
 
 
 def parameters_of(task: Task) -> list[Control]:
-    """The controls that are parameters of a task's endpoint, in their order: pictures, prompt, what all
-    tasks have, then its own. Controls of no request field travel in `extras`."""
-    controls = [c for c in task.flat_controls() if c.name in PLACED]
-    pictures = [c for c in controls if isinstance(c, Picture | Mask)]
-    place = {name: i for i, name in enumerate(FIRST)}
-    rest = [c for c in controls if c not in pictures]
-    return pictures + sorted(rest, key=lambda c: place.get(c.name, len(FIRST) + (c.name in LAST)))
+    """The controls that are parameters of a task's endpoint, in the order in which a request's fields are declared,
+    those that must be given first. Controls of no request field travel in `extras`."""
+    place = {name: place for place, name in enumerate(PLACED)}
+    controls = [control for control in task.flat_controls() if control.name in PLACED]
+    return sorted(controls, key=lambda one: (not required(one), place[one.name]))
 
 
 def required(control: Control) -> bool:
-    return isinstance(control, Picture | Mask) or control.name == "prompt"
+    return PLACED[control.name].control.required
 
 
 def add_endpoints(

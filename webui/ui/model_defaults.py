@@ -61,7 +61,7 @@ def model_updates(
     }
     outputs: list[Any] = []
     for tab in tabs:
-        outputs += [tab.stage, *([tab.shapes] if tab.shapes is not None else [])]
+        outputs += [tab.stage, *tab.shapes.values()]
     outputs.append(usual)
     numbers = itertools.count(1)
 
@@ -70,9 +70,9 @@ def model_updates(
         updates: list[Any] = []
         for tab in tabs:
             updates.append(gr.HTML(suggested=examples(tab.task, card)))
-            if tab.shapes is not None:
-                own = known_defaults(tab.task, card, catalog, settings)
-                updates.append({"shapes": shapes(int(own["width"]), int(own["height"]))})
+            own = known_defaults(tab.task, card, catalog, settings)
+            for sides in tab.shapes:
+                updates.append({"shapes": shapes(*(int(own[side] or 0) for side in sides))})
         values = usual_of(tabs, card, catalog, settings)
         # the number, because the page hears of changes alone
         updates.append(gr.HTML(fresh={"of": model, "usual": values, "number": next(numbers)}))

@@ -14,6 +14,7 @@ import gradio as gr
 
 from webui.defaults import from_infotext, task_of
 from webui.registry import Catalog
+from webui.types import DEFAULTS, FIELDS, Seed
 from webui.ui.controls import Form, option
 from webui.ui.tab import PRIVATE, Tab, menu
 
@@ -21,7 +22,9 @@ __all__ = ["FORGET", "draw_send_to", "form_updates", "given_picture", "wire_send
 
 TEXT_MAX = 200_000  # characters of an infotext; longer ones are no settings
 TOO_LONG = "The picture's text is too long for settings; it is shown in PNG info."
-FORGET = {"seed": -1, "subseed": -1, "subseed_strength": 0.0}  # so that each picture is a new one
+# So that each picture is a new one: no seed of old, nor what mixes another into it.
+SEEDS = [control for control in FIELDS.values() if isinstance(control, Seed)]
+FORGET = {name: DEFAULTS[name] for one in SEEDS for name in (one.name, one.when) if name}
 
 
 def draw_send_to() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +13,8 @@ import gradio as gr
 from webui.types import SIZE_STEP, WIDTH
 from webui.ui.translations import MOUNT, keyed
 
-__all__ = ["SIDES", "draw_shapes", "draw_swap", "shapes"]
+__all__ = ["draw_shapes", "draw_swap", "shapes"]
 
-SIDES = ("width", "height")
 RATIOS = ((1, 1), (4, 3), (3, 4), (3, 2), (2, 3), (16, 9), (9, 16))
 COARSE = 64  # what UNets of models for 512 pixels and more halve without a rest
 LARGE = 448 * 448  # pixels from which on sizes keep to it
@@ -42,22 +42,23 @@ def _side(length: float, step: int) -> int:
     return replace(WIDTH, step=step).nearest(length)
 
 
-def draw_shapes(task: str, width: int, height: int) -> Any:
-    """The buttons of the shapes. Their JavaScript (assets/numbers.js) sets the sliders; the value follows the model."""
+def draw_shapes(ids: Sequence[str], width: int, height: int) -> Any:
+    """The buttons of the shapes, for the sides of those ids. Their JavaScript (assets/numbers.js) sets the sliders; the
+    value follows the model."""
     return gr.HTML(
         {"shapes": shapes(width, height)},
         html_template=keyed('<div class="easel-shapes" role="group" aria-label="Sizes"></div>'),
-        js_on_load=f"{MOUNT}Easel.shapes(element, props, watch, {json.dumps(task)})",
-        elem_id=f"{task}-shapes",
+        js_on_load=f"{MOUNT}Easel.shapes(element, props, watch, {json.dumps(ids)})",
+        elem_id=f"{ids[0]}-shapes",
         elem_classes="easel-shapes-block",
         apply_default_css=False,
     )
 
 
-def draw_swap(task: str) -> Any:
+def draw_swap(ids: Sequence[str]) -> Any:
     return gr.HTML(
         keyed(SWAP),
-        js_on_load=f"{MOUNT}Easel.swap(element, {json.dumps(task)})",
+        js_on_load=f"{MOUNT}Easel.swap(element, {json.dumps(ids)})",
         elem_classes="easel-swap-block",
         apply_default_css=False,
     )

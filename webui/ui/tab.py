@@ -6,6 +6,7 @@ Drawn from the task's controls; a task of an extension gets the same.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -55,7 +56,7 @@ IN_TURN = {**PRIVATE, "concurrency_id": "defaults", "concurrency_limit": 1}
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """What was drawn for a task. `shapes` are the buttons of its sizes, None where it has none."""
+    """What was drawn for a task. `shapes` are the buttons of its sizes by the names of their sides."""
 
     form: Form
     stage: Any
@@ -66,7 +67,7 @@ class Tab:
     add: Any
     problem: Any
     root: Any
-    shapes: Any = None
+    shapes: Mapping[tuple[str, str], Any]
 
     @property
     def task(self) -> Task:
@@ -119,7 +120,7 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     def put(control: Control) -> None:
         if isinstance(control, Mask) or control.hidden:
             return
-        if control.name == "model":
+        if control.shared:
             components["model"] = model
             return
         value = defaults.get(control.name, control.default)

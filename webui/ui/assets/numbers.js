@@ -76,9 +76,9 @@ export function limits(limits) {
 
 // --- Sizes ---------------------------------------------------------------------------------------
 
-export function shapes(element, props, watch, task) {
+export function shapes(element, props, watch, ids) {
   const place = element.querySelector(".easel-shapes");
-  const sides = () => ["width", "height"].map((name) => numberField(`${task}-${name}`));
+  const sides = () => ids.map(numberField);
 
   function mark() {
     const [width, height] = sides().map((input) => input && Number(input.value));
@@ -120,9 +120,9 @@ export function shapes(element, props, watch, task) {
   draw();
 }
 
-export function swap(element, task) {
+export function swap(element, ids) {
   element.querySelector("button").addEventListener("click", () => {
-    const [width, height] = ["width", "height"].map((name) => numberField(`${task}-${name}`));
+    const [width, height] = ids.map(numberField);
     const before = width.value;
     fillInput(width, height.value);
     fillInput(height, before);
@@ -132,7 +132,7 @@ export function swap(element, task) {
 // --- Seeds ---------------------------------------------------------------------------------------
 
 // Dice, and the seed of the picture that is shown (assets/shown-jobs.js).
-export function seedTools(element, name) {
+export function seedTools(element, key) {
   const row = element.closest(".easel-seed");
   const control = () => row.querySelector("input[type=number]").closest("[id]");
   element.addEventListener("click", (event) => {
@@ -140,8 +140,8 @@ export function seedTools(element, name) {
     const input = row.querySelector("input[type=number]");
     if (act === "dice") fillInput(input, "-1");
     if (act !== "reuse") return;
-    const varied = [...(onShow.picture?.parameters || "").matchAll(/Variation seed: (\d+)/g)].pop(); // the words may say it too
-    const seed = name === "subseed" ? varied?.[1] : onShow.picture?.seed;
+    const said = (onShow.picture?.parameters || "").split(`${key}: `).slice(1).pop(); // the words may say it too
+    const seed = key && key !== "Seed" ? said?.match(/^\d+/)?.[0] : onShow.picture?.seed;
     const none = onShow.picture ? t("The picture that is shown has none") : t("No picture is shown yet");
     const there = seed !== undefined && seed !== null && seed !== "" && !Number.isNaN(Number(seed));
     if (there) fillInput(input, String(seed));
