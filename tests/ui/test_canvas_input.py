@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.ui.hands import choose, module, paint
+from tests.ui.hands import choose, paint
 from tests.ui.painter import FlatPainter, colour
 from tests.ui.painting import act, give, stroke
 
@@ -185,20 +185,3 @@ def test_another_hosts_address_is_not_fetched(same_tab: Any) -> None:
     empty(same_tab, "Inpaint")
     drop(same_tab, "#inpaint-image .canvas-drop", address="https://example.org/cat.png")
     note(same_tab, "Addresses are not fetched")  # and `opened` sees that nobody was asked
-
-
-def test_addresses_of_our_own_pictures_are_known(same_tab: Any) -> None:
-    own = same_tab.evaluate(
-        """async () => {
-          const { ownPicture } = MODULE;
-          return ["api/pictures/7/thumbnail?v=3", "api/jobs/ab/images/0", "gradio_api/file=/a/b%20c.png", "api/queue",
-            "https://example.org/api/pictures/7/file"].map((address) => ownPicture(address));
-        }""".replace("MODULE", module("canvas-input.js"))
-    )
-    assert own == [
-        {"path": "", "url": "api/pictures/7/file?v=3"},
-        {"path": "", "url": "api/jobs/ab/images/0"},
-        {"path": "/a/b c.png", "url": "gradio_api/file=/a/b%20c.png"},
-        None,
-        None,
-    ]

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as frames from "../../../webui/ui/assets/canvas-frame.js";
 import { Stroke } from "../../../webui/ui/assets/canvas-gestures.js";
 import { History } from "../../../webui/ui/assets/canvas-history.js";
 import { Layers } from "../../../webui/ui/assets/canvas-layers.js";
@@ -149,4 +150,36 @@ test("a sheet that grows keeps what is painted in its place, and masks what is n
       assert.equal(made.mask[y * 140 + x], inside ? layers.mask[oldY * 100 + oldX] : 255);
     }
   }
+});
+
+// --- The frame beyond the picture ---
+
+const PICTURE = { width: 500, height: 300 };
+
+test("a frame is allowed in steps of eight, from 64 to 4096 pixels a side", () => {
+  for (const side of frames.SIDES) {
+    const length = side === "left" || side === "right" ? PICTURE.width : PICTURE.height;
+    for (let wanted = -800; wanted < 5000; wanted += 13) {
+      const { frame, limited } = frames.allowed({ [side]: wanted }, frames.NONE, PICTURE);
+      const { width, height } = frames.sizeOf(PICTURE, frame);
+      const now = side === "left" || side === "right" ? width : height;
+      assert.equal(Math.abs(frame[side] % 8), 0);
+      assert.ok(now >= 64 && now <= frames.LONGEST);
+      assert.equal(limited, Math.abs(frame[side] - wanted) > 4);
+      if (!limited) assert.ok(Math.abs(now - length - wanted) <= 4);
+      assert.deepEqual(frames.allowed(frame, frames.NONE, PICTURE), { frame, limited: false });
+    }
+  }
+});
+
+test("what is typed into a side and is no number leaves that side where it was drawn", () => {
+  assert.deepEqual(frames.allowed({ left: "" }, frames.NONE, PICTURE).frame, frames.NONE);
+});
+
+test("a grown frame masks what is new and a seam of the old", () => {
+  const layers = new Layers(PICTURE.width, PICTURE.height);
+  const frame = { left: 0, top: 0, right: 16, bottom: 0 };
+  const made = frames.reframed(layers, frames.NONE, frame);
+  assert.deepEqual([made.width, made.height], [516, 300]);
+  for (let x = 0; x < 516; x++) assert.equal(made.mask[150 * 516 + x], x < 500 - 8 ? 0 : 255);
 });

@@ -3,6 +3,7 @@
 
 import { LONGEST } from "./canvas-frame.js";
 import { t } from "./i18n.js";
+import { ownPicture } from "./own-pictures.js";
 
 export class Refused extends Error {}
 
@@ -64,23 +65,6 @@ export function transparent(bitmap) {
   const { data } = ink.getImageData(0, 0, side, side);
   for (let at = 3; at < data.length; at += 4) if (data[at] < 250) return true;
   return false;
-}
-
-// The page's own picture behind an address, as {path, url}; null for anything else. No other host is ever asked.
-export function ownPicture(address) {
-  let url;
-  try {
-    url = new URL(address, document.baseURI);
-  } catch {
-    return null;
-  }
-  const root = new URL(".", document.baseURI);
-  if (url.origin !== root.origin || !url.pathname.startsWith(root.pathname)) return null;
-  const rest = url.pathname.slice(root.pathname.length),
-    upload = "gradio_api/file=";
-  if (rest.startsWith(upload)) return { path: decodeURIComponent(rest.slice(upload.length)), url: rest };
-  if (!/^api\/(pictures|jobs)\//.test(rest)) return null;
-  return { path: "", url: rest.replace(/\/thumbnail$/, "/file") + url.search };
 }
 
 // Listens for pictures over an element; `take(file)` and `adopt({path, url})` receive them, `say(sentence)` what is wrong.
