@@ -187,6 +187,12 @@ def test_any_label_is_read_back_and_takes_nobodys_place(label):
     assert {key: found[key] for key in plain} == plain
 
 
+def test_an_option_that_was_a_field_has_its_key():
+    made = replace(finished(), notes={"Eta": 0.5, "Strength (%)": 2})
+    found = parse(infotext(made))
+    assert (found["Eta"], found["Strength"]) == ("0.5", "2")
+
+
 def test_labels_that_look_alike_are_told_apart():
     made = replace(finished(), notes={"Size (px)": 1, "Size [px]": 2, "Size px": 3})
     found = parse(infotext(made))

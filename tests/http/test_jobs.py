@@ -89,6 +89,14 @@ def test_a_repeated_submission_is_the_same_job(open_house, http):
     )
 
 
+def test_an_option_that_was_a_field_is_told_as_it_was_given(open_house, http):
+    given = {**SMALL, "sampler_name": "Euler a", "eta": 0.5}
+    job = http.post("/api/jobs", json=given).json()["id"]
+    told = http.get(f"/api/jobs/{job}").json()["request"]
+    assert told["eta"] == 0.5 and "eta" not in told["extras"]
+    assert open_house.engine.status(job).request.extras["eta"] == 0.5
+
+
 def test_a_key_that_comes_again_with_another_body_is_refused(open_house, http):
     def send(**values: Any) -> httpx.Response:
         return http.post("/api/jobs", json=values, headers={"Idempotency-Key": "other-body"})

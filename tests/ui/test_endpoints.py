@@ -202,6 +202,7 @@ WRONG = [
     ("steps", [1], "steps [1]: give a whole number from 1 to 150"),
     ("cfg_scale", 30.5, "cfg_scale 30.5: use 0 to 30"),
     ("cfg_scale", -1, "cfg_scale -1"),
+    ("eta", 2, "eta 2: use 0 to 1"),
     ("batch_size", 17, "batch_size 17: use 1 to 16"),
     ("batch_size", 1.5, "batch_size 1.5: give a whole number from 1 to 16"),
     ("seed", -2, "seed -2"),

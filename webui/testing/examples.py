@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
@@ -21,6 +20,7 @@ from webui.engine.tasks import TASKS
 from webui.engine.upscalers import UPSCALERS
 from webui.testing.models import tiny_models
 from webui.types import (
+    NAMED_OPTIONS,
     Choice,
     Control,
     GenerationRequest,
@@ -98,8 +98,9 @@ def example_request(
     if "mask" in controls:
         given["mask"] = example_mask(WIDTH, HEIGHT)
     defaults = {name: one.default for name, one in controls.items() if name not in FIELDS}
+    options = {name: values.pop(name) for name in NAMED_OPTIONS if name in values}
     return GenerationRequest(
-        **{**given, **values}, extras=MappingProxyType({**defaults, **(extras or {})})
+        **{**given, **values}, extras={**defaults, **options, **(extras or {})}
     )
 
 

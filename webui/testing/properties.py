@@ -69,7 +69,7 @@ def leaves_what_it_was_given(case: Case, run: Recorded) -> None:
 def does_something(case: Case, run: Recorded, plain: Recorded) -> None:
     """With this request it changes something: a check of what does nothing says nothing."""
     if run.call_marks == plain.call_marks and mark(run.result) == mark(plain.result):
-        shown = {name: value for name, value in case.request.extras.items()}
+        shown = {name: value for name, value in case.request.extras.items() if value is not None}
         sentence = (
             f"with extras {shown} it changes nothing; give values with which it works (extras=...)"
         )
