@@ -118,6 +118,25 @@ def test_a_name_that_is_not_there_for_its_reader_is_a_word() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("(my)(cat)", [("mycat", "", 1.1)]),  # as one word is read that is written so
+        ("(my:1.2)(my:1.2)", [("mymy", "", 1.2)]),
+        ("(my), (my)", [("my", "my", 1.1), (", ", "", 1), ("my", "my", 1.1)]),
+        ("(a (my:1.0) b)", [("a ", "", 1.1), ("my", "my", 1.1), (" b", "", 1.1)]),
+        ("(my:1.2)my", [("my", "my", 1.2), ("my", "my", 1)]),
+        ("m<lora:a>y<lora:b>", [("my", "my", 1)]),
+        ("th<lora:a>ere", [("there", "", 1)]),  # which is not there for this reader
+    ],
+)
+def test_a_word_is_what_stands_between_other_signs_in_text_of_one_weight(
+    text: str, pieces: list[tuple[str, str, float]]
+) -> None:
+    prompt = parse(text, ["my", "there"])
+    assert [(one.text, one.name, one.weight) for one in prompt.pieces({"my"})] == pieces
+
+
 # --- Any text -------------------------------------------------------------------------------------
 
 SIGNS = (

@@ -120,7 +120,7 @@ class AdapterFiles:
         return self.meant("hypernet", name).path
 
     def meant(self, kind: str, name: str, hint: bool = True) -> Meant:
-        """What a tag in a prompt means, as `lora`; `kind` as of `tags.Tag`. `hint`: the sentence names the nearest.
+        """What a tag in a prompt means, as `lora`; `kind` as a `Tag` has it. `hint`: the sentence names the nearest.
 
         Where no file has the whole name, what follows a colon may be no part of it.
         """

@@ -59,15 +59,15 @@ class Names:
     def _in_run(self, run: list[Text | Tag]) -> list[Node]:
         value = "".join([node.value for node in run if _is_text(node)])
         spans = [
-            (*match.span(), name)
+            match.span()
             for match in self._pattern.finditer(value)
-            if (name := match[0].lower()) in self._lower  # "ſ" is an "s" of another word
+            if match[0].lower() in self._lower  # "ſ" is an "s" of another word
         ]
         if not spans:
             return list(run)
         found: list[Node] = []
-        ahead = iter((*spans, (len(value) + 1, len(value) + 1, "")))
-        start, end, name = next(ahead)
+        ahead = iter((*spans, (len(value) + 1, len(value) + 1)))
+        start, end = next(ahead)
         last = 0  # where in the value this node ends
         for node in run:
             if not _is_text(node):
@@ -84,9 +84,9 @@ class Names:
                     at = last
                     break
                 source = node.source[at - first : end - first if end < last else None]
-                found.append(Inversion(source, name))
+                found.append(Inversion(source, value[start:end]))
                 at = end
-                start, end, name = next(ahead)
+                start, end = next(ahead)
             if at < last:
                 found.append(_part(node, at - first, None))
         return found

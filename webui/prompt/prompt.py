@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from webui.prompt.tags import Tag
 from webui.prompt.tree import (
@@ -168,31 +169,43 @@ def _pieces(nodes: Iterator[Node | Leave], known: Collection[str]) -> Iterator[P
             continue
         elif isinstance(node, Sign | Tag):
             continue
-        else:  # the word of an inversion, or AND
+        elif isinstance(node, Inversion):
+            text = node.value
+            name = node.name if node.name in known else ""
+        else:  # AND
             text = node.source
-            if isinstance(node, Inversion) and node.name in known:
-                name = node.name
         if changed:  # the innermost first: products of floats depend on their order
             weight, changed = math.prod(factors[DEEPEST - 1 :: -1], start=1.0), False
         yield Piece(text, weight, name)
 
 
-def _merged(pieces: Iterator[Piece]) -> list[Piece]:
+def _merged(pieces: Iterable[Piece]) -> list[Piece]:
     """Neighbours of equal weight as one piece."""
     merged: list[Piece] = []
-    texts: list[str] = []
-
-    def end() -> None:
-        if len(texts) > 1:
-            merged[-1].text = "".join(texts)
-        texts.clear()
-
-    for piece in pieces:
-        last = merged[-1] if texts else None
-        if piece.text is None or piece.name or last is None or last.weight != piece.weight:
-            end()
-            merged.append(piece)
-        if piece.text is not None and not piece.name:
-            texts.append(piece.text)
-    end()
+    for (is_break, weight), equal in groupby(pieces, lambda one: (one.text is None, one.weight)):
+        run = list(equal)
+        if is_break:
+            merged += run
+        elif any(piece.name for piece in run):
+            merged += _with_names(run)
+        else:
+            merged.append(Piece("".join([piece.text or "" for piece in run]), weight))
     return merged or [Piece("")]
+
+
+def _with_names(run: list[Piece]) -> Iterator[Piece]:
+    """Texts of equal weight as one, and inversions apart. The word of one that meets a letter of its neighbours is part
+    of a longer word: `(cat)(my)` says "catmy"."""
+    texts = ["", *(piece.text or "" for piece in run), ""]
+    waiting: list[str] = []
+    for number, piece in enumerate(run, 1):
+        met = texts[number - 1][-1:] + texts[number + 1][:1]
+        if piece.name and not any(sign.isalnum() or sign == "_" for sign in met):
+            if waiting:
+                yield Piece("".join(waiting), piece.weight)
+                waiting = []
+            yield piece
+        else:
+            waiting.append(texts[number])
+    if waiting:
+        yield Piece("".join(waiting), run[0].weight)

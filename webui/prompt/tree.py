@@ -58,10 +58,15 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Inversion:
-    """The word of a textual inversion; `name` in lower case."""
+    """The word of a textual inversion, `value` as it is read, `name` that in lower case. Where a tag or an escape
+    stands in the middle of the word, `source` is the part behind it."""
 
     source: str
-    name: str
+    value: str
+
+    @property
+    def name(self) -> str:
+        return self.value.lower()
 
 
 @dataclass(frozen=True, slots=True)
