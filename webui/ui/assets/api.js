@@ -2,10 +2,19 @@
 
 import { sentence, t } from "./i18n.js";
 
-// Why a route of ours refused something, from its answer.
+/**
+ * Why a route of ours refused something, from its answer.
+ * @type {(told: { said?: unknown, error?: string }) => string | undefined}
+ */
 export const reason = ({ said, error }) => (said ? sentence(said) : error);
 
-// JSON from a route of ours. Throws an Error whose message is a sentence for people.
+/**
+ * JSON from a route of ours. Throws an Error whose message is a sentence for people.
+ * @param {string} path
+ * @param {string} [method]
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ */
 export async function ask(path, method = "GET", body = undefined) {
   let answer;
   try {

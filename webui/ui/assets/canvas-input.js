@@ -7,8 +7,12 @@ import { ownPicture } from "./own-pictures.js";
 
 export class Refused extends Error {}
 
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ */
 export async function decode(blob, name) {
-  const refuse = (sentence) => {
+  const refuse = (/** @type {string} */ sentence) => {
     throw new Refused(sentence);
   };
   if (blob.type && !blob.type.startsWith("image/"))
@@ -24,7 +28,10 @@ export async function decode(blob, name) {
 
 export const SERVED = new Set(["png", "jpeg", "webp", "gif", "bmp", "avif"].map((kind) => "image/" + kind)); // that the server reads, too
 
-// A file as what is uploaded and shown: {file, bitmap, note}. Throws `Refused`.
+/**
+ * A file as what is uploaded and shown: {file, bitmap, note}. Throws `Refused`.
+ * @param {File} file
+ */
 export async function prepare(file) {
   const bitmap = await decode(file, file.name);
   const { width, height } = bitmap,
@@ -57,6 +64,7 @@ export async function prepare(file) {
   };
 }
 
+/** @param {CanvasImageSource} bitmap */
 export function transparent(bitmap) {
   const side = 256,
     canvas = new OffscreenCanvas(side, side),
@@ -67,7 +75,12 @@ export function transparent(bitmap) {
   return false;
 }
 
-// Listens for pictures over an element; `take(file)` and `adopt({path, url})` receive them, `say(sentence)` what is wrong.
+/**
+ * Listens for pictures over an element; `take(file)` and `adopt({path, url})` receive them, `say(sentence)` what is wrong.
+ * @param {HTMLElement} element
+ * @param {HTMLInputElement} input
+ * @param {{ take(file: File): void, adopt(own: { path: string, url: string }): void, say(sentence: string): void }} hand
+ */
 export function listen(element, input, { take, adopt, say }) {
   input.addEventListener("change", () => {
     if (input.files[0]) take(input.files[0]);
@@ -77,7 +90,7 @@ export function listen(element, input, { take, adopt, say }) {
     element.dataset.over = "yes";
   });
   element.addEventListener("dragleave", (event) => {
-    if (!element.contains(event.relatedTarget)) delete element.dataset.over;
+    if (!element.contains(/** @type {Node | null} */ (event.relatedTarget))) delete element.dataset.over;
   });
   element.addEventListener("drop", (event) => {
     event.preventDefault();

@@ -3,7 +3,10 @@
 
 export const senders = new Set(); // {element, given(), unsent(), send()} of each canvas
 
-// The picture of the first canvas inside an element, as the viewer takes it; null where there is none.
+/**
+ * The picture of the first canvas inside an element, as the viewer takes it; null where there is none.
+ * @param {Element | null} place
+ */
 export function given(place) {
   const canvas = place && [...senders].find(({ element }) => element.isConnected && place.contains(element));
   return canvas ? canvas.given() : null;

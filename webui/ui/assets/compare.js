@@ -5,13 +5,17 @@ import { t } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { openDialog } from "./overlays.js";
 
-// `left` and `right` are items as the viewer takes them; the right one's shape is the place's.
+/**
+ * `left` and `right` are items as the viewer takes them; the right one's shape is the place's.
+ * @param {import("./picture-actions.js").Picture} left
+ * @param {import("./picture-actions.js").Picture} right
+ */
 export function compare(left, right) {
   const dialog = node("dialog", { class: "viewer compare", "aria-label": t("Two pictures compared") });
   const ground = node("div", { class: "compare-ground" });
   const place = node("div", { class: "compare-place" });
   place.style.setProperty("--ratio", String(right.width / right.height));
-  const image = (item, side) =>
+  const image = (/** @type {import("./picture-actions.js").Picture} */ item, /** @type {string} */ side) =>
     node("img", { src: item.url, alt: item.prompt || side, class: "compare-" + side, draggable: "false" });
   const slider = node("div", {
     class: "compare-slider",
@@ -22,7 +26,8 @@ export function compare(left, right) {
     "aria-label": t("Border between the two pictures"),
   });
   slider.append(node("i", {}));
-  const told = (item) => (item.source ? t("The picture it was made of") : item.name || "");
+  const told = (/** @type {import("./picture-actions.js").Picture} */ item) =>
+    item.source ? t("The picture it was made of") : item.name || "";
   const labels = node("div", { class: "viewer-head" });
   labels.append(
     node("span", { translate: "no" }, told(left)),
@@ -34,12 +39,12 @@ export function compare(left, right) {
   dialog.append(ground, labels);
 
   let at = 50;
-  const move = (to) => {
+  const move = (/** @type {number} */ to) => {
     at = Math.min(Math.max(to, 0), 100);
     place.style.setProperty("--at", at + "%");
     slider.setAttribute("aria-valuenow", Math.round(at));
   };
-  const follow = (event) => {
+  const follow = (/** @type {PointerEvent} */ event) => {
     const box = place.getBoundingClientRect();
     move(((event.clientX - box.left) / box.width) * 100);
   };

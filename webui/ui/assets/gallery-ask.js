@@ -4,13 +4,19 @@ import { dayOf, later } from "./days.js";
 import { t } from "./i18n.js";
 import { icons } from "./icons.js";
 
-// A search as the part of an address behind "?"; what is empty is left out.
+/**
+ * A search as the part of an address behind "?"; what is empty is left out.
+ * @param {Record<string, any>} search
+ */
 export function query(search) {
   const asked = Object.entries(search).filter(([, value]) => value !== "" && value !== false && value !== undefined);
   return new URLSearchParams(asked).toString();
 }
 
-// A day's heading.
+/**
+ * A day's heading.
+ * @param {string} day
+ */
 export function dayWords(day) {
   const today = dayOf(new Date());
   if (day === today) return t("Today");
@@ -22,6 +28,7 @@ export function dayWords(day) {
   return date.toLocaleDateString(document.documentElement.lang || undefined, how);
 }
 
+/** @param {number} number */
 export function count(number) {
   return number === 1 ? t("1 picture") : t("{number} pictures", { number: number.toLocaleString() });
 }

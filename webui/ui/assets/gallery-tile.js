@@ -6,12 +6,16 @@ import { icon } from "./icons.js";
 
 export const PROMPT = 120; // characters of a prompt that a cell says
 
-// What a picture is called: how its prompt begins, else its file's name.
+/**
+ * What a picture is called: how its prompt begins, else its file's name.
+ * @param {import("./picture-actions.js").Picture} one
+ */
 export function titleOf(one) {
   const text = (one.prompt || "").replace(/\s+/g, " ").trim() || one.name.split("/").pop();
   return text.length > PROMPT ? text.slice(0, PROMPT - 1) + "…" : text;
 }
 
+/** @param {import("./picture-actions.js").Picture} one */
 export function tile(one) {
   const cell = node("div", {
     role: "gridcell",
@@ -37,7 +41,13 @@ export function tile(one) {
   return Object.assign(cell, { image, star });
 }
 
-// Makes a cell say what is known of its picture now.
+/**
+ * Makes a cell say what is known of its picture now.
+ * @param {any} cell
+ * @param {import("./picture-actions.js").Picture} one
+ * @param {boolean} selected
+ * @param {boolean} fetched
+ */
 export function retile(cell, one, selected, fetched) {
   cell.one = one;
   const title = titleOf(one);

@@ -36,6 +36,7 @@ export const kindNames = () => ({
   upscaler: t("Upscalers"),
 });
 
+/** @type {(kind: string) => string} */
 export const kindName = (kind) =>
   ({
     checkpoint: t("Checkpoint"),
@@ -47,15 +48,20 @@ export const kindName = (kind) =>
     upscaler: t("Upscaler"),
   })[kind] || kind;
 
+/** @param {number} size */
 export function bytes(size) {
   if (!size) return "";
   const [number, unit] = size >= 1e9 ? [size / 1e9, "GB"] : size >= 1e6 ? [size / 1e6, "MB"] : [size / 1e3, "kB"];
   return `${number >= 10 || unit === "kB" ? Math.max(1, Math.round(number)) : number.toFixed(1)} ${unit}`;
 }
 
+/** @type {(family: string) => string} */
 export const shortFamily = (family) => family.replace("Stable Diffusion XL", "SDXL").replace("Stable Diffusion", "SD");
 
-// A problem without the file's name, which stands above it.
+/**
+ * A problem without the file's name, which stands above it.
+ * @param {{ file: string, name: string, problem: string }} file
+ */
 export function problemOf(file) {
   const own = [file.file, file.name].find((one) => file.problem.startsWith(one + ": "));
   const said = own ? file.problem.slice(own.length + 2) : file.problem;

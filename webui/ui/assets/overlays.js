@@ -2,8 +2,14 @@
 
 import { node } from "./dom.js";
 
-// Something that opens over the page beside a button; a click elsewhere or Escape closes it. `fill(close)` gives what
-// is in it, anew each time.
+/**
+ * Something that opens over the page beside a button; a click elsewhere or Escape closes it. `fill(close)` gives what
+ * is in it, anew each time.
+ * @param {HTMLElement} button
+ * @param {string} label
+ * @param {(close: () => void) => Element[]} fill
+ * @returns {HTMLElement}
+ */
 export function withMenu(button, label, fill) {
   const menu = node("div", { popover: "auto", class: "easel-menu", role: "dialog", "aria-label": label });
   let closed = 0;
@@ -44,7 +50,11 @@ export function withMenu(button, label, fill) {
 export const overlayRoot = () =>
   document.querySelector("dialog[open]") || document.querySelector(".gradio-container .contain") || document.body;
 
-// A dialog over everything; when it is closed it goes, and what is still said stays.
+/**
+ * A dialog over everything; when it is closed it goes, and what is still said stays.
+ * @param {HTMLDialogElement} dialog
+ * @param {() => void} [closed]
+ */
 export function openDialog(dialog, closed = () => {}) {
   dialog.addEventListener("close", () => {
     closed();
@@ -57,7 +67,12 @@ export function openDialog(dialog, closed = () => {}) {
   return dialog;
 }
 
-// A sentence at the window's foot for some seconds, with something to do about it: `{label, act}`.
+/**
+ * A sentence at the window's foot for some seconds, with something to do about it: `{label, act}`.
+ * @param {string} text
+ * @param {{ label: string, act: () => void } | null} [action]
+ * @param {number} [seconds]
+ */
 export function toast(text, action, seconds = 10) {
   const place = overlayRoot();
   let stack = place.querySelector(":scope > .easel-toasts");
@@ -91,7 +106,10 @@ export function toast(text, action, seconds = 10) {
   return gone;
 }
 
-// Text to the clipboard, on plain http from another machine too; says whether it is there.
+/**
+ * Text to the clipboard, on plain http from another machine too; says whether it is there.
+ * @param {string} text
+ */
 export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -2,20 +2,25 @@
 
 import { node } from "./dom.js";
 
-// Opens a small window at a button, or closes it. `fill(panel)` puts its content into it.
+/**
+ * Opens a small window at a button, or closes it. `fill(panel)` puts its content into it.
+ * @param {any} button
+ * @param {string} title
+ * @param {(panel: HTMLElement) => void} fill
+ */
 export function openPanel(button, title, fill) {
   let panel = button.easelPanel;
   if (!panel) {
     panel = node("div", { class: "easel-panel", popover: "auto", role: "dialog", "aria-label": title });
-    panel.addEventListener("toggle", (event) => {
+    panel.addEventListener("toggle", (/** @type {ToggleEvent} */ event) => {
       button.setAttribute("aria-expanded", event.newState === "open");
       if (event.newState === "closed") panel.replaceChildren();
     });
-    panel.addEventListener("keydown", (event) => {
+    panel.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       // arrows go through what can be chosen
       if (event.key === "Escape") panel.hidePopover(); // a search field would only empty itself
-      const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (!by || event.target.matches("textarea")) return;
+      const by = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
+      if (!by || event.target.matches?.("textarea")) return;
       const picks = [...panel.querySelectorAll(".panel-pick")];
       const next = picks.indexOf(event.target.closest(".panel-row")?.querySelector(".panel-pick")) + by;
       const to = next < 0 ? panel.querySelector("input[type=search]") : picks[next];
@@ -47,6 +52,10 @@ export function openPanel(button, title, fill) {
   panel.querySelector("input[type=search]")?.focus();
 }
 
+/**
+ * @param {string} label
+ * @param {(words: string) => void} changed
+ */
 export function searchField(label, changed) {
   const field = node("input", { type: "search", placeholder: label, "aria-label": label, autocomplete: "off" });
   field.addEventListener("input", () => changed(field.value.trim().toLowerCase()));

@@ -6,14 +6,26 @@ import { node } from "./dom.js";
 import { t } from "./i18n.js";
 import { toast } from "./overlays.js";
 
+/**
+ * @typedef {{ id: number | null, url: string, thumbnail: string, width: number, height: number, name: string,
+ *   prompt?: string, parameters?: string, favourite?: boolean, source?: boolean, look?: string, trashed?: boolean }} Picture
+ */
+
+/**
+ * @param {"trashed" | "restored" | "favourite"} kind
+ * @param {number[]} ids
+ * @param {boolean} [on]
+ */
 export function tell(kind, ids, on) {
   document.dispatchEvent(new CustomEvent("easel-pictures", { detail: { kind, ids, on } }));
 }
 
+/** @param {{ message: string }} error */
 export function failed(error) {
   toast(error.message, null, 8);
 }
 
+/** @param {Picture} item */
 export async function favour(item) {
   const on = !item.favourite;
   try {
@@ -25,7 +37,10 @@ export async function favour(item) {
   }
 }
 
-// Moves a picture to the trash, with a way back; "gone" when it is there.
+/**
+ * Moves a picture to the trash, with a way back; "gone" when it is there.
+ * @param {Picture} item
+ */
 export async function trash(item) {
   try {
     await ask("api/pictures/trash", "POST", { ids: [item.id] });
@@ -38,6 +53,7 @@ export async function trash(item) {
   return "gone";
 }
 
+/** @param {number[]} ids */
 export async function restore(ids) {
   try {
     await ask("api/pictures/restore", "POST", { ids });
@@ -47,11 +63,14 @@ export async function restore(ids) {
   }
 }
 
-// [label, address] of the ways to have a picture as a file: as it is, or another format with its settings kept.
+/**
+ * [label, address] of the ways to have a picture as a file: as it is, or another format with its settings kept.
+ * @param {Partial<Picture>} item
+ */
 export function downloads(item) {
   const own = (item.name || "").split(".").pop().toUpperCase() || "PNG";
   if (!item.id) return [[t("Original ({format})", { format: own }), item.url]];
-  const as = (format, quality = "") => `${item.url}&format=${format}${quality}&download=1`;
+  const as = (/** @type {string} */ format, quality = "") => `${item.url}&format=${format}${quality}&download=1`;
   const all = [
     [t("Original ({format})", { format: own }), item.url + "&download=1"],
     ["PNG", as("png")],
@@ -61,6 +80,10 @@ export function downloads(item) {
   return all.filter(([label]) => label !== own);
 }
 
+/**
+ * @param {Partial<Picture>} item
+ * @param {string} [address]
+ */
 export function download(item, address) {
   const link = node("a", { href: address || downloads(item)[0][1], download: item.name || "" });
   document.body.append(link);
