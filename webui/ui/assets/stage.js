@@ -183,7 +183,7 @@ export function stage(element, trigger, props, watch, about) {
     },
   });
 
-  const aside = backgroundJobs("aside-" + about.task, trigger, ({ pictures, prompt }) =>
+  const background = backgroundJobs("aside-" + about.task, trigger, ({ pictures, prompt }) =>
     strip.add(pictures, { prompt, of: null }, begun.job),
   );
 
@@ -287,7 +287,7 @@ export function stage(element, trigger, props, watch, about) {
       goOn();
     }
     const busy = going || between;
-    if (value.job) aside.ask(value.overtaken || []);
+    if (value.job) background.ask(value.overtaken || []);
     buttons(going ? value.state : between ? "queued" : "");
     const was = state;
     const part = tell(value, going);
@@ -368,7 +368,7 @@ export function stage(element, trigger, props, watch, about) {
   view("empty");
   watch("suggested", empty);
   watch("value", draw);
-  watch("collected", () => aside.take(JSON.parse(props.collected || "{}")));
+  watch("collected", () => background.take(JSON.parse(props.collected || "{}")));
   watch("added", () => {
     // by "Add another"
     const fresh = (props.added || []).filter((job) => !heard.has(job));
