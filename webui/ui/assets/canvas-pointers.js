@@ -1,18 +1,31 @@
 // Mouse, pen and fingers over the view: one of them paints, two fingers, the middle button or the space bar move the picture.
 
-// `hand` is told of a stroke, in the sheet's pixels: down(point, event), move(points), up(), cancel(); hover(event) and
-// leave() are for the circle; `pans()` says that the pan tool is chosen. Points are {x, y, pressure 0..1}.
+/** @typedef {import("./canvas-gestures.js").Point} Point */
+/**
+ * @typedef {{ down(point: Point, event: PointerEvent): void, move(points: Point[]): void, up(): void, cancel(): void,
+ *   hover(event: PointerEvent): void, leave(): void, pans(): boolean }} Hand
+ */
+
+/**
+ * `hand` is told of a stroke, in the sheet's pixels: down(point, event), move(points), up(), cancel(); hover(event) and
+ * leave() are for the circle; `pans()` says that the pan tool is chosen. Points are {x, y, pressure 0..1}.
+ * @param {import("./canvas-view.js").View} view
+ * @param {Hand} hand
+ */
 export function listenToPointers(view, hand) {
   const { canvas } = view,
     window_ = canvas.parentElement;
+  /** @type {Map<number, { x: number, y: number }>} */
   const fingers = new Map();
   let mode = "",
+    /** @type {{ id: number, x: number, y: number } | null} */
     holder = null,
     space = false,
+    /** @type {{ x: number, y: number, far: number } | null} */
     pinch = null,
     pen = false;
 
-  const point = (event) => ({
+  const point = (/** @type {PointerEvent} */ event) => ({
     ...view.at(event.clientX, event.clientY),
     pressure: event.pointerType === "pen" ? event.pressure || 0.5 : 1,
   });
@@ -20,11 +33,13 @@ export function listenToPointers(view, hand) {
     const [a, b] = [...fingers.values()];
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, far: Math.hypot(a.x - b.x, a.y - b.y) || 1 };
   };
+  /** @type {(x: number, y: number) => [number, number]} */
   const inside = (x, y) => {
     const box = canvas.getBoundingClientRect();
     return [x - box.left, y - box.top];
   };
 
+  /** @param {PointerEvent} event */
   function down(event) {
     if (event.pointerType === "touch" && pen) return; // a palm beside the pen
     if (event.pointerType === "pen" && fingers.size) {
@@ -55,6 +70,7 @@ export function listenToPointers(view, hand) {
     if (mode === "paint") hand.down(point(event), event);
   }
 
+  /** @param {PointerEvent} event */
   function move(event) {
     hand.hover(event);
     if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
@@ -73,6 +89,7 @@ export function listenToPointers(view, hand) {
     }
   }
 
+  /** @param {PointerEvent} event */
   function lift(event) {
     fingers.delete(event.pointerId);
     if (holder && event.pointerId === holder.id) {
@@ -124,7 +141,7 @@ export function listenToPointers(view, hand) {
   );
 
   return {
-    space(held) {
+    space(/** @type {boolean} */ held) {
       space = held;
       canvas.classList.toggle("canvas-grab", held);
     },

@@ -3,17 +3,25 @@
 import { count } from "./gallery-ask.js";
 import { t } from "./i18n.js";
 
+/** @typedef {import("./picture-actions.js").Picture} Picture */
+
 export const MARKS_MAX = 2000;
 
-// `changed()` hears of every change; `tell(sentence)` says what could not be done.
+/**
+ * `changed()` hears of every change; `tell(sentence)` says what could not be done.
+ * @param {any} grid
+ * @param {() => void} changed
+ * @param {(sentence: string) => void} tell
+ */
 export function createMarks(grid, changed, tell) {
+  /** @type {Map<number, Picture>} */
   const picked = new Map();
-  const marks = { has: (id) => picked.has(id), size: () => picked.size, list: () => [...picked.values()] };
 
   function full() {
     tell(t("At most {number} pictures at once.", { number: MARKS_MAX.toLocaleString() }));
   }
 
+  /** @param {Iterable<Picture>} pictures */
   function add(pictures) {
     for (const one of pictures) {
       if (picked.size >= MARKS_MAX && !picked.has(one.id)) {
@@ -24,23 +32,28 @@ export function createMarks(grid, changed, tell) {
     }
   }
 
-  marks.toggle = (one) => {
+  /** @param {Picture} one */
+  function toggle(one) {
     if (!picked.delete(one.id)) add([one]);
     changed();
-  };
+  }
 
-  marks.clear = () => {
+  function clear() {
     if (!picked.size) return;
     picked.clear();
     changed();
-  };
+  }
 
-  // Every picture from one to another, both too; what lies between is loaded for it.
-  marks.range = async (from, to) => {
+  /**
+   * Every picture from one to another, both too; what lies between is loaded for it.
+   * @param {number} from
+   * @param {number} to
+   */
+  async function range(from, to) {
     const ends = [grid.place(from), grid.place(to)];
     if (!ends[0] || !ends[1]) return;
     const { flows } = grid.shelf;
-    const number = (place) => flows.indexOf(place.flow);
+    const number = (/** @type {any} */ place) => flows.indexOf(place.flow);
     ends.sort((one, other) => number(one) - number(other) || one.index - other.index);
     const [first, last] = ends;
     for (let i = number(first); i <= number(last) && picked.size < MARKS_MAX; i++) {
@@ -50,9 +63,9 @@ export function createMarks(grid, changed, tell) {
       add(flow.items.slice(flow === first.flow ? first.index : 0, until));
     }
     changed();
-  };
+  }
 
-  marks.all = async () => {
+  async function all() {
     for (const flow of grid.shelf.flows) {
       const room = MARKS_MAX - picked.size;
       await grid.shelf.need(flow, Math.min(flow.total, room + 1));
@@ -60,21 +73,33 @@ export function createMarks(grid, changed, tell) {
       if (picked.size >= MARKS_MAX) break;
     }
     changed();
-  };
+  }
 
-  // Forgets what is no longer there; the others are as they are now.
-  marks.refresh = () => {
+  // What was asked anew meanwhile is known as it is now.
+  function refresh() {
     for (const id of picked.keys()) {
       const now = grid.shelf?.byId.get(id);
       if (now) picked.set(id, now);
     }
-  };
+  }
 
-  marks.drop = (ids) => {
+  /** @param {number[]} ids */
+  function drop(ids) {
     for (const id of ids) picked.delete(id);
     changed();
-  };
+  }
 
-  marks.words = () => (picked.size ? t("{pictures} selected", { pictures: count(picked.size) }) : "");
-  return marks;
+  const words = () => (picked.size ? t("{pictures} selected", { pictures: count(picked.size) }) : "");
+  return {
+    has: (/** @type {number} */ id) => picked.has(id),
+    size: () => picked.size,
+    list: () => [...picked.values()],
+    toggle,
+    clear,
+    range,
+    all,
+    refresh,
+    drop,
+    words,
+  };
 }
