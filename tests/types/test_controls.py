@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,7 @@ FOLDED = Choice(
         ("(2, ('x', 2.0))", [2, ["x", 2.0]]),  # as infotexts of before do
         ([], []),
         ({"at": [1, 2]}, {"at": [1, 2]}),
+        (MappingProxyType({"at": (1, 2)}), {"at": [1, 2]}),
     ],
 )
 def test_a_choice_of_several_values_is_a_list_however_it_is_written(given, meant):
@@ -73,6 +76,11 @@ def test_a_choice_of_several_values_is_a_list_however_it_is_written(given, meant
     assert FOLDED.default == [2, ["x", 2.0]] == FOLDED.read(FOLDED.default)
     with pytest.raises(ValueError, match="choices of 'x': write them as"):
         Choice(name="x", label="X", choices=("one", "two"))  # type: ignore[arg-type]
+    deep: list[Any] = []
+    for _ in range(700):
+        deep = [deep]
+    with pytest.raises(RequestError, match="fold"):
+        FOLDED.read(deep)
 
 
 WRONG: list[tuple[Control, object]] = [

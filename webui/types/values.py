@@ -63,13 +63,12 @@ def _key(key: Any) -> str:
     return _text(key)
 
 
-def as_lists(value: Any) -> Any:
-    """`value` with lists for tuples at any depth; everything else stays."""
-    match value:
-        case list() | tuple():
-            return [as_lists(item) for item in value]
-        case dict():
-            return {key: as_lists(item) for key, item in value.items()}
+def as_lists(value: Any, depth: int = DEPTH_MAX) -> Any:
+    """`value` with lists for tuples, as deep as a plain value goes; everything else stays."""
+    if depth and isinstance(value, list | tuple):
+        return [as_lists(item, depth - 1) for item in value]
+    if depth and isinstance(value, Mapping):
+        return {key: as_lists(item, depth - 1) for key, item in value.items()}
     return value
 
 
