@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
+from PIL import Image
 
 from tests.plugins.conftest import status
+from tests.ui.painter import catalog
+from webui.cli.forms import read_request
+from webui.defaults import complete, from_infotext
+from webui.engine.postprocessing import finished_picture
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
+from webui.http.schemas import submission
+from webui.metadata import infotext
+from webui.registry import Registry
+from webui.settings import Settings
+from webui.types import Finished
+
+PICTURE = Image.new("RGB", (64, 64))
 
 HEAD = "from webui.api import *\nfrom webui.api import hookimpl\ndef f(*given): yield\n"
 
@@ -199,3 +215,44 @@ def test_what_goes_around_runs_by_priority_then_name(write, load):
     parts = load().parts
     assert [wrapper.name for wrapper in parts.wrappers] == ["c", "a", "b", "d"]
     assert [conditioner.name for conditioner in parts.conditioners] == ["c", "a", "b", "d"]
+
+
+def test_an_option_is_read_and_told_on_every_face(write, load):
+    """One line of a sampler's or schedule's declaration: page, command line, APIs, infotext."""
+    folds = (
+        "Choice(name='folds', label='Folds', choices=(('Two', (2, 'x')), ('None', ())), default=())"
+    )
+    bend = "Number(name='bend', label='Bend', minimum=0.5, maximum=2, step=0.5, infotext='Bent by')"
+    write("a", registering("samplers", f"[Sampler('Folding', f, options=({folds},))]"))
+    write("b", registering("schedules", f"[Schedule('bent', f, options=({bend},))]"))
+    parts = load().parts
+    own = replace(
+        catalog(),
+        tasks=Registry("task", parts.tasks.items()),
+        samplers=Registry("sampler_name", parts.samplers.items()),
+        schedules=Registry("scheduler", parts.schedules.items()),
+    )
+    settings = Settings.at(Path("nowhere"))
+    words = ["a cat", "--sampler", "folding", "--schedule", "bent", "--folds", "two", "--bend", "2"]
+    request, _ = read_request(words, own, settings)
+    assert dict(request.extras) == {"eta": None, "folds": [2, "x"], "bend": 2.0}
+    told = submission(own)["content"]["application/json"]["schema"]["properties"]["extras"]
+    assert told["properties"]["folds"]["enum"] == [[2, "x"], []]
+    assert told["properties"]["bend"]["maximum"] == 2
+    drawn = [group.label for group in parts.tasks["inpaint"].controls[-2:]]
+    assert drawn == ["Sampler options", "Schedule options"]
+    studio = SimpleNamespace(wrapped=set(), samplers={"Folding"}, schedules={"bent"})
+    whole = replace(
+        parts, tasks={"txt2img": replace(parts.tasks["txt2img"], make=lambda *_: PICTURE)}
+    )
+    run = finished_picture(request, studio, whole)
+    with pytest.raises(StopIteration) as stop:
+        next(run)
+    picture, notes, _, _ = stop.value.value
+    assert notes == {"Folds": [2, "x"], "Bent by": 2.0}
+    made = Finished("job", request, 0, 1, picture, None, "bent", 1.0, notes=notes)
+    text = infotext(made)
+    assert 'Folds: "[2, \\"x\\"]", Bent by: 2.0' in text
+    taken = from_infotext(text, parts.tasks["txt2img"], own).values
+    assert (taken["folds"], taken["bend"], taken["eta"]) == ([2, "x"], 2.0, None)
+    assert complete("txt2img", {"extras": {"folds": taken["folds"]}}, own, settings)
