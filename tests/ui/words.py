@@ -18,6 +18,7 @@ from typing import Any
 from webui.app import compose
 from webui.languages import OWN
 from webui.naming import TOKENS
+from webui.plugins.register import OPTIONS
 from webui.preferences import GROUPS, SETTINGS
 from webui.settings import ROOT, Settings
 from webui.types import Choice
@@ -69,7 +70,7 @@ def keys_of(source: str, name: str = "") -> Iterator[str]:
 def in_schema() -> Iterator[str]:
     known = json.loads((ROOT / "webui/store/downloads/known.json").read_text(encoding="utf-8"))
     yield from (model["about"] for model in known)
-    yield from (*GROUPS, *GROUPS.values(), *TOKENS.values())
+    yield from (*GROUPS, *GROUPS.values(), *TOKENS.values(), *OPTIONS.values())
     for setting in SETTINGS:
         yield from (setting.control.label, setting.control.info, setting.empty)
         if isinstance(setting.control, Choice):
