@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,10 +43,15 @@ def test_tokens_are_counted_in_chunks(
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [({}, "text"), ({"text": 5}, "text"), ({"text": "x" * 20_001}, "text"), ({"text": "", "model": 1}, "model")],
+    [
+        *(({}, "text"), ({"text": 5}, "text"), ({"text": "half \ud83d"}, "text")),
+        *(({"text": "x" * 20_001}, "text"), ({"text": "", "model": 1}, "model")),
+    ],
 )  # fmt: skip
 def test_what_is_no_text_is_refused(client: TestClient, body: object, field: str) -> None:
-    answer = client.post("/api/tokens", json=body)
+    answer = client.post(
+        "/api/tokens", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 

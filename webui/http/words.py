@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
+from webui.defaults.extras import check_text
 from webui.errors import RequestError
 from webui.http.bodies import parsed
 from webui.http.jobs import FOREVER, NotThere
@@ -83,6 +84,7 @@ def word_routes(engine: EngineFace, catalog: Catalog, styles: StyleBook) -> APIR
         """How many tokens of a model a text has, as they are counted when it is used."""
         body = await parsed(request)
         text = PROMPT.read(body.get("text"))
+        check_text(PROMPT.name, text)
         model = body.get("model", "")
         if not isinstance(model, str):
             raise RequestError(f"model {model!r}: give its name", "model")
