@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.api_table import table, written
 from tests.ui.painter import catalog, serving, shelf
+from webui.engine.tasks import TASKS
 from webui.types import DEFAULTS, Choice, Group, Number, Picture
 from webui.ui import Page
 from webui.ui.endpoints import parameters_of
@@ -92,6 +94,11 @@ def rows() -> dict[str, tuple[str, str, str]]:
     section = TEXT.split("## Parameters")[1].split("##")[0]
     found = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", section, re.MULTILINE)
     return {name: (of, span, default) for name, of, span, default in found}
+
+
+def test_the_table_is_that_of_the_declarations() -> None:
+    """`python -m tests.api_table` writes it anew."""
+    assert TEXT == written(TEXT, table(list(TASKS.values())))
 
 
 @pytest.mark.parametrize("task", list(catalog().tasks.values()), ids=lambda task: task.name)
