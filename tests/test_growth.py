@@ -30,8 +30,7 @@ PIECES = (
     *("{1$$", "2::", "\\(", ":1)", ":1.", "a: ", 'a: "', "Steps:", "Steps: 1, ", "\nNegative prompt: "),
 )  # fmt: skip
 AROUND = {
-    "tree": ("[", ":0.5]"),
-    "tree, printed": ("[a|", "]"),
+    "tree": ("[a|[b:", ":0.5]]"),
     "inversions": ("(a ", ")"),
     "brackets": ("(a", ":1.1)"),
     "tags": ("<lora:", ":1>"),
@@ -74,8 +73,7 @@ class Letters:
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "tree": parse,
-    "tree, printed": lambda text: parse(text).printed(),
+    "tree": lambda text: parse(text).printed(),
     "inversions": lambda text: parse(text, ["a", "1", "\u00e9 (a", "猫"]),
     "brackets": lambda text: parse(text).pieces(),
     "tags": lambda text: (parse(text).tags, parse(text).faults),
