@@ -124,13 +124,17 @@ def test_defaults_that_are_chosen_reach_the_form(prefs: Any, http: httpx.Client)
     editor.get_by_role("button", name="Add defaults").click()
     editor.get_by_label("Add a value").select_option("clip_skip")
     editor.get_by_label("Clip skip").fill("2")
+    editor.get_by_label("Add a value").select_option("eta")  # a sampler's option
+    editor.get_by_label("Eta").fill("0.5")
     prefs.wait_for_function(
         """() => fetch('api/settings').then((a) => a.json()).then((told) => told.groups.flatMap((g) => g.settings)
-        .find((one) => one.name === 'own_defaults').value[0]?.values.clip_skip === 2)"""
+        .find((one) => one.name === 'own_defaults').value[0]?.values)
+        .then((now) => now?.clip_skip === 2 && now.eta === 0.5)"""
     )
     prefs.get_by_role("tab", name="Text to image").click()
     prefs.wait_for_function(
         "document.querySelector('#txt2img-clip_skip input[type=number]')?.value === '2'"
+        " && document.querySelector('#txt2img-eta :is(input, textarea)').value === '0.5'"
     )
 
 

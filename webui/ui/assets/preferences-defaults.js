@@ -51,8 +51,8 @@ export function defaults(setting, told, change) {
       try {
         if (field.kind === "switch") found[field.name] = at("input[type=checkbox]").checked;
         else if (field.kind === "number") {
-          const text = at("input[type=number]").value;
-          if (text !== "") found[field.name] = Number(text);
+          const text = (at("input[type=number]") ?? at("textarea, input")).value.trim(); // one that may stay empty is words
+          if (text !== "" && !Number.isNaN(Number(text))) found[field.name] = Number(text);
         } else if (field.kind === "choice") {
           const text = at("input").value,
             choice = field.choices.find(([name]) => String(named(name)) === text);
@@ -65,11 +65,6 @@ export function defaults(setting, told, change) {
         /* not drawn */
       }
     }
-    if (found.eta !== undefined) {
-      const eta = Number(found.eta);
-      if (found.eta === "" || Number.isNaN(eta)) delete found.eta;
-      else found.eta = eta;
-    }
     return found;
   }
 
@@ -81,7 +76,7 @@ export function defaults(setting, told, change) {
       keep(soon);
     };
     const control =
-      field.kind === "number" || field.name === "eta"
+      field.kind === "number"
         ? kinds.number({ ...field, minimum: field.minimum ?? 0, maximum: field.maximum ?? 1, empty: "" }, told, hear)
         : field.kind === "choice"
           ? selectMenu(namedPairs(field), hear)
