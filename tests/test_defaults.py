@@ -182,6 +182,8 @@ def test_numbers_as_json_clients_write_them():
         ({"eta": {}}, "eta {}: give a number from 0 to 1"),
         ({"width": 513}, "width 513: use a multiple of 8 (512 or 520)"),
         ({"seed": -2}, "seed -2: use 0 to 9007199254740975 (-1 draws one)"),
+        ({"seed": 2**60}, "seed 1152921504606846976: use 0 to 9007199254740975 (-1 draws one)"),
+        ({"seed": 10**5000}, "seed inf: give a whole number from 0 to 9007199254740975"),
         ({"prompt": 5}, "prompt 5: give text"),
         ({"prompt": "\ud83d"}, "prompt: holds half a character; send valid Unicode"),
         ({"sampler_name": "Eulr"}, "sampler_name 'Eulr' is not known; did you mean 'Euler'?"),

@@ -37,6 +37,7 @@ __all__ = [
     "sized",
 ]
 
+DIGITS = 10**20  # a whole number from which on nobody wants to read it in a sentence
 FIELDS = frozenset((*types.FIELDS, "task", "extras"))  # names that no extra has
 
 
@@ -175,7 +176,7 @@ def sized(control: Control, value: Any) -> Any:
     if isinstance(control, Choice):
         known = [m for _, m in control.choices if not isinstance(m, bool) and m == value]
         return known[0] if known else value
-    if isinstance(value, int) and abs(value) >= 2**53:
+    if isinstance(value, int) and abs(value) >= DIGITS:
         return math.inf if value > 0 else -math.inf  # refused like any other
     return value
 

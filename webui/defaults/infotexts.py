@@ -114,9 +114,10 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
             take(field.name, pairs[key], key)
     if "missing" in controls and (pairs["Prompt"] or "Steps" in pairs):
         values["missing"] = "warn"  # others have other files; the picture tells
-    for name in controls.keys() & FIELDS.keys() - values.keys():
-        if FIELDS[name].omit is not ... and _would_tell(pairs, FIELDS[name]):
-            values[name] = FIELDS[name].omit
+    for name, field in FIELDS.items():
+        if name in controls and name not in values and field.omit is not ...:
+            if _would_tell(pairs, field):
+                values[name] = field.omit
     _take_sampler(pairs, controls, values, notes, catalog)
     _take_size(pairs, controls, values, notes)
     _take_model(pairs, controls, values, notes, catalog)
