@@ -2,6 +2,7 @@
 // For Gradio a folded group is closed until the page can be used: less to draw before that. Then one after the other is
 // opened, and stays open.
 
+import { isDrawn, openerOf, whenSettled } from "./gradio.js";
 import { recall, remember } from "./memory.js";
 
 export function whenIdle(act) {
@@ -9,7 +10,6 @@ export function whenIdle(act) {
 }
 
 const LATER_MS = 300; // until the folded ones are drawn
-const FRAMES = 3;
 let opening = false,
   busy = false;
 
@@ -25,36 +25,32 @@ export function mark(group, button) {
   button.setAttribute("aria-expanded", group.dataset.fold === "open");
 }
 
-// What Gradio draws later than the page gets its first values once more in the frame after: what somebody typed before
-// that would be lost. So it is shown when that is over.
+// What Gradio draws later than the page is shown when it holds its values for good.
 export function settle(place) {
   place.dataset.drawn = "soon";
-  const wait = (left) => {
-    if (left) requestAnimationFrame(() => wait(left - 1));
-    else place.dataset.drawn = "yes";
-  };
-  wait(FRAMES);
+  whenSettled(() => {
+    place.dataset.drawn = "yes";
+  });
 }
 
-function draw(button) {
+function draw(group) {
   // Gradio may not listen yet, so it is asked until it opens
-  const group = button.parentElement;
   group.dataset.drawn = "soon";
   const ask = () => {
     opening = true;
-    button.click();
+    openerOf(group).click();
     opening = false;
-    requestAnimationFrame(() => (button.classList.contains("open") ? settle(group) : ask()));
+    requestAnimationFrame(() => (isDrawn(group) ? settle(group) : ask()));
   };
   ask();
 }
 
 function drawNext() {
-  const closed = [...document.querySelectorAll(".easel-group:not([data-drawn]) > button:not(.open)")];
-  const button = closed.find((one) => one.closest(".easel-task").offsetParent);
-  busy = Boolean(button);
+  const closed = [...document.querySelectorAll(".easel-group:not([data-drawn])")].filter((one) => !isDrawn(one));
+  const group = closed.find((one) => openerOf(one) && one.closest(".easel-task").offsetParent);
+  busy = Boolean(group);
   if (!busy) return;
-  draw(button);
+  draw(group);
   whenIdle(drawNext);
 }
 
@@ -67,10 +63,10 @@ export function drawRest() {
 document.addEventListener(
   "click",
   (event) => {
-    const button = event.target.closest?.(".easel-group > button");
-    if (!button || opening) return;
-    const group = button.parentElement;
-    if (!button.classList.contains("open") && !group.dataset.drawn) draw(button);
+    const group = event.target.closest?.(".easel-group");
+    const button = group && openerOf(group);
+    if (!button?.contains(/** @type {Node} */ (event.target)) || opening) return;
+    if (!isDrawn(group) && !group.dataset.drawn) draw(group);
     event.stopPropagation(); // for Gradio it stays open
     mark(group, button);
     group.dataset.fold = group.dataset.fold === "open" ? "shut" : "open";

@@ -1,14 +1,12 @@
 // The page's foot: model, device, attention, queue, versions. Asks every few seconds while it can be seen.
 
 import { setText } from "./dom.js";
+import { fieldOf, openApiView, takeApiView } from "./gradio.js";
 import { named, t } from "./i18n.js";
 import { lookWith, server, serverOffline } from "./server-status.js";
 import { theme } from "./theme.js";
 
-// `?view=api` explains the endpoints to programmers. Gradio 6.31 shows that for a press of its button only, so its own
-// reading of the address is kept from it.
-export const explains = new URLSearchParams(location.search).get("view") === "api";
-if (explains) history.replaceState(null, "", location.pathname);
+export const explains = takeApiView(); // `?view=api`
 
 export function footer(element, trigger) {
   const EVERY_MS = 5000,
@@ -76,7 +74,7 @@ export function footer(element, trigger) {
   }
 
   async function ask() {
-    const model = document.querySelector("#easel-model input")?.value || "";
+    const model = fieldOf("easel-model", "menu")?.value || "";
     const fresh = model && (model !== asked || performance.now() - askedAt > MODEL_MS);
     try {
       const query = fresh ? `?model=${encodeURIComponent(model)}` : "";
@@ -119,15 +117,7 @@ export function footer(element, trigger) {
   document.addEventListener("change", (event) => {
     if (event.target.closest?.("#easel-model")) setTimeout(serverOffline, 200);
   });
-  if (explains) {
-    const wait = setInterval(() => {
-      const own = document.querySelector("footer .show-api"); // Gradio's own button, out of sight
-      if (own) {
-        clearInterval(wait);
-        own.click();
-      }
-    }, 100);
-  }
+  if (explains) openApiView();
   place("queue").addEventListener("click", () => trigger("queue", {}));
   theme.apply();
   serverOffline().then(again);

@@ -1,27 +1,22 @@
 // What the controls of a form show, and which values are the usual ones.
 
+import { fieldOf } from "./gradio.js";
+
 // What a control shows; undefined while Gradio has not drawn it.
 export function shownValue(id, kind) {
   const control = document.getElementById(id);
-  /** @type {(selector: string) => any} */
-  const at = (selector) => (control.matches(selector) ? control : control.querySelector(selector));
-  try {
-    return readers[kind](at);
-  } catch {
-    return undefined;
-  }
+  const field = kind === "picture" ? control?.querySelector(".canvas-drop") : fieldOf(control, FIELD[kind]);
+  return field ? readers[kind](field) : undefined;
 }
 
+const FIELD = { number: "number", optional: "text", choice: "menu", switch: "switch", text: "text" };
 const readers = {
-  number: (at) => {
-    const box = at("input[type=number]");
-    return box.value === "" ? null : Number(box.value);
-  },
-  optional: (at) => at("textarea, input").value.trim(),
-  choice: (at) => at("input").value,
-  switch: (at) => at("input[type=checkbox]").checked,
-  text: (at) => at("textarea, input").value,
-  picture: (at) => at(".canvas-drop").hidden,
+  number: (box) => (box.value === "" ? null : Number(box.value)),
+  optional: (box) => box.value.trim(),
+  choice: (box) => box.value,
+  switch: (box) => box.checked,
+  text: (box) => box.value,
+  picture: (drop) => drop.hidden,
 };
 
 // The model whose usual values are asked for, null where none are: what is to be painted waits for them. And those that came

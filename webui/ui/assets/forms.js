@@ -1,9 +1,9 @@
 // What somebody changed in the forms outlives a reload of this browser tab: the values that are not the usual ones, and
-// the model. They are read off the page, and put back by Gradio's event `restore` (webui/ui/between.py), which runs in
+// the model. They are read off the page, and put back by Gradio's event `restore` (webui/ui/model_defaults.py), which runs in
 // the page alone. Prompts are kept by assets/prompt.js; pictures are not kept.
 
 import { shownValue, usualValues } from "./form-values.js";
-import { gradioText } from "./gradio.js";
+import { fieldOf, firstDrawn, gradioText, updated } from "./gradio.js";
 import { recall, remember } from "./memory.js";
 
 const restoring = { kept: null, other: false }; // what is put back, until it is; whether the model is another, too
@@ -11,14 +11,14 @@ const restoring = { kept: null, other: false }; // what is put back, until it is
 // `done` is told when the forms hold what they held before, and whether another model than the drawn one is chosen.
 export function forms(trigger, props, done) {
   const PUT_BACK_MS = 300; // until Gradio shows what it was given
-  for (const { props: one } of window.gradio_config.components) if (one.elem_id) drawn.set(one.elem_id, { ...one });
+  drawn = firstDrawn();
   let kept = { model: "", usual: null, values: {}, ...recall("forms", {}) };
   let written = JSON.stringify(kept),
     ready = false;
 
   function model() {
     // of the menu, which holds what is looked for while somebody types there
-    const box = document.querySelector("#easel-model input");
+    const box = fieldOf("easel-model", "menu");
     if (!box || box === document.activeElement) return kept.model;
     return box.value === drawn.get("easel-model").value ? "" : box.value;
   }
@@ -74,7 +74,7 @@ export function forms(trigger, props, done) {
   ask();
 }
 
-const drawn = new Map(); // of each control what Gradio drew at first: its value, limits and choices
+let drawn = new Map(); // of each control what Gradio drew at first: its value, limits and choices
 
 // The value of what a control shows; undefined where it is none.
 export function valueShown(id, kind, shown) {
@@ -94,7 +94,7 @@ export function takes(id, value) {
 // changed since, and stays.
 export function restored(ids, [usual, model, ...now]) {
   const kept = restoring.kept,
-    same = { __type__: "update" };
+    same = updated();
   if (!kept) return [same, same, ...ids.map(() => same)];
   restoring.kept = null;
   const plain = (value) => String(value ?? ""),
@@ -115,5 +115,5 @@ export function restored(ids, [usual, model, ...now]) {
     ? menu.choices
     : [...menu.choices, [kept.model, kept.model]];
   restoring.other = true;
-  return [merged, { ...same, value: kept.model, choices }, ...fields];
+  return [merged, updated({ value: kept.model, choices }), ...fields];
 }

@@ -5,6 +5,7 @@ import { node } from "./dom.js";
 import { dayWords } from "./gallery-ask.js";
 import { blockAt, rows } from "./gallery-rows.js";
 import { retile, tile } from "./gallery-tile.js";
+import { tabOf } from "./gradio.js";
 
 // `selected(id)` says what is marked. The grid's keys and pointer are in gallery-hands.js.
 export function createGrid(root, selected) {
@@ -373,7 +374,7 @@ export function createGrid(root, selected) {
   }
   new ResizeObserver(sized).observe(root);
   // Of a tab that is left and opened again within a frame no size has changed, but the page's place is lost.
-  const panel = root.closest("[role=tabpanel]");
+  const { panel } = tabOf(root);
   if (panel) new MutationObserver(sized).observe(panel, { attributeFilter: ["style", "class", "hidden"] });
   return grid;
 }

@@ -1,8 +1,143 @@
-// Where the page touches Gradio's own page: what is here is Gradio 6.31's, and in no API of it. Each function has its test in
-// tests/ui/test_couplings.py.
+// Gradio's page from the inside, all of it that ours leans on: what its components are drawn as, and what it does with values.
+// Gradio documents none of this, so each function here has a test that says what breaks (tests/ui/test_gradio_js.py); the
+// styles that lean on the same are in gradio.css.
 
 import { fitting } from "./codes.js";
 import { named } from "./i18n.js";
+
+// --- Fields ---------------------------------------------------------------------------------------
+
+/** @typedef {"text" | "number" | "menu" | "switch"} FieldKind */
+
+/** @type {Record<FieldKind, string>} */
+const FIELDS = {
+  text: "textarea, input",
+  number: "input[type=number]",
+  menu: "input",
+  switch: "input[type=checkbox]",
+};
+
+/**
+ * What somebody types into or ticks, of a component by its id, or of one inside an element; null where Gradio has not drawn it.
+ * A menu's field holds the label of its choice.
+ * @param {string | Element | null} component
+ * @param {FieldKind} kind
+ * @returns {any}
+ */
+export function fieldOf(component, kind) {
+  const place = typeof component === "string" ? document.getElementById(component) : component;
+  if (!place) return null;
+  return place.matches(FIELDS[kind]) ? place : place.querySelector(FIELDS[kind]);
+}
+
+/**
+ * Sets a field as if somebody had typed: Gradio hears of it.
+ * @param {HTMLInputElement | HTMLTextAreaElement} field
+ * @param {string | number} value
+ */
+export function fillField(field, value) {
+  const kind = field instanceof HTMLTextAreaElement ? HTMLTextAreaElement : HTMLInputElement;
+  Object.getOwnPropertyDescriptor(kind.prototype, "value")?.set?.call(field, value);
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+// --- Values ---------------------------------------------------------------------------------------
+
+/**
+ * What a function of `js=` gives for a component: some of its properties new, the others as they are.
+ * @param {Record<string, unknown>} [properties]
+ */
+export function updated(properties = {}) {
+  return { ...properties, __type__: "update" };
+}
+
+/**
+ * The value of a component that always has some property, or the one before it: Gradio turns one that it has handed over into
+ * "nothing has changed" where the two come at once.
+ * @template {Record<string, any>} Value
+ * @param {any} value
+ * @param {string} property
+ * @param {Value} before
+ * @returns {Value}
+ */
+export function heldValue(value, property, before) {
+  return value?.[property] ? { ...value } : before;
+}
+
+/**
+ * By component what Gradio drew at first: its value, limits and choices.
+ * @returns {Map<string, Record<string, any>>}
+ */
+export function firstDrawn() {
+  const { components } = /** @type {any} */ (window).gradio_config;
+  /** @type {Record<string, any>[]} */
+  const drawn = components.map((/** @type {any} */ one) => ({ ...one.props }));
+  return new Map(drawn.filter((one) => one.elem_id).map((one) => [one.elem_id, one]));
+}
+
+const FRAMES = 3;
+
+/**
+ * Calls `act` when what Gradio has drawn later than the page has its values for good. It gets its first ones once more in the
+ * frame after: what somebody typed before that would be lost.
+ * @param {() => void} act
+ */
+export function whenSettled(act) {
+  let left = FRAMES;
+  const wait = () => (left-- ? requestAnimationFrame(wait) : act());
+  wait();
+}
+
+// --- Places ---------------------------------------------------------------------------------------
+
+/**
+ * The button that an accordion is opened by, with its title in a span.
+ * @param {Element} accordion
+ * @returns {HTMLButtonElement | null}
+ */
+export function openerOf(accordion) {
+  return accordion.querySelector(":scope > button");
+}
+
+/**
+ * Whether an accordion is open for Gradio: what stands in it is drawn.
+ * @param {Element} accordion
+ */
+export function isDrawn(accordion) {
+  return openerOf(accordion)?.classList.contains("open") ?? false;
+}
+
+/**
+ * The tab that shows an element, and the panel that it opens.
+ * @param {Element} element
+ * @returns {{tab: HTMLElement | null, panel: HTMLElement | null}}
+ */
+export function tabOf(element) {
+  const panel = /** @type {HTMLElement | null} */ (element.closest("[role=tabpanel]"));
+  const named = panel && document.getElementById(panel.getAttribute("aria-labelledby") || "");
+  const tab = named || document.querySelector(`[role=tab][aria-controls="${CSS.escape(panel?.id || "")}"]`);
+  return { tab: /** @type {HTMLElement | null} */ (tab), panel };
+}
+
+/**
+ * The tab that is chosen, in the bar of those inside an element. The bar scrolls.
+ * @param {Element | null} tabs
+ * @returns {HTMLElement | null}
+ */
+export function chosenTab(tabs) {
+  return tabs?.querySelector(":scope > .tab-wrapper [role=tab][aria-selected=true]") ?? null;
+}
+
+/**
+ * Where something that lies over the page belongs: Gradio gives our rules to what is inside of it.
+ * @returns {Element}
+ */
+export function rootOfStyles() {
+  return document.querySelector(".gradio-container .contain") || document.body;
+}
+
+// --- Words ----------------------------------------------------------------------------------------
 
 // A component's text with a key (webui/ui/translations.py) stands in Gradio's configuration as a marker.
 const MARKER = /^__i18n__(\{.*\})$/s;
@@ -12,30 +147,37 @@ const core = () => document.querySelector("meta[name=easel-gradio]")?.content ??
 const config = () => window.gradio_config ?? {};
 const english = () => config().i18n_translations?.en ?? {};
 
-// What Gradio shows for a text of its configuration.
+/**
+ * What Gradio shows for a text of its configuration.
+ * @param {string} text
+ */
 export function gradioText(text) {
   const marked = MARKER.exec(text);
   return String(marked ? named(JSON.parse(marked[1]).key.slice(PREFIX.length)) : text);
 }
 
 /** @type {(value?: unknown) => void} */
-let drawn = () => {};
-const isDrawn = new Promise((done) => {
-  drawn = done;
+let tellDrawn = () => {};
+const firstTab = new Promise((done) => {
+  tellDrawn = done;
 });
 
 // Gradio has drawn its first tab: until then it chooses the browser's language.
-export const gradioIsDrawn = () => drawn();
+export const gradioIsDrawn = () => tellDrawn();
 
 const DRAWS_MS = 50; // that Gradio takes to draw what has changed
 let before = "";
 
-// Draws what Gradio has drawn, and all that it will draw, in a language: `words` say everything that has a key, Gradio's own
-// words come with it.
+/**
+ * Draws what Gradio has drawn, and all that it will draw, in a language: `words` say everything that has a key, Gradio's own
+ * words come with it.
+ * @param {string} code
+ * @param {Record<string, string>} words
+ */
 export async function drawGradioIn(code, words) {
   if (!before && code === "en" && /^en\b/.test(navigator.language)) return; // that it speaks already
   before = code;
-  await isDrawn;
+  await firstTab;
   const { changeLocale, load_translations, process_langs } = await import(new URL(core(), document.baseURI).href);
   const theirs = process_langs();
   const like = fitting([code], Object.keys(theirs));
@@ -60,4 +202,43 @@ function labelTabs() {
       if (text) /** @type {Text} */ (text).data = gradioText(props.label);
     }
   }
+}
+
+// --- Addresses ------------------------------------------------------------------------------------
+
+const UPLOAD = "gradio_api/file=";
+
+/**
+ * The path of an upload behind an address of the page, relative to it; null for any other.
+ * @param {string} address
+ */
+export function uploadAt(address) {
+  if (!address.startsWith(UPLOAD)) return null;
+  try {
+    return decodeURIComponent(address.slice(UPLOAD.length));
+  } catch {
+    return null; // a % without its two digits
+  }
+}
+
+/** Whether the address asks for light or dark, which Gradio answers. */
+export function asksForTheme() {
+  return new URLSearchParams(location.search).has("__theme");
+}
+
+/**
+ * Whether the address asks for what programmers need, `?view=api`. Gradio shows that for a press of its button only, so its own
+ * reading of the address is kept from it.
+ */
+export function takeApiView() {
+  const asked = new URLSearchParams(location.search).get("view") === "api";
+  if (asked) history.replaceState(null, "", location.pathname);
+  return asked;
+}
+
+/** Opens what explains the endpoints, as soon as Gradio has drawn its button, which is out of sight. */
+export function openApiView() {
+  const button = /** @type {HTMLElement | null} */ (document.querySelector("footer .show-api"));
+  if (button) button.click();
+  else setTimeout(openApiView, 100);
 }

@@ -6,6 +6,7 @@ import { whenIdle } from "./accordion.js";
 import { node, setText } from "./dom.js";
 import { shownValue, usualValues } from "./form-values.js";
 import { forms } from "./forms.js";
+import { openerOf, updated } from "./gradio.js";
 import { named, t } from "./i18n.js";
 
 export function groups(element, trigger, props, watch) {
@@ -38,7 +39,7 @@ export function groups(element, trigger, props, watch) {
       }
     }
     told.forEach((parts, group) => {
-      const button = group.querySelector(":scope > button");
+      const button = openerOf(group);
       if (!button) return;
       accordion.mark(group, button);
       let title = button.querySelector(".group-values");
@@ -103,7 +104,7 @@ export function replaced(ids, [usual, ...now]) {
     ...ids.map((id, at) => {
       const before = usual[id]?.[3],
         value = fresh[id][3];
-      if (plain(now[at]) !== plain(before) || plain(value) === plain(now[at])) return { __type__: "update" };
+      if (plain(now[at]) !== plain(before) || plain(value) === plain(now[at])) return updated();
       return typeof now[at] === "string" ? plain(value) : value; // a number that may be left out is text
     }),
   ];

@@ -1,5 +1,6 @@
 // A model's words put into the prompt, in the task that somebody worked in last.
 
+import { fieldOf, tabOf } from "./gradio.js";
 import { t } from "./i18n.js";
 import { toast } from "./overlays.js";
 import { writeText } from "./prompt-edits.js";
@@ -15,18 +16,14 @@ for (const kind of ["focusin", "pointerdown"]) {
   );
 }
 const tasks = () =>
-  [...document.querySelectorAll(".easel-task")].filter((one) => one.querySelector(".easel-prompt textarea"));
+  [...document.querySelectorAll(".easel-task")].filter((one) => fieldOf(one.querySelector(".easel-prompt"), "text"));
 const task = () => (lastTask?.isConnected && tasks().includes(lastTask) ? lastTask : tasks()[0]);
 
 // Shows the tab of the task that was worked in last; gives its element when it can be seen.
 export async function toTask() {
   const form = task();
   if (!form) return null;
-  const panel = form.closest("[role=tabpanel]");
-  const tab =
-    (panel && document.getElementById(panel.getAttribute("aria-labelledby") || "")) ||
-    document.querySelector(`[role=tab][aria-controls="${CSS.escape(panel?.id || "")}"]`);
-  tab?.click();
+  tabOf(form).tab?.click();
   for (let tries = 0; tries < 100 && form.offsetParent === null; tries++)
     await new Promise((go) => requestAnimationFrame(go));
   return form.offsetParent === null ? null : form;
@@ -46,7 +43,7 @@ function into(box, text, at) {
 export async function insertModel(file) {
   const form = await toTask();
   if (!form) return;
-  const [prompt, negative] = form.querySelectorAll(".easel-prompt textarea");
+  const [prompt, negative] = [...form.querySelectorAll(".easel-prompt")].map((one) => fieldOf(one, "text"));
   const tag = file.insert.startsWith("<")
     ? file.insert.slice(0, file.insert.indexOf(`${file.name}:`) + file.name.length + 1)
     : file.insert;

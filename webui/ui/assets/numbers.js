@@ -2,19 +2,12 @@
 // Limits come from Python (webui/ui/limits.py) as [label, lowest, highest, step] by the control's id.
 
 import { node, setText } from "./dom.js";
+import { fieldOf, fillField } from "./gradio.js";
 import { t } from "./i18n.js";
 import { nearest } from "./nearest.js";
 import { onShow } from "./shown-jobs.js";
 
-// Sets a field as if somebody had typed: Gradio hears of it.
-export function fillInput(input, value) {
-  const kind = input instanceof HTMLTextAreaElement ? HTMLTextAreaElement : HTMLInputElement;
-  Object.getOwnPropertyDescriptor(kind.prototype, "value").set.call(input, value);
-  input.dispatchEvent(new Event("input", { bubbles: true }));
-  input.dispatchEvent(new Event("change", { bubbles: true }));
-}
-
-export const numberField = (id) => document.querySelector(`#${CSS.escape(id)} input[type=number]`);
+export const numberField = (id) => fieldOf(id, "number");
 
 // A sentence under a control; "" takes it away.
 export function remark(control, text) {
@@ -50,7 +43,7 @@ export function limits(limits) {
       given = Number(text);
     if (!control || input.type === "range" || !text || !Number.isFinite(given)) return;
     const [set, why] = nearest(given, limit);
-    if (set !== given) fillInput(input, String(set));
+    if (set !== given) fillField(input, String(set));
     if (why) remark(control, why);
   };
 
@@ -103,7 +96,7 @@ export function shapes(element, props, watch, ids) {
         });
         button.append(picture, node("span", {}, ratio));
         button.addEventListener("click", () => {
-          sides().forEach((input, side) => fillInput(input, side ? height : width));
+          sides().forEach((input, side) => fillField(input, side ? height : width));
           mark();
         });
         return button;
@@ -124,8 +117,8 @@ export function swap(element, ids) {
   element.querySelector("button").addEventListener("click", () => {
     const [width, height] = ids.map(numberField);
     const before = width.value;
-    fillInput(width, height.value);
-    fillInput(height, before);
+    fillField(width, height.value);
+    fillField(height, before);
   });
 }
 
@@ -134,17 +127,17 @@ export function swap(element, ids) {
 // Dice, and the seed of the picture that is shown (assets/shown-jobs.js).
 export function seedTools(element, key) {
   const row = element.closest(".easel-seed");
-  const control = () => row.querySelector("input[type=number]").closest("[id]");
+  const control = () => fieldOf(row, "number").closest("[id]");
   element.addEventListener("click", (event) => {
     const act = event.target.closest("button")?.dataset.act;
-    const input = row.querySelector("input[type=number]");
-    if (act === "dice") fillInput(input, "-1");
+    const input = fieldOf(row, "number");
+    if (act === "dice") fillField(input, "-1");
     if (act !== "reuse") return;
     const said = (onShow.picture?.parameters || "").split(`${key}: `).slice(1).pop(); // the words may say it too
     const seed = key && key !== "Seed" ? said?.match(/^\d+/)?.[0] : onShow.picture?.seed;
     const none = onShow.picture ? t("The picture that is shown has none") : t("No picture is shown yet");
     const there = seed !== undefined && seed !== null && seed !== "" && !Number.isNaN(Number(seed));
-    if (there) fillInput(input, String(seed));
+    if (there) fillField(input, String(seed));
     remark(control(), there ? "" : none);
   });
 }

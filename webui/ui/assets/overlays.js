@@ -1,6 +1,7 @@
 // What lies over the page for a while: menus beside buttons, sentences with an "Undo".
 
 import { node } from "./dom.js";
+import { rootOfStyles } from "./gradio.js";
 
 /**
  * Something that opens over the page beside a button; a click elsewhere or Escape closes it. `fill(close)` gives what
@@ -46,9 +47,8 @@ export function withMenu(button, label, fill) {
   return button;
 }
 
-// Where something that lies over the page belongs: Gradio gives our rules to what is inside of it.
-export const overlayRoot = () =>
-  document.querySelector("dialog[open]") || document.querySelector(".gradio-container .contain") || document.body;
+// Where something that lies over the page belongs.
+export const overlayRoot = () => document.querySelector("dialog[open]") || rootOfStyles();
 
 /**
  * A dialog over everything; when it is closed it goes, and what is still said stays.

@@ -1,5 +1,7 @@
 // Which addresses are pictures of this page. No elements.
 
+import { uploadAt } from "./gradio.js";
+
 /**
  * The page's own picture behind an address; null for anything else. No other host is ever asked.
  * @param {string} address
@@ -16,14 +18,8 @@ export function ownPicture(address, page = document.baseURI) {
   const root = new URL(".", page);
   if (url.origin !== root.origin || !url.pathname.startsWith(root.pathname)) return null;
   const rest = url.pathname.slice(root.pathname.length),
-    upload = "gradio_api/file=";
-  if (rest.startsWith(upload)) {
-    try {
-      return { path: decodeURIComponent(rest.slice(upload.length)), url: rest };
-    } catch {
-      return null; // a % without its two digits
-    }
-  }
+    path = uploadAt(rest);
+  if (path !== null) return { path, url: rest };
   if (!/^api\/(pictures|jobs)\//.test(rest)) return null;
   return { path: "", url: rest.replace(/\/thumbnail$/, "/file") + url.search };
 }

@@ -1,7 +1,7 @@
 // The page's own behaviour: keys, light and dark, sentences beside the button. No request leaves from here.
 
 import { setText } from "./dom.js";
-import { gradioIsDrawn } from "./gradio.js";
+import { asksForTheme, chosenTab, gradioIsDrawn } from "./gradio.js";
 import { sentence, t } from "./i18n.js";
 import { settle } from "./numbers.js";
 import { server, serverOffline } from "./server-status.js";
@@ -60,7 +60,7 @@ export function start() {
   } catch {
     /* private mode */
   }
-  if (wanted !== null && !new URLSearchParams(location.search).has("__theme")) {
+  if (wanted !== null && !asksForTheme()) {
     document.body.classList.toggle("dark", wanted === "1");
   }
   document.addEventListener("click", (event) => {
@@ -98,7 +98,7 @@ export function followTabs() {
     chosen?.scrollIntoView({ block: "nearest", inline: "center" });
   });
   addEventListener("resize", () => {
-    const chosen = document.querySelector(".easel-tabs > .tab-wrapper [role=tab][aria-selected=true]");
+    const chosen = chosenTab(document.querySelector(".easel-tabs"));
     if (!chosen) return;
     const bar = chosen.parentElement,
       at = chosen.getBoundingClientRect(),

@@ -1,6 +1,7 @@
 // The editor of one's own defaults: cards of values, each for a task, a model, or a model in a task.
 
 import { node, setText } from "./dom.js";
+import { fieldOf } from "./gradio.js";
 import { named, t } from "./i18n.js";
 import { kinds, namedPairs, selectMenu } from "./preferences-controls.js";
 
@@ -46,19 +47,17 @@ export function defaults(setting, told, change) {
     for (const field of fieldsOf(task)) {
       const control = document.getElementById(`${task}-${field.name}`);
       if (!control) continue;
-      /** @type {(selector: string) => any} */
-      const at = (selector) => (control.matches(selector) ? control : control.querySelector(selector));
       try {
-        if (field.kind === "switch") found[field.name] = at("input[type=checkbox]").checked;
+        if (field.kind === "switch") found[field.name] = fieldOf(control, "switch").checked;
         else if (field.kind === "number") {
-          const text = (at("input[type=number]") ?? at("textarea, input")).value.trim(); // one that may stay empty is words
+          const text = (fieldOf(control, "number") ?? fieldOf(control, "text")).value.trim(); // one that may stay empty is words
           if (text !== "" && !Number.isNaN(Number(text))) found[field.name] = Number(text);
         } else if (field.kind === "choice") {
-          const text = at("input").value,
+          const text = fieldOf(control, "menu").value,
             choice = field.choices.find(([name]) => String(named(name)) === text);
           if (choice) found[field.name] = choice[1];
         } else {
-          const text = at("textarea, input").value;
+          const text = fieldOf(control, "text").value;
           if (text || field.name === "negative_prompt") found[field.name] = text;
         }
       } catch {

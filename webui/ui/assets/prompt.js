@@ -1,9 +1,9 @@
 // Prompt boxes: tokens counted as they are typed, and the keys for weights, history and Generate.
 
+import { fieldOf, fillField } from "./gradio.js";
 import { historyPanel, rememberPrompts } from "./history.js";
 import { t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
-import { fillInput } from "./numbers.js";
 import { openPanel } from "./panel.js";
 import { weigh, writeText } from "./prompt-edits.js";
 import { stylesPanel } from "./styles.js";
@@ -11,7 +11,7 @@ import { tokenCounter } from "./token-counter.js";
 
 // What a task's words do. `pair` are the ids of prompt and negative prompt, "" where there is none.
 export function prompts(element, task, pair) {
-  const box = (id) => (id ? document.querySelector(`#${CSS.escape(id)} textarea`) : null);
+  const box = (id) => (id ? fieldOf(id, "text") : null);
   const words = {
     read: () => pair.map((id) => box(id)?.value ?? ""),
     write: (texts) =>
@@ -45,7 +45,7 @@ export function prompts(element, task, pair) {
     // once Gradio has put its own values in place
     addEventListener("pagehide", keep); // what Python puts into a box comes without an event
     kept.forEach((text, at) => {
-      if (text && box(pair[at])?.value === "") fillInput(box(pair[at]), text);
+      if (text && box(pair[at])?.value === "") fillField(box(pair[at]), text);
     });
   });
   form.addEventListener(

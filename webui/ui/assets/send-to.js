@@ -1,4 +1,6 @@
-// A picture, and how it was made, handed from one place of the page to a task's form (webui/ui/handing.py).
+// A picture, and how it was made, handed from one place of the page to a task's form (webui/ui/send_to.py).
+
+import { chosenTab } from "./gradio.js";
 
 const waiting = [];
 let deliver = (what) => {
@@ -28,7 +30,7 @@ export function sending(element, trigger, props, watch) {
       scrollTo({ top: 0, behavior: "instant" });
       const lost =
         !document.activeElement || document.activeElement === document.body || !document.activeElement.offsetParent;
-      if (lost) document.querySelector(".easel-tabs [role=tab][aria-selected=true]")?.focus({ preventScroll: true });
+      if (lost) chosenTab(document.querySelector(".easel-tabs"))?.focus({ preventScroll: true });
     }, 100);
   });
 }

@@ -4,6 +4,7 @@
 import * as accordion from "./accordion.js";
 import { given } from "./canvas-send.js";
 import { node, setText } from "./dom.js";
+import { heldValue } from "./gradio.js";
 import { joined, named, sentence, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { serverOffline } from "./server-status.js";
@@ -275,8 +276,7 @@ export function stage(element, trigger, props, watch, about) {
 
   let told = {};
   function draw() {
-    // Gradio turns a value that it has handed over into "nothing has changed" where the two come at once
-    if (props.value?.state) told = { ...props.value };
+    told = heldValue(props.value, "state", told);
     const value = told;
     const going = ["queued", "running", "paused"].includes(value.state);
     const stopped = value.state === "stopped"; // with the server: it goes on with it, and so do those after it

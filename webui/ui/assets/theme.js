@@ -1,5 +1,6 @@
 // Light or dark, and what the studio wants of both look and language where a visitor has chosen nothing.
 
+import { asksForTheme } from "./gradio.js";
 import { language, loadLanguage } from "./language.js";
 
 export const theme = {
@@ -25,7 +26,7 @@ export const theme = {
     this.apply();
   },
   apply() {
-    if (!document.body || new URLSearchParams(location.search).has("__theme")) return;
+    if (!document.body || asksForTheme()) return;
     const look = this.choice() || this.studio;
     const dark = look === "dark" || (look !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
     if (document.body.classList.contains("dark") !== dark) document.body.classList.toggle("dark", dark);

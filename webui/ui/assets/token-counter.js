@@ -2,6 +2,7 @@
 
 import { reason } from "./api.js";
 import { setText } from "./dom.js";
+import { fieldOf } from "./gradio.js";
 import { t } from "./i18n.js";
 import { server } from "./server-status.js";
 
@@ -16,8 +17,8 @@ export function tokenCounter(place) {
   let timer = 0,
     shown = null,
     asked = 0;
-  const text = () => document.querySelector(`#${CSS.escape(id)} textarea`)?.value ?? "";
-  const model = () => document.querySelector("#easel-model input")?.value ?? "";
+  const text = () => fieldOf(id, "text")?.value ?? "";
+  const model = () => fieldOf("easel-model", "menu")?.value ?? "";
   const form = place.closest(".easel-task");
   // An engine that has not read the model yet counts in words that most models have.
   const state = () => [model(), server.engineStarted ?? 0, form.dataset.running ? "running" : "", text()].join("\n");
