@@ -21,7 +21,7 @@ test:
 format:
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
-	if command -v npm >/dev/null; then npm run --silent format; fi
+	if [ -x node_modules/.bin/biome ]; then npm run --silent format; fi
 
 # Whether what the page leans on of Gradio's inside is there in the newest release, too.
 gradio-next:

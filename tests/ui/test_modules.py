@@ -50,6 +50,14 @@ def test_the_modules_without_elements_hold_in_node() -> None:
     )
 
 
+def test_the_lock_file_says_what_not_where_from() -> None:
+    """Each package by its version and hash; from where npm fetches it is everybody's own setting."""
+    packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    of_others = {name: one for name, one in packages.items() if name}
+    assert of_others and all("resolved" not in one for one in of_others.values())
+    assert all(one["integrity"].startswith("sha512-") for one in of_others.values())
+
+
 # --- Any ------------------------------------------------------------------------------------------
 
 NUMBERS = """// What a number is.
