@@ -99,10 +99,13 @@ def form_updates(components: Mapping[str, Any], values: Mapping[str, Any]) -> li
 
 
 def shown(component: Any, value: Any) -> Any:
-    """A value as its component takes it: a number that may be left out is typed into a box of text."""
+    """A value as its component takes it: a number that may be left out is typed into a box of text, and a menu knows
+    texts and numbers alone."""
     if isinstance(component, gr.Textbox):
         return "" if value is None else str(value)
-    return gr.skip() if value is None else option(value)
+    if value is None:
+        return gr.skip()
+    return option(value) if isinstance(component, gr.Dropdown | gr.Radio) else value
 
 
 def name_of(tab: Tab) -> str:
