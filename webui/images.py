@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 from PIL import Image, ImageChops, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.metadata import (
     COMMENT,
     EXIF_IFD,
@@ -134,7 +134,7 @@ def texts_in(source: Path | bytes, field: str) -> tuple[Image.Image, tuple[int, 
 def _decoded(source: object, field: str) -> Image.Image:
     """The first frame, upright: RGBA where it may be transparent, else RGB."""
     if not isinstance(source, Image.Image | Path | bytes):
-        raise RequestError(f"{field}: give a picture", field)
+        raise RequestError(Sentence("{field}: give a picture", field=field), field)
     try:
         picture = source if isinstance(source, Image.Image) else open_file(source)
         width, height = picture.size
@@ -212,7 +212,7 @@ def thumbnail(source: Path) -> bytes:
     try:
         with open_file(source) as opened:
             if opened.width * opened.height > THUMBNAIL_PIXELS_MAX:
-                raise RequestError("the picture has too many pixels")
+                raise RequestError(Sentence("the picture has too many pixels"))
             opened.draft("RGB", (THUMBNAIL, THUMBNAIL))  # a JPEG is decoded small at once
             picture = _eight_bit(opened)
             picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
@@ -224,7 +224,7 @@ def thumbnail(source: Path) -> bytes:
     except RequestError:
         raise
     except Exception:  # as in `_decoded`
-        raise RequestError("the picture is damaged") from None
+        raise RequestError(Sentence("the picture is damaged")) from None
 
 
 def converted(source: Path, suffix: str, quality: int, text: str) -> bytes:
@@ -243,7 +243,9 @@ def converted(source: Path, suffix: str, quality: int, text: str) -> bytes:
     if text:
         exif = _exif(text).tobytes()
         if suffix == "jpeg" and len(exif) > EXIF_BYTES_MAX:
-            raise RequestError("the settings do not fit into a JPEG: take PNG or WebP", "format")
+            raise RequestError(
+                Sentence("the settings do not fit into a JPEG: take PNG or WebP"), "format"
+            )
         more["exif"] = exif
     if suffix == "jpeg":
         open_picture(opened, "picture").save(file, "JPEG", quality=quality, optimize=True, **more)

@@ -28,7 +28,7 @@ from webui.defaults.extras import (
     registry_of,
     sized,
 )
-from webui.errors import ModelFileError, RequestError
+from webui.errors import ModelFileError, RequestError, Sentence
 from webui.registry import NAME_MAX, Catalog, Registry, folded, nearest
 from webui.settings import OwnDefaults, Settings
 from webui.types import (
@@ -184,7 +184,7 @@ def check(request: GenerationRequest, catalog: Catalog) -> None:
     for name, control in FIELDS.items():
         over = pictures.get(control.over) if isinstance(control, Mask) else None
         if over is not None and name in pictures and pictures[name].size != over.size:
-            raise RequestError(f"{name}: must have the picture's size", name)
+            raise RequestError(Sentence("{name}: must have the picture's size", name=name), name)
     _check_mask(request)
     check_extras(task, request.extras, pictures, catalog)
 
@@ -240,7 +240,11 @@ def _card(name: object, catalog: Catalog, settings: Settings) -> ModelCard:
         card = next((c for c in cards if c.problem is None), cards[0])
     else:
         folder = settings.models_dirs[-1] / "Stable-diffusion" if settings.models_dirs else "models"
-        raise ModelFileError(f"there is no model: put one (a diffusers folder) into {folder}")
+        raise ModelFileError(
+            Sentence(
+                "there is no model: put one (a diffusers folder) into {folder}", folder=str(folder)
+            )
+        )
     if card.problem is not None:
         raise ModelFileError(card.problem)
     return card
@@ -311,10 +315,18 @@ def _pictures(task: Task, given: dict[str, Any], catalog: Catalog) -> dict[str, 
         if value is not None:
             found[name] = read_value(control, value, catalog)
         elif FIELDS[name].required and isinstance(control, Mask):
-            what = "paint over what should change (or give a picture: white is repainted)"
-            raise RequestError(f"{name}: {what}", name)
+            what = Sentence(
+                "{name}: paint over what should change (or give a picture: white is repainted)",
+                name=name,
+            )
+            raise RequestError(what, name)
         elif FIELDS[name].required:
-            raise RequestError(f"{name}: {task.name} starts from a picture; give one", name)
+            raise RequestError(
+                Sentence(
+                    "{name}: {task} starts from a picture; give one", name=name, task=task.name
+                ),
+                name,
+            )
     for control in own:
         if isinstance(control, Mask) and control.name in found:
             found[control.name] = fitted(found[control.name], found.get(control.over))

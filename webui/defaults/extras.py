@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from webui import types
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.images import open_mask, open_picture
 from webui.registry import Catalog, Registry, nearest
 from webui.types import NAMED_OPTIONS, Choice, Control, Mask, Picture, Seed, Task
@@ -68,7 +68,12 @@ def read_extras(
         if value is not None:
             found[name] = read_value(control, value, catalog)
         elif isinstance(control, Picture) and control.required:
-            raise RequestError(f"{name}: {task.name} needs a picture here; give one", name)
+            raise RequestError(
+                Sentence(
+                    "{name}: {task} needs a picture here; give one", name=name, task=task.name
+                ),
+                name,
+            )
         else:
             found[name] = default_of(control, catalog)
         if isinstance(control, Seed) and found[name] == -1:

@@ -12,7 +12,7 @@ from webui.catalog.model_folders import AdapterFiles
 from webui.engine.text.chunks import BACKTRACK, weighted
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.words import Words
-from webui.errors import ModelFileError, RequestError
+from webui.errors import ModelFileError, RequestError, Sentence
 from webui.prompt import WEIGHT_MAX, Piece, Prompt
 
 __all__ = ["CHUNK", "accept_prompts", "counted"]
@@ -49,21 +49,27 @@ def accept_prompts(
             if prompt.faults:
                 raise RequestError(prompt.faults[0], name)
             if len(tags) > TAGS_MAX:
-                raise RequestError(f"{name}: {len(tags)} tags; use at most {TAGS_MAX}", name)
+                raise RequestError(_too_many(name, len(tags)), name)
             for tag in tags:
                 try:
                     adapter_files.meant(tag.kind, tag.name)
                 except RequestError as fault:
                     raise RequestError(str(fault), name) from None
         elif len(tags) > TAGS_MAX:
-            raise RequestError(f"{name}: {len(tags)} tags; use at most {TAGS_MAX}", name)
+            raise RequestError(_too_many(name, len(tags)), name)
         _check_weights(name, prompt.pieces())
         sized = _sized(prompt, adapter_files)
         if _at_most(prompt, sized) > most:
             chunks = len(weighted(*_counter(tokenizer(), prompt, sized), CHUNK))
             if chunks > most:
                 raise RequestError(
-                    f"{name}: {chunks} chunks of {CHUNK} tokens; use at most {most} (the setting max_chunks)",
+                    Sentence(
+                        "{name}: {chunks} chunks of {tokens} tokens; use at most {most} (the setting max_chunks)",
+                        name=name,
+                        chunks=chunks,
+                        tokens=CHUNK,
+                        most=most,
+                    ),
                     name,
                 )
 
@@ -92,12 +98,21 @@ def _sized(prompt: Prompt, adapter_files: AdapterFiles) -> list[Sized]:
     return [Sized(name, _vectors(known[name])) for name in sorted(known) if name.lower() in words]
 
 
+def _too_many(name: str, tags: int) -> Sentence:
+    return Sentence("{name}: {tags} tags; use at most {most}", name=name, tags=tags, most=TAGS_MAX)
+
+
 def _check_weights(name: str, pieces: Sequence[Piece]) -> None:
     for piece in pieces:
         if not abs(piece.weight) <= WEIGHT_MAX:
             text = (piece.text or "").strip()[:40]
             raise RequestError(
-                f"{name}: the weight of “{text}” is too large; use -{WEIGHT_MAX} to {WEIGHT_MAX}",
+                Sentence(
+                    "{name}: the weight of “{text}” is too large; use -{most} to {most}",
+                    name=name,
+                    text=text,
+                    most=WEIGHT_MAX,
+                ),
                 name,
             )
 

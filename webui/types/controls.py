@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.types.values import as_lists
 
 __all__ = [
@@ -163,13 +163,28 @@ class Side(Number):
         step, low, high = int(self.step), int(self.minimum), int(self.maximum)
         if _finite(value) and not low <= value <= high:
             raise RequestError(
-                f"{self.name} {value}: use {low} to {high} in steps of {step}", self.name
+                Sentence(
+                    "{name} {value}: use {low} to {high} in steps of {step}",
+                    name=self.name,
+                    value=value,
+                    low=low,
+                    high=high,
+                    step=step,
+                ),
+                self.name,
             )
         side = int(Number.read(self, value))
         if side % step:
             down = side - side % step
             near = " or ".join(str(v) for v in (down, down + step) if low <= v <= high)
-            raise RequestError(f"{self.name} {side}: use a multiple of {step} ({near})", self.name)
+            why = Sentence(
+                "{name} {value}: use a multiple of {step} ({near})",
+                name=self.name,
+                value=side,
+                step=step,
+                near=near,
+            )
+            raise RequestError(why, self.name)
         return side
 
     def nearest(self, side: float) -> int:

@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.ui.gradio_adapter import file_object, upload_folder
 
 if TYPE_CHECKING:
@@ -73,7 +73,12 @@ def _inline(url: str, field: str) -> bytes:
         raise RequestError(f"{field}: the data URL is not base64; {HOW}", field)
     if len(body) > UPLOAD_BYTES * 4 // 3 + 4:
         raise RequestError(
-            f"{field}: larger than {UPLOAD_BYTES >> 20} MB; use a smaller picture", field
+            Sentence(
+                "{field}: larger than {size} MB; use a smaller picture",
+                field=field,
+                size=UPLOAD_BYTES >> 20,
+            ),
+            field,
         )
     try:
         return base64.b64decode(body, validate=True)

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.images import LEFT_OUT, TOO_LONG, texts_in
 from webui.metadata import GRAPHS, parse, settings_of
 from webui.metadata import texts_of as all_texts
@@ -78,7 +78,7 @@ def info_of(image: object) -> dict[str, Any]:
     """
     given = given_file(image, "image")
     if given is None:
-        raise RequestError("image: give a picture", "image")
+        raise RequestError(Sentence("{field}: give a picture", field="image"), "image")
     opened, (width, height) = texts_in(given, "image")
     text = settings_of(opened) or ""
     left_out = opened.info.get(LEFT_OUT, ())

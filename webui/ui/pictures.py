@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import gradio as gr
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.types import EngineFace, GalleryFace, SavedPicture
 from webui.ui.visitors import Visitors
 
@@ -104,5 +104,5 @@ def _card(path: Path) -> str:
 
 def there(path: Path | None) -> Path:
     if path is None or not path.is_file():
-        raise RequestError("this picture is no longer there; choose another")
+        raise RequestError(Sentence("this picture is no longer there; choose another"))
     return path

@@ -109,7 +109,9 @@ def wire_queue(
         try:
             status = visitors.status(engine, getattr(event, "job", None), request)
             if status.request.task not in catalog.tasks:
-                raise RequestError(f"task {status.request.task!r} is not here any more")
+                raise RequestError(
+                    Sentence("task {task} is not here any more", task=repr(status.request.task))
+                )
         except EaselError as error:
             gr.Warning(html.escape(str(error)), title="Not opened")
             return gr.skip()

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import gradio as gr
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.types import EngineFace, JobStatus, Visitor
 
 __all__ = ["VisitorOf", "Visitors", "login_or_address"]
@@ -35,5 +35,7 @@ class Visitors:
             raise RequestError(f"job {job!r} is not known")
         status = engine.status(job)
         if not self.of(request).sees(status):
-            raise RequestError(f"job {job!r} is not known: it may have ended long ago")
+            raise RequestError(
+                Sentence("job {job} is not known: it may have ended long ago", job=repr(job))
+            )
         return status
