@@ -40,7 +40,7 @@ from webui.types import (
 __all__ = ["Taken", "from_infotext", "task_of"]
 
 # The fields by the keys that tell them. Some keys are more than a field's value, and read below.
-KEYS = MappingProxyType({one.infotext: one for one in FIELDS.values() if one.infotext})
+BY_KEY = MappingProxyType({one.infotext: one for one in FIELDS.values() if one.infotext})
 COMPOUND = frozenset(("Sampler", "Schedule type", "Size", "Model"))
 OTHERS = frozenset(  # of further keys, those that are read below or that nobody sets in a form
     (
@@ -109,7 +109,7 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
     for key, name in (("Prompt", "prompt"), ("Negative prompt", "negative_prompt")):
         if name in controls and (pairs[key] or "Steps" in pairs):
             values[name] = pairs[key]
-    for key, field in KEYS.items():
+    for key, field in BY_KEY.items():
         if key in pairs and key not in COMPOUND:
             take(field.name, pairs[key], key)
     if "missing" in controls and (pairs["Prompt"] or "Steps" in pairs):
@@ -148,7 +148,7 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
 
 
 def _has_mask(pairs: Mapping[str, str]) -> bool:
-    return any(key in pairs and _picture_of(field) == "mask" for key, field in KEYS.items())
+    return any(key in pairs and _picture_of(field) == "mask" for key, field in BY_KEY.items())
 
 
 def _picture_of(field: Control) -> str:
@@ -166,7 +166,7 @@ def _would_tell(pairs: Mapping[str, str], field: Control) -> bool:
 def _strange(pairs: Mapping[str, str], task: Task) -> list[str]:
     """The keys that mean nothing to a task."""
     labels = _labels(task)
-    return [key for key in pairs if key not in KEYS and key not in OTHERS and key not in labels]
+    return [key for key in pairs if key not in BY_KEY and key not in OTHERS and key not in labels]
 
 
 def _labels(task: Task) -> dict[str, Control]:
