@@ -18,7 +18,7 @@ from webui.ui.theme import ASSETS
 ROOT = Path(__file__).parent.parent.parent
 OURS = [path for folder in ("ui", "http") for path in (ROOT / "webui" / folder).glob("*.py")]
 # of `gr.Blocks`: what is documented, and is used
-DOCUMENTED = {"close", "launch", "local_url", "queue"}
+DOCUMENTED = {"close", "launch", "load", "local_url", "queue"}
 INSIDE = re.compile(
     r"gradio_(api|config)|templates/frontend|access-token|__type__|gradio\.FileData|auth_required|__theme|__i18n"
 )

@@ -32,7 +32,7 @@ HEAD = b"<head>"
 
 class AssetCache:
     """Wraps Gradio's app. `stale` says whether a form that is drawn now would be another than the one that Gradio
-    keeps; the page is told, and asks for the new one (assets/groups.js)."""
+    keeps; the page is told, and asks for the new one (assets/forms.js)."""
 
     def __init__(self, app: ASGIApp, stale: Callable[[], bool] = lambda: False) -> None:
         self._app = app

@@ -7,7 +7,7 @@ checked here: whatever the browser sends goes to `webui.defaults` as it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,12 +117,14 @@ class Form:
     task: Task
     components: Mapping[str, Any]
 
-    def inputs(self) -> list[Any]:
-        return list(self.components.values())
+    def pictures(self) -> list[str]:
+        """The names of its pictures."""
+        controls = self.task.flat_controls()
+        return [c.name for c in controls if isinstance(c, Picture) and c.name in self.components]
 
-    def values(self, raw: Sequence[Any]) -> dict[str, Any]:
+    def values(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """What `complete` takes, from the components' values as the browser sent them."""
-        found = dict(zip(self.components, raw, strict=True))
+        found = {name: raw.get(name) for name in self.components}
         for mask in self.task.flat_controls():
             if isinstance(mask, Mask):
                 painted = found.get(mask.over)
@@ -132,8 +134,9 @@ class Form:
                 given = found.get(picture.name)
                 found[picture.name] = given.get("image") if isinstance(given, Mapping) else None
         for number in self.task.flat_controls():
-            if isinstance(number, Number) and isinstance(found.get(number.name), str):
-                found[number.name] = _typed(found[number.name])
+            typed = found.get(number.name)
+            if isinstance(number, Number) and isinstance(typed, str):
+                found[number.name] = _typed(typed)
         return request_values(self.task.flat_controls(), found)
 
 

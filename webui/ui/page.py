@@ -26,6 +26,7 @@ from webui.ui.endpoints import add_endpoints
 from webui.ui.extensions import draw_extensions, draw_note, wire_extensions
 from webui.ui.files import UPLOAD_BYTES
 from webui.ui.footer import draw_footer, wire_footer
+from webui.ui.forms import Forms
 from webui.ui.gallery import draw_gallery
 from webui.ui.gradio_adapter import (
     UNWATCHED,
@@ -39,10 +40,9 @@ from webui.ui.gradio_adapter import (
     state_of,
 )
 from webui.ui.gradio_validation import GradioValidation
-from webui.ui.groups import draw_usual
 from webui.ui.info import draw_png_info
 from webui.ui.limits import draw_limits
-from webui.ui.model_defaults import form_state, model_updates, usual_of
+from webui.ui.model_defaults import form_state, model_updates
 from webui.ui.models import draw_models, wire_models
 from webui.ui.pictures import OwnPictures
 from webui.ui.preferences import draw_preferences
@@ -231,13 +231,14 @@ def draw_page(
                 wire_extensions(note, listed, bar, extensions, settings)
             chosen = draw_preferences()
         wire_footer(draw_footer(), bar)
+        forms = Forms(tabs, card, catalog, settings)
+        forms.wire(blocks, model)
         for tab in tabs:
-            wire(tab, blocks, engine, catalog, settings, visitors, own)
+            wire(tab, forms, engine, catalog, settings, visitors, own)
         wire_queue(queue, bar, engine, catalog, visitors, own)
-        wire_send_to(draw_send_to(), tabs, bar, catalog)
-        usual = draw_usual(usual_of(tabs, card, catalog, settings))
+        wire_send_to(draw_send_to(), tabs, forms, bar, catalog)
         draw_limits(catalog.tasks.values())
-        outputs, update = model_updates(tabs, usual, catalog, settings)
+        outputs, update = model_updates(tabs, forms, catalog, settings)
         # "once" would drop the model that is chosen while another's values are asked for
         model.input(
             update,
@@ -260,7 +261,7 @@ def draw_page(
         chosen.refresh(
             update, [model], outputs, trigger_mode="always_last", preprocess=False, **IN_TURN
         )
-        usual.renew(renewed, [model], [model, *outputs], preprocess=False, **IN_TURN)
+        forms.component.renew(renewed, [model], [model, *outputs], preprocess=False, **IN_TURN)
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
     rest(blocks)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -15,10 +15,10 @@ import gradio as gr
 from webui.defaults import from_infotext, task_of
 from webui.registry import Catalog
 from webui.types import DEFAULTS, FIELDS, Seed
-from webui.ui.controls import Form, option
+from webui.ui.forms import Forms
 from webui.ui.tab import PRIVATE, Tab, menu
 
-__all__ = ["FORGET", "draw_send_to", "form_updates", "given_picture", "wire_send_to"]
+__all__ = ["FORGET", "draw_send_to", "given_picture", "said", "wire_send_to"]
 
 TEXT_MAX = 200_000  # characters of an infotext; longer ones are no settings
 TOO_LONG = "The picture's text is too long for settings; it is shown in PNG info."
@@ -39,13 +39,13 @@ def draw_send_to() -> Any:
     )
 
 
-def wire_send_to(messenger: Any, tabs: Sequence[Tab], bar: Any, catalog: Catalog) -> None:
+def wire_send_to(
+    messenger: Any, tabs: Sequence[Tab], forms: Forms, bar: Any, catalog: Catalog
+) -> None:
     """Lets the messenger fill every task's form."""
     by_task = {tab.task.name: tab for tab in tabs}
     model = next((t.form.components["model"] for t in tabs if "model" in t.form.components), None)
-    own = {tab.task.name: own_components(tab.form) for tab in tabs}
-    outputs = [bar, messenger, *([] if model is None else [model])]
-    outputs += [component for components in own.values() for component in components.values()]
+    outputs = [bar, messenger, forms.component, *([] if model is None else [model])]
     numbers = itertools.count(1)
 
     def hand(event: gr.EventData) -> list[Any]:
@@ -70,42 +70,15 @@ def wire_send_to(messenger: Any, tabs: Sequence[Tab], bar: Any, catalog: Catalog
         if taken is not None and taken.notes:
             notes = html.escape(" ".join(taken.notes))
             gr.Info(notes, title="Not everything could be taken over")
-        updates = [gr.Tabs(selected=to), {"number": next(numbers), "to": to}]
+        done = {"number": next(numbers), "to": to}
+        updates = [gr.Tabs(selected=to), done, forms.fill(tab, values)]
         if model is not None:
             name = values.get("model")
             chosen = gr.Dropdown(choices=menu(catalog, name), value=name) if name else gr.skip()
             updates.append(chosen)
-        for name, components in own.items():
-            if name == to:
-                updates += form_updates(components, values)
-            else:
-                updates += [gr.skip()] * len(components)
         return updates
 
     messenger.hand(hand, None, outputs, trigger_mode="multiple", **PRIVATE)
-
-
-def own_components(form: Form) -> dict[str, Any]:
-    """A form's components, without the model's menu, which is the whole page's."""
-    return {name: one for name, one in form.components.items() if name != "model"}
-
-
-def form_updates(components: Mapping[str, Any], values: Mapping[str, Any]) -> list[Any]:
-    """What each component becomes; those of which `values` does not speak stay as they are."""
-    return [
-        shown(component, values[name]) if name in values else gr.skip()
-        for name, component in components.items()
-    ]
-
-
-def shown(component: Any, value: Any) -> Any:
-    """A value as its component takes it: a number that may be left out is typed into a box of text, and a menu knows
-    texts and numbers alone."""
-    if isinstance(component, gr.Textbox):
-        return "" if value is None else str(value)
-    if value is None:
-        return gr.skip()
-    return option(value) if isinstance(component, gr.Dropdown | gr.Radio) else value
 
 
 def name_of(tab: Tab) -> str:

@@ -19,9 +19,10 @@ from webui.sentences import with_keys
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
 from webui.ui.background_jobs import Added, asked_for, collected
+from webui.ui.forms import Forms
 from webui.ui.gradio_adapter import as_text, last_again
 from webui.ui.pictures import OwnPictures
-from webui.ui.send_to import FORGET, form_updates, own_components, said
+from webui.ui.send_to import FORGET, said
 from webui.ui.stage import EMPTY, job_values
 from webui.ui.stage_streams import Newest
 from webui.ui.tab import PRIVATE, Tab, card_of, fit, known_defaults
@@ -35,7 +36,7 @@ VARIED = 0.2  # how much of a new noise "Vary" mixes in
 
 def wire(
     tab: Tab,
-    blocks: gr.Blocks,
+    forms: Forms,
     engine: EngineFace,
     catalog: Catalog,
     settings: Settings,
@@ -57,10 +58,10 @@ def wire(
         owner = visitors.of(request).owner
 
         def submit() -> str:
-            opened = [
-                own.opened(value, name, request)
-                for name, value in zip(form.components, raw, strict=True)
-            ]
+            sent, *pictures = raw
+            held = sent if isinstance(sent, Mapping) else {}
+            held = {**held, **dict(zip(form.pictures(), pictures, strict=True))}
+            opened = {name: own.opened(held.get(name), name, request) for name in form.components}
             values = {**form.values(opened), **(instead or {})}
             return engine.submit(complete(task.name, values, catalog, settings), owner)
 
@@ -125,8 +126,9 @@ def wire(
     raw = {**PRIVATE, "preprocess": False}
     shown_job = {"js": "(stage) => [stage.job]", **raw}
     # "once" would drop a press that comes while the last job's stream still closes
-    tab.generate.click(run, form.inputs(), outputs, trigger_mode="multiple", **raw)
-    tab.add.click(add, form.inputs(), outputs, trigger_mode="multiple", **raw)
+    asked = {**forms.asked(tab), **raw}
+    tab.generate.click(run, outputs=outputs, trigger_mode="multiple", **asked)
+    tab.add.click(add, outputs=outputs, trigger_mode="multiple", **asked)
     tab.cancel.click(told(engine.cancel), [tab.stage], None, **shown_job)
     tab.pause.click(told(engine.pause), [tab.stage], None, **shown_job)
     tab.resume.click(told(engine.resume), [tab.stage], None, **shown_job)
@@ -139,16 +141,17 @@ def wire(
         """Paints an example: its prompt goes into the form, its seed does not, so that the next one is new."""
         prompt, seed = said(event, "prompt"), getattr(event, "seed", None)
         instead = {"prompt": prompt} | ({"seed": seed} if isinstance(seed, int) else {})
-        yield prompt, gr.skip(), gr.skip()
+        filled = forms.fill(tab, {"prompt": prompt})  # with each, for Gradio may merge two
+        yield filled, gr.skip(), gr.skip()
         try:
             job = await submitted(request, raw, instead)
         except EaselError as error:
-            yield gr.skip(), gr.skip(), refused(error)
+            yield filled, gr.skip(), refused(error)
             return
         async for shown in show(job, request):
-            yield gr.skip(), *shown
+            yield filled, *shown
 
-    def again(event: gr.EventData) -> list[Any]:
+    def again(event: gr.EventData) -> dict[str, Any]:
         """The form as a picture was made, with a new seed; or, to vary it, with its own and some of another."""
         values = dict(from_infotext(said(event, "parameters"), task, catalog).values)
         if "<" not in str(values.get("prompt", "")):
@@ -157,28 +160,26 @@ def wire(
             values |= {"subseed": -1, "subseed_strength": VARIED}
         else:
             values |= FORGET
-        return form_updates(refilled, values)
+        return forms.fill(tab, values)
 
     if "prompt" in form.components:
-        painted = [form.components["prompt"], *outputs]
-        tab.stage.example(example, form.inputs(), painted, trigger_mode="multiple", **raw)
-    refilled = own_components(form)
-    fields = list(refilled.values())
-    repeated = tab.stage.again(again, None, fields, trigger_mode="multiple", **PRIVATE)
-    repeated.then(run, form.inputs(), outputs, **raw)
+        painted = [forms.component, *outputs]
+        tab.stage.example(example, outputs=painted, trigger_mode="multiple", **asked)
+    again_in = {"trigger_mode": "multiple", **PRIVATE}
+    tab.stage.again(again, None, forms.component, **again_in).then(run, outputs=outputs, **asked)
 
     if {"image", "width", "height"} <= form.components.keys():
 
-        def size(given: Any, model: Any) -> tuple[Any, Any]:
+        def size(given: Any, model: Any) -> Any:
             if sized(given):
-                return gr.skip(), gr.skip()
+                return gr.skip()
             shown = known_defaults(task, card_of(model, catalog), catalog, settings)
-            return fit(given, shown["width"], shown["height"]) or (gr.skip(), gr.skip())
+            sides = fit(given, shown["width"], shown["height"])
+            return forms.fill(tab, {"width": sides[0], "height": sides[1]}) if sides else gr.skip()
 
-        sides = [form.components["width"], form.components["height"]]
         picture = form.components["image"]
         model = form.components.get("model", picture)
-        picture.pick(size, [picture, model], sides, **raw)
+        picture.pick(size, [picture, model], forms.component, **raw)
 
 
 def sized(given: Any) -> bool:

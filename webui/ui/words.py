@@ -30,7 +30,7 @@ def draw_tools(task: Task, words: Sequence[Text]) -> Any:
     boxes = json.dumps([name if name in ids else "" for name in pair])
     return gr.HTML(
         "\n".join([keyed(TOOLS) if pair[0] in ids else "", *counts]),
-        js_on_load=f"{MOUNT}Easel.prompts(element, {json.dumps(task.name)}, {boxes})",
+        js_on_load=f"{MOUNT}Easel.prompts(element, {boxes})",
         elem_classes="easel-tools",
         apply_default_css=False,
     )

@@ -2,7 +2,7 @@
 // For Gradio a folded group is closed until the page can be used: less to draw before that. Then one after the other is
 // opened, and stays open.
 
-import { isDrawn, openerOf, whenSettled } from "./gradio.js";
+import { isDrawn, openerOf } from "./gradio.js";
 import { recall, remember } from "./memory.js";
 
 export function whenIdle(act) {
@@ -25,22 +25,17 @@ export function mark(group, button) {
   button.setAttribute("aria-expanded", group.dataset.fold === "open");
 }
 
-// What Gradio draws later than the page is shown when it holds its values for good.
-export function settle(place) {
-  place.dataset.drawn = "soon";
-  whenSettled(() => {
-    place.dataset.drawn = "yes";
-  });
-}
-
 function draw(group) {
   // Gradio may not listen yet, so it is asked until it opens
-  group.dataset.drawn = "soon";
+  group.dataset.drawn = "yes";
   const ask = () => {
     opening = true;
     openerOf(group).click();
     opening = false;
-    requestAnimationFrame(() => (isDrawn(group) ? settle(group) : ask()));
+    requestAnimationFrame(() => {
+      if (isDrawn(group)) document.dispatchEvent(new CustomEvent("easel-drawn"));
+      else ask();
+    });
   };
   ask();
 }

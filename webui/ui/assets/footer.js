@@ -1,9 +1,11 @@
 // The page's foot: model, device, attention, queue, versions. Asks every few seconds while it can be seen.
 
 import { setText } from "./dom.js";
-import { fieldOf, openApiView, takeApiView } from "./gradio.js";
+import { model as chosen } from "./forms.js";
+import { openApiView, takeApiView } from "./gradio.js";
 import { named, t } from "./i18n.js";
 import { lookWith, server, serverOffline } from "./server-status.js";
+import { effect } from "./signals.js";
 import { theme } from "./theme.js";
 
 export const explains = takeApiView(); // `?view=api`
@@ -32,11 +34,11 @@ export function footer(element, trigger) {
 
   function draw(told) {
     const starts = told.device === told.attention; // all three say what it waits for
-    if (!starts && !server.engineStarted) {
+    if (!starts && !server.engineStarted.value) {
       // the first model is read a little later
-      server.engineStarted = 1;
+      server.engineStarted.value = 1;
       setTimeout(() => {
-        server.engineStarted = 2;
+        server.engineStarted.value = 2;
       }, READ_MS);
     }
     put("engine", starts ? named(told.device) : "");
@@ -74,7 +76,7 @@ export function footer(element, trigger) {
   }
 
   async function ask() {
-    const model = fieldOf("easel-model", "menu")?.value || "";
+    const model = chosen.value || "";
     const fresh = model && (model !== asked || performance.now() - askedAt > MODEL_MS);
     try {
       const query = fresh ? `?model=${encodeURIComponent(model)}` : "";
@@ -114,8 +116,11 @@ export function footer(element, trigger) {
     if (seen && !before) serverOffline();
   }).observe(foot);
   document.addEventListener("easel-language", serverOffline);
-  document.addEventListener("change", (event) => {
-    if (event.target.closest?.("#easel-model")) setTimeout(serverOffline, 200);
+  let drawn = false;
+  effect(() => {
+    chosen.value;
+    if (drawn) serverOffline();
+    drawn = true;
   });
   if (explains) openApiView();
   place("queue").addEventListener("click", () => trigger("queue", {}));

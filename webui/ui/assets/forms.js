@@ -1,119 +1,226 @@
-// What somebody changed in the forms outlives a reload of this browser tab: the values that are not the usual ones, and
-// the model. They are read off the page, and put back by Gradio's event `restore` (webui/ui/model_defaults.py), which runs in
-// the page alone. Prompts are kept by assets/prompt.js; pictures are not kept.
+// The forms of the page: a store for each task, which Python fills (webui/ui/forms.py), the widgets write to by Gradio's
+// events, and jobs are asked for from. What somebody changed outlives a reload of this browser tab: the values that are
+// not the usual ones, and the model; pictures are not kept.
 
-import { shownValue, usualValues } from "./form-values.js";
-import { fieldOf, firstDrawn, gradioText, updated } from "./gradio.js";
+import { whenIdle } from "./accordion.js";
+import { FormStore, takes } from "./form-store.js";
+import { firstDrawn, updated } from "./gradio.js";
 import { recall, remember } from "./memory.js";
+import { batch, effect, signal } from "./signals.js";
 
-const restoring = { kept: null, other: false }; // what is put back, until it is; whether the model is another, too
+const WAIT_MS = 10000; // for the usual values of a model, from a server that may not answer
+const AFTER_MS = 100; // until Gradio has closed the stream of an answer: what is asked for just then is never heard of
 
-// `done` is told when the forms hold what they held before, and whether another model than the drawn one is chosen.
-export function forms(trigger, props, done) {
-  const PUT_BACK_MS = 300; // until Gradio shows what it was given
-  drawn = firstDrawn();
-  let kept = { model: "", usual: null, values: {}, ...recall("forms", {}) };
-  let written = JSON.stringify(kept),
-    ready = false;
+const stores = new Map(); // by the name of the task
+const fields = new Map(); // {store, task, name, drawn: what Gradio drew at first} by the id of the control
+let ask = () => {}; // has Gradio show what the widgets do not show yet
+let listening = false; // Gradio, for what is asked
+let rebased = false; // other usual values came than the page was drawn with
+const hands = new Set(); // the controls that somebody has touched since they told their value
+const menu = { value: null, choices: [] }; // of models, as drawn
 
-  function model() {
-    // of the menu, which holds what is looked for while somebody types there
-    const box = fieldOf("easel-model", "menu");
-    if (!box || box === document.activeElement) return kept.model;
-    return box.value === drawn.get("easel-model").value ? "" : box.value;
+export const model = signal(null); // the name of the chosen one
+
+const drawn = firstDrawn();
+Object.assign(menu, drawn.get("easel-model"));
+for (const [task, own] of Object.entries(drawn.get("easel-forms")?.value.fields ?? {})) {
+  const store = new FormStore(own, later);
+  stores.set(task, store);
+  for (const name of Object.keys(own)) {
+    const id = `${task}-${name}`;
+    fields.set(id, { store, task, name, drawn: drawn.get(id) ?? {} });
   }
+}
+model.value = menu.value ?? null;
 
-  function look() {
-    if (!ready) return;
-    const usual = props.value || {},
-      values = {};
-    for (const [id, [kind, , common]] of Object.entries(usual)) {
-      if (kind === "picture" || id.endsWith("-prompt")) continue;
-      const shown = shownValue(id, kind);
-      const value = shown === undefined ? undefined : valueShown(id, kind, shown);
-      if (value === undefined) {
-        if (id in kept.values) values[id] = kept.values[id];
-      } // not drawn, or half written
-      else if (shown !== common) values[id] = value;
-    }
-    const chosen = model();
-    kept = { model: chosen, usual: chosen || kept.usual || usualValues.fresh ? usual : null, values };
-    const now = JSON.stringify(kept);
-    if (now !== written) remember("forms", kept);
-    written = now;
-  }
+export const formOf = (task) => stores.get(task);
+export const fieldAt = (id) => fields.get(id);
 
-  function start() {
-    ready = true;
-    const later = (event) => {
-      if (event.target.closest?.(".easel-task, .easel-model")) setTimeout(look, 80);
-    };
-    for (const kind of ["input", "change", "click", "keyup"]) document.addEventListener(kind, later, true);
-    addEventListener("pagehide", look);
-    setInterval(() => {
-      if (!document.hidden) look();
-    }, 500); // what Python sets comes without an event
-  }
+// --- With the widgets ------------------------------------------------------------------------------
 
-  if (!kept.model && !kept.usual && !Object.keys(kept.values).length) {
-    start();
-    done(false);
-    return;
-  }
-  restoring.kept = kept;
-  const ask = () => {
-    // Gradio may not listen yet
-    if (restoring.kept) {
-      trigger("restore", {});
-      requestAnimationFrame(ask);
-      return;
-    }
-    setTimeout(start, PUT_BACK_MS);
-    done(restoring.other);
-  };
-  ask();
+function later() {
+  if (listening) queueMicrotask(() => ask());
 }
 
-let drawn = new Map(); // of each control what Gradio drew at first: its value, limits and choices
-
-// The value of what a control shows; undefined where it is none.
-export function valueShown(id, kind, shown) {
-  if (kind === "choice") return drawn.get(id)?.choices?.find(([label]) => gradioText(label) === shown)?.[1];
-  return kind === "number" && shown === null ? undefined : shown;
-}
-
-// Whether a control takes a value: what stands for another version's control is forgotten.
-export function takes(id, value) {
-  const { choices, minimum, maximum, value: first } = drawn.get(id) || {};
-  if (choices) return choices.some(([, one]) => one === value);
-  if (typeof value !== typeof first) return false;
-  return typeof value !== "number" || !(value < minimum || value > maximum);
-}
-
-// What the model's menu and the fields `ids` become when what was kept is put back; what is not as it was drawn has been
-// changed since, and stays.
-export function restored(ids, [usual, model, ...now]) {
-  const kept = restoring.kept,
-    same = updated();
-  if (!kept) return [same, same, ...ids.map(() => same)];
-  restoring.kept = null;
-  const plain = (value) => String(value ?? ""),
-    menu = drawn.get("easel-model");
-  const other = kept.model && model === menu.value;
-  const known = kept.usual && (other || !kept.model) ? kept.usual : {};
-  const fields = ids.map((id, at) => {
-    if (id in kept.values && !takes(id, kept.values[id])) delete kept.values[id];
-    if (plain(now[at]) !== plain(usual[id]?.[3])) return same;
-    const value = id in kept.values ? kept.values[id] : known[id]?.[3];
-    if (value === undefined || plain(value) === plain(now[at])) return same;
-    const given = typeof now[at] === "string" && id in known ? plain(value) : value;
-    return takes(id, given) ? given : same;
+// What each widget is to show, in Python's order; undefined where it stays.
+export function put() {
+  return [...stores.values()].flatMap((store) => {
+    const values = store.take();
+    return Object.keys(store.fields).map((name) => values[name]);
   });
-  const merged = Object.fromEntries(Object.entries(usual).map(([id, one]) => [id, known[id] || one]));
-  if (!other) return [merged, same, ...fields];
-  const choices = menu.choices.some(([, name]) => name === kept.model)
-    ? menu.choices
-    : [...menu.choices, [kept.model, kept.model]];
-  restoring.other = true;
-  return [merged, updated({ value: kept.model, choices }), ...fields];
+}
+
+export function told(task, name, value) {
+  const store = stores.get(task);
+  const byHand = hands.delete(`${task}-${name}`) || store?.fields[name]?.[0] === "picture";
+  store?.told(name, value ?? null, byHand);
+}
+
+export function chosen(name) {
+  model.value = name ?? null;
+}
+
+// What somebody types is known at once, also in a widget that Gradio has just drawn and does not listen to yet. Of a menu,
+// and of what a widget makes of its text when it is left, only Gradio tells.
+const typed = {
+  number: ({ value }) => (value === "" ? null : Number(value)),
+  optional: ({ value }) => value,
+  text: ({ value }) => value,
+  switch: ({ checked }) => checked,
+};
+for (const kind of ["input", "change", "pointerdown", "keydown"]) {
+  document.addEventListener(
+    kind,
+    (event) => {
+      let at = /** @type {any} */ (event.target);
+      while (at && !fields.has(at.id)) at = at.parentElement;
+      if (!at) return;
+      const { store, name } = fields.get(at.id);
+      const read = typed[store.fields[name][0]];
+      if (kind === "input" && read) store.told(name, read(event.target), true);
+      if (kind === "change") store.close();
+      if (!read || (kind === "change" && event.isTrusted)) hands.add(at.id);
+    },
+    true,
+  );
+}
+
+// --- With Python -----------------------------------------------------------------------------------
+
+const taken = new Set(); // the numbers of the messages that were
+
+function fill(message) {
+  if (!message?.number || taken.has(message.number)) return;
+  taken.add(message.number);
+  stores.get(message.task)?.fill(message.values);
+}
+
+const FOLLOWS = (name) => name !== "prompt"; // another model's usual value
+
+export function forms(_element, trigger, props, watch) {
+  ask = () => trigger("put", {});
+  renew = () => trigger("renew", {});
+  watch("value", () => fill(props.value));
+  watch("fresh", () => {
+    if ((waiting?.of ?? props.fresh.of) !== props.fresh.of) return; // another model has been chosen since
+    rebased = true;
+    batch(() => {
+      for (const [task, store] of stores) store.rebase(props.fresh.fields[task] ?? {}, FOLLOWS);
+    });
+    waiting?.over();
+  });
+}
+let renew = () => {};
+
+let waiting = null; // {of: model, null for any, there: Promise, over()} while usual values are asked for
+const held = new Set(); // buttons that were pressed meanwhile
+
+export function asking(of) {
+  model.value = of;
+  wait(of);
+  return of;
+}
+
+function wait(of) {
+  waiting?.over();
+  const now = { of, there: null, over: () => {} };
+  now.there = new Promise((/** @type {(value?: any) => void} */ resolve) => {
+    const timer = setTimeout(() => now.over(), WAIT_MS);
+    now.over = () => {
+      clearTimeout(timer);
+      if (waiting === now) waiting = null;
+      resolve();
+    };
+  });
+  waiting = now;
+}
+
+// What is sent to Python to ask for a job, once the usual values of the model are there. `message` is what Python sent
+// last: it may not have been told yet.
+export async function request(task, message, ...pictures) {
+  fill(message);
+  while (waiting) {
+    await waiting.there;
+    await new Promise((go) => setTimeout(go, AFTER_MS));
+  }
+  held.clear();
+  return [{ ...stores.get(task).values(), model: model.value }, ...pictures];
+}
+
+document.addEventListener(
+  "click",
+  (event) => {
+    const button = event.target.closest?.(".easel-generate, .easel-add");
+    if (!button || !waiting) return;
+    if (held.has(button)) event.stopImmediatePropagation();
+    held.add(button);
+  },
+  true,
+);
+
+// --- Over a reload ---------------------------------------------------------------------------------
+
+// Gradio listens, and says what the menu of models and the widgets hold: what was written into them before that, and
+// what was kept, is put in place.
+export function restored([shown, ...now]) {
+  const kept = { model: "", usual: null, values: {}, ...recall("forms", {}) };
+  const other = Boolean(kept.model) && shown === menu.value;
+  const usual = kept.usual && (other || !kept.model) ? kept.usual : {};
+  rebased = Boolean(kept.usual);
+  model.value = other ? kept.model : (shown ?? null);
+  let at = 0;
+  batch(() => {
+    for (const [task, store] of stores) {
+      for (const name of Object.keys(store.fields)) store.told(name, now[at++] ?? null, true);
+      const fits = (name, value) => takes(fields.get(`${task}-${name}`).drawn, value);
+      store.restore(usual[task] ?? {}, keptOf(task, store, kept.values ?? {}), fits, FOLLOWS);
+    }
+  });
+  listening = true;
+  keep();
+  const stale = document.querySelector("meta[name=easel-form]"); // drawn before the settings or models of now
+  if (stale || other) {
+    wait(null);
+    whenIdle(() => {
+      stale?.remove();
+      renew();
+    });
+  }
+  return [other ? chooses(kept.model) : undefined, ...put()];
+}
+
+const keptOf = (task, store, values) =>
+  Object.fromEntries(
+    Object.keys(store.fields)
+      .filter((name) => `${task}-${name}` in values)
+      .map((name) => [name, values[`${task}-${name}`]]),
+  );
+
+function chooses(name) {
+  const choices = menu.choices.some(([, one]) => one === name) ? menu.choices : [...menu.choices, [name, name]];
+  return updated({ value: name, choices });
+}
+
+function keep() {
+  let asked = false;
+  const write = () => {
+    asked = false;
+    const values = {};
+    const usual = {};
+    for (const [task, store] of stores) {
+      usual[task] = store.fields;
+      for (const [name, value] of Object.entries(store.changed())) {
+        if (store.fields[name][0] !== "picture") values[`${task}-${name}`] = value;
+      }
+    }
+    const other = model.value === menu.value ? "" : model.value;
+    remember("forms", { model: other, usual: other || rebased ? usual : null, values });
+  };
+  effect(() => {
+    for (const store of stores.values()) store.values();
+    model.value;
+    if (!asked) whenIdle(write);
+    asked = true;
+  });
+  addEventListener("pagehide", write);
 }

@@ -70,7 +70,7 @@ export function heldValue(value, property, before) {
  * @returns {Map<string, Record<string, any>>}
  */
 export function firstDrawn() {
-  const { components } = /** @type {any} */ (window).gradio_config;
+  const { components = [] } = /** @type {any} */ (window).gradio_config ?? {};
   /** @type {Record<string, any>[]} */
   const drawn = components.map((/** @type {any} */ one) => ({ ...one.props }));
   return new Map(drawn.filter((one) => one.elem_id).map((one) => [one.elem_id, one]));

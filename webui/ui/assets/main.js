@@ -5,9 +5,8 @@ import { canvas } from "./canvas.js";
 import { keyed } from "./dom.js";
 import { extensions, note } from "./extensions.js";
 import { footer } from "./footer.js";
-import { restored } from "./forms.js";
+import { asking, chosen, forms, put, request, restored, told } from "./forms.js";
 import { gallery } from "./gallery.js";
-import { asking, groups, replaced } from "./groups.js";
 import { info } from "./info.js";
 import { modelsTab } from "./models.js";
 import { limits, seedTools, shapes, swap } from "./numbers.js";
@@ -22,10 +21,11 @@ import { loadStudio } from "./theme.js";
 globalThis.Easel = Object.freeze({
   asking,
   canvas,
+  chosen,
   extensions,
   footer,
+  forms,
   gallery,
-  groups,
   info,
   keyed,
   limits,
@@ -34,8 +34,9 @@ globalThis.Easel = Object.freeze({
   preferences,
   problem,
   prompts,
+  put,
   queue,
-  replaced,
+  request,
   restored,
   seedTools,
   sending,
@@ -43,5 +44,6 @@ globalThis.Easel = Object.freeze({
   stage,
   start,
   swap,
+  told,
 });
 loadStudio();

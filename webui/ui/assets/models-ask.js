@@ -1,6 +1,6 @@
 // What the Models tab asks of the server (webui/http/models.py, downloads.py), in words.
 
-import { fieldOf } from "./gradio.js";
+import { model } from "./forms.js";
 import { t } from "./i18n.js";
 import { icons } from "./icons.js";
 
@@ -69,4 +69,4 @@ export function problemOf(file) {
   return said.charAt(0).toUpperCase() + said.slice(1);
 }
 
-export const chosenModel = () => fieldOf("easel-model", "menu")?.value ?? "";
+export const chosenModel = () => model.value ?? "";

@@ -2,12 +2,12 @@
 // Limits come from Python (webui/ui/limits.py) as [label, lowest, highest, step] by the control's id.
 
 import { node, setText } from "./dom.js";
+import { fieldAt } from "./forms.js";
 import { fieldOf, fillField } from "./gradio.js";
 import { t } from "./i18n.js";
 import { nearest } from "./nearest.js";
 import { onShow } from "./shown-jobs.js";
-
-export const numberField = (id) => fieldOf(id, "number");
+import { effect } from "./signals.js";
 
 // A sentence under a control; "" takes it away.
 export function remark(control, text) {
@@ -70,11 +70,11 @@ export function limits(limits) {
 // --- Sizes ---------------------------------------------------------------------------------------
 
 export function shapes(element, props, watch, ids) {
+  const sides = ids.map(fieldAt);
   const place = element.querySelector(".easel-shapes");
-  const sides = () => ids.map(numberField);
 
   function mark() {
-    const [width, height] = sides().map((input) => input && Number(input.value));
+    const [width, height] = sides.map(({ store, name }) => store.value(name));
     for (const button of place.children) {
       button.setAttribute("aria-pressed", button.dataset.size === `${width}x${height}`);
     }
@@ -96,8 +96,7 @@ export function shapes(element, props, watch, ids) {
         });
         button.append(picture, node("span", {}, ratio));
         button.addEventListener("click", () => {
-          sides().forEach((input, side) => fillField(input, side ? height : width));
-          mark();
+          sides[0].store.fill({ [sides[0].name]: width, [sides[1].name]: height });
         });
         return button;
       }),
@@ -105,20 +104,16 @@ export function shapes(element, props, watch, ids) {
     mark();
   }
 
-  const group = element.closest(".easel-group") || element.parentElement;
-  for (const kind of ["input", "change"]) group.addEventListener(kind, () => requestAnimationFrame(mark));
-  // A slider that Python sets says so in the style of its bar only.
-  new MutationObserver(mark).observe(group, { subtree: true, childList: true, attributeFilter: ["style"] });
   watch("value", draw);
   draw();
+  effect(mark);
 }
 
 export function swap(element, ids) {
   element.querySelector("button").addEventListener("click", () => {
-    const [width, height] = ids.map(numberField);
-    const before = width.value;
-    fillField(width, height.value);
-    fillField(height, before);
+    const [width, height] = ids.map(fieldAt);
+    const { store } = width;
+    store.fill({ [width.name]: store.value(height.name), [height.name]: store.value(width.name) });
   });
 }
 
@@ -128,16 +123,19 @@ export function swap(element, ids) {
 export function seedTools(element, key) {
   const row = element.closest(".easel-seed");
   const control = () => fieldOf(row, "number").closest("[id]");
+  const set = (seed) => {
+    const { store, name } = fieldAt(control().id);
+    store.fill({ [name]: seed });
+  };
   element.addEventListener("click", (event) => {
     const act = event.target.closest("button")?.dataset.act;
-    const input = fieldOf(row, "number");
-    if (act === "dice") fillField(input, "-1");
+    if (act === "dice") set(-1);
     if (act !== "reuse") return;
     const said = (onShow.picture?.parameters || "").split(`${key}: `).slice(1).pop(); // the words may say it too
     const seed = key && key !== "Seed" ? said?.match(/^\d+/)?.[0] : onShow.picture?.seed;
     const none = onShow.picture ? t("The picture that is shown has none") : t("No picture is shown yet");
     const there = seed !== undefined && seed !== null && seed !== "" && !Number.isNaN(Number(seed));
-    if (there) fillField(input, String(seed));
+    if (there) set(Number(seed));
     remark(control(), there ? "" : none);
   });
 }

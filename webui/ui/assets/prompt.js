@@ -1,19 +1,24 @@
 // Prompt boxes: tokens counted as they are typed, and the keys for weights, history and Generate.
 
-import { fieldOf, fillField } from "./gradio.js";
+import { fieldAt } from "./forms.js";
+import { fieldOf } from "./gradio.js";
 import { historyPanel, rememberPrompts } from "./history.js";
 import { t } from "./i18n.js";
-import { recall, remember } from "./memory.js";
 import { openPanel } from "./panel.js";
 import { weigh, writeText } from "./prompt-edits.js";
 import { stylesPanel } from "./styles.js";
 import { tokenCounter } from "./token-counter.js";
 
+const read = (id) => {
+  const { store, name } = fieldAt(id) ?? {};
+  return store?.value(name) ?? "";
+};
+
 // What a task's words do. `pair` are the ids of prompt and negative prompt, "" where there is none.
-export function prompts(element, task, pair) {
+export function prompts(element, pair) {
   const box = (id) => (id ? fieldOf(id, "text") : null);
   const words = {
-    read: () => pair.map((id) => box(id)?.value ?? ""),
+    read: () => pair.map((id) => read(id)),
     write: (texts) =>
       [1, 0].forEach((place) => {
         // the prompt last: the first Ctrl+Z brings it back, the next the other
@@ -32,22 +37,6 @@ export function prompts(element, task, pair) {
   for (const place of element.querySelectorAll(".prompt-count")) tokenCounter(place);
 
   const form = words.form();
-  const keptKey = "words-" + task; // what is written outlives a reload
-  const keep = () => remember(keptKey, words.read());
-  form.addEventListener("input", (event) => {
-    if (event.target.closest?.(".easel-prompt")) keep();
-  });
-  new MutationObserver(() => {
-    if (form.dataset.running) keep();
-  }).observe(form, { attributeFilter: ["data-running"] });
-  const kept = recall(keptKey, []);
-  setTimeout(() => {
-    // once Gradio has put its own values in place
-    addEventListener("pagehide", keep); // what Python puts into a box comes without an event
-    kept.forEach((text, at) => {
-      if (text && box(pair[at])?.value === "") fillField(box(pair[at]), text);
-    });
-  });
   form.addEventListener(
     "keydown",
     (event) => {

@@ -24,9 +24,7 @@ export function sending(element, trigger, props, watch) {
     if (!number) return;
     document.dispatchEvent(new CustomEvent("easel-filled", { detail: { task: to } }));
     setTimeout(() => {
-      // when Gradio has drawn it: titles of folded groups say what is in them
-      for (const group of document.querySelectorAll(".easel-group"))
-        group.dispatchEvent(new Event("change", { bubbles: true }));
+      // when Gradio has drawn it
       scrollTo({ top: 0, behavior: "instant" });
       const lost =
         !document.activeElement || document.activeElement === document.body || !document.activeElement.offsetParent;

@@ -1,6 +1,8 @@
 // What is known of the server: whether it answers, and how far its engine has started.
 
-export const server = { offline: false, engineStarted: 0 };
+import { signal } from "./signals.js";
+
+export const server = { offline: false, engineStarted: signal(0) };
 
 let look = async () => false; // until the foot is drawn
 

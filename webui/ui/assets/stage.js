@@ -1,10 +1,10 @@
 // The place where pictures appear. Draws what Python says of a job (webui/ui/stage.py). What can be done with a picture is
 // in stage-acts.js, this session's pictures in stage-strip.js.
 
-import * as accordion from "./accordion.js";
 import { given } from "./canvas-send.js";
 import { node, setText } from "./dom.js";
 import { heldValue } from "./gradio.js";
+import { groups } from "./groups.js";
 import { joined, named, sentence, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { serverOffline } from "./server-status.js";
@@ -26,6 +26,7 @@ export function stage(element, trigger, props, watch, about) {
     details = $(".stage-details"),
     notes = $(".stage-notes");
   const task = element.closest(".easel-task");
+  groups(task, about.task);
   const nextKey = "next-" + about.task;
   let shown = null,
     several = [],
@@ -41,7 +42,6 @@ export function stage(element, trigger, props, watch, about) {
     element.dataset.used = "yes";
   }; // there is something to keep room for, for good
   const running = () => Boolean(task.dataset.running);
-  if (Object.keys(stages).length) accordion.settle(task); // a tab that is opened for the first time
 
   // --- one picture, or all of a job ---
   function place(width, height) {

@@ -2,9 +2,10 @@
 
 import { reason } from "./api.js";
 import { setText } from "./dom.js";
-import { fieldOf } from "./gradio.js";
+import { fieldAt, model } from "./forms.js";
 import { t } from "./i18n.js";
 import { server } from "./server-status.js";
+import { effect } from "./signals.js";
 
 export const COUNT_MS = 150; // of quiet before a text is counted
 
@@ -17,11 +18,12 @@ export function tokenCounter(place) {
   let timer = 0,
     shown = null,
     asked = 0;
-  const text = () => fieldOf(id, "text")?.value ?? "";
-  const model = () => fieldOf("easel-model", "menu")?.value ?? "";
+  const { store, name } = fieldAt(id);
+  const text = () => store.value(name) ?? "";
   const form = place.closest(".easel-task");
   // An engine that has not read the model yet counts in words that most models have.
-  const state = () => [model(), server.engineStarted ?? 0, form.dataset.running ? "running" : "", text()].join("\n");
+  const state = () =>
+    [model.value, server.engineStarted.value, form.dataset.running ? "running" : "", text()].join("\n");
 
   function say(tokens, chunks, limit) {
     setText(place, tokens ? `${tokens}/${limit * chunks}` : "");
@@ -33,7 +35,7 @@ export function tokenCounter(place) {
 
   async function ask() {
     const now = text(),
-      which = model(),
+      which = model.value ?? "",
       mine = ++asked;
     shown = state();
     if (!now.trim()) {
@@ -62,26 +64,22 @@ export function tokenCounter(place) {
       if (mine === asked) {
         setText(place, "");
         shown = null;
-      } // the server is away; the next look asks again
+      } // the server is away; it is asked again when it is back
     }
   }
 
   const later = () => {
     clearTimeout(timer);
-    timer = setTimeout(ask, COUNT_MS);
+    timer = setTimeout(look, COUNT_MS);
   };
   const look = () => {
-    if (shown !== state()) ask();
+    if (shown !== state() && form.offsetParent && !document.hidden) ask();
   };
-  document.addEventListener(
-    "input",
-    (event) => {
-      if (event.target.closest?.("#" + CSS.escape(id))) later();
-    },
-    true,
-  );
-  // What Python puts into the box, and another model, come without an event.
-  setInterval(() => {
-    if (place.offsetParent && !document.hidden) look();
-  }, 1000);
+  effect(() => {
+    state();
+    later();
+  });
+  new MutationObserver(look).observe(form, { attributeFilter: ["data-running"] });
+  new IntersectionObserver(look).observe(form); // a tab that is shown
+  for (const kind of ["visibilitychange", "easel-back"]) document.addEventListener(kind, look);
 }
