@@ -10,12 +10,11 @@ from typing import Any
 
 from webui import api, builtin, plugins
 from webui.catalog.library.family_detection import wrong_file
-from webui.defaults import FIELDS
 from webui.engine.calls import is_call
 from webui.plugins import Extensions, Limits
 from webui.plugins.finding import find
 from webui.testing.examples import PARTS
-from webui.types import Control, ExtensionStatus, Parts, Places
+from webui.types import PLACED, Control, ExtensionStatus, Parts, Places
 
 __all__ = ["Loaded", "load_extension", "load_extensions"]
 
@@ -53,7 +52,7 @@ class Loaded:
         found: dict[str, Control] = {}
         for task in self.parts.tasks.values():
             for control in task.flat_controls():
-                if control.name not in FIELDS:
+                if control.name not in PLACED:
                     found.setdefault(control.name, control)
         return list(found.values())
 
