@@ -149,6 +149,22 @@ def test_the_engine_refuses_what_a_change_made_too_long(start: Any) -> None:
     assert not bench.engine.jobs()
 
 
+def test_what_does_nothing_is_told_when_the_request_is_accepted(start: Any) -> None:
+    """Before any picture is made: of prompts as extensions changed them, and again of a repeated job."""
+    engine = start().engine
+    asked = replace(
+        request(prompt="a cat <lora:gone:0.5:lbw=1>"), missing="warn", negative_prompt="<lora:x>"
+    )
+    job = engine.submit(asked)
+    told = (
+        "<lora:gone:0.5:lbw=1>: “lbw=1” is not known here and does nothing",
+        "<lora:x> in the negative prompt does nothing; write it into the prompt.",
+    )
+    assert engine.status(job).notes == told
+    assert engine.status(engine.repeat(job)).notes == told
+    assert engine.status(engine.submit(request(prompt="a cat"))).notes == ()
+
+
 def test_a_prompt_is_parsed_once_and_after_it_was_changed(
     start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,18 +129,10 @@ def _read(text: str | Prompt, read: Callable[[str], Prompt]) -> Prompt:
 def _remarks(call: EncodeText, prompt: Prompt, negative: Prompt) -> list[str]:
     """What is said of the tags in a call's texts; of one that was handed on parsed it was said before."""
     told: list[str] = []
-    tags: tuple[Tag, ...] = ()
     if isinstance(call.prompt, str):
-        told += prompt.faults
-        tags = prompt.tags
+        told += prompt.notes()
     if isinstance(call.negative_prompt, str):
-        told += negative.faults
-    told += [note for tag in tags for note in tag.notes]
-    if isinstance(call.negative_prompt, str):
-        told += [
-            f"<{tag.kind}:{tag.name}> in the negative prompt does nothing; write it into the prompt."
-            for tag in negative.tags
-        ]
+        told += negative.notes(negative=True)
     return told
 
 

@@ -193,7 +193,12 @@ class Engine:
             self._max_chunks(),
             lambda: self._tokenizer(request.model),
         )
-        job = Job(job_id, request, owner, priority)
+        notes = tuple(
+            note
+            for field, prompt in prompts.items()
+            for note in prompt.notes(negative=field == "negative_prompt")
+        )
+        job = Job(job_id, request, owner, priority, notes=notes)
         job.prompts = {prompt.source: prompt for prompt in prompts.values()}
         return self._accept(job, key)
 
@@ -221,7 +226,8 @@ class Engine:
             if self._persistence is None:
                 raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
             request = self._persistence.request(job_id)
-        return self._accept(Job(uuid.uuid4().hex[:12], request, owner), None)
+        again = Job(uuid.uuid4().hex[:12], request, owner, notes=job.notes)
+        return self._accept(again, None)
 
     def status(self, job_id: str) -> JobStatus:
         return self._jobs.status(job_id)

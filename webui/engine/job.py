@@ -88,6 +88,7 @@ class Job:
     ended_at_s: float | None = None  # since 1970
     stripped: bool = False  # of the pictures of its request
     prompts: dict[str, Prompt] = field(default_factory=dict)  # its texts, as they were parsed
+    notes: tuple[str, ...] = ()  # about them
     later: bool = False  # it has ended here alone, and goes on at the next start
     number: int = 0  # of those that came
     served: int = 0  # the turn at which a call of it was last made
@@ -308,6 +309,7 @@ class Job:
             eta_s=eta,
             seconds=self.seconds(),
             note="" if self.ended else self._note or self._engine_note or self._remark,
+            notes=self.notes,
             error=self.error,
             pictures=tuple(self.saved[i] for i in sorted(self.saved)),
             owner=self.owner,

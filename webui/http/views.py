@@ -84,6 +84,7 @@ class Job:
     ended: float | None
     owner: str
     note: str
+    notes: list[str]
     error: str | None
     images: list[Image]
 
@@ -137,6 +138,7 @@ def _told(status: JobStatus) -> Mapping[str, Any]:
         "ended": status.ended_s,
         "owner": status.owner,
         "note": status.note,
+        "notes": list(status.notes),
         "error": status.error,
         "images": [_image(status, picture) for picture in status.pictures],
     }

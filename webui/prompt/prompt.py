@@ -81,6 +81,17 @@ class Prompt:
         """The text that the tree was read from, put together again."""
         return source_of(self.nodes())
 
+    def notes(self, negative: bool = False) -> list[str]:
+        """Sentences about what in it does nothing; in a negative prompt no tag does."""
+        if negative:
+            unused = [
+                f"<{tag.kind}:{tag.name}> in the negative prompt does nothing; write it into the prompt."
+                for tag in self.tags
+            ]
+        else:
+            unused = [note for tag in self.tags for note in tag.notes]
+        return [*self.faults, *unused]
+
     def tag_spans(self) -> list[tuple[int, int]]:
         """Where its tags begin and end in its text."""
         return self._spans(Tag)

@@ -104,8 +104,9 @@ class JobStatus:
     `position` is 0 when it runs, else its place in the queue from 1. `step` of `steps` is the slowest
     picture's; `progress` is 0..1 over all pictures. `note` tells what is being waited for ("" when
     nothing is), `error` why it failed, or, of a cancelled one, that the engine was stopped and it goes on later.
-    `seconds` counts from its first call. `owner` is whose it is; in the queue a higher `priority` goes first.
-    `created_s` and `ended_s` are seconds since 1970.
+    `notes` are sentences about what in its prompts does nothing, known since it was accepted (not after a restart; its
+    pictures tell them too). `seconds` counts from its first call. `owner` is whose it is; in the queue a higher
+    `priority` goes first. `created_s` and `ended_s` are seconds since 1970.
     """
 
     id: str
@@ -125,6 +126,7 @@ class JobStatus:
     priority: int = 0
     created_s: float = 0.0
     ended_s: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:
