@@ -7,6 +7,7 @@ The order in the body is that of the Gradio API's parameters: a new field goes t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -56,6 +57,8 @@ def of(
         return field(default=max(0, control.default or 0), metadata=metadata)
     if resort is NOTHING:
         return field(metadata=metadata)
+    if isinstance(resort, list | dict):
+        return field(default_factory=lambda: deepcopy(resort), metadata=metadata)
     return field(default=resort, metadata=metadata)
 
 
