@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __version__ = "1.0"
 NEEDS_API = ">=1.0,<2"
 
-PROMPT, NEGATIVE = PROMPTS
+PROMPT, NEGATIVE = PROMPTS[:2]
 TO = Text(
     name="morph_to",
     label="Morph to",

@@ -16,7 +16,7 @@ from typing import Any
 
 DECLARATION, END = "webui.types.requests", "    extras: Mapping[str, Any] ="
 LINES = """\
-    motto: str = of(Text(label="Motto", default="", infotext="Motto", omit=""), group=SAMPLING)
+    motto: str = of(Text(label="Motto", default="", prompt=True, infotext="Motto", omit=""), group=SAMPLING)
     tilt: float = of(Number(label="Tilt", minimum=0, maximum=1, default=0.5, infotext="Tilt", omit=0.5), group=SAMPLING)
     folds: int | None = of(Number(label="Folds", minimum=1, maximum=9, whole=True, infotext="Folds"), None, group=SIZE)
     paper: str = of(Choice(label="Paper", choices=(("Rice", "rice"), ("Oak", "oak")), default="oak", infotext="Paper", omit="oak"), group=SIZE)
@@ -61,6 +61,7 @@ def found(place: Path) -> dict[str, Any]:
     """What each face says of the ten."""
     from PIL import Image
 
+    from extensions.wildcards import change_request
     from tests.api_table import table
     from tests.ui.painter import FlatPainter, catalog
     from webui.cli.forms import generate_parser, read_request
@@ -70,7 +71,7 @@ def found(place: Path) -> dict[str, Any]:
     from webui.metadata import infotext, parse
     from webui.settings import Settings
     from webui.store.requests import dump, load
-    from webui.types import DEFAULTS, Finished, Model
+    from webui.types import DEFAULTS, Finished, Model, Places
     from webui.ui.page import draw_page
 
     known, settings = catalog(), Settings.at(place)
@@ -126,6 +127,10 @@ def found(place: Path) -> dict[str, Any]:
             refused("margin", 12),
             refused("hint", b"no"),
         ],
+        "prompts": task.prompts(whole),
+        "drawn": change_request(
+            request(motto="{wet|wet} dog"), Places(place, (), place), ["motto"]
+        ).motto,
         "docs": table(list(known.tasks.values())),
     }
 

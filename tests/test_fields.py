@@ -72,6 +72,11 @@ def test_the_store_keeps_them(found: Any) -> None:
     assert all(found["kept"]) and found["kept_spot"] == ["L", 32, 16]
 
 
+def test_one_that_is_read_as_a_prompt_is_one_everywhere(found: Any) -> None:
+    assert found["prompts"] == {"prompt": "x", "negative_prompt": "", "motto": VALUES["motto"]}
+    assert found["drawn"] == "wet dog"
+
+
 def test_each_refuses_what_it_does_not_take(found: Any) -> None:
     assert found["refused"][:5] == [
         "tilt: tilt 2: use 0 to 1",

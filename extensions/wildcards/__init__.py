@@ -38,9 +38,7 @@ def change_request(
     request: GenerationRequest, places: Places, prompts: Sequence[str]
 ) -> GenerationRequest | None:
     """The request with every text of `prompts` resolved."""
-    fields = {name: getattr(request, name) for name in prompts if name in TEMPLATES}
-    extras = {name: request.extras[name] for name in prompts if name not in TEMPLATES}
-    texts = {name: text for name, text in {**fields, **extras}.items() if text}
+    texts = {name: text for name in prompts if (text := request.value_of(name))}
     if not any("{" in text or "__" in text for text in texts.values()):
         return None
     folders = [places.data_dir, *places.models_dirs]
@@ -59,6 +57,7 @@ def change_request(
                 templates[TEMPLATES[name]] = template
     if not changed:
         return None
+    fields = request.__dataclass_fields__
     own = {name: text for name, text in changed.items() if name in fields}
     others = {name: text for name, text in changed.items() if name not in fields}
     return replace(

@@ -107,11 +107,13 @@ class Task:
 
     def prompts(self, request: GenerationRequest) -> dict[str, str]:
         """The texts of `request` that are read as prompts, by the names of their controls: prompt and negative prompt,
-        then those of extensions."""
+        then the task's others."""
         found = {"prompt": request.prompt, "negative_prompt": request.negative_prompt}
         for control in self.flat_controls():
-            if isinstance(control, Text) and control.prompt and control.name in request.extras:
-                found[control.name] = request.extras[control.name] or ""
+            if isinstance(control, Text) and control.prompt:
+                text = request.value_of(control.name)
+                if text is not None:
+                    found[control.name] = text
         return found
 
 
