@@ -601,6 +601,7 @@ def test_eta_is_an_option_that_is_given_as_a_field_is():
         assert request == completed(extras={"eta": 1.0}, seed=request.seed)
         check(request, catalog())
     assert "eta" not in completed("pan", eta=0.5).extras
+    assert refusal("pan", eta=2) == "eta 2: use 0 to 1"
     assert "eta" not in GenerationRequest.__dataclass_fields__
     assert refusal(extras={"eta": 2}) == refusal(eta=2) == "eta 2: use 0 to 1"
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.ui.painter import POSTER, catalog
-from webui.defaults import check, complete, extra_controls, from_infotext, task_of
+from webui.defaults import check, complete, extra_controls, from_infotext, infotexts, task_of
 from webui.engine.postprocessing import finished_picture
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
@@ -22,6 +22,7 @@ from webui.metadata import infotext
 from webui.registry import Catalog, Registry
 from webui.settings import Settings
 from webui.types import (
+    FIELDS,
     Choice,
     Control,
     Finished,
@@ -379,3 +380,18 @@ def test_the_schedule_in_a_samplers_old_name_is_taken_without_it() -> None:
     taken = from_infotext(text, TASKS["txt2img"], CATALOG)
     assert taken.values["scheduler"] == "karras" and "sampler_name" not in taken.values
     assert taken.notes == ("The sampling method “DPM++ SDE9 Karras” is not here.",)
+
+
+def test_a_field_that_needs_a_picture_is_as_usual_where_a_text_with_one_lacks_it(monkeypatch):
+    needing = replace(FIELDS["clip_skip"], when="image")
+    monkeypatch.setattr(infotexts, "FIELDS", {**FIELDS, "clip_skip": needing})
+    told = "x\nSteps: 4, Seed: 1, Size: 64x64"
+    for text, usual in ((f"{told}, Denoising strength: 0.5", 1), (told, None)):
+        values = from_infotext(text, TASKS["img2img"], CATALOG).values
+        assert values.get("clip_skip") == usual
+
+
+def test_a_task_that_samples_nothing_knows_the_options_told_by_name():
+    text = "x\nSteps: 4, Sampler: DDIM, Seed: 1, Size: 64x64, Eta: 0.5, Odd: 1"
+    poster = replace(TASKS["img2img"], controls=(Picture(name="image", label="Picture"),))
+    assert from_infotext(text, poster, CATALOG).notes == ("Not known here: Odd.",)

@@ -223,6 +223,8 @@ def _with_options(task: Task, given: dict[str, Any]) -> Any:
     extras = given.pop("extras", None)
     named = {name: given.pop(name) for name in NAMED_OPTIONS if name in given}
     own = {name: value for name, value in named.items() if name in extra_controls(task)}
+    for name in named.keys() - own.keys():
+        NAMED_OPTIONS[name].read(named[name])
     return {**own, **extras} if isinstance(extras, Mapping) else own if extras is None else extras
 
 

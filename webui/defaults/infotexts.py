@@ -24,6 +24,7 @@ from webui.metadata import MORE, NOTES, keys_of, parse
 from webui.registry import Catalog
 from webui.types import (
     FIELDS,
+    NAMED_OPTIONS,
     WIDTH,
     Choice,
     Control,
@@ -59,6 +60,7 @@ OTHERS = frozenset(  # of further keys, those that are read below or that nobody
         *("Lora hashes", "TI hashes", "Init image hash", "VAE hash"),
     )
 )
+KNOWN = frozenset((*BY_KEY, *OTHERS, *(one.infotext for one in NAMED_OPTIONS.values())))
 HIRES = ("Hires upscale", "Hires resize", "Hires steps", "Hires upscaler")
 SIZE = re.compile(r"\s*([0-9]{1,5})\s*[xX×*]\s*([0-9]{1,5})\s*")
 OLD_HASH = 8  # digits
@@ -83,9 +85,9 @@ def task_of(text: str, catalog: Catalog) -> str:
     if named in catalog.tasks:
         return named
     guess = "txt2img"
-    if _has_mask(pairs):
+    if _starts_from(pairs, "mask"):
         guess = "inpaint"
-    elif "Denoising strength" in pairs and not any(key in pairs for key in HIRES):
+    elif _starts_from(pairs, "image"):
         guess = "img2img"
     # a task of an extension is recognised by settings that no other has
     tasks = sorted(catalog.tasks.values(), key=lambda task: task.name != guess)
@@ -147,8 +149,12 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
     return Taken(values, tuple(notes))
 
 
-def _has_mask(pairs: Mapping[str, str]) -> bool:
-    return any(key in pairs and _picture_of(field) == "mask" for key, field in BY_KEY.items())
+def _starts_from(pairs: Mapping[str, str], picture: str) -> bool:
+    """Whether a text tells something that means nothing without that picture. A picture that A1111 made larger in a
+    second pass has such a key, too."""
+    if picture == "image" and any(key in pairs for key in HIRES):
+        return False
+    return any(key in pairs and _picture_of(field) == picture for key, field in BY_KEY.items())
 
 
 def _picture_of(field: Control) -> str:
@@ -159,14 +165,15 @@ def _picture_of(field: Control) -> str:
 
 
 def _would_tell(pairs: Mapping[str, str], field: Control) -> bool:
-    """Whether a text would tell a field that is not as usual: one with a sampling, or with a mask, about those."""
-    return {"": "Steps" in pairs, "mask": _has_mask(pairs)}.get(_picture_of(field), False)
+    """Whether a text would tell a field that is not as usual: one with a sampling, or with its picture, about those."""
+    picture = _picture_of(field)
+    return _starts_from(pairs, picture) if picture else "Steps" in pairs
 
 
 def _strange(pairs: Mapping[str, str], task: Task) -> list[str]:
     """The keys that mean nothing to a task."""
     labels = _labels(task)
-    return [key for key in pairs if key not in BY_KEY and key not in OTHERS and key not in labels]
+    return [key for key in pairs if key not in KNOWN and key not in labels]
 
 
 def _labels(task: Task) -> dict[str, Control]:
