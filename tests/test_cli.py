@@ -204,6 +204,8 @@ def test_the_tasks_own_picture_chooses_it_whatever_extras_there_are(catalog, tmp
     assert asked(catalog, *image, "--pattern", image[1]).task == "img2img"
     hatch = asked(catalog, *image, "--pattern", image[1], "--angle", "45", "--ink", "sepia")
     assert (hatch.task, hatch.extras["angle"], hatch.extras["ink"]) == ("hatch", 45.0, 1)
+    named = asked(catalog, *image, "--pattern", image[1], "--task", "hatch", "--eta", "0.5")
+    assert "eta" not in named.extras  # as any field that a task does not show
 
 
 def test_options_of_our_own_are_not_taken_away(catalog, tmp_path):

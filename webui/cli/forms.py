@@ -9,7 +9,7 @@ from typing import Any
 
 from webui import types
 from webui.cli.jobs import check_output
-from webui.defaults import FIELDS, complete
+from webui.defaults import complete
 from webui.errors import RequestError
 from webui.options import SentenceParser, flags
 from webui.registry import Catalog
@@ -84,7 +84,7 @@ def controls(tasks: Iterable[Task]) -> list[tuple[Control, list[str]]]:
 def option_names(control: Control, taken: Container[str]) -> list[str]:
     """A control's options. One of an extension whose name is an option already gets `--extra-NAME`."""
     name = "--" + control.name.replace("_", "-")
-    if control.name in FIELDS:
+    if control.name in PLACED:
         return [name, f"--{control.short}"] if control.short else [name]
     while name in taken or name.replace("--", "--no-", 1) in taken:
         name = name.replace("--", "--extra-", 1)
@@ -94,7 +94,7 @@ def option_names(control: Control, taken: Container[str]) -> list[str]:
 def add_option(
     parser: argparse.ArgumentParser, names: Sequence[str], control: Control, where: str
 ) -> None:
-    dest = control.name if control.name in FIELDS else EXTRA + control.name
+    dest = control.name if control.name in PLACED else EXTRA + control.name
     text = control.label + (f": {control.info}" if control.info else "") + where
     text = text.replace("%", "%%")
     if isinstance(control, Switch):
@@ -175,7 +175,7 @@ def read_request(
     extras: dict[str, Any] = {}
     for key, word in given.items():
         name = key.removeprefix(EXTRA)
-        (values if name in FIELDS else extras)[name] = typed(known[name], word)
+        (values if name in PLACED else extras)[name] = typed(known[name], word)
     if extras:
         values["extras"] = extras
     request = complete(task.name, values, catalog, settings)
