@@ -43,9 +43,7 @@ def test_controls_stand_where_they_say() -> None:
     assert ["Rarely" in str(one.label) for one in folded] == [True]
 
 
-@pytest.mark.parametrize(
-    "module", ["column", "controls", "sizes", "limits", "groups", "signatures"]
-)
+@pytest.mark.parametrize("module", ["column", "controls", "sizes", "limits", "signatures"])
 def test_what_draws_controls_knows_no_field_by_name(module: str) -> None:
     tree = ast.parse((UI / f"{module}.py").read_text(encoding="utf-8"))
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
