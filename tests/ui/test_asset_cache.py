@@ -222,7 +222,7 @@ def test_defaults_chosen_since_the_page_was_drawn_are_there_when_it_opens(
             )
     finally:
         http.delete("/api/settings/own_defaults")
-    assert "easel-form" not in http.get("/").text
+    assert 'name="easel-form"' not in http.get("/").text
 
 
 def test_the_page_explains_the_endpoints(window: Any, page: Page) -> None:
