@@ -5,6 +5,7 @@
 import { isDrawn, openerOf } from "./gradio.js";
 import { recall, remember } from "./memory.js";
 
+/** @param {() => void} act */
 export function whenIdle(act) {
   return window.requestIdleCallback ? requestIdleCallback(act, { timeout: 1000 }) : setTimeout(act, 50);
 }
@@ -13,6 +14,7 @@ const LATER_MS = 300; // until the folded ones are drawn
 let opening = false,
   busy = false;
 
+/** @param {HTMLElement} group */
 function key(group) {
   // the same group of another task is another one
   const task = group.closest(".easel-task");
@@ -20,11 +22,13 @@ function key(group) {
   return `group-${name}-${[...task.querySelectorAll(".easel-group")].indexOf(group)}`;
 }
 
+/** @param {HTMLElement} group @param {HTMLElement} button */
 export function mark(group, button) {
   group.dataset.fold ||= recall(key(group), group.classList.contains("easel-open")) ? "open" : "shut";
   button.setAttribute("aria-expanded", group.dataset.fold === "open");
 }
 
+/** @param {HTMLElement} group */
 function draw(group) {
   // Gradio may not listen yet, so it is asked until it opens
   group.dataset.drawn = "yes";
@@ -45,7 +49,7 @@ function drawNext() {
   const group = closed.find((one) => openerOf(one) && one.closest(".easel-task").offsetParent);
   busy = Boolean(group);
   if (!busy) return;
-  draw(group);
+  draw(/** @type {HTMLElement} */ (group));
   whenIdle(drawNext);
 }
 

@@ -11,15 +11,20 @@ import { batch, effect, signal } from "./signals.js";
 const WAIT_MS = 10000; // for the usual values of a model, from a server that may not answer
 const AFTER_MS = 100; // until Gradio has closed the stream of an answer: what is asked for just then is never heard of
 
+/** @typedef {{ store: FormStore, task: string, name: string, drawn: any }} Place */
+
+/** @type {Map<string, FormStore>} */
 const stores = new Map(); // by the name of the task
+/** @type {Map<string, Place>} */
 const fields = new Map(); // {store, task, name, drawn: what Gradio drew at first} by the id of the control
 let ask = () => {}; // has Gradio show what the widgets do not show yet
 let listening = false; // Gradio, for what is asked
 let rebased = false; // other usual values came than the page was drawn with
 const hands = new Set(); // the controls that somebody has touched since they told their value
+/** @type {{ value: string | null, choices: [string, string][] }} */
 const menu = { value: null, choices: [] }; // of models, as drawn
 
-export const model = signal(null); // the name of the chosen one
+export const model = signal(/** @type {string | null} */ (null)); // the name of the chosen one
 
 const drawn = firstDrawn();
 Object.assign(menu, drawn.get("easel-model"));
@@ -33,7 +38,9 @@ for (const [task, own] of Object.entries(drawn.get("easel-forms")?.value.fields 
 }
 model.value = menu.value ?? null;
 
+/** @param {string} task */
 export const formOf = (task) => stores.get(task);
+/** @param {string} id */
 export const fieldAt = (id) => fields.get(id);
 
 // --- With the widgets ------------------------------------------------------------------------------
@@ -50,18 +57,21 @@ export function put() {
   });
 }
 
+/** @param {string} task @param {string} name @param {any} value */
 export function told(task, name, value) {
   const store = stores.get(task);
   const byHand = hands.delete(`${task}-${name}`) || store?.fields[name]?.[0] === "picture";
   store?.told(name, value ?? null, byHand);
 }
 
+/** @param {string} name */
 export function chosen(name) {
   model.value = name ?? null;
 }
 
 // What somebody types is known at once, also in a widget that Gradio has just drawn and does not listen to yet. Of a menu,
 // and of what a widget makes of its text when it is left, only Gradio tells.
+/** @type {Record<string, (widget: any) => any>} */
 const typed = {
   number: ({ value }) => (value === "" ? null : Number(value)),
   optional: ({ value }) => value,
@@ -89,14 +99,17 @@ for (const kind of ["input", "change", "pointerdown", "keydown"]) {
 
 const taken = new Set(); // the numbers of the messages that were
 
+/** @param {{ number: number, task: string, values: Record<string, any> }} message */
 function fill(message) {
   if (!message?.number || taken.has(message.number)) return;
   taken.add(message.number);
   stores.get(message.task)?.fill(message.values);
 }
 
+/** @param {string} name */
 const FOLLOWS = (name) => name !== "prompt"; // another model's usual value
 
+/** @param {any} _element @param {any} trigger @param {any} props @param {any} watch */
 export function forms(_element, trigger, props, watch) {
   ask = () => trigger("put", {});
   renew = () => trigger("renew", {});
@@ -112,18 +125,21 @@ export function forms(_element, trigger, props, watch) {
 }
 let renew = () => {};
 
+/** @type {{ of: string | null, there: Promise<void>, over: () => void } | null} */
 let waiting = null; // {of: model, null for any, there: Promise, over()} while usual values are asked for
 const held = new Set(); // buttons that were pressed meanwhile
 
+/** @param {string} of */
 export function asking(of) {
   model.value = of;
   wait(of);
   return of;
 }
 
+/** @param {string | null} of */
 function wait(of) {
   waiting?.over();
-  const now = { of, there: null, over: () => {} };
+  const now = { of, there: Promise.resolve(), over: () => {} };
   now.there = new Promise((/** @type {(value?: any) => void} */ resolve) => {
     const timer = setTimeout(() => now.over(), WAIT_MS);
     now.over = () => {
@@ -137,6 +153,7 @@ function wait(of) {
 
 // What is sent to Python to ask for a job, once the usual values of the model are there. `message` is what Python sent
 // last: it may not have been told yet.
+/** @param {string} task @param {any} message @param {any[]} pictures */
 export async function request(task, message, ...pictures) {
   fill(message);
   while (waiting) {
@@ -162,7 +179,9 @@ document.addEventListener(
 
 // Gradio listens, and says what the menu of models and the widgets hold: what was written into them before that, and
 // what was kept, is put in place.
+/** @param {any[]} held */
 export function restored([shown, ...now]) {
+  /** @type {any} */
   const kept = { model: "", usual: null, values: {}, ...recall("forms", {}) };
   const other = Boolean(kept.model) && shown === menu.value;
   const usual = kept.usual && (other || !kept.model) ? kept.usual : {};
@@ -172,7 +191,8 @@ export function restored([shown, ...now]) {
   batch(() => {
     for (const [task, store] of stores) {
       for (const name of Object.keys(store.fields)) store.told(name, now[at++] ?? null, true);
-      const fits = (name, value) => takes(fields.get(`${task}-${name}`).drawn, value);
+      const fits = (/** @type {string} */ name, /** @type {any} */ value) =>
+        takes(fields.get(`${task}-${name}`).drawn, value);
       store.restore(usual[task] ?? {}, keptOf(task, store, kept.values ?? {}), fits, FOLLOWS);
     }
   });
@@ -189,6 +209,7 @@ export function restored([shown, ...now]) {
   return [other ? chooses(kept.model) : undefined, ...put()];
 }
 
+/** @param {string} task @param {FormStore} store @param {Record<string, any>} values */
 const keptOf = (task, store, values) =>
   Object.fromEntries(
     Object.keys(store.fields)
@@ -196,6 +217,7 @@ const keptOf = (task, store, values) =>
       .map((name) => [name, values[`${task}-${name}`]]),
   );
 
+/** @param {string} name */
 function chooses(name) {
   const choices = menu.choices.some(([, one]) => one === name) ? menu.choices : [...menu.choices, [name, name]];
   return updated({ value: name, choices });
@@ -205,7 +227,9 @@ function keep() {
   let asked = false;
   const write = () => {
     asked = false;
+    /** @type {Record<string, any>} */
     const values = {};
+    /** @type {Record<string, any>} */
     const usual = {};
     for (const [task, store] of stores) {
       usual[task] = store.fields;
