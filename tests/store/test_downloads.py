@@ -334,5 +334,6 @@ def test_offline_nothing_is_asked(make, hub):
 
 def test_the_well_known_models_are_whole_entries(make):
     for one in make().known():
-        assert set(one) == {"name", "repo", "path", "kind", "family", "size", "licence", "about"}
+        said = {"name", "repo", "path", "kind", "family", "size", "gigabytes", "licence", "about"}
+        assert set(one) == said and one["size"] == f"about {one['gigabytes']:g} GB"
         assert one["repo"].count("/") == 1 and one["path"].endswith((".safetensors", ""))
