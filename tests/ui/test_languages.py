@@ -22,7 +22,9 @@ LEFT_OVER = """() => {
   const nobodys = "[translate=no], script, style, " +
     "footer:not(.easel-foot), .meta-text, .meta-text-center, .progress-text";
   const check = (text) => {
-    const words = /\\p{L}/u.test(text) && !/^[\\d.,]+ ?(s|ms|px)$/.test(text.trim());
+    const time = /^[\\d/.]+, [\\d:]+( [AP]M)?$/; // as the browser writes it
+    const plain = text.trim().replace(/\\s/g, " ");
+    const words = /\\p{L}/u.test(plain) && !/^[\\d.,]+ ?(s|ms|px)$/.test(plain) && !time.test(plain);
     if (words && !text.includes("⟦")) found.add(text.trim());
   };
   while (walker.nextNode()) {
