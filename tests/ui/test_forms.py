@@ -9,9 +9,10 @@ import pytest
 
 from tests.ui.conftest import opened
 from tests.ui.hands import choose, module, number, paint
-from tests.ui.painter import FlatPainter
+from tests.ui.painter import FlatPainter, until
 from webui.types import GenerationRequest
 from webui.ui import Page
+from webui.ui.forms import Forms
 
 KEPT = "Object.keys(JSON.parse(sessionStorage.getItem('easel-forms'))?.values ?? {})"
 
@@ -156,26 +157,45 @@ def test_what_no_longer_exists_is_forgotten(own: Any, painter: FlatPainter) -> N
     kept(own, "txt2img-seed")
 
 
+@pytest.mark.parametrize("late", [False, True])
 def test_a_model_chosen_while_the_kept_one_is_asked_about_stays(
-    own: Any, painter: FlatPainter
+    own: Any, painter: FlatPainter, monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
+    """Whichever the server answers first."""
+    answers = []
+    rebase = Forms.rebase
+    spy = lambda *given: answers.append(rebase(*given)) or answers[-1]  # noqa: E731
+    monkeypatch.setattr(Forms, "rebase", spy)
     pick(own, "easel-model", "wide")
     shows(own, "txt2img-width", "192")
     own.wait_for_function("JSON.parse(sessionStorage.getItem('easel-forms'))?.model === 'wide'")
     held: list[Any] = []
-    own.route("**/queue/join*", lambda route: held.append(route))
-    with own.expect_request("**/queue/join*"):
+
+    def asks(request: Any, name: str) -> bool:
+        return "/queue/join" in request.url and request.post_data_json["data"] == [name]
+
+    def hold(route: Any) -> None:
+        if any(asks(route.request, name) for name in ("wide", "flat")):
+            held.append(route)
+        else:
+            route.continue_()
+
+    answers.clear()
+    own.route("**/queue/join*", hold)
+    with own.expect_request(lambda request: asks(request, "wide")):
         again(own)
     shows(own, "easel-model", "wide")
-    with own.expect_request("**/queue/join*"):
+    with own.expect_request(lambda request: asks(request, "flat")):
         pick(own, "easel-model", "flat")
-    for one in held:
+    for nth, one in enumerate(reversed(held) if late else held, 1):
         one.continue_()
+        until(lambda nth=nth: len(answers) == nth, "the server has answered")
     own.unroute("**/queue/join*")
-    shows(own, "txt2img-width", "128")
-    own.get_by_role("button", name="3:2, 160 × 104").wait_for()
-    request = paint(own, painter)
-    assert (request.model, request.width, request.steps) == ("flat", 128, 4)
+    for _ in range(2):  # the picture comes by the same stream as the answers, after them
+        shows(own, "txt2img-width", "128")
+        own.get_by_role("button", name="3:2, 160 × 104").wait_for()
+        request = paint(own, painter)
+        assert (request.model, request.width, request.steps) == ("flat", 128, 4)
 
 
 def test_settings_sent_from_a_picture_are_kept(own: Any, painter: FlatPainter) -> None:

@@ -54,7 +54,7 @@ class Forms:
                 every.append(one)
         model.change(None, [model], None, js="(value) => Easel.chosen(value)", **PRIVATE)
         put = {"js": "() => Easel.put()", "trigger_mode": "multiple", **PRIVATE}
-        self.component.put(None, None, every, **put)
+        self.component.put(None, None, [model, *every], **put)
         both = [model, *every]
         blocks.load(None, both, both, js="(...now) => Easel.restored(now)", **PRIVATE)
 
@@ -70,9 +70,18 @@ class Forms:
         }
         return {"number": next(self._numbers), "task": tab.task.name, "values": given}
 
-    def rebase(self, of: object, fields: Mapping[str, Any]) -> Any:
-        """What the component becomes with the usual values of the model `of`."""
-        return gr.HTML(fresh={"of": of, "fields": fields, "number": next(self._numbers)})
+    def rebase(
+        self,
+        of: object,
+        asked: object,
+        fields: Mapping[str, Any],
+        suggested: Mapping[str, Any],
+        sizes: Mapping[str, Any],
+    ) -> Any:
+        """What the component becomes with what is usual with the model `of`: `fields`, examples by the name of
+        the task, sizes by the id of their first side. The page takes it if the model `asked` is chosen there."""
+        message = {"of": of, "asked": asked, "number": next(self._numbers)}
+        return gr.HTML(fresh={**message, "fields": fields, "suggested": suggested, "sizes": sizes})
 
     def asked(self, tab: Tab) -> dict[str, Any]:
         """Of an event that asks for a job: inputs, and the script that gives them, which waits for the usual values

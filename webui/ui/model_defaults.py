@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import gradio as gr
-
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.ui.forms import Forms, form_fields
@@ -26,27 +24,26 @@ def form_state(tabs: Sequence[Tab], catalog: Catalog, settings: Settings) -> Any
 
 def model_updates(
     tabs: Sequence[Tab], forms: Forms, catalog: Catalog, settings: Settings
-) -> tuple[list[Any], Callable[[Any], list[Any]]]:
-    """What choosing a model does: the components that it updates, and the function of the model's name.
+) -> Callable[..., Any]:
+    """What choosing a model does to the forms' component: the function of the model's name, and of the name that the
+    page asked for where that model is gone. It is one message, so that the page takes all of it or, where another model
+    has been chosen since, nothing.
 
     A value that is still the usual one of the model before gives way to the new model's; what somebody has changed
     stays. Which those are is seen in the page when the answer is there (assets/form-store.js), so that what is changed
     while the server is asked stays too.
     """
-    outputs: list[Any] = []
-    for tab in tabs:
-        outputs += [tab.stage, *tab.shapes.values()]
-    outputs.append(forms.component)
 
-    def update(model: Any) -> list[Any]:
+    def update(model: Any, asked: Any = None) -> Any:
         card = card_of(model, catalog)
-        updates: list[Any] = []
+        suggested, sizes = {}, {}
         for tab in tabs:
-            updates.append(gr.HTML(suggested=examples(tab.task, card)))
+            suggested[tab.task.name] = examples(tab.task, card)
             own = known_defaults(tab.task, card, catalog, settings)
             for sides in tab.shapes:
-                updates.append({"shapes": shapes(*(int(own[side] or 0) for side in sides))})
-        updates.append(forms.rebase(model, form_fields(tabs, card, catalog, settings)))
-        return updates
+                found = shapes(*(int(own[side] or 0) for side in sides))
+                sizes[f"{tab.task.name}-{sides[0]}"] = found
+        fields = form_fields(tabs, card, catalog, settings)
+        return forms.rebase(model, asked or model, fields, suggested, sizes)
 
-    return outputs, update
+    return update

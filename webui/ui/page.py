@@ -238,30 +238,35 @@ def draw_page(
         wire_queue(queue, bar, engine, catalog, visitors, own)
         wire_send_to(draw_send_to(), tabs, forms, bar, catalog)
         draw_limits(catalog.tasks.values())
-        outputs, update = model_updates(tabs, forms, catalog, settings)
+        update = model_updates(tabs, forms, catalog, settings)
         # "once" would drop the model that is chosen while another's values are asked for
         model.input(
             update,
             [model],
-            outputs,
+            forms.component,
             js="(model) => Easel.asking(model)",  # a press of Generate waits for it
             trigger_mode="always_last",
             preprocess=False,
             **IN_TURN,
         )
         if shelf is not None:
-            wire_models(shelf, model, catalog, update, [], outputs)
+            wire_models(shelf, model, catalog, update, [], [forms.component])
 
         def renewed(chosen: Any) -> list[Any]:
             card = card_of(chosen, catalog)
             shown = card.name if card is not None else None
-            given = {} if shown == chosen else {"value": shown}  # another may be chosen meanwhile
-            return [gr.Dropdown(choices=menu(catalog, shown), **given), *update(shown)]
+            return [gr.Dropdown(choices=menu(catalog, shown)), update(shown, chosen)]
 
+        both = [model, forms.component]
         chosen.refresh(
-            update, [model], outputs, trigger_mode="always_last", preprocess=False, **IN_TURN
+            update,
+            [model],
+            forms.component,
+            trigger_mode="always_last",
+            preprocess=False,
+            **IN_TURN,
         )
-        forms.component.renew(renewed, [model], [model, *outputs], preprocess=False, **IN_TURN)
+        forms.component.renew(renewed, [model], both, preprocess=False, **IN_TURN)
         endpoints = add_endpoints(blocks, engine, catalog, settings, extensions, visitors)
     blocks.queue(api_open=False, default_concurrency_limit=None)
     rest(blocks)

@@ -43,12 +43,12 @@ def _side(length: float, step: int) -> int:
 
 
 def draw_shapes(ids: Sequence[str], width: int, height: int) -> Any:
-    """The buttons of the shapes, for the sides of those ids. Their JavaScript (assets/numbers.js) sets the sliders; the
-    value follows the model."""
+    """The buttons of the shapes, for the sides of those ids. Their JavaScript (assets/numbers.js) sets the sliders, and
+    draws another model's (assets/forms.js)."""
     return gr.HTML(
         {"shapes": shapes(width, height)},
         html_template=keyed('<div class="easel-shapes" role="group" aria-label="Sizes"></div>'),
-        js_on_load=f"{MOUNT}Easel.shapes(element, props, watch, {json.dumps(ids)})",
+        js_on_load=f"{MOUNT}Easel.shapes(element, props, {json.dumps(ids)})",
         elem_id=f"{ids[0]}-shapes",
         elem_classes="easel-shapes-block",
         apply_default_css=False,

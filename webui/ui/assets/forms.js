@@ -19,12 +19,21 @@ const stores = new Map(); // by the name of the task
 const fields = new Map(); // {store, task, name, drawn: what Gradio drew at first} by the id of the control
 let ask = () => {}; // has Gradio show what the widgets do not show yet
 let listening = false; // Gradio, for what is asked
+/** @type {string | null} */
+let instead = null; // the model that the menu is to show, as the chosen one is gone
 let rebased = false; // other usual values came than the page was drawn with
 const hands = new Set(); // the controls that somebody has touched since they told their value
 /** @type {{ value: string | null, choices: [string, string][] }} */
 const menu = { value: null, choices: [] }; // of models, as drawn
 
 export const model = signal(/** @type {string | null} */ (null)); // the name of the chosen one
+/** What else is usual with it than values, once Python was asked: examples by the task, sizes by their first side's id. */
+export const usual = signal(
+  /** @type {{ suggested: Record<string, any[]>, sizes: Record<string, [string, number, number][]> }} */ ({
+    suggested: {},
+    sizes: {},
+  }),
+);
 
 const drawn = firstDrawn();
 Object.assign(menu, drawn.get("easel-model"));
@@ -49,13 +58,18 @@ function later() {
   if (listening) queueMicrotask(() => ask());
 }
 
-// What each widget is to show, in Python's order; undefined where it stays.
+// What the menu of models and each widget are to show, in Python's order; undefined where they stay.
 export function put() {
-  return [...stores.values()].flatMap((store) => {
+  const menuShows = instead === null ? undefined : chooses(instead);
+  instead = null;
+  return [menuShows, ...unshown()];
+}
+
+const unshown = () =>
+  [...stores.values()].flatMap((store) => {
     const values = store.take();
     return Object.keys(store.fields).map((name) => values[name]);
   });
-}
 
 /** @param {string} task @param {string} name @param {any} value */
 export function told(task, name, value) {
@@ -115,31 +129,37 @@ export function forms(_element, trigger, props, watch) {
   renew = () => trigger("renew", {});
   watch("value", () => fill(props.value));
   watch("fresh", () => {
-    if ((waiting?.of ?? props.fresh.of) !== props.fresh.of) return; // another model has been chosen since
+    const { of, asked, fields, suggested, sizes } = props.fresh;
+    if ((model.value ?? asked) !== asked) return; // another has been chosen since: its own comes, or was here before
     rebased = true;
     batch(() => {
-      for (const [task, store] of stores) store.rebase(props.fresh.fields[task] ?? {}, FOLLOWS);
+      if (of !== asked) {
+        model.value = of;
+        instead = of;
+        later();
+      }
+      for (const [task, store] of stores) store.rebase(fields[task] ?? {}, FOLLOWS);
+      usual.value = { suggested, sizes };
     });
     waiting?.over();
   });
 }
 let renew = () => {};
 
-/** @type {{ of: string | null, there: Promise<void>, over: () => void } | null} */
-let waiting = null; // {of: model, null for any, there: Promise, over()} while usual values are asked for
+/** @type {{ there: Promise<void>, over: () => void } | null} */
+let waiting = null; // while usual values are asked for
 const held = new Set(); // buttons that were pressed meanwhile
 
 /** @param {string} of */
 export function asking(of) {
   model.value = of;
-  wait(of);
+  wait();
   return of;
 }
 
-/** @param {string | null} of */
-function wait(of) {
+function wait() {
   waiting?.over();
-  const now = { of, there: Promise.resolve(), over: () => {} };
+  const now = { there: Promise.resolve(), over: () => {} };
   now.there = new Promise((/** @type {(value?: any) => void} */ resolve) => {
     const timer = setTimeout(() => now.over(), WAIT_MS);
     now.over = () => {
@@ -184,7 +204,7 @@ export function restored([shown, ...now]) {
   /** @type {any} */
   const kept = { model: "", usual: null, values: {}, ...recall("forms", {}) };
   const other = Boolean(kept.model) && shown === menu.value;
-  const usual = kept.usual && (other || !kept.model) ? kept.usual : {};
+  const before = kept.usual && (other || !kept.model) ? kept.usual : {};
   rebased = Boolean(kept.usual);
   model.value = other ? kept.model : (shown ?? null);
   let at = 0;
@@ -193,20 +213,20 @@ export function restored([shown, ...now]) {
       for (const name of Object.keys(store.fields)) store.told(name, now[at++] ?? null, true);
       const fits = (/** @type {string} */ name, /** @type {any} */ value) =>
         takes(fields.get(`${task}-${name}`).drawn, value);
-      store.restore(usual[task] ?? {}, keptOf(task, store, kept.values ?? {}), fits, FOLLOWS);
+      store.restore(before[task] ?? {}, keptOf(task, store, kept.values ?? {}), fits, FOLLOWS);
     }
   });
   listening = true;
   keep();
   const stale = document.querySelector("meta[name=easel-form]"); // drawn before the settings or models of now
   if (stale || other) {
-    wait(null);
+    wait();
     whenIdle(() => {
       stale?.remove();
       renew();
     });
   }
-  return [other ? chooses(kept.model) : undefined, ...put()];
+  return [other ? chooses(kept.model) : undefined, ...unshown()];
 }
 
 /** @param {string} task @param {FormStore} store @param {Record<string, any>} values */
@@ -230,15 +250,15 @@ function keep() {
     /** @type {Record<string, any>} */
     const values = {};
     /** @type {Record<string, any>} */
-    const usual = {};
+    const fields = {};
     for (const [task, store] of stores) {
-      usual[task] = store.fields;
+      fields[task] = store.fields;
       for (const [name, value] of Object.entries(store.changed())) {
         if (store.fields[name][0] !== "picture") values[`${task}-${name}`] = value;
       }
     }
     const other = model.value === menu.value ? "" : model.value;
-    remember("forms", { model: other, usual: other || rebased ? usual : null, values });
+    remember("forms", { model: other, usual: other || rebased ? fields : null, values });
   };
   effect(() => {
     for (const store of stores.values()) store.values();

@@ -2,7 +2,7 @@
 // Limits come from Python (webui/ui/limits.py) as [label, lowest, highest, step] by the control's id.
 
 import { node, setText } from "./dom.js";
-import { fieldAt } from "./forms.js";
+import { fieldAt, usual } from "./forms.js";
 import { fieldOf, fillField } from "./gradio.js";
 import { t } from "./i18n.js";
 import { nearest } from "./nearest.js";
@@ -69,11 +69,13 @@ export function limits(limits) {
 
 // --- Sizes ---------------------------------------------------------------------------------------
 
-export function shapes(element, props, watch, ids) {
+export function shapes(element, props, ids) {
   const sides = ids.map(fieldAt);
   const place = element.querySelector(".easel-shapes");
+  const offered = () => usual.value.sizes[ids[0]] ?? props.value?.shapes ?? [];
 
   function mark() {
+    offered(); // drawn anew, they are marked anew
     const [width, height] = sides.map(({ store, name }) => store.value(name));
     for (const button of place.children) {
       button.setAttribute("aria-pressed", button.dataset.size === `${width}x${height}`);
@@ -82,7 +84,7 @@ export function shapes(element, props, watch, ids) {
 
   function draw() {
     place.replaceChildren(
-      ...(props.value?.shapes || []).map(([ratio, width, height]) => {
+      ...offered().map(([ratio, width, height]) => {
         const title = `${width} × ${height}`;
         const button = node("button", {
           type: "button",
@@ -101,11 +103,9 @@ export function shapes(element, props, watch, ids) {
         return button;
       }),
     );
-    mark();
   }
 
-  watch("value", draw);
-  draw();
+  effect(draw);
   effect(mark);
 }
 

@@ -3,12 +3,14 @@
 
 import { given } from "./canvas-send.js";
 import { node, setText } from "./dom.js";
+import { usual } from "./forms.js";
 import { heldValue } from "./gradio.js";
 import { groups } from "./groups.js";
 import { joined, named, sentence, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { serverOffline } from "./server-status.js";
 import { asked, onShow, showJob, stages, titlePage } from "./shown-jobs.js";
+import { effect } from "./signals.js";
 import { shorten, stageActions, stageActs, stageActsOfAll } from "./stage-acts.js";
 import { backgroundJobs, stageOffer, stageStrip } from "./stage-strip.js";
 import { openViewer } from "./viewer.js";
@@ -197,7 +199,7 @@ export function stage(element, trigger, props, watch, about) {
 
   // --- before the first picture ---
   function empty() {
-    const examples = (props.suggested || about.examples).map((one) =>
+    const examples = (usual.value.suggested[about.task] ?? about.examples).map((one) =>
       typeof one === "string" ? { prompt: one } : one,
     );
     const cards = examples.length > 0 && examples.every((one) => one.picture);
@@ -364,9 +366,8 @@ export function stage(element, trigger, props, watch, about) {
   });
 
   if (strip.all().length) use();
-  empty();
+  effect(empty);
   view("empty");
-  watch("suggested", empty);
   watch("value", draw);
   watch("collected", () => background.take(JSON.parse(props.collected || "{}")));
   watch("added", () => {
