@@ -238,6 +238,20 @@ def test_chosen_tab_follows_the_choice_and_literal_what_it_is_told(tab: Any) -> 
     assert tab.evaluate(told) == NASTY
 
 
+def test_tabs_of_and_choose_tab_go_by_ids_and_on_tabs_hears_of_it(tab: Any) -> None:
+    """No tab would have an address, and Back would change none."""
+    ids = tab.evaluate(
+        """() => { const bar = document.querySelector(".bar"); window.heard = 0;
+        ours.onTabs(bar, () => { heard++; }); ours.chooseTab(bar, "one");
+        return ours.tabsOf(bar).map((one) => one.id); }"""
+    )
+    assert ids == ["one", "two"]
+    chosen = "ours.tabsOf(document.querySelector('.bar')).find((one) => one.chosen)"
+    tab.wait_for_function(f"() => {chosen}?.id === 'one' && heard > 0")
+    tab.evaluate("ours.chooseTab(document.querySelector('.bar'), 'nothing')")
+    assert tab.evaluate(f"{chosen}.tab.textContent.trim()") == "First"
+
+
 def test_plain_is_shown_as_it_is(tab: Any) -> None:
     """A control's label could be run."""
     assert tab.locator("#plain p").text_content() == NASTY

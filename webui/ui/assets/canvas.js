@@ -1,5 +1,6 @@
 // A picture that somebody gives and the mask painted over it (webui/ui/canvas.py): puts the parts together.
 
+import { address } from "./address.js";
 import { extendFrame } from "./canvas-extend.js";
 import { decode, listen, prepare, Refused } from "./canvas-input.js";
 import { createPainter } from "./canvas-painter.js";
@@ -152,6 +153,7 @@ export function canvas(element, trigger, props, upload, watch) {
 
   const dialog = $(".canvas-dialog");
   let tools = null;
+  let way = { gone: () => {} }; // of the enlarged canvas
   if (dialog) paints();
 
   function paints() {
@@ -205,6 +207,7 @@ export function canvas(element, trigger, props, upload, watch) {
     );
 
     dialog.addEventListener("close", () => {
+      way.gone();
       dialog.before(body, note);
       $("[data-act=enlarge]").focus({ preventScroll: true });
     });
@@ -223,6 +226,7 @@ export function canvas(element, trigger, props, upload, watch) {
       return;
     }
     dialog.append(body, note);
+    way = address.cover(() => dialog.close()); // Back closes it
     dialog.showModal();
     $(".canvas-view").focus();
   }

@@ -2,6 +2,7 @@
 // gallery-*.js: search (what is asked for), shelf (what is loaded), rows (where it stands), tile and grid (what is
 // drawn), marks (what is selected), acts (what is done), hands (keys and pointer).
 
+import { opensPictures } from "./address.js";
 import { ask } from "./api.js";
 import { node, setText } from "./dom.js";
 import { galleryActs } from "./gallery-acts.js";
@@ -14,6 +15,7 @@ import { createShelf } from "./gallery-shelf.js";
 import { t } from "./i18n.js";
 import { icon, iconButton } from "./icons.js";
 import { toast } from "./overlays.js";
+import { pictureAt } from "./picture-actions.js";
 
 export const GALLERY_MS = 3000;
 
@@ -29,6 +31,7 @@ export function gallery(element, about) {
     thrown = $(".gallery-thrown"),
     picked = $(".gallery-picks");
   let shelf = null,
+    opened = Promise.resolve(),
     facets = null,
     version = -1,
     news = 0,
@@ -76,7 +79,7 @@ export function gallery(element, about) {
       if (shelf === now) changed();
     }));
     root.setAttribute("aria-busy", "true");
-    now.open(facets || askFacets()).then(() => {
+    opened = now.open(facets || askFacets()).then(() => {
       if (shelf !== now) return;
       root.removeAttribute("aria-busy");
       root.replaceChildren();
@@ -208,6 +211,12 @@ export function gallery(element, about) {
     marks.drop(ids);
     if (held && next) grid.focus(next.id);
   }
+
+  opensPictures("gallery", async (id) => {
+    await opened;
+    const one = shelf.byId.get(id) ?? (await pictureAt(id));
+    if (one) acts.open(one);
+  });
 
   // --- Keys and buttons of the tab ---
 

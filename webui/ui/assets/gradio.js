@@ -129,6 +129,45 @@ export function chosenTab(tabs) {
   return tabs?.querySelector(":scope > .tab-wrapper [role=tab][aria-selected=true]") ?? null;
 }
 
+/** @param {Element} tabs */
+const barOf = (tabs) => tabs.querySelector(":scope > .tab-wrapper > [role=tablist]");
+
+/**
+ * The tabs in the bar of those inside an element, in their order.
+ * @param {Element} tabs
+ * @returns {{ id: string, tab: HTMLElement, chosen: boolean }[]}
+ */
+export function tabsOf(tabs) {
+  const all = /** @type {HTMLElement[]} */ ([...(barOf(tabs)?.querySelectorAll("[role=tab]") ?? [])]);
+  return all.map((tab) => ({
+    id: tab.dataset.tabId ?? "",
+    tab,
+    chosen: tab.getAttribute("aria-selected") === "true",
+  }));
+}
+
+/**
+ * Calls `act` whenever a tab is chosen, by whomever, or the bar is drawn anew.
+ * @param {Element} tabs
+ * @param {() => void} act
+ */
+export function onTabs(tabs, act) {
+  const watched = { subtree: true, childList: true, attributeFilter: ["aria-selected", "data-tab-id"] };
+  new MutationObserver(act).observe(barOf(tabs), watched);
+}
+
+/**
+ * Chooses a tab, as soon as Gradio listens.
+ * @param {Element} tabs
+ * @param {string} id
+ */
+export function chooseTab(tabs, id) {
+  const found = tabsOf(tabs).find((one) => one.id === id);
+  if (!found || found.chosen) return;
+  found.tab.click();
+  requestAnimationFrame(() => chooseTab(tabs, id));
+}
+
 /**
  * Where something that lies over the page belongs: Gradio gives our rules to what is inside of it.
  * @returns {Element}

@@ -1,5 +1,6 @@
 // What lies over the page for a while: menus beside buttons, sentences with an "Undo".
 
+import { address } from "./address.js";
 import { node } from "./dom.js";
 import { rootOfStyles } from "./gradio.js";
 
@@ -14,6 +15,7 @@ import { rootOfStyles } from "./gradio.js";
 export function withMenu(button, label, fill) {
   const menu = node("div", { popover: "auto", class: "easel-menu", role: "dialog", "aria-label": label });
   let closed = 0;
+  backCloses(menu);
   menu.addEventListener("toggle", (event) => {
     const open = event.newState === "open";
     button.setAttribute("aria-expanded", open);
@@ -51,12 +53,27 @@ export function withMenu(button, label, fill) {
 export const overlayRoot = () => document.querySelector("dialog[open]") || rootOfStyles();
 
 /**
- * A dialog over everything; when it is closed it goes, and what is still said stays.
+ * The browser's Back closes a menu or a panel, each time that it is open.
+ * @param {HTMLElement} menu
+ */
+export function backCloses(menu) {
+  let way = { gone: () => {} };
+  menu.addEventListener("beforetoggle", (/** @type {ToggleEvent} */ event) => {
+    if (event.newState === "open") way = address.cover(() => menu.hidePopover());
+    else way.gone();
+  });
+}
+
+/**
+ * A dialog over everything; when it is closed, by the browser's Back too, it goes, and what is still said stays.
  * @param {HTMLDialogElement} dialog
  * @param {() => void} [closed]
+ * @returns {{ picture: (id: string | number | null | undefined) => void }} `picture` tells which one the dialog shows
  */
 export function openDialog(dialog, closed = () => {}) {
+  const way = address.cover(() => dialog.close());
   dialog.addEventListener("close", () => {
+    way.gone();
     closed();
     const said = dialog.querySelector(":scope > .easel-toasts");
     dialog.remove();
@@ -64,7 +81,7 @@ export function openDialog(dialog, closed = () => {}) {
   });
   overlayRoot().append(dialog);
   dialog.showModal();
-  return dialog;
+  return way;
 }
 
 /**

@@ -1,10 +1,11 @@
 // The page's own behaviour: keys, light and dark, sentences beside the button. No request leaves from here.
 
 import { setText } from "./dom.js";
-import { asksForTheme, chosenTab, gradioIsDrawn } from "./gradio.js";
+import { asksForTheme, gradioIsDrawn } from "./gradio.js";
 import { sentence, t } from "./i18n.js";
 import { settle } from "./numbers.js";
 import { server, serverOffline } from "./server-status.js";
+import { tabs } from "./tabs.js";
 
 // Why a request was refused: the sentence, and a mark at the control that it is about. A press that nobody answers is
 // not kept, so that is said here, too, until the server is back.
@@ -88,21 +89,5 @@ export function start() {
     },
     true,
   );
-  followTabs();
-}
-
-// On a phone the bar of tabs scrolls: the chosen one is always in sight.
-export function followTabs() {
-  document.addEventListener("click", (event) => {
-    const chosen = event.target.closest?.("[role=tab]");
-    chosen?.scrollIntoView({ block: "nearest", inline: "center" });
-  });
-  addEventListener("resize", () => {
-    const chosen = chosenTab(document.querySelector(".easel-tabs"));
-    if (!chosen) return;
-    const bar = chosen.parentElement,
-      at = chosen.getBoundingClientRect(),
-      of = bar.getBoundingClientRect();
-    bar.scrollLeft += at.left + at.width / 2 - of.left - of.width / 2;
-  });
+  tabs();
 }

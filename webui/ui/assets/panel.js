@@ -1,6 +1,7 @@
 // Small windows under buttons.
 
 import { node } from "./dom.js";
+import { backCloses } from "./overlays.js";
 
 /**
  * Opens a small window at a button, or closes it. `fill(panel)` puts its content into it.
@@ -12,6 +13,7 @@ export function openPanel(button, title, fill) {
   let panel = button.easelPanel;
   if (!panel) {
     panel = node("div", { class: "easel-panel", popover: "auto", role: "dialog", "aria-label": title });
+    backCloses(panel);
     panel.addEventListener("toggle", (/** @type {ToggleEvent} */ event) => {
       button.setAttribute("aria-expanded", event.newState === "open");
       if (event.newState === "closed") panel.replaceChildren();

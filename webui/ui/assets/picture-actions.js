@@ -25,6 +25,20 @@ export function failed(error) {
   toast(error.message, null, 8);
 }
 
+/**
+ * A picture of the gallery by its number; null where there is none, which is told.
+ * @param {number} id
+ * @returns {Promise<Picture | null>}
+ */
+export async function pictureAt(id) {
+  try {
+    return await ask(`api/pictures/${id}`);
+  } catch {
+    toast(t("This picture is no longer there."), null, 8);
+    return null;
+  }
+}
+
 /** @param {Picture} item */
 export async function favour(item) {
   const on = !item.favourite;

@@ -1,6 +1,7 @@
 // The place where pictures appear. Draws what Python says of a job (webui/ui/stage.py). What can be done with a picture is
 // in stage-acts.js, this session's pictures in stage-strip.js.
 
+import { opensPictures } from "./address.js";
 import { given } from "./canvas-send.js";
 import { node, setText } from "./dom.js";
 import { usual } from "./forms.js";
@@ -8,6 +9,7 @@ import { heldValue } from "./gradio.js";
 import { groups } from "./groups.js";
 import { joined, named, sentence, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
+import { pictureAt } from "./picture-actions.js";
 import { serverOffline } from "./server-status.js";
 import { asked, onShow, showJob, stages, titlePage } from "./shown-jobs.js";
 import { effect } from "./signals.js";
@@ -140,7 +142,8 @@ export function stage(element, trigger, props, watch, about) {
   }
 
   function enlarge(one) {
-    const pictures = strip.all();
+    const all = strip.all();
+    const pictures = all.some((other) => other.key === one.key) ? all : [one];
     openViewer(
       pictures,
       Math.max(
@@ -150,7 +153,7 @@ export function stage(element, trigger, props, watch, about) {
       {
         actions: stageActions({ about, pictures }),
         shown: (now) => {
-          if (!running()) show(now);
+          if (!running() && now.key) show(now); // what the strip does not know is only looked at
         },
       },
     );
@@ -379,6 +382,11 @@ export function stage(element, trigger, props, watch, about) {
     draw();
   });
   draw();
+
+  opensPictures(about.task, async (id) => {
+    const one = strip.all().find((other) => other.id === id) ?? (await pictureAt(id));
+    if (one) enlarge(one);
+  });
 
   stages[about.task] = (job) => {
     next = []; // whoever opens a job wants to see that one; the others are in the queue

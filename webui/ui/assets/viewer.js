@@ -111,6 +111,7 @@ export function openViewer(items, index = 0, { actions = [], shown = (_item) => 
     offer();
     tell(!info.hidden);
     for (const near of [items[index + 1], items[index - 1]]) if (near) new Image().src = near.look || near.url; // is there when asked for
+    way.picture(item.id);
     shown(item);
   }
 
@@ -156,7 +157,7 @@ export function openViewer(items, index = 0, { actions = [], shown = (_item) => 
     }
   };
   document.addEventListener("easel-pictures", changed);
-  openDialog(dialog, () => {
+  const way = openDialog(dialog, () => {
     document.removeEventListener("easel-pictures", changed);
     zoom.end();
   });
