@@ -14,7 +14,7 @@ from tests.engine.conftest import request
 from webui.engine import faults
 from webui.engine.samplers import SAMPLERS
 from webui.engine.tasks import TASKS
-from webui.errors import EaselError
+from webui.errors import EaselError, RequestError
 from webui.store.jobs import JobStore
 from webui.store.replies import ReplyLog
 from webui.types import Decode, LoadModel, Sampler, SubmissionKey, Task, Wrapper
@@ -249,6 +249,11 @@ def test_a_job_is_repeated_as_it_was_accepted_with_its_pictures(start, store):
     assert bench.end(again).state == "done" and bench.engine.status(again).owner == "me"
     assert bench.pictures(again) == bench.pictures(first)
     assert len(changed) == 1 and bench.engine.status(again).request.prompt == "a cat!"
+    other = bench.engine.repeat(first, changes={"seed": 99})
+    assert bench.end(other).state == "done" and bench.engine.status(other).request.seed == 99
+    assert bench.pictures(other) != bench.pictures(first)
+    with pytest.raises(RequestError, match="seed"):
+        bench.engine.repeat(first, changes={"seed": -5})
     bench.engine.stop()
     persistence.tidy()
     with pytest.raises(EaselError, match="picture of the request is gone"):

@@ -169,8 +169,8 @@ class FlatPainter:
         threading.Thread(target=self._paint, args=(job, request), daemon=True).start()
         return job
 
-    def repeat(self, job_id: str, owner: str = "") -> str:
-        request = self.status(job_id).request
+    def repeat(self, job_id: str, owner: str = "", changes: Mapping[str, Any] | None = None) -> str:
+        request = replace(self.status(job_id).request, **(changes or {}))
         if request.task in ("img2img", "inpaint") and request.image is None:
             raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
         return self.submit(request, owner)

@@ -41,36 +41,72 @@ def settled(tab: Any) -> None:
     )
 
 
-def test_again_is_the_same_with_a_new_seed_whatever_the_form_says_now(
+def test_again_is_the_same_with_a_new_seed_and_leaves_the_form_alone(
     tab: Any, painter: FlatPainter
 ) -> None:
     tab.locator("#txt2img-prompt textarea").fill("a lantern")
     number(tab, "txt2img-width", 192)
     number(tab, "txt2img-seed", 77)
+    number(tab, "txt2img-batch_size", 2)
     first = paint(tab, painter)
     tab.locator("#txt2img-prompt textarea").fill("something else")
     number(tab, "txt2img-width", 64)
     tab.get_by_role("button", name="Again").click()
-    until(lambda: len(painter.submitted) == 2, "a second picture is asked for")
+    until(lambda: len(painter.submitted) == 2, "more pictures are asked for")
     second = painter.submitted[1]
-    assert (second.prompt, second.width) == ("a lantern", 192)
+    assert (second.prompt, second.width, second.batch_size) == ("a lantern", 192, 2)
     assert second.seed != first.seed
-    assert field(tab, "txt2img-prompt") == "a lantern" and field(tab, "txt2img-seed") == "-1"
     settled(tab)
+    assert painter.submitted[1:] == [second]
+    assert field(tab, "txt2img-prompt") == "something else" and field(tab, "txt2img-seed") == "77"
+    prompts = f"{module('history.js')}.promptHistory.all().slice(0, 2)"
+    assert ["something else", ""] not in tab.evaluate(f"async () => {prompts}")  # never generated
+    own = paint(tab, painter)
+    assert (own.prompt, own.width, own.seed) == ("something else", 64, 77)
 
 
-def test_vary_keeps_the_seed_and_mixes_in_another(tab: Any, painter: FlatPainter) -> None:
+def test_vary_keeps_the_seed_and_mixes_in_another_for_that_job_alone(
+    tab: Any, painter: FlatPainter
+) -> None:
     number(tab, "txt2img-seed", 78)
+    number(tab, "txt2img-batch_size", 2)
     paint(tab, painter)
+    tab.locator(".stage-grid:visible button").nth(1).click()
+    number(tab, "txt2img-seed", -1)
     tab.get_by_role("button", name="Vary").click()
     until(lambda: len(painter.submitted) == 2, "a second picture is asked for")
     second = painter.submitted[1]
-    assert (second.seed, second.subseed_strength) == (78, 0.2)
+    assert (second.seed, second.subseed_strength) == (79, 0.2)
     settled(tab)
     tab.get_by_role("button", name="Again").click()  # does not vary a variation
     until(lambda: len(painter.submitted) == 3, "a third picture is asked for")
     assert painter.submitted[2].subseed_strength == 0
     settled(tab)
+    seeds = {paint(tab, painter).seed, paint(tab, painter).seed}
+    assert len(seeds - {78, 79}) == 2  # Generate draws anew
+    assert painter.submitted[-1].subseed_strength == 0
+
+
+def test_again_takes_the_text_and_the_forms_picture_where_the_job_has_lost_its_own(
+    tab: Any, painter: FlatPainter
+) -> None:
+    """As the painter's jobs have, once they ended."""
+    tab.locator("#txt2img-prompt textarea").fill("a mill")
+    number(tab, "txt2img-seed", 31)
+    paint(tab, painter)
+    tab.get_by_role("button", name="To image to image").click()
+    tab.locator("#img2img-image img[src*='api/']:visible").first.wait_for()
+    number(tab, "img2img-denoising_strength", 0.5)
+    first = paint(tab, painter)
+    tab.locator("#img2img-prompt textarea").fill("a mill in the fog")
+    tab.get_by_role("button", name="Again").click()
+    until(lambda: len(painter.submitted) == 3, "a third picture is asked for")
+    again = painter.submitted[2]
+    assert (again.prompt, again.denoising_strength) == ("a mill", 0.5)
+    assert again.seed != first.seed
+    assert again.image is not None and again.image.getpixel((0, 0)) == colour(31)
+    settled(tab)
+    assert field(tab, "img2img-prompt") == "a mill in the fog"
 
 
 def test_a_picture_is_handed_on_with_its_settings_and_without_its_bytes(

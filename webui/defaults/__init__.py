@@ -6,7 +6,7 @@ request, or the same sentence, everywhere. `check` looks over a request that som
 """
 
 from webui.defaults.completion import check, check_own, complete, defaults_of
-from webui.defaults.extras import FIELDS, extra_controls
+from webui.defaults.extras import FIELDS, drawn_seed, extra_controls
 from webui.defaults.infotexts import Taken, from_infotext, task_of
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "check_own",
     "complete",
     "defaults_of",
+    "drawn_seed",
     "extra_controls",
     "from_infotext",
     "task_of",

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TimeoutError_
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from webui.catalog.model_folders import AdapterFiles
 from webui.engine.accepting import CHUNK, accept_prompts, counted
@@ -219,13 +220,14 @@ class Engine:
                 raise
         return job.id
 
-    def repeat(self, job_id: str, owner: str = "") -> str:
+    def repeat(self, job_id: str, owner: str = "", changes: Mapping[str, Any] | None = None) -> str:
         job = self._jobs[job_id]
         request = job.request
         if job.stripped:
             if self._persistence is None:
                 raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
             request = self._persistence.request(job_id)
+        request = replace(request, **(changes or {}))
         again = Job(uuid.uuid4().hex[:12], request, owner, notes=job.notes)
         return self._accept(again, None)
 

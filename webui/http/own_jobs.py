@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from webui.errors import RequestError
 from webui.types import (
@@ -52,10 +52,10 @@ class OwnJobs:
             key = SubmissionKey(own, key.body)
         return self._engine.submit(request, owner, priority, key)
 
-    def repeat(self, job_id: str, owner: str = "") -> str:
+    def repeat(self, job_id: str, owner: str = "", changes: Mapping[str, Any] | None = None) -> str:
         """As the engine's, for the visitor whatever `owner` says."""
         self._own(job_id)
-        return self._engine.repeat(job_id, self._visitor().owner)
+        return self._engine.repeat(job_id, self._visitor().owner, changes)
 
     def _own(self, job_id: str) -> JobStatus:
         try:

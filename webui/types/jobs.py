@@ -161,9 +161,10 @@ class EngineFace(Protocol):
         run here, so it may take a while: not for an event loop's own thread. What they refuse raises `EaselError`."""
         ...
 
-    def repeat(self, job_id: str, owner: str = "") -> str:
-        """Queues the same request once more, as it was accepted (no `change_request`), and gives the new job's id.
-        Raises `EaselError` where the pictures that it needs are no longer there."""
+    def repeat(self, job_id: str, owner: str = "", changes: Mapping[str, Any] | None = None) -> str:
+        """Queues the same request once more, as it was accepted (no `change_request`), with `changes` of its fields by
+        their names (another seed), and gives the new job's id. Raises `EaselError` where the pictures that it needs
+        are no longer there, `RequestError` for a value out of range."""
         ...
 
     def status(self, job_id: str) -> JobStatus: ...

@@ -12,17 +12,18 @@ from typing import Any
 import gradio as gr
 from anyio import CapacityLimiter, to_thread
 
-from webui.defaults import complete, from_infotext
+from webui.defaults import complete
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
 from webui.sentences import with_keys
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
+from webui.ui.again import submit_again
 from webui.ui.background_jobs import Added, asked_for, collected
 from webui.ui.forms import Forms
 from webui.ui.gradio_adapter import as_text, last_again
 from webui.ui.pictures import OwnPictures
-from webui.ui.send_to import FORGET, said
+from webui.ui.send_to import said
 from webui.ui.stage import EMPTY, job_values
 from webui.ui.stage_streams import Newest
 from webui.ui.tab import PRIVATE, Tab, card_of, fit, known_defaults
@@ -31,7 +32,6 @@ from webui.ui.visitors import Visitors
 __all__ = ["wire"]
 
 SUBMITTING = 8  # at once; an extension that looks at a request may take its time
-VARIED = 0.2  # how much of a new noise "Vary" mixes in
 
 
 def wire(
@@ -58,14 +58,17 @@ def wire(
         owner = visitors.of(request).owner
 
         def submit() -> str:
-            sent, *pictures = raw
-            held = sent if isinstance(sent, Mapping) else {}
-            held = {**held, **dict(zip(form.pictures(), pictures, strict=True))}
-            opened = {name: own.opened(held.get(name), name, request) for name in form.components}
-            values = {**form.values(opened), **(instead or {})}
+            values = {**form.values(held_by(raw, request)), **(instead or {})}
             return engine.submit(complete(task.name, values, catalog, settings), owner)
 
         return await to_thread.run_sync(submit, limiter=submitting)
+
+    def held_by(raw: Sequence[Any], request: gr.Request) -> dict[str, Any]:
+        """What the form's components hold, by the names of their controls."""
+        sent, *pictures = raw
+        held = sent if isinstance(sent, Mapping) else {}
+        held = {**held, **dict(zip(form.pictures(), pictures, strict=True))}
+        return {name: own.opened(held.get(name), name, request) for name in form.components}
 
     async def run(request: gr.Request, *raw: Any) -> AsyncIterator[Any]:
         try:
@@ -151,22 +154,27 @@ def wire(
         async for shown in show(job, request):
             yield filled, *shown
 
-    def again(event: gr.EventData) -> dict[str, Any]:
-        """The form as a picture was made, with a new seed; or, to vary it, with its own and some of another."""
-        values = dict(from_infotext(said(event, "parameters"), task, catalog).values)
-        if "<" not in str(values.get("prompt", "")):
-            values.pop("missing", None)  # there is no tag that it would be about
-        if getattr(event, "vary", False) is True:
-            values |= {"subseed": -1, "subseed_strength": VARIED}
-        else:
-            values |= FORGET
-        return forms.fill(tab, values)
+    async def again(
+        request: gr.Request, event: gr.EventData, *raw: Any
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """A picture's own request once more; the form stays as it is."""
+
+        def submit() -> str:
+            others = (task, engine, catalog, settings, visitors)
+            return submit_again(event, request, lambda: form.values(held_by(raw, request)), *others)
+
+        try:
+            job = await to_thread.run_sync(submit, limiter=submitting)
+        except EaselError as error:
+            yield gr.skip(), refused(error)
+            return
+        async for shown in show(job, request):
+            yield shown
 
     if "prompt" in form.components:
         painted = [forms.component, *outputs]
         tab.stage.example(example, outputs=painted, trigger_mode="multiple", **asked)
-    again_in = {"trigger_mode": "multiple", **PRIVATE}
-    tab.stage.again(again, None, forms.component, **again_in).then(run, outputs=outputs, **asked)
+    tab.stage.again(again, outputs=outputs, trigger_mode="multiple", **asked)
 
     if {"image", "width", "height"} <= form.components.keys():
 

@@ -37,15 +37,19 @@ export const promptHistory = {
 // Remembers what a task's form generates, and lets its boxes walk through what was.
 export function rememberPrompts(words) {
   const form = words.form();
+  let asked = false; // for what the form says, and by nobody for a picture once more
   const remember = () => {
+    asked = false;
     promptHistory.add(words.read());
     words.history.stop();
   };
   new MutationObserver(() => {
-    if (form.dataset.running) remember();
+    if (form.dataset.running && asked) remember();
   }).observe(form, { attributeFilter: ["data-running"] });
   form.addEventListener("click", (event) => {
     if (event.target.closest(".easel-add")) remember();
+    else if (event.target.closest(".easel-generate, .stage-examples button")) asked = true;
+    else if (event.target.closest(".stage-acts")) asked = false;
   });
 
   let at = -1,

@@ -43,19 +43,19 @@ export function shorten(acts) {
   }
 }
 
-// The bar of one picture. `how`: {about, trigger, pictures, view(one), whole(), number}.
+// The bar of one picture. `how`: {about, again(one, vary), pictures, view(one), whole(), number}.
 export function stageActs(acts, one, how) {
-  const { about, trigger } = how;
+  const { about } = how;
   const button = iconButton;
   const plain = { plain: true };
   const made = [];
   if (how.whole) made.push(button("grid", t("All {number}", { number: how.number }), how.whole));
   if (about.samples) {
     made.push(
-      button("again", t("Again"), () => trigger("again", { parameters: one.parameters, vary: false }), {
+      button("again", t("Again"), () => how.again(one, false), {
         title: t("The same settings with a new seed"),
       }),
-      button("vary", t("Vary"), () => trigger("again", { parameters: one.parameters, vary: true }), {
+      button("vary", t("Vary"), () => how.again(one, true), {
         title: t("The same seed, with a little of another's noise"),
       }),
     );
@@ -125,12 +125,12 @@ export function stageActs(acts, one, how) {
 }
 
 // The bar of all pictures of a job, until one is chosen.
-export function stageActsOfAll(acts, all, { about, trigger, view }) {
+export function stageActsOfAll(acts, all, { about, again, view }) {
   const [first] = all;
   const made = [];
   if (about.samples) {
     made.push(
-      iconButton("again", t("Again"), () => trigger("again", { parameters: first.parameters, vary: false }), {
+      iconButton("again", t("Again"), () => again(first, false), {
         title: t("The same settings with a new seed"),
       }),
     );

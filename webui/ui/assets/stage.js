@@ -90,7 +90,7 @@ export function stage(element, trigger, props, watch, about) {
     describe(one, factsLine(one));
     stageActs(acts, one, {
       about,
-      trigger,
+      again,
       pictures: strip.all(),
       view: enlarge,
       whole: several.length > 1 ? showAll : null,
@@ -138,7 +138,7 @@ export function stage(element, trigger, props, watch, about) {
       ),
       several,
     );
-    stageActsOfAll(acts, several, { about, trigger, view: enlarge });
+    stageActsOfAll(acts, several, { about, again, view: enlarge });
   }
 
   function enlarge(one) {
@@ -159,9 +159,19 @@ export function stage(element, trigger, props, watch, about) {
     );
   }
 
+  let repeated = null; // the picture whose request was asked for once more, until that begins
+
+  function again(one, vary) {
+    // its own request, whatever the form says now: the form stays as it is
+    repeated = one;
+    trigger("again", { job: one.key.split("/")[0], seed: one.seed, parameters: one.parameters, vary });
+  }
+
   function origin(job) {
     // the picture that the form's jobs are made of, as it was when this one began
-    if (job !== begun.job) begun = { job, of: given(task.querySelector(".easel-source")) };
+    if (job === begun.job) return begun.of;
+    begun = { job, of: repeated ? repeated.of : given(task.querySelector(".easel-source")) };
+    repeated = null;
     return begun.of;
   }
 
@@ -356,6 +366,7 @@ export function stage(element, trigger, props, watch, about) {
     "click",
     (event) => {
       if (!event.target.closest(".easel-generate")) return;
+      repeated = null;
       use();
       if (matchMedia("(max-width: 760px)").matches) frame.scrollIntoView({ block: "nearest" }); // it may stand below the fold
     },
