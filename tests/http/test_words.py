@@ -14,7 +14,14 @@ from starlette.testclient import TestClient
 from tests.ui import painter as paint
 from webui.http import Metrics, face
 from webui.settings import Settings
+from webui.store.shipped_styles import SHIPPED
 from webui.types import Example
+
+
+def own(client: TestClient) -> list[str]:
+    """The names of the styles that people kept."""
+    styles = client.get("/api/styles").json()["styles"]
+    return [style["name"] for style in styles if not style["shipped"]]
 
 
 @pytest.fixture
@@ -60,14 +67,37 @@ def test_styles_are_kept_renamed_and_deleted(client: TestClient, tmp_path: Path)
         assert client.put("/api/styles", json={"name": name, "prompt": "x, {prompt}"}).is_success
     renamed = {"name": "Pen", "prompt": "pen", "negative_prompt": "photo"}
     assert client.put("/api/styles", json={**renamed, "former": "Ink"}).json() == renamed
-    listed = client.get("/api/styles").json()
-    assert [style["name"] for style in listed["styles"]] == ["Oil / thick", "Pen"]
+    assert own(client) == ["Oil / thick", "Pen"]
     assert (tmp_path / "styles.csv").read_text(encoding="utf-8").count("\n") == 3
     assert client.delete("/api/styles", params={"name": "Oil / thick"}).is_success
     assert client.delete("/api/styles", params={"name": "Oil / thick"}).status_code == 404
     back = {"name": "Oil / thick", "prompt": "", "place": 0}
     assert client.put("/api/styles", json=back).is_success
-    assert client.get("/api/styles").json()["styles"][0]["name"] == "Oil / thick"
+    assert own(client)[0] == "Oil / thick"
+
+
+def test_our_styles_are_listed_and_a_users_of_the_same_name_wins(
+    client: TestClient, tmp_path: Path
+) -> None:
+    shipped = SHIPPED.read_bytes()
+    before = client.get("/api/styles").json()["styles"]
+    assert all(style["shipped"] for style in before) and len(before) >= 30
+    (ours,) = (style for style in before if style["name"] == "Watercolor")
+    assert client.put("/api/styles", json={**ours, "prompt": "pale {prompt}"}).is_success
+    (own_one,) = (
+        s for s in client.get("/api/styles").json()["styles"] if s["name"] == "Watercolor"
+    )
+    assert (own_one["prompt"], own_one["shipped"], own_one["group"]) == ("pale {prompt}", False, "")
+    assert client.delete("/api/styles", params={"name": "Watercolor"}).is_success
+    assert client.get("/api/styles").json()["styles"] == before
+    refused = client.delete("/api/styles", params={"name": "Watercolor"})
+    assert refused.status_code == 403
+    assert refused.json()["error"].startswith("The style Watercolor comes with Easel and stays")
+    renamed = {"name": "Washes", "prompt": "washes", "former": "Watercolor"}
+    assert client.put("/api/styles", json=renamed).is_success
+    after = client.get("/api/styles").json()["styles"]
+    assert own(client) == ["Washes"] and after[1:] == before
+    assert SHIPPED.read_bytes() == shipped
 
 
 @pytest.mark.parametrize(
@@ -82,7 +112,7 @@ def test_styles_are_kept_renamed_and_deleted(client: TestClient, tmp_path: Path)
 def test_what_is_no_style_is_refused(client: TestClient, body: object, field: str) -> None:
     answer = client.put("/api/styles", json=body)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
-    assert client.get("/api/styles").json()["styles"] == []
+    assert own(client) == []
 
 
 def test_damaged_lines_are_listed(client: TestClient, tmp_path: Path) -> None:
@@ -100,11 +130,10 @@ def test_styles_are_listed_and_saved_whatever_the_file_is(
     client: TestClient, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "styles.csv").write_text(text)
-    known = [style["name"] for style in client.get("/api/styles").json()["styles"]]
+    known = own(client)
     assert client.put("/api/styles", json={"name": "Pen", "prompt": "pen"}).status_code == 200
-    kept = client.get("/api/styles").json()
-    assert [style["name"] for style in kept["styles"]] == [*known, "Pen"]
-    assert not kept["damaged"]
+    assert own(client) == [*known, "Pen"]
+    assert not client.get("/api/styles").json()["damaged"]
 
 
 def test_the_picture_of_an_example_is_kept_by_browsers(client: TestClient, tmp_path: Path) -> None:

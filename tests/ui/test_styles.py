@@ -31,6 +31,11 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def style(panel: Any, name: str) -> Any:
+    """What a click on takes the style of this name."""
+    return panel.locator(".panel-pick", has=panel.page.get_by_text(name, exact=True))
+
+
 @pytest.fixture
 def panel(tab: Any, file: Path) -> Any:
     tab.locator(PROMPT).fill("a cat")
@@ -42,7 +47,7 @@ def panel(tab: Any, file: Path) -> Any:
 
 def test_a_style_is_merged_into_the_boxes_and_undone(tab: Any, panel: Any) -> None:
     tab.locator(NEGATIVE).fill("blurry")
-    panel.locator(".panel-pick", has_text="Oil").click()
+    style(panel, "Oil").click()
     box = tab.locator(PROMPT)
     assert box.input_value() == "oil painting of a cat, thick"
     assert tab.locator(NEGATIVE).input_value() == "blurry, photo"
@@ -63,7 +68,7 @@ def test_the_current_words_are_kept_as_a_style(tab: Any, panel: Any, file: Path)
     panel.get_by_role("button", name="Save the current words").click()
     panel.get_by_label("Name").fill("Cats")
     panel.get_by_label("Name").press("Enter")
-    panel.locator(".panel-pick", has_text="Cats").wait_for()
+    style(panel, "Cats").wait_for()
     assert rows(file)[-1] == {"name": "Cats", "prompt": "a cat", "negative_prompt": ""}
     panel.get_by_role("button", name="Save the current words").click()
     panel.get_by_label("Name").fill("Cats")
@@ -72,11 +77,11 @@ def test_the_current_words_are_kept_as_a_style(tab: Any, panel: Any, file: Path)
 
 
 def test_a_style_is_edited_and_renamed(panel: Any, file: Path) -> None:
-    panel.get_by_role("button", name="Edit Ink").click()
+    panel.get_by_role("button", name="Edit Ink", exact=True).click()
     panel.get_by_label("Name").fill("Pen")
     panel.locator("textarea").first.fill("pen drawing")
     panel.get_by_role("button", name="Save", exact=True).click()
-    panel.locator(".panel-pick", has_text="Pen").wait_for()
+    style(panel, "Pen").wait_for()
     assert [row["name"] for row in rows(file)] == ["Oil", "Pen"]
     assert rows(file)[1]["prompt"] == "pen drawing"
 
@@ -90,7 +95,33 @@ def test_a_deleted_style_comes_back_to_its_place(tab: Any, panel: Any, file: Pat
 
 
 def test_styles_are_searched(tab: Any, panel: Any) -> None:
-    tab.keyboard.type("ink")
-    until(lambda: panel.locator(".panel-pick").count() == 1, "one style is found")
+    tab.keyboard.type("ink drawing")
+    until(lambda: panel.locator(".panel-pick").count() == 2, "one's own and ours are found")
+    assert panel.locator("h3").all_inner_texts() == ["Your styles", "Drawing and painting"]
+    tab.keyboard.type("\b" * 11 + "no such style")
+    panel.get_by_text("Nothing found").wait_for()
     tab.keyboard.press("Escape")
     assert not tab.locator(".easel-panel:visible").count()
+
+
+def test_styles_that_come_with_easel_stand_in_groups_below_ones_own(panel: Any) -> None:
+    groups = panel.locator("h3").all_inner_texts()
+    assert groups[:3] == ["Your styles", "Starter model", "Photography"]
+    assert panel.get_by_role("button", name="Edit Oil", exact=True).count() == 1
+    assert not panel.get_by_role("button", name="Delete Watercolor").count()
+    style(panel, "Watercolor").click()
+    box = panel.page.locator(PROMPT)
+    assert box.input_value().startswith("watercolor of a cat, ")
+
+
+def test_a_style_of_easels_is_edited_as_ones_own_and_comes_back(panel: Any, file: Path) -> None:
+    panel.get_by_role("button", name="Make Watercolor your own").click()
+    panel.locator("textarea").first.fill("pale watercolor of {prompt}")
+    panel.get_by_role("button", name="Save", exact=True).click()
+    gone = panel.get_by_role("button", name="Delete Watercolor", exact=True)
+    gone.wait_for()
+    assert rows(file)[-1]["prompt"] == "pale watercolor of {prompt}"
+    assert style(panel, "Watercolor").count() == 1
+    gone.click()
+    panel.get_by_role("button", name="Make Watercolor your own").wait_for()
+    assert [row["name"] for row in rows(file)] == ["Oil", "Ink"]

@@ -15,8 +15,11 @@ from webui.defaults.extras import check_text
 from webui.errors import RequestError
 from webui.http.bodies import parsed
 from webui.http.jobs import FOREVER, NotThere
+from webui.http.settings import MayNot
 from webui.http.views import Fault
 from webui.registry import Catalog
+from webui.sentences import Sentence
+from webui.store.shipped_styles import shipped_styles
 from webui.store.styles import Style, StyleBook
 from webui.types import PROMPT_MAX, EngineFace, Text
 
@@ -27,6 +30,10 @@ COUNTING = 2  # texts at once: the counting of one visitor's long text does not 
 
 WRONG: dict[int | str, dict[str, Any]] = {415: {"model": Fault}, 422: {"model": Fault}}
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Fault}}
+LISTED = (
+    "shipped",
+    "group",
+)  # what a listed style has besides: one may be sent back as it was listed
 PROMPT = Text(name="text", label="Text", default="")
 
 
@@ -49,6 +56,14 @@ class StyleView:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedStyle(StyleView):
+    """A style as it is listed: `shipped` with Easel, in the group of this name, or somebody's own, in none."""
+
+    shipped: bool
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
 class DamagedView:
     """What of `styles.csv` cannot be read: from which line on (the first is 1), and why."""
 
@@ -59,9 +74,9 @@ class DamagedView:
 
 @dataclass(frozen=True, slots=True)
 class StyleList:
-    """The styles in the order of their file."""
+    """People's own styles in the order of their file, then those that come with Easel and have no other's name."""
 
-    styles: list[StyleView]
+    styles: list[ListedStyle]
     damaged: list[DamagedView]
 
 
@@ -93,10 +108,17 @@ def word_routes(engine: EngineFace, catalog: Catalog, styles: StyleBook) -> APIR
 
     @routes.get("/styles")
     def every_style() -> StyleList:
-        """The styles of this studio, from `styles.csv` of the data folder, and what of it cannot be read."""
+        """The styles of this studio: those of `styles.csv` in the data folder, with what of it cannot be read, and
+        those that come with Easel (`shipped`), which nobody changes. Whoever keeps a style under the name of one of
+        them has theirs instead."""
         kept = styles.read()
+        own = {one.name for one in kept.found}
+        offered = (one for one in shipped_styles() if one.style.name not in own)
         return StyleList(
-            [_view(one) for one in kept.found],
+            [
+                *(_listed(one) for one in kept.found),
+                *(_listed(one.style, one.group) for one in offered),
+            ],
             [DamagedView(one.line, _plain(one.text), one.reason) for one in kept.damaged],
         )
 
@@ -115,11 +137,13 @@ def word_routes(engine: EngineFace, catalog: Catalog, styles: StyleBook) -> APIR
         ),
     )
     async def keep(request: Request) -> StyleView:
-        """Keeps a style. It replaces the one of its name, or the one called `former`, which it renames. A new one
-        goes to the end, or to `place`, from 0."""
+        """Keeps a style of one's own. It replaces the one of its name, or the one called `former`, which it renames.
+        A new one goes to the end, or to `place`, from 0. The styles that come with Easel stay as they are."""
         body = await parsed(request)
         words = {name: body.pop(name, "") for name in ("name", "prompt", "negative_prompt")}
         former, place = body.pop("former", words["name"]), body.pop("place", None)
+        for name in LISTED:
+            body.pop(name, None)
         for name, value in {**words, "former": former}.items():
             if not isinstance(value, str) or len(value) > PROMPT_MAX:
                 raise RequestError(f"{name}: give text of at most {PROMPT_MAX} characters", name)
@@ -130,12 +154,20 @@ def word_routes(engine: EngineFace, catalog: Catalog, styles: StyleBook) -> APIR
             raise RequestError(f"{unknown!r} is no part of a style", unknown)
         return _view(await to_thread.run_sync(styles.put, former, Style(**words), place))
 
-    @routes.delete("/styles", responses=UNKNOWN)
+    @routes.delete("/styles", responses={**UNKNOWN, 403: {"model": Fault}})
     def forget(name: Annotated[str, Query()]) -> dict[str, str]:
-        """Deletes a style, and says its name."""
-        if not styles.delete(name):
-            raise NotThere(f"there is no style called {name!r}")
-        return {"name": name}
+        """Deletes a style of one's own, and says its name. One that comes with Easel stays (403)."""
+        if styles.delete(name):
+            return {"name": name}
+        if any(one.style.name == name for one in shipped_styles()):
+            raise MayNot(
+                Sentence(
+                    "The style {name} comes with Easel and stays; one of your own under its name takes its place",
+                    name=name,
+                ),
+                "name",
+            )
+        raise NotThere(f"there is no style called {name!r}")
 
     @routes.get("/examples/{number}", responses=UNKNOWN, response_class=FileResponse)
     def example(number: int, model: Annotated[str, Query()]) -> FileResponse:
@@ -154,6 +186,10 @@ def word_routes(engine: EngineFace, catalog: Catalog, styles: StyleBook) -> APIR
 
 def _view(style: Style) -> StyleView:
     return StyleView(style.name, style.prompt, style.negative_prompt)
+
+
+def _listed(style: Style, group: str = "") -> ListedStyle:
+    return ListedStyle(style.name, style.prompt, style.negative_prompt, bool(group), group)
 
 
 def _plain(text: str) -> str:

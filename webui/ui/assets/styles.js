@@ -1,8 +1,9 @@
-// Styles: words kept under a name in styles.csv (webui/http/words.py), merged into the boxes.
+// Styles: words under a name, one's own in styles.csv and those that come with Easel (webui/http/words.py), merged into the
+// boxes.
 
 import { reason } from "./api.js";
 import { node, setText } from "./dom.js";
-import { t } from "./i18n.js";
+import { named, t } from "./i18n.js";
 import { toast } from "./overlays.js";
 import { searchField } from "./panel.js";
 
@@ -31,6 +32,23 @@ export const savedStyles = {
     return this.ask("DELETE", null, "?name=" + encodeURIComponent(name));
   },
 };
+
+const STARTER = "Starter model"; // the group whose words the model that comes with Easel knows
+
+// What people read and search: our own names are in their language, theirs are as they wrote them.
+const title = (style) => (style.shipped ? named(style.name) : style.name);
+
+/**
+ * Styles under their groups, one's own first, in the order in which they come.
+ * @template {{group: string}} S
+ * @param {S[]} styles
+ * @returns {[string, S[]][]}
+ */
+function grouped(styles) {
+  const groups = new Map([["", []]]);
+  for (const style of styles) groups.set(style.group, [...(groups.get(style.group) || []), style]);
+  return [...groups].filter(([, members]) => members.length);
+}
 
 export function stylesPanel(panel, words) {
   let styles = [],
@@ -77,21 +95,24 @@ export function stylesPanel(panel, words) {
       words.write([merged(prompt, style.prompt), merged(negative, style.negative_prompt)]);
       words.focus();
     });
-    pick.setAttribute("translate", "no");
     pick.append(
-      node("span", { class: "panel-words" }, style.name),
+      node("span", { class: "panel-words", translate: "no" }, title(style)),
       node(
         "small",
-        {},
+        { translate: "no" },
         [style.prompt, style.negative_prompt && "− " + style.negative_prompt].filter(Boolean).join("  "),
       ),
     );
+    const values = { name: title(style) };
     one.append(
       pick,
-      icon("✎", t("Edit {name}", { name: style.name }), () => {
+      icon("✎", style.shipped ? t("Make {name} your own", values) : t("Edit {name}", values), () => {
         editing = style.name;
         draw();
       }),
+    );
+    if (style.shipped) return one;
+    one.append(
       icon("✕", t("Delete {name}", { name: style.name }), async () => {
         try {
           await savedStyles.remove(style.name);
@@ -161,17 +182,27 @@ export function stylesPanel(panel, words) {
     return one;
   }
 
+  const matches = (style) =>
+    [title(style), style.name, style.prompt, style.negative_prompt].join("\n").toLowerCase().includes(wanted);
+
+  function group(name, members) {
+    const one = node("li", { class: "panel-group" });
+    one.append(node("h3", {}, name ? named(name) : t("Your styles")));
+    if (name === STARTER) one.append(node("p", {}, t("Words that it knows. All other styles are for other models.")));
+    const rows = node("ul");
+    rows.append(...members.map((style) => row(style, styles.indexOf(style)))); // one's own come first: its place is theirs
+    one.append(rows);
+    return one;
+  }
+
   function draw() {
-    const found = styles
-      .map((style, place) => [style, place])
-      .filter(([style]) => Object.values(style).join("\n").toLowerCase().includes(wanted));
+    const shown = grouped(styles.filter(matches)).map(([name, members]) => group(name, members));
     const nothing = styles.length ? t("Nothing found") : t("No styles yet. Save the words that you use often.");
-    const rows = found.map(([style, place]) => row(style, place));
     if (editing === "") {
       const [prompt, negative_prompt] = words.read();
-      rows.unshift(form({ name: "", prompt, negative_prompt }));
+      shown.unshift(form({ name: "", prompt, negative_prompt }));
     }
-    list.replaceChildren(...(rows.length ? rows : [node("li", { class: "panel-nothing" }, nothing)]));
+    list.replaceChildren(...(shown.length ? shown : [node("li", { class: "panel-nothing" }, nothing)]));
   }
 
   foot.append(
