@@ -72,7 +72,8 @@ def test_what_was_changed_is_there_after_a_reload_and_is_sent(
         *(f"txt2img-{name}" for name in ("seed", "steps", "sampler_name")),
         "img2img-denoising_strength",
     )
-    again(own)
+    again(own)  # as it was left: on the other tab
+    choose(own, "Text to image")
     own.locator(".group-values", has_text="steps 4").first.wait_for(state="attached")
     request = paint(own, painter)
     assert told(request) == ("wide", 192, 44, 4, "DDIM")
@@ -83,6 +84,7 @@ def test_what_was_changed_is_there_after_a_reload_and_is_sent(
     shows(own, "img2img-denoising_strength", "0.25")
     shows(own, "img2img-width", "192")
     again(own)  # nothing was lost on the way
+    choose(own, "Text to image")
     kept(
         own,
         *(f"txt2img-{name}" for name in ("seed", "steps", "sampler_name")),
