@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from webui.errors import SENTENCE_MAX, CapacityError, ModelFileError, RequestError
-from webui.sentences import Sentence, with_keys
+from webui.sentences import Called, Sentence, kept, with_keys
 
 STEP = Sentence("Step {step} of {steps}", step=7, steps=20)
 
@@ -47,6 +47,27 @@ def test_what_somebody_wrote_has_no_key() -> None:
     told = {"line": STEP, "facts": ("a model", STEP), "number": 3, "none": None}
     key = ["Step {step} of {steps}", {"step": 7, "steps": 20}]
     assert with_keys(told) == {"line": key, "facts": ["a model", key], "number": 3, "none": None}
+
+
+def test_a_control_is_its_name_to_programs_and_its_label_to_people() -> None:
+    told = Sentence("{name}: give a picture", name=Called("image", "Picture"))
+    assert told == "image: give a picture"
+    assert with_keys(told) == ["{name}: give a picture", {"name": ["Picture", {}]}]
+    assert with_keys(copy.deepcopy(told)) == with_keys(told)
+
+
+def test_what_was_written_down_is_the_same_english_with_the_same_keys() -> None:
+    told = Sentence("{name}: {why}", name=Called("image", "Picture"), why=STEP)
+    again = kept(str(told), json.dumps(with_keys(told)))
+    assert again == "image: Step 7 of 20" and with_keys(again) == with_keys(told)
+    assert kept("of before", None) == "of before" and kept(None, None) is None
+
+
+def test_what_is_no_text_and_no_number_is_told_as_its_text() -> None:
+    told = Sentence("{why}, {size}, {part}", why=ValueError("odd"), size=(1, 2), part=float("nan"))
+    assert json.dumps(with_keys(told)) == json.dumps(
+        ["{why}, {size}, {part}", {"why": "odd", "size": "(1, 2)", "part": "nan"}]
+    )
 
 
 def test_a_sentence_in_a_sentence_is_translated_by_itself() -> None:

@@ -9,7 +9,7 @@ from operator import is_
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.types import ModelCard, Sampler, Schedule, Task, Upscaler
 
 T = TypeVar("T")
@@ -62,7 +62,13 @@ class Registry(Mapping[str, T], Generic[T]):
         if isinstance(name, str) and folded(name) in self._exact:
             return self._exact[folded(name)]
         raise RequestError(
-            f"{self.field} {name!r} is not known{nearest(name, list(self._values))}", self.field
+            Sentence(
+                "{name} {value} is not known{hint}",
+                name=self.field,
+                value=repr(name),
+                hint=nearest(name, list(self._values)),
+            ),
+            self.field,
         )
 
 
@@ -72,8 +78,10 @@ def nearest(name: object, known: Sequence[str]) -> str:
     typed = name.lower() if isinstance(name, str) and len(name) <= NAME_MAX else ""
     close = difflib.get_close_matches(typed, list(lower), n=1)
     if close:
-        return f"; did you mean {lower[close[0]]!r}?"
-    return "; use " + ", ".join(repr(k) for k in known[:12]) if known else "; there is none"
+        return Sentence("; did you mean {name}?", name=repr(lower[close[0]]))
+    if not known:
+        return Sentence("; there is none")
+    return Sentence("; use {known}", known=", ".join(repr(k) for k in known[:12]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from tests.engine.conftest import request
 from webui.errors import EaselError, RequestError
+from webui.sentences import Called, Sentence, with_keys
 from webui.store import requests
 from webui.store.database import MIGRATIONS, Database
 from webui.store.jobs import JobStore
@@ -250,6 +251,16 @@ def test_ended_jobs_are_remembered_without_their_pictures(store, tmp_path):
         ("c", "done", None),
     ]
     assert found[0].request.prompt == "b" and found[0].request.image is None
+
+
+def test_an_error_keeps_its_key_and_one_without_is_its_text(store):
+    why = Sentence("{name}: {why}", name=Called("image", "Picture"), why=Sentence("no"))
+    for name, error in (("keyed", why), ("plain", "of a stranger")):
+        store.accept(job(name), None)
+        store.changed(name, "failed", error=error)
+    keyed, plain = store.ended(2)
+    assert keyed.error == "image: no" and with_keys(keyed.error) == with_keys(why)
+    assert plain.error == with_keys(plain.error) == "of a stranger"
 
 
 def test_tidying_leaves_what_open_jobs_need(store, tmp_path):

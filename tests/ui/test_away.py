@@ -140,9 +140,9 @@ def test_a_press_that_finds_the_server_gone_says_so(own_tab: Any, painter: FlatP
     for route in held:
         route.abort()
     lost(own_tab).wait_for()
-    own_tab.locator(
-        ".toast-body"
-    ).wait_for()  # Gradio has heard it, too, and will load the page anew
+    own_tab.locator(".toast-body").wait_for(
+        state="attached"
+    )  # Gradio has heard it, too, and will load the page anew
     with own_tab.expect_event("load"):
         own_tab.unroute_all()
     own_tab.locator(".easel-task:visible .easel-generate").wait_for()

@@ -69,9 +69,10 @@ def test_eraser_undo_redo_invert_and_clear(inpaint: Any, painter: FlatPainter) -
     )
     act(inpaint, "Clear")
     generate(inpaint)
-    inpaint.locator(".easel-problem-line:visible", has_text="mask").wait_for()
+    inpaint.locator("#inpaint-image .easel-error", has_text="Mask: paint over").wait_for()
     assert len(painter.submitted) == 4
     act(inpaint, "Undo")
+    inpaint.locator(".easel-error").wait_for(state="detached")  # something is painted again
     act(inpaint, "Undo")
     assert submitted(inpaint, painter).tobytes() == erased.tobytes()
     act(inpaint, "Mask everything")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.ui.hands import choose, line, number, paint
+from tests.ui.hands import choose, line, number, paint, whole
 from tests.ui.painter import FlatPainter
 
 pytestmark = pytest.mark.browser
@@ -73,11 +73,17 @@ def test_what_nobody_touched_is_usual(poster: Any, painter: FlatPainter) -> None
 
 
 def test_a_wrong_extra_is_marked(poster: Any, painter: FlatPainter) -> None:
-    poster.locator("#poster-tilt input, #poster-tilt textarea").first.fill("much")
+    field = poster.locator("#poster-tilt input, #poster-tilt textarea").first
+    group = poster.get_by_role("button", name="Print")
+    whole(poster)
+    field.fill("much")
+    group.click()  # what is wrong in a folded group opens it
     poster.locator(".easel-generate:visible").click()
-    sentence = "tilt 'much': give a number from -1 to 1"
-    poster.locator(".easel-problem-line:visible", has_text=sentence).wait_for()
+    sentence = "Tilt 'much': give a number from -1 to 1"
+    poster.locator("#poster-tilt .easel-error:visible", has_text=sentence).wait_for()
     assert "easel-wrong" in poster.locator("#poster-tilt").get_attribute("class")
+    field.fill("")
+    poster.locator(".easel-error").wait_for(state="detached")
     assert not painter.submitted
 
 

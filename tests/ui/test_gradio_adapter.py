@@ -19,6 +19,7 @@ import uvicorn
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from webui.sentences import Sentence
 from webui.ui import gradio_adapter as adapter
 
 ADA = {"username": "ada", "password": "lace"}
@@ -46,6 +47,7 @@ class Bare:
             gr.Button().click(self.stream, box, shown, api_visibility="private", preprocess=False)
             gr.Button().click(None, None, None, js="() => {}")
             gr.HTML("", js_on_load="'told'").told(self.hear, None, None, api_visibility="private")
+            gr.Button().click(self.tell, None, None, api_visibility="private")
             endpoint = gr.api(self.echo, api_name="echo")
             adapter.check_with(self.blocks, endpoint, self.check)
             gr.api(self.file)
@@ -66,6 +68,9 @@ class Bare:
         yield {"word": word, "number": 1}
         yield {"word": word, "number": 2}
         yield adapter.last_again(1)
+
+    def tell(self) -> None:
+        adapter.say(Sentence("{number} of <b>", number=2))
 
     def hear(self, request: gr.Request, event: gr.EventData) -> None:
         self.heard += [event.word, adapter.state_of(request).visitor]
@@ -94,7 +99,7 @@ class Bare:
         self.http.post("/gradio_api/queue/join", json=body).raise_for_status()
         answer = self.http.get("/gradio_api/queue/data", params={"session_hash": "mine"})
         told = [json.loads(line[5:]) for line in answer.text.splitlines() if line[:5] == "data:"]
-        return [one for one in told if "output" in one]
+        return [one for one in told if "output" in one or one["msg"] == "log"]
 
     def call(self, name: str, *data: Any) -> str:
         """The stream that answers an endpoint."""
@@ -272,6 +277,12 @@ def test_as_text_keeps_a_value_whole_in_a_stream(bare: Bare) -> None:
     _, second = [one["output"]["data"][0] for one in bare.join("stream", ["x"])][:2]
     assert second == [["replace", ["number"], 2]]
     assert json.loads(adapter.as_text({"word": "x", "number": 2})) == {"word": "x", "number": 2}
+
+
+def test_say_is_sent_with_its_keys_and_as_no_html(bare: Bare) -> None:
+    """What is said over the page would be English in every language, or could be run."""
+    said = next(one for one in bare.join("tell", []) if one["msg"] == "log")
+    assert said["log"] == '["{number} of &lt;b&gt;", {"number": 2}]'
 
 
 def test_last_again_says_nothing_twice(bare: Bare) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from webui.sentences import Sentence
 from webui.ui import Page
 from webui.ui import gradio_adapter as adapter
 from webui.ui.modules import joined
@@ -43,6 +44,10 @@ def texts() -> Iterator[Any]:
         yield gr.HTML(told=adapter.as_text({"number": number}))
 
 
+def say() -> None:
+    adapter.say(Sentence('{number} of <b> & "{name}"', number=2, name="{x}"))
+
+
 def draw() -> gr.Blocks:
     """A page with a component of each kind that ours has."""
     with gr.Blocks(analytics_enabled=False) as blocks:
@@ -64,6 +69,8 @@ def draw() -> gr.Blocks:
         shown = gr.HTML({}, js_on_load=f"{js}\nelement.go = trigger", elem_id="shown")
         shown.go(stream, None, shown, api_visibility="private")
         shown.tell(texts, None, shown, api_visibility="private")
+        for name, act in (("say", say), ("warn", lambda: gr.Warning("Gradio's <b>own</b>"))):
+            gr.Button(name, elem_id=name).click(act, None, None, api_visibility="private")
         gr.HTML("", js_on_load=UPLOADS, elem_id="upload")
         gr.HTML("", html_template=f"<p>{adapter.plain(NASTY)}</p>", elem_id="plain")
         with gr.Accordion("More", open=False, elem_id="more"):
@@ -252,6 +259,28 @@ def test_tabs_of_and_choose_tab_go_by_ids_and_on_tabs_hears_of_it(tab: Any) -> N
     assert tab.evaluate(f"{chosen}.tab.textContent.trim()") == "First"
 
 
+def test_bar_of_tabs_holds_the_tabs(tab: Any) -> None:
+    """What is said over the page would lie on them."""
+    bar = "ours.barOfTabs(document.querySelector('.bar'))"
+    assert tab.evaluate(f"[...{bar}.querySelectorAll('[role=tab]')].length") >= 2
+    assert tab.evaluate("ours.barOfTabs(null)") is None
+
+
+def test_take_messages_and_say_keep_keys_and_values(tab: Any) -> None:
+    """What is said over the page would be English in every language, in a box over tabs and prompt."""
+    tab.evaluate(
+        "() => { window.said = []; ours.takeMessages((told, ours) => said.push([told, ours])); }"
+    )
+    tab.locator("#say").click()
+    tab.wait_for_function("() => said.length === 1")
+    tab.locator("#warn").click()
+    tab.wait_for_function("() => said.length === 2")
+    assert tab.evaluate("said") == [
+        [['{number} of <b> & "{name}"', {"number": 2, "name": "{x}"}], True],
+        ["Gradio's own", False],
+    ]
+
+
 def test_plain_is_shown_as_it_is(tab: Any) -> None:
     """A control's label could be run."""
     assert tab.locator("#plain p").text_content() == NASTY
@@ -339,6 +368,7 @@ NOT_NOW = (
     "[data-drawn=",
     "not([data-fold])",
     ".easel-note",
+    ".toast-wrap",
 )  # what comes and goes
 
 

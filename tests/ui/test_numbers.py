@@ -47,7 +47,24 @@ def test_a_number_out_of_range_is_set_with_a_note(
     assert value(tab, f"txt2img-{name}") == kept
     box.press_sequentially("1")  # typing takes the note away
     assert not note(tab, f"txt2img-{name}").count()
-    number(tab, f"txt2img-{name}", int(before))
+    box.fill(typed)
+    box.press("Tab")
+    note(tab, f"txt2img-{name}").wait_for()
+    number(tab, f"txt2img-{name}", int(before))  # and so does another value
+    assert not note(tab, f"txt2img-{name}").count()
+
+
+def test_a_note_goes_with_its_cause_wherever_another_value_comes_from(
+    same_tab: Any, painter: FlatPainter
+) -> None:
+    box = same_tab.locator("#txt2img-width input[type=number]")
+    box.fill("99999")
+    box.press("Tab")
+    note(same_tab, "txt2img-width").wait_for()
+    same_tab.get_by_role("button", name="3:2, 160 × 104").click()
+    note(same_tab, "txt2img-width").wait_for(state="hidden")
+    number(same_tab, "txt2img-width", 128)
+    number(same_tab, "txt2img-height", 128)
 
 
 def test_what_is_sent_is_what_the_note_says(same_tab: Any, painter: FlatPainter) -> None:

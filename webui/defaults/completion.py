@@ -30,6 +30,7 @@ from webui.defaults.extras import (
 )
 from webui.errors import ModelFileError, RequestError, Sentence
 from webui.registry import NAME_MAX, Catalog, Registry, folded, nearest
+from webui.sentences import Called
 from webui.settings import OwnDefaults, Settings
 from webui.types import (
     DEFAULTS,
@@ -115,7 +116,11 @@ def defaults_of(
     if card is not None:
         unknown = [name for name in card.defaults if name not in DEFAULTS]
         if unknown:
-            what = f"{unknown[0]!r} is no field of a request{nearest(unknown[0], list(DEFAULTS))}"
+            what = Sentence(
+                "{unknown} is no field of a request{hint}",
+                unknown=repr(unknown[0]),
+                hint=nearest(unknown[0], list(DEFAULTS)),
+            )
             raise _wrong_default(card, what)
         own = {name: value for name, value in card.defaults.items() if value is not None}
         try:
@@ -192,12 +197,17 @@ def check(request: GenerationRequest, catalog: Catalog) -> None:
 def _exact(registry: Registry[Any], name: str, field: str) -> str:
     if name not in registry:
         hint = nearest(name, list(registry))
-        raise RequestError(f"{field} {name!r} is not known{hint}", field)
+        raise RequestError(
+            Sentence("{name} {value} is not known{hint}", name=field, value=repr(name), hint=hint),
+            field,
+        )
     return name
 
 
 def _wrong_default(card: ModelCard, what: object) -> ModelFileError:
-    return ModelFileError(f"{card.path / 'easel.json'}, defaults: {what}")
+    return ModelFileError(
+        Sentence("{path}, defaults: {what}", path=card.path / "easel.json", what=what)
+    )
 
 
 # --- Which values there are -----------------------------------------------------------------------
@@ -212,7 +222,13 @@ def _given(task: Task, values: Mapping[str, object]) -> dict[str, Any]:
     for name, value in values.items():
         if name not in known and (value is not None or name not in NAMES):
             raise RequestError(
-                f"{name!r} is no parameter of {task.name}{nearest(name, known)}", name
+                Sentence(
+                    "{name} is no parameter of {task}{hint}",
+                    name=repr(name),
+                    task=task.name,
+                    hint=nearest(name, known),
+                ),
+                name,
             )
     return {name: value for name, value in values.items() if value is not None}
 
@@ -272,8 +288,13 @@ def _read(values: Mapping[str, Any], task: Task, catalog: Catalog) -> dict[str, 
             also = found.get("scheduler", "automatic")
             if also not in ("automatic", schedule):
                 raise RequestError(
-                    f"sampler_name {values['sampler_name']!r} says {schedule!r} "
-                    f"and scheduler says {also!r}: give one of them",
+                    Sentence(
+                        "sampler_name {sampler} says {schedule} and scheduler says {also}: give "
+                        "one of them",
+                        sampler=repr(values["sampler_name"]),
+                        schedule=repr(schedule),
+                        also=repr(also),
+                    ),
                     "scheduler",
                 )
             found["scheduler"] = schedule
@@ -325,7 +346,9 @@ def _pictures(task: Task, given: dict[str, Any], catalog: Catalog) -> dict[str, 
         elif FIELDS[name].required:
             raise RequestError(
                 Sentence(
-                    "{name}: {task} starts from a picture; give one", name=name, task=task.name
+                    "{name}: {task} starts from a picture; give one",
+                    name=name,
+                    task=Called(task.name, task.label),
                 ),
                 name,
             )

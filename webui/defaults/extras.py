@@ -19,6 +19,7 @@ from webui import types
 from webui.errors import RequestError, Sentence
 from webui.images import open_mask, open_picture
 from webui.registry import Catalog, Registry, nearest
+from webui.sentences import Called
 from webui.types import NAMED_OPTIONS, Choice, Control, Mask, Picture, Seed, Task
 from webui.types.values import as_lists
 
@@ -70,7 +71,9 @@ def read_extras(
         elif isinstance(control, Picture) and control.required:
             raise RequestError(
                 Sentence(
-                    "{name}: {task} needs a picture here; give one", name=name, task=task.name
+                    "{name}: {task} needs a picture here; give one",
+                    name=name,
+                    task=Called(task.name, task.label),
                 ),
                 name,
             )
@@ -101,31 +104,48 @@ def check_extras(
     given = _known(task, extras)
     for name, control in extra_controls(task).items():
         if name not in given:
-            raise RequestError(f"extras: {name!r} is missing", name)
+            raise RequestError(Sentence("extras: {name} is missing", name=repr(name)), name)
         value = given[name]
         if value is None:
             needed = isinstance(control, Picture) and control.required
             if needed or default_of(control, catalog) is not None:
-                raise RequestError(f"{name}: there is no value", name)
+                raise RequestError(Sentence("{name}: there is no value", name=name), name)
         elif isinstance(control, Picture):
             check_picture(name, value, "RGB")
         elif isinstance(control, Mask):
             check_picture(name, value, "L")
             over = given.get(control.over) or pictures.get(control.over)
             if over is not None and value.size != over.size:
-                raise RequestError(f"{name}: must have the size of the picture under it", name)
+                raise RequestError(
+                    Sentence("{name}: must have the size of the picture under it", name=name), name
+                )
         else:
             meant = as_lists(read_value(control, value, catalog))
             if meant != value or (isinstance(control, Seed) and value == -1):
-                what = "a seed that is drawn" if meant == -1 else repr(meant)
-                raise RequestError(f"{name} {value!r}: give {what}", name)
+                what = Sentence("a seed that is drawn") if meant == -1 else repr(meant)
+                raise RequestError(
+                    Sentence(
+                        "{name} {value}: give {what}", name=name, value=repr(value), what=what
+                    ),
+                    name,
+                )
 
 
 def check_picture(name: str, value: object, mode: str) -> None:
     """Raises `RequestError` unless `value` is a Pillow picture of that mode."""
     if not isinstance(value, Image.Image) or value.mode != mode:
-        found = f"a picture of mode {value.mode}" if isinstance(value, Image.Image) else repr(value)
-        raise RequestError(f"{name}: {found}; give a Pillow picture of mode {mode}", name)
+        found = repr(value)
+        if isinstance(value, Image.Image):
+            found = Sentence("a picture of mode {mode}", mode=value.mode)
+        raise RequestError(
+            Sentence(
+                "{name}: {found}; give a Pillow picture of mode {mode}",
+                name=name,
+                found=found,
+                mode=mode,
+            ),
+            name,
+        )
 
 
 def check_text(name: str, text: str) -> None:
@@ -133,7 +153,9 @@ def check_text(name: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RequestError(f"{name}: holds half a character; send valid Unicode", name) from None
+        raise RequestError(
+            Sentence("{name}: holds half a character; send valid Unicode", name=name), name
+        ) from None
 
 
 def drawn_seed() -> int:
@@ -152,12 +174,19 @@ def fitted(mask: Image.Image, picture: Image.Image | None) -> Image.Image:
 
 def _known(task: Task, extras: object) -> Mapping[str, Any]:
     if not isinstance(extras, Mapping):
-        raise RequestError(f"extras {extras!r}: give a JSON object", "extras")
+        raise RequestError(
+            Sentence("extras {extras}: give a JSON object", extras=repr(extras)), "extras"
+        )
     known = list(extra_controls(task))
     for name in extras:
         if name not in known:
-            what = f"{name!r} is no control of {task.name}{nearest(name, known)}"
-            raise RequestError(f"extras: {what}", "extras")
+            what = Sentence(
+                "{name} is no control of {task}{hint}",
+                name=repr(name),
+                task=task.name,
+                hint=nearest(name, known),
+            )
+            raise RequestError(Sentence("extras: {what}", what=what), "extras")
     return extras
 
 
@@ -198,10 +227,17 @@ def _named(control: Choice, value: Any, catalog: Catalog) -> Any:
         name = registry.find(value)
     except RequestError:
         hint = nearest(value, list(registry))
-        raise RequestError(f"{control.name} {value!r} is not known{hint}", control.name) from None
+        raise RequestError(
+            Sentence(
+                "{name} {value} is not known{hint}", name=control.name, value=repr(value), hint=hint
+            ),
+            control.name,
+        ) from None
     problem = getattr(registry[name], "problem", None)  # a model that cannot be used
     if problem:
-        raise RequestError(f"{control.name}: {problem}", control.name)
+        raise RequestError(
+            Sentence("{name}: {problem}", name=control.called, problem=problem), control.name
+        )
     return name
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from webui.defaults.completion import sampler_and_schedule
 from webui.defaults.extras import default_of, extra_controls, read_value
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.metadata import MORE, NOTES, keys_of, parse
 from webui.registry import Catalog
 from webui.types import (
@@ -204,7 +204,9 @@ def _read(control: Control, said: str, catalog: Catalog) -> Any:
         case Choice() | Text():
             return control.read(said)
         case Picture() | Mask():
-            raise RequestError(f"{control.name}: no text means this", control.name)
+            raise RequestError(
+                Sentence("{name}: no text means this", name=control.name), control.name
+            )
     return _of_own_kind(control, said)
 
 

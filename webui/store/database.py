@@ -58,6 +58,8 @@ MIGRATIONS: tuple[str, ...] = (
     "ALTER TABLE pictures ADD COLUMN sealed TEXT",
     # SHA-256 of what was sent with the key; NULL in rows of before, and without a key.
     "ALTER TABLE jobs ADD COLUMN body TEXT",
+    # JSON of the error's keys, for pages in other languages; NULL in rows of before, and where it has none.
+    "ALTER TABLE jobs ADD COLUMN said TEXT",
 )
 
 

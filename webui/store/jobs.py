@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import logging
 import os
 import re
@@ -30,6 +31,7 @@ from webui import metadata
 from webui.errors import EaselError, RequestError, lacking
 from webui.metadata import PICTURE_SUFFIXES, beside
 from webui.opening import open_file
+from webui.sentences import Sentence, kept, with_keys
 from webui.store import requests
 from webui.store.database import Database
 from webui.store.replies import Archive, ReplyLog, Room
@@ -97,10 +99,11 @@ class JobStore:
         self, job_id: str, state: JobState, priority: int = 0, error: str | None = None
     ) -> None:
         ended_s = time.time() if state in ENDED else None
+        said = json.dumps(with_keys(error)) if isinstance(error, Sentence) else None
         with self._told(), self._database.changing() as connection:
             connection.execute(
-                "UPDATE jobs SET state = ?, priority = ?, error = ?, ended_s = ? WHERE id = ?",
-                (state, priority, error, ended_s, job_id),
+                "UPDATE jobs SET state = ?, priority = ?, error = ?, said = ?, ended_s = ? WHERE id = ?",
+                (state, priority, error, said, ended_s, job_id),
             )
 
     def unfinished(self) -> Sequence[StoredJob]:
@@ -118,7 +121,8 @@ class JobStore:
                     raise
                 log.error("job %s cannot go on: %s", row["id"], fault)
                 with suppress(EaselError):  # it is found out again at the next start
-                    self.changed(row["id"], "failed", row["priority"], f"it cannot go on: {fault}")
+                    why = Sentence("it cannot go on: {why}", why=fault)
+                    self.changed(row["id"], "failed", row["priority"], why)
                 continue
             found.append(self._kept(row, request))
         return found
@@ -145,7 +149,7 @@ class JobStore:
             row["state"],
             row["created_s"],
             self._pictures(row["id"]),
-            row["error"],
+            kept(row["error"], row["said"]),
             row["ended_s"],
         )
 

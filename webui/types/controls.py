@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from webui.errors import RequestError, Sentence
+from webui.errors import RequestError
+from webui.sentences import Called, Sentence
 from webui.types.values import as_lists
 
 __all__ = [
@@ -84,6 +85,11 @@ class Control:
         texts = tuple((text, as_lists(value)) for text, value in self.texts)
         object.__setattr__(self, "texts", texts)
 
+    @property
+    def called(self) -> Called:
+        """What a sentence calls it: its name, or to people its label."""
+        return Called(self.name, self.label)
+
     def read(self, value: Any) -> Any:
         """`value` in the control's own type; one that it does not take raises `RequestError`."""
         return value
@@ -112,15 +118,21 @@ class Text(Control):
     prompt: bool = False
 
     def read(self, value: Any) -> str:
-        return _text(self.name, value)
+        return _text(self, value)
 
 
-def _text(name: str, value: Any) -> str:
+def _text(control: Control, value: Any) -> str:
     if not isinstance(value, str):
-        raise RequestError(f"{name} {value!r}: give text", name)
+        given = {"name": control.called, "value": repr(value)}
+        raise RequestError(Sentence("{name} {value}: give text", **given), control.name)
     if len(value) > PROMPT_MAX:
-        what = f"{len(value)} characters; use at most {PROMPT_MAX}"
-        raise RequestError(f"{name}: {what}", name)
+        what = Sentence(
+            "{name}: {number} characters; use at most {most}",
+            name=control.called,
+            number=len(value),
+            most=PROMPT_MAX,
+        )
+        raise RequestError(what, control.name)
     return value
 
 
@@ -137,8 +149,8 @@ class Number(Control):
         if not _finite(value) or (self.whole and value != int(value)):
             raise self._wrong(value)
         if not self.minimum <= value <= self.maximum:
-            what = f"use {self.minimum:g} to {self.maximum:g}"
-            raise RequestError(f"{self.name} {value!r}: {what}", self.name)
+            why = Sentence("{name} {value}: use {low} to {high}", **self._facts(value))
+            raise RequestError(why, self.name)
         return int(value) if self.whole else float(value)
 
     def check(self, value: Any) -> None:
@@ -147,9 +159,16 @@ class Number(Control):
             raise self._wrong(value)
 
     def _wrong(self, value: Any) -> RequestError:
-        kind = "a whole number" if self.whole else "a number"
-        what = f"give {kind} from {self.minimum:g} to {self.maximum:g}"
-        return RequestError(f"{self.name} {value!r}: {what}", self.name)
+        facts = self._facts(value)
+        if self.whole:
+            why = Sentence("{name} {value}: give a whole number from {low} to {high}", **facts)
+        else:
+            why = Sentence("{name} {value}: give a number from {low} to {high}", **facts)
+        return RequestError(why, self.name)
+
+    def _facts(self, value: Any) -> dict[str, str]:
+        low, high = f"{self.minimum:g}", f"{self.maximum:g}"
+        return {"name": self.called, "value": repr(value), "low": low, "high": high}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +184,7 @@ class Side(Number):
             raise RequestError(
                 Sentence(
                     "{name} {value}: use {low} to {high} in steps of {step}",
-                    name=self.name,
+                    name=self.called,
                     value=value,
                     low=low,
                     high=high,
@@ -179,7 +198,7 @@ class Side(Number):
             near = " or ".join(str(v) for v in (down, down + step) if low <= v <= high)
             why = Sentence(
                 "{name} {value}: use a multiple of {step} ({near})",
-                name=self.name,
+                name=self.called,
                 value=side,
                 step=step,
                 near=near,
@@ -224,16 +243,24 @@ class Choice(Control):
                 if value.lower() in (label.lower(), *written(meant)):
                     return as_lists(meant)
         if self.source:
-            return _text(self.name, value)  # the catalog's to find
+            return _text(self, value)  # the catalog's to find
         known = ", ".join(repr(meant) for _, meant in self.choices) or "nothing yet"
-        what = "give true or false" if two else f"use {known}"
-        raise RequestError(f"{self.name} {value!r}: {what}", self.name)
+        raise _no_switch(self, value) if two else self._none(value, known)
 
     def check(self, value: Any) -> None:
         meant = self.read(value)
         if meant != value or isinstance(meant, bool) != isinstance(value, bool):
-            what = "give true or false" if isinstance(meant, bool) else f"use {meant!r}"
-            raise RequestError(f"{self.name} {value!r}: {what}", self.name)
+            two = isinstance(meant, bool)
+            raise _no_switch(self, value) if two else self._none(value, repr(meant))
+
+    def _none(self, value: Any, known: str) -> RequestError:
+        facts = {"name": self.called, "value": repr(value), "known": known}
+        return RequestError(Sentence("{name} {value}: use {known}", **facts), self.name)
+
+
+def _no_switch(control: Control, value: Any) -> RequestError:
+    facts = {"name": control.called, "value": repr(value)}
+    return RequestError(Sentence("{name} {value}: give true or false", **facts), control.name)
 
 
 def written(value: Any) -> tuple[str, ...]:
@@ -256,15 +283,12 @@ class Switch(Control):
 
     def read(self, value: Any) -> bool:
         if value not in (True, False):  # 1 and 0 too, as JSON clients write them
-            raise self._wrong(value)
+            raise _no_switch(self, value)
         return bool(value)
 
     def check(self, value: Any) -> None:
         if not isinstance(value, bool):
-            raise self._wrong(value)
-
-    def _wrong(self, value: Any) -> RequestError:
-        return RequestError(f"{self.name} {value!r}: give true or false", self.name)
+            raise _no_switch(self, value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,19 +313,23 @@ class Seed(Control):
         if not _finite(value) or value != int(value):
             raise self._wrong(value)
         if not -1 <= value <= self.maximum:
-            raise self._wrong(value, "use")
+            raise self._wrong(value, number=True)
         return int(value)
 
     def check(self, value: Any) -> None:
         """A seed that was drawn is no -1 any more."""
         if self.read(value) == -1 or not isinstance(value, int):
-            raise self._wrong(
-                value, "use" if isinstance(value, int) else "give a whole number from"
-            )
+            raise self._wrong(value, number=isinstance(value, int))
 
-    def _wrong(self, value: Any, how: str = "give a whole number from") -> RequestError:
-        what = f"{how} 0 to {self.maximum} (-1 draws one)"
-        return RequestError(f"{self.name} {value!r}: {what}", self.name)
+    def _wrong(self, value: Any, number: bool = False) -> RequestError:
+        facts = {"name": self.called, "value": repr(value), "most": str(self.maximum)}
+        if number:
+            why = Sentence("{name} {value}: use 0 to {most} (-1 draws one)", **facts)
+        else:
+            why = Sentence(
+                "{name} {value}: give a whole number from 0 to {most} (-1 draws one)", **facts
+            )
+        return RequestError(why, self.name)
 
 
 @dataclass(frozen=True, slots=True)

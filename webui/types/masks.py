@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from webui.errors import RequestError
+from webui.sentences import Called, Sentence
 
 if TYPE_CHECKING:
     from webui.types.requests import GenerationRequest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["REPAINTED", "crop_box", "masked"]
 
 REPAINTED = 128  # of 255
+MASK = Called("mask", "Mask")
 
 
 def masked(request: GenerationRequest) -> tuple[tuple[int, int, int, int] | None, Image.Image]:
@@ -28,15 +30,28 @@ def masked(request: GenerationRequest) -> tuple[tuple[int, int, int, int] | None
         mask = mask.point(lambda level: 255 - level)
     most = _most(mask)
     if most < REPAINTED:
-        dark = f": its lightest grey is {most}, and only {REPAINTED} and more are repainted"
-        what = f"nothing is masked{dark if most else ''}; paint what is to change white"
-        raise RequestError(f"mask: {what}", "mask")
+        facts = {"name": MASK, "most": most, "least": REPAINTED}
+        if most:
+            why = Sentence(
+                "{name}: nothing is masked: its lightest grey is {most}, and only {least} and more "
+                "are repainted; paint what is to change white",
+                **facts,
+            )
+        else:
+            why = Sentence("{name}: nothing is masked; paint what is to change white", **facts)
+        raise RequestError(why, "mask")
     if request.inpaint_full_res:
         box = crop_box(mask, size, request.inpaint_full_res_padding)
     hole = mask.resize(size, Image.Resampling.BILINEAR, box)
     if _most(hole) < REPAINTED:
-        what = f"nothing is masked at {size[0]} x {size[1]}: what is white is too small"
-        raise RequestError(f"mask: {what}; paint more of it, or make the picture larger", "mask")
+        why = Sentence(
+            "{name}: nothing is masked at {width} x {height}: what is white is too small; paint more "
+            "of it, or make the picture larger",
+            name=MASK,
+            width=size[0],
+            height=size[1],
+        )
+        raise RequestError(why, "mask")
     return box, hole
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.types.controls import (
     SEED_MAX,
     Choice,
@@ -363,13 +363,17 @@ class GenerationRequest:
 
 def _extras(given: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(given, Mapping):
-        raise RequestError(f"extras {given!r}: give a JSON object", "extras")
+        raise RequestError(
+            Sentence("extras {given}: give a JSON object", given=repr(given)), "extras"
+        )
     found = {}
     for name, value in given.items():
         try:
             found[name] = plain(value)
         except ValueError as wrong:
-            raise RequestError(f"{name} holds {wrong}", name) from None
+            raise RequestError(
+                Sentence("{name} holds {wrong}", name=name, wrong=wrong), name
+            ) from None
     return found
 
 

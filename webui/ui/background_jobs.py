@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,9 @@ from anyio import to_thread
 
 from webui.errors import RequestError
 from webui.job_stream import Interest, news_of
+from webui.sentences import Sentence
 from webui.types import EngineFace
+from webui.ui.gradio_adapter import say
 from webui.ui.pictures import OwnPictures
 from webui.ui.stage import job_value, link_new, stopped
 from webui.ui.visitors import Visitors
@@ -78,7 +79,7 @@ async def collected(
                 if not wanted():
                     return
                 if status.state == "failed":
-                    gr.Warning(html.escape(status.error or "The job failed"), title="Failed")
+                    say(status.error or Sentence("The job failed"))
                 found[job] = job_value(status, "", linked)
                 yield dict(found)
             if waiting:

@@ -6,7 +6,6 @@ Both are drawn by assets/extensions.js, which asks anew every few seconds while 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from webui.sentences import Sentence, with_keys
 from webui.settings import Settings
 from webui.types import ExtensionsFace, ExtensionStatus
 from webui.ui.addresses import loopback
+from webui.ui.gradio_adapter import say
 from webui.ui.tab import PRIVATE
 from webui.ui.translations import MOUNT, key, keyed
 
@@ -85,12 +85,12 @@ def wire_extensions(
         # Every handler is an HTTP endpoint: what the page does not offer is refused here.
         name, on = getattr(event, "name", None), getattr(event, "on", None)
         if not loopback(settings.host):
-            gr.Warning(NOT_HERE, title="Not switched")
+            say(NOT_HERE)
         elif isinstance(name, str) and isinstance(on, bool):
             try:
                 extensions.switch(name, on)
             except EaselError as error:
-                gr.Warning(html.escape(str(error)), title="Not switched")
+                say(str(error))
         statuses = extensions.statuses()
         return with_keys(announced(statuses)), with_keys(told(statuses, settings))
 

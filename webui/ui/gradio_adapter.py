@@ -24,6 +24,8 @@ import uvicorn
 from gradio.queueing import Queue
 from gradio.utils import get_upload_folder, run_coro_in_background, set_task_name
 
+from webui.sentences import with_keys
+
 __all__ = [
     "UNWATCHED",
     "RestingQueue",
@@ -54,6 +56,7 @@ __all__ = [
     "pending_of",
     "plain",
     "rest",
+    "say",
     "server_of",
     "state_of",
     "unmarked",
@@ -250,6 +253,11 @@ def verdict_of(answer: Mapping[str, Any]) -> tuple[str, str] | None:
         if isinstance(found, dict) and found.get("is_valid") is False:
             return str(found.get("message")), str(found.get("parameter_name"))
     return None
+
+
+def say(sentence: str) -> None:
+    """Says something over the page, from within an event: a sentence as the page is told it (`assets/gradio.js`)."""
+    gr.Info(html.escape(json.dumps(with_keys(sentence), ensure_ascii=False), quote=False))
 
 
 # --- Visitors and files --------------------------------------------------------------------------

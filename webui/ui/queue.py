@@ -7,7 +7,6 @@ by the engine; here it is put into words and checked, for every handler of the p
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from webui.registry import Catalog
 from webui.sentences import Sentence, with_keys
 from webui.types import EngineFace, JobStatus
 from webui.ui.files import data_url
+from webui.ui.gradio_adapter import say
 from webui.ui.pictures import OwnPictures
 from webui.ui.stage import status_line
 from webui.ui.tab import PRIVATE
@@ -102,7 +102,7 @@ def wire_queue(
             status = visitors.status(engine, job, request)
             board.act(status, what, jobs(request), visitors.of(request).owner)
         except EaselError as error:
-            gr.Warning(html.escape(str(error)), title="Not done")
+            say(str(error))
         return board.told(jobs(request), visitors.of(request).owner)
 
     def visit(request: gr.Request, event: gr.EventData) -> Any:
@@ -113,7 +113,7 @@ def wire_queue(
                     Sentence("task {task} is not here any more", task=repr(status.request.task))
                 )
         except EaselError as error:
-            gr.Warning(html.escape(str(error)), title="Not opened")
+            say(str(error))
             return gr.skip()
         return gr.Tabs(selected=status.request.task)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -210,7 +209,7 @@ def link_new(status: JobStatus, own: OwnPictures, linked: dict[str, Mapping[str,
 
 async def job_values(
     engine: EngineFace, own: OwnPictures, job: str, previews: bool, wanted: Interest
-) -> AsyncIterator[tuple[dict[str, Any], dict[str, str]]]:
+) -> AsyncIterator[tuple[dict[str, Any], dict[str, Any]]]:
     """What stage and problem line show of a job from now to its end, or for as long as it is `wanted`."""
     linked: dict[str, Mapping[str, Any]] = {}
     preview, seen_at = "", 0.0
@@ -229,7 +228,6 @@ async def job_values(
         if not wanted():  # another job is shown meanwhile
             return
         failed = status.state == "failed"
-        if failed:
-            gr.Warning(html.escape(status.error or "The job failed"), title="Failed")
-        sentence = {"message": with_keys(status.error or "") if failed else "", "control": ""}
+        why = status.error or Sentence("The job failed")
+        sentence = {"message": with_keys(why) if failed else "", "control": "", "failed": failed}
         yield job_value(status, "" if status.ended else preview, linked), sentence

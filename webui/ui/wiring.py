@@ -5,7 +5,7 @@ The handlers are thin. Closing the browser's tab ends them, never the job.
 
 from __future__ import annotations
 
-import html
+import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +15,13 @@ from anyio import CapacityLimiter, to_thread
 from webui.defaults import complete
 from webui.errors import EaselError, RequestError
 from webui.registry import Catalog
-from webui.sentences import with_keys
+from webui.sentences import Called, Sentence, with_keys
 from webui.settings import Settings
 from webui.types import EngineFace, Mask, Task
 from webui.ui.again import submit_again
 from webui.ui.background_jobs import Added, asked_for, collected
 from webui.ui.forms import Forms
-from webui.ui.gradio_adapter import as_text, last_again
+from webui.ui.gradio_adapter import as_text, last_again, say
 from webui.ui.pictures import OwnPictures
 from webui.ui.send_to import said
 from webui.ui.stage import EMPTY, job_values
@@ -32,6 +32,7 @@ from webui.ui.visitors import Visitors
 __all__ = ["wire"]
 
 SUBMITTING = 8  # at once; an extension that looks at a request may take its time
+NUMBERS = itertools.count(1)
 
 
 def wire(
@@ -74,7 +75,7 @@ def wire(
         try:
             job = await submitted(request, raw)
         except EaselError as error:
-            yield gr.skip(), refused(error)
+            yield gr.skip(), refusal(task, error)
             return
         async for shown in show(job, request):
             yield shown
@@ -86,11 +87,7 @@ def wire(
             lately = added.note(request.session_hash or "", job)
             return gr.HTML(added=lately), {"message": "", "control": ""}
         except EaselError as error:
-            return gr.skip(), refused(error)
-
-    def refused(error: EaselError) -> dict[str, str]:
-        gr.Warning(html.escape(str(error)), title="Not started")
-        return refusal(task, error)
+            return gr.skip(), refusal(task, error)
 
     async def show(job: Any, request: gr.Request) -> AsyncIterator[Any]:
         """Streams a job to the stage, until this browser tab asks for another."""
@@ -122,7 +119,7 @@ def wire(
             try:
                 change(visitors.status(engine, job, request).id)
             except RequestError as error:  # it ended long ago
-                gr.Info(html.escape(str(error)))
+                say(str(error))
 
         return tell
 
@@ -149,7 +146,7 @@ def wire(
         try:
             job = await submitted(request, raw, instead)
         except EaselError as error:
-            yield filled, gr.skip(), refused(error)
+            yield filled, gr.skip(), refusal(task, error)
             return
         async for shown in show(job, request):
             yield filled, *shown
@@ -166,7 +163,7 @@ def wire(
         try:
             job = await to_thread.run_sync(submit, limiter=submitting)
         except EaselError as error:
-            yield gr.skip(), refused(error)
+            yield gr.skip(), refusal(task, error)
             return
         async for shown in show(job, request):
             yield shown
@@ -196,12 +193,30 @@ def sized(given: Any) -> bool:
     return isinstance(image, Mapping) and image.get("sized") is True
 
 
-def refusal(task: Task, error: EaselError) -> dict[str, str]:
-    """What the line under the buttons says, and which control it marks."""
+def refusal(task: Task, error: EaselError) -> dict[str, Any]:
+    """What the page says of an error, and at which control. The page hears of changes alone, so each has a number."""
     control = ""
     if isinstance(error, RequestError) and error.field:
-        control = f"{task.name}-{error.field}"
-        for mask in task.flat_controls():
-            if isinstance(mask, Mask) and mask.name == error.field:
-                control = f"{task.name}-{mask.over}"
-    return {"message": with_keys(str(error)), "control": control}
+        control = place_of(task, error.field)
+    told = with_keys(with_labels(str(error), task, getattr(error, "field", None)))
+    return {"message": told, "control": control, "number": next(NUMBERS)}
+
+
+def place_of(task: Task, name: str) -> str:
+    """The id of the component where a control of a task stands; a mask's is that of the picture under it."""
+    control = next((one for one in task.flat_controls() if one.name == name), None)
+    if isinstance(control, Mask):
+        name = control.over
+    return "easel-model" if control is not None and control.shared else f"{task.name}-{name}"
+
+
+def with_labels(sentence: str, task: Task, field: str | None) -> str:
+    """A sentence in which the control that it is about is called by its label."""
+    control = next((one for one in task.flat_controls() if one.name == field), None)
+    if control is None or not isinstance(sentence, Sentence):
+        return sentence
+    called = Called(control.name, control.label)
+    values = {
+        name: called if value == control.name else value for name, value in sentence.values.items()
+    }
+    return sentence.filled(**values)

@@ -163,6 +163,7 @@ export function canvas(element, trigger, props, upload, watch) {
     paint = createPainter($(".canvas-view"), {
       say,
       changed() {
+        element.dispatchEvent(new CustomEvent("easel-painted", { bubbles: true })); // what was refused of it may be mended
         tools.refresh();
         setText(size, paint.sheet.picture ? `${paint.size().width} × ${paint.size().height}` : "");
       },

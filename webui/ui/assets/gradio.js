@@ -176,6 +176,45 @@ export function rootOfStyles() {
   return document.querySelector(".gradio-container .contain") || document.body;
 }
 
+/**
+ * The bar of those tabs, which scrolls.
+ * @param {Element | null} tabs
+ * @returns {Element | null}
+ */
+export function barOfTabs(tabs) {
+  return tabs?.querySelector(":scope > .tab-wrapper") ?? null;
+}
+
+// --- Messages -------------------------------------------------------------------------------------
+
+/**
+ * Hands on what Gradio would show over the page, whose own boxes stay out of sight (gradio.css): what `say` of
+ * webui/ui/gradio_adapter.py was told, `ours`, or words of Gradio's.
+ * @param {(told: any, ours: boolean) => void} act
+ */
+export function takeMessages(act) {
+  const taken = new WeakSet();
+  const look = () => {
+    for (const one of document.querySelectorAll(".toast-wrap .toast-message-text")) {
+      if (taken.has(one)) continue;
+      taken.add(one);
+      const text = one.textContent?.trim() ?? "";
+      try {
+        act(JSON.parse(text), true);
+      } catch {
+        act(text, false);
+      }
+    }
+  };
+  const wait = () => {
+    const place = document.querySelector(".toast-wrap");
+    if (!place) return requestAnimationFrame(wait);
+    new MutationObserver(look).observe(place, { childList: true, subtree: true });
+    return look();
+  };
+  wait();
+}
+
 // --- Words ----------------------------------------------------------------------------------------
 
 // A component's text with a key (webui/ui/translations.py) stands in Gradio's configuration as a marker.

@@ -2,6 +2,7 @@
 // Limits come from Python (webui/ui/limits.py) as [label, lowest, highest, step] by the control's id.
 
 import { node, setText } from "./dom.js";
+import { same } from "./form-store.js";
 import { fieldAt, usual } from "./forms.js";
 import { fieldOf, fillField } from "./gradio.js";
 import { t } from "./i18n.js";
@@ -9,8 +10,20 @@ import { nearest } from "./nearest.js";
 import { onShow } from "./shown-jobs.js";
 import { effect } from "./signals.js";
 
-// A sentence under a control; "" takes it away.
+const SETTLED_MS = 1000; // in which the press comes that a number is settled for
+
+/** @type {WeakMap<Element, () => void>} */
+const causes = new WeakMap(); // what ends the watch of what a remark is about
+
+// A sentence under a control; "" takes it away, and so does another value, or the next press of a button that starts a job.
 export function remark(control, text) {
+  causes.get(control)?.();
+  causes.delete(control);
+  if (text)
+    causes.set(
+      control,
+      whenOver(control, () => remark(control, "")),
+    );
   let note = control.querySelector(":scope > .easel-remark");
   if (!note && text) {
     note = node("p", { class: "easel-remark", role: "status" });
@@ -20,6 +33,26 @@ export function remark(control, text) {
     setText(note, text);
     note.hidden = !text;
   }
+}
+
+function whenOver(control, act) {
+  const { store, name } = fieldAt(control.id) ?? {};
+  const value = store?.value(name);
+  const stop = effect(() => {
+    if (store && !same(store.value(name), value)) queueMicrotask(act);
+  });
+  let told = false; // the press that settles a number is told by the remark
+  setTimeout(() => {
+    told = true;
+  }, SETTLED_MS);
+  const press = (event) => {
+    if (told && event.target.closest?.(".easel-generate, .easel-add")) act();
+  };
+  document.addEventListener("click", press, true);
+  return () => {
+    stop();
+    document.removeEventListener("click", press, true);
+  };
 }
 
 let settled = (/** @type {Element} */ _input) => {}; // until the limits are known

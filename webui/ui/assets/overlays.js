@@ -3,6 +3,7 @@
 import { address } from "./address.js";
 import { node } from "./dom.js";
 import { rootOfStyles } from "./gradio.js";
+import { placeToasts } from "./toast-place.js";
 
 /**
  * Something that opens over the page beside a button; a click elsewhere or Escape closes it. `fill(close)` gives what
@@ -77,7 +78,9 @@ export function openDialog(dialog, closed = () => {}) {
     closed();
     const said = dialog.querySelector(":scope > .easel-toasts");
     dialog.remove();
-    if (said) overlayRoot().append(said);
+    if (!said) return;
+    overlayRoot().append(said);
+    placeToasts(said);
   });
   overlayRoot().append(dialog);
   dialog.showModal();
@@ -85,7 +88,7 @@ export function openDialog(dialog, closed = () => {}) {
 }
 
 /**
- * A sentence at the window's foot for some seconds, with something to do about it: `{label, act}`.
+ * A sentence over the page for some seconds, where it covers nothing (toast-place.js), with something to do about it: `{label, act}`.
  * @param {string} text
  * @param {{ label: string, act: () => void } | null} [action]
  * @param {number} [seconds]
@@ -102,6 +105,7 @@ export function toast(text, action, seconds = 10) {
   const gone = () => {
     clearTimeout(timer);
     toast.remove();
+    if (stack.isConnected) placeToasts(stack);
   };
   if (action) {
     const button = node("button", { type: "button" }, action.label);
@@ -112,6 +116,7 @@ export function toast(text, action, seconds = 10) {
     toast.append(button);
   }
   stack.append(toast);
+  placeToasts(stack);
   let timer = setTimeout(gone, seconds * 1000);
   for (const kind of ["pointerenter", "focusin"]) toast.addEventListener(kind, () => clearTimeout(timer));
   for (const kind of ["pointerleave", "focusout"]) {

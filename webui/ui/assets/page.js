@@ -1,48 +1,11 @@
-// The page's own behaviour: keys, light and dark, sentences beside the button. No request leaves from here.
+// The page's own behaviour: keys, light and dark, what Gradio has to say. No request leaves from here.
 
-import { setText } from "./dom.js";
-import { asksForTheme, gradioIsDrawn } from "./gradio.js";
-import { sentence, t } from "./i18n.js";
+import { asksForTheme, gradioIsDrawn, takeMessages } from "./gradio.js";
+import { sentence } from "./i18n.js";
 import { settle } from "./numbers.js";
-import { server, serverOffline } from "./server-status.js";
+import { toast } from "./overlays.js";
+import { server } from "./server-status.js";
 import { tabs } from "./tabs.js";
-
-// Why a request was refused: the sentence, and a mark at the control that it is about. A press that nobody answers is
-// not kept, so that is said here, too, until the server is back.
-export function problem(element, props, watch) {
-  const line = element.querySelector(".easel-problem-line");
-  let lost = false;
-  const show = () => {
-    const { message = "", control = "" } = lost
-      ? { message: t("The server does not answer: press again when it is back.") }
-      : props.value || {};
-    setText(line, sentence(message));
-    line.hidden = !message;
-    document.querySelectorAll(".easel-wrong").forEach((wrong) => wrong.classList.remove("easel-wrong"));
-    if (message && control) document.getElementById(control)?.classList.add("easel-wrong");
-  };
-  const hear = (now) => {
-    lost = now;
-    show();
-  };
-  watch("value", () => hear(false));
-  element.closest(".easel-task").addEventListener(
-    "click",
-    async (event) => {
-      const button = event.target.closest(".easel-go button, .stage-examples button");
-      if (!button) return;
-      const known = server.offline; // Gradio would load the page anew, which empties the form
-      if (known) event.stopImmediatePropagation();
-      if (await serverOffline()) hear(true);
-      else if (known) button.click();
-    },
-    true,
-  );
-  document.addEventListener("easel-back", () => {
-    if (lost) hear(false);
-  });
-  show();
-}
 
 export function setDark(dark) {
   document.body.classList.toggle("dark", dark);
@@ -55,6 +18,9 @@ export function setDark(dark) {
 
 export function start() {
   gradioIsDrawn();
+  takeMessages((told, ours) => {
+    if (ours || !server.offline) toast(sentence(told), null, 8); // that the server is away is said at the foot
+  });
   let wanted = null;
   try {
     wanted = localStorage.getItem("easel-dark");
