@@ -74,6 +74,12 @@ def is_wrong(message: Any) -> bool:
     return message.type in ("error", "warning") and not leaving
 
 
+# A tab of `window` does not begin with what the last one remembered (assets/memory.js), as one of `browser` does.
+NOBODY_BEFORE = """if (/^http/.test(location.protocol) && !sessionStorage.length) {
+    for (const key of Object.keys(localStorage)) if (/^easel-last/.test(key)) localStorage.removeItem(key);
+}"""
+
+
 @pytest.fixture(scope="session")
 def window(driver: Any, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One browser window for all tests, with a profile on disk: Gradio's own files are loaded once, and compiled once,
@@ -85,6 +91,7 @@ def window(driver: Any, chromium: str, tmp_path_factory: pytest.TempPathFactory)
         viewport={"width": 1280, "height": 800},
     )
     context.set_default_timeout(60_000)
+    context.add_init_script(NOBODY_BEFORE)
     yield context
     context.close()
 

@@ -1,4 +1,4 @@
-"""What was changed in the forms outlives a reload of the browser tab, and of no other."""
+"""What was changed in the forms outlives a reload of the browser tab; a tab opened beside it is another one."""
 
 from __future__ import annotations
 
