@@ -219,6 +219,43 @@ def test_f_marks_a_favourite(tab: Any, http: httpx.Client) -> None:
     tab.locator(".gallery-count", has_text="1 picture").wait_for()
 
 
+def compared(tab: Any, left: int, right: int) -> None:
+    """Waits for a comparison of these two, and closes it."""
+    both = tab.locator("dialog.compare")
+    both.wait_for()
+    told = [both.locator(f".compare-{side}").get_attribute("alt") for side in ("left", "right")]
+    assert [f"picture{left}" in told[0], f"picture{right}" in told[1]] == [True, True]
+    tab.keyboard.press("Escape")
+    both.wait_for(state="detached")
+
+
+def test_c_compares_and_the_keys_go_on_after_it(tab: Any, http: httpx.Client) -> None:
+    tile(tab, 10).focus()
+    tab.keyboard.press("c")  # with the one that was made before
+    compared(tab, 11, 10)
+    tab.keyboard.press("Enter")
+    tab.locator("dialog.viewer").wait_for()
+    tab.keyboard.press("c")
+    compared(tab, 11, 10)
+    tab.keyboard.press("f")
+    tab.locator("dialog.viewer [aria-pressed=true]").wait_for()
+    tab.keyboard.press("Escape")
+    tab.locator("dialog.viewer").wait_for(state="detached")
+    tab.keyboard.press("Space")
+    tile(tab, 13).click()
+    tab.locator(".gallery-picks").get_by_role("button", name="Compare").click()
+    compared(tab, 13, 10)
+    tab.keyboard.press("f")  # the focus is on the button: it is about both
+    tab.get_by_role("gridcell", name="picture13, 72 × 48, favourite").wait_for()
+    assert asked(http, 10)["favourite"] and asked(http, 13)["favourite"]
+    tab.keyboard.press("f")
+    tab.get_by_role("gridcell", name="picture13, 72 × 48", exact=False).wait_for()
+    tab.keyboard.press("Delete")
+    tab.locator(".gallery-count", has_text=f"{NUMBER - 2} pictures").wait_for()
+    tab.get_by_role("button", name="Undo").click()
+    tab.locator(".gallery-count", has_text=f"{NUMBER} pictures").wait_for()
+
+
 def test_a_range_goes_to_the_trash_and_comes_back(
     tab: Any, hung: tuple[FlatPainter, Page], http: httpx.Client
 ) -> None:

@@ -77,6 +77,44 @@ def test_keys_are_actions_and_what_is_gone_makes_room(viewer: Any) -> None:
     assert did == ["star red.png", "mine lime.png", "bin lime.png", "bin blue.png", "bin red.png"]
 
 
+def test_keys_work_after_the_button_that_had_the_focus_is_gone(viewer: Any) -> None:
+    viewer.locator(".viewer-next").click()
+    viewer.locator(".viewer-next").click()  # the last: it cannot be pressed any more
+    viewer.keyboard.press("ArrowLeft")
+    assert name(viewer) == "lime.png"
+    viewer.evaluate("document.activeElement.blur()")
+    viewer.keyboard.press("f")
+    viewer.wait_for_function("did.includes('star lime.png')")
+
+
+def test_keys_in_a_comparison_do_nothing_to_the_picture_below(viewer: Any) -> None:
+    viewer.evaluate(f"async () => {module('compare.js')}.compare(items[0], items[2])")
+    viewer.locator("dialog.compare").wait_for()
+    viewer.keyboard.press("Delete")
+    viewer.keyboard.press("f")
+    viewer.keyboard.press("Escape")
+    viewer.locator("dialog.compare").wait_for(state="detached")
+    assert viewer.evaluate("did.filter((said) => said.includes(' '))") == []
+    viewer.keyboard.press("f")
+    viewer.wait_for_function("did.includes('star red.png')")
+
+
+def test_a_key_that_lacks_something_says_what(same_tab: Any) -> None:
+    same_tab.evaluate(ITEMS)
+    same_tab.evaluate(
+        f"async () => {module('viewer.js')}"
+        """.openViewer(items, 1, { actions: [{ label: "Twice", key: "c", lacking: "There is no other.",
+            for: (one, before) => before, act: (one, before) => { did.push(`${one.name} ${before.name}`); } }] })"""
+    )
+    same_tab.keyboard.press("C")
+    same_tab.wait_for_function("did.includes('lime.png blue.png')")
+    same_tab.keyboard.press("End")
+    assert not same_tab.get_by_role("button", name="Twice").count()
+    same_tab.keyboard.press("c")
+    same_tab.locator(".easel-toast", has_text="There is no other.").wait_for()
+    same_tab.keyboard.press("Escape")
+
+
 def test_escape_closes_and_gives_the_focus_back(viewer: Any) -> None:
     viewer.keyboard.press("Tab")
     assert viewer.evaluate("document.activeElement.closest('dialog.viewer') !== null")

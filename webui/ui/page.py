@@ -62,7 +62,8 @@ __all__ = ["Page", "draw_page", "launch_page"]
 SESSIONS = 24
 WAITERS = 400  # threads for handlers; they only decode pictures and encode previews
 
-HEADER = """<div class="easel-name">{mark}<h1>Easel</h1>
+HEADER = """<a class="easel-skip" href="#easel-content">Skip to the content</a>
+<div class="easel-name">{mark}<h1>Easel</h1>
 <p>Describe a picture and press Generate; it is painted on this machine.</p></div>"""
 THEME_BUTTON = '<button type="button" class="easel-theme" aria-label="Light or dark" title="Light or dark">◐</button>'
 
@@ -219,7 +220,9 @@ def draw_page(
                 elem_classes="easel-look",
                 apply_default_css=False,
             )
-        with gr.Tabs(elem_classes="easel-tabs", overflow_behavior="wrap") as bar:
+        with gr.Tabs(
+            elem_id="easel-content", elem_classes="easel-tabs", overflow_behavior="wrap"
+        ) as bar:
             tabs = [draw_tab(task, model, catalog, settings) for task in catalog.tasks.values()]
             if gallery is not None:
                 draw_gallery(catalog.tasks.values())

@@ -2,7 +2,7 @@
 // For Gradio a folded group is closed until the page can be used: less to draw before that. Then one after the other is
 // opened, and stays open.
 
-import { isDrawn, openerOf } from "./gradio.js";
+import { hushSign, isDrawn, openerOf } from "./gradio.js";
 import { recall, remember } from "./memory.js";
 
 /** @param {() => void} act */
@@ -26,6 +26,7 @@ function key(group) {
 export function mark(group, button) {
   group.dataset.fold ||= recall(key(group), group.classList.contains("easel-open")) ? "open" : "shut";
   button.setAttribute("aria-expanded", group.dataset.fold === "open");
+  hushSign(group);
 }
 
 /** @param {HTMLElement} group */

@@ -4,6 +4,7 @@ import { node } from "./dom.js";
 import { t } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { openDialog } from "./overlays.js";
+import { titleOf } from "./picture-actions.js";
 
 /**
  * `left` and `right` are items as the viewer takes them; the right one's shape is the place's.
@@ -16,7 +17,7 @@ export function compare(left, right) {
   const place = node("div", { class: "compare-place" });
   place.style.setProperty("--ratio", String(right.width / right.height));
   const image = (/** @type {import("./picture-actions.js").Picture} */ item, /** @type {string} */ side) =>
-    node("img", { src: item.url, alt: item.prompt || side, class: "compare-" + side, draggable: "false" });
+    node("img", { src: item.url, alt: titleOf(item) || side, class: "compare-" + side, draggable: "false" });
   const slider = node("div", {
     class: "compare-slider",
     role: "slider",

@@ -103,6 +103,15 @@ export function galleryActs(grid, marks, tasks) {
 
   acts.compare = (pictures) => compare(pictures[1], pictures[0]); // the older one on the left
 
+  // Two that are selected, else one with the one before it.
+  acts.contrast = (pictures) => {
+    const [one] = pictures;
+    const two = pictures.length === 1 ? [one, around(one)[around(one).indexOf(one) + 1]] : pictures;
+    if (two.length === 2 && two[1]) acts.compare(two);
+    else if (two.length > 2) toast(t("Select two pictures to compare them."), null, 5);
+    else toast(t("There is no other picture to compare it with."), null, 5);
+  };
+
   // [icon, label, act(picture)] of the tasks that a picture can go to.
   acts.targets = tasks.map(([name, label]) => [
     icons[name] || "arrow",
@@ -142,6 +151,14 @@ export function galleryActs(grid, marks, tasks) {
         },
         ...acts.targets.map(([icon, label, act]) => ({ label, icon, for: kept, closes: true, act })),
         { label: t("Use settings"), icon: "settings", for: kept, closes: true, act: acts.use },
+        {
+          label: t("Compare with the one before"),
+          icon: "compare",
+          key: "c",
+          for: (_item, before) => before,
+          act: (item, before) => compare(before, item),
+          lacking: t("There is no other picture to compare it with."),
+        },
         { label: t("Download"), icon: "download", key: "d", act: (item) => pictureActions.download(item) },
         { label: t("Delete"), icon: "trash", key: "Delete", for: kept, act: (item) => acts.remove([item]) },
         { label: t("Restore"), icon: "again", for: thrown, act: (item) => acts.restore([item]) },

@@ -108,11 +108,31 @@ export function galleryHands(grid, marks, acts) {
     if (moves[event.key] && !control) move(event.key, event.shiftKey);
     else if (event.key === "Enter" && !control) acts.open(one);
     else if (event.key === " ") marks.toggle(one);
-    else if (event.key.toLowerCase() === "f" && !control) acts.favour(chosen(one));
-    else if (event.key === "Delete" || event.key === "Backspace") acts.remove(chosen(one));
-    else return;
+    else if (!press(event, chosen(one))) return;
     event.preventDefault();
   });
+
+  // Where the focus is elsewhere (at what can be done with them, or lost), keys are about what is selected.
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable], [popover]");
+    if (typing || root.contains(event.target) || event.altKey || !grid.isSeen()) return;
+    if (document.querySelector("dialog[open]")) return;
+    const active = event.target === document.body && grid.place(grid.active);
+    const some = marks.size() ? marks.list() : active ? [active.flow.items[active.index]] : [];
+    if (some.length && press(event, some)) event.preventDefault();
+  });
+
+  // Does what a key means for some pictures; whether it means anything.
+  function press(event, some) {
+    const key = event.key.toLowerCase();
+    if (event.ctrlKey || event.metaKey) return false;
+    if (key === "f") acts.favour(some);
+    else if (key === "d") acts.download(some);
+    else if (key === "c") acts.contrast(some);
+    else if (key === "delete" || key === "backspace") acts.remove(some);
+    else return false;
+    return true;
+  }
 
   // --- The pointer ---
 

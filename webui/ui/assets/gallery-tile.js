@@ -3,17 +3,7 @@
 import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-
-export const PROMPT = 120; // characters of a prompt that a cell says
-
-/**
- * What a picture is called: how its prompt begins, else its file's name.
- * @param {import("./picture-actions.js").Picture} one
- */
-export function titleOf(one) {
-  const text = (one.prompt || "").replace(/\s+/g, " ").trim() || one.name.split("/").pop();
-  return text.length > PROMPT ? text.slice(0, PROMPT - 1) + "…" : text;
-}
+import { titleOf } from "./picture-actions.js";
 
 /** @param {import("./picture-actions.js").Picture} one */
 export function tile(one) {

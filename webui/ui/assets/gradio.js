@@ -109,6 +109,24 @@ export function isDrawn(accordion) {
 }
 
 /**
+ * The triangle in an accordion's button is read out by nobody: it is a sign, and the button says whether it is open.
+ * @param {Element} accordion
+ */
+export function hushSign(accordion) {
+  openerOf(accordion)?.querySelector(":scope > .icon")?.setAttribute("aria-hidden", "true");
+}
+
+/** Numbers and sliders are called as their label says, not "number input for" it. */
+export function nameNumbers() {
+  for (const field of document.querySelectorAll(
+    ":is([data-testid=number-input], [data-testid=range-input])[aria-label]",
+  )) {
+    const label = field.closest(".block")?.querySelector("[data-testid=block-info]")?.textContent.trim();
+    if (label && field.getAttribute("aria-label") !== label) field.setAttribute("aria-label", label);
+  }
+}
+
+/**
  * The tab that shows an element, and the panel that it opens.
  * @param {Element} element
  * @returns {{tab: HTMLElement | null, panel: HTMLElement | null}}
@@ -127,6 +145,25 @@ export function tabOf(element) {
  */
 export function chosenTab(tabs) {
   return tabs?.querySelector(":scope > .tab-wrapper [role=tab][aria-selected=true]") ?? null;
+}
+
+/**
+ * What the chosen tab shows.
+ * @param {Element} tabs
+ * @returns {HTMLElement | null}
+ */
+export function panelOf(tabs) {
+  const all = /** @type {HTMLElement[]} */ ([...tabs.querySelectorAll(":scope > [role=tabpanel]")]);
+  return all.find((one) => one.offsetParent) ?? null;
+}
+
+/**
+ * Puts a button at the end of the bar of tabs, in the row and no tab of it.
+ * @param {Element} tabs
+ * @param {HTMLElement} button
+ */
+export function besideTabs(tabs, button) {
+  barOf(tabs).after(button);
 }
 
 /** @param {Element} tabs */

@@ -3,7 +3,7 @@
 import * as accordion from "./accordion.js";
 import { node, setText } from "./dom.js";
 import { formOf } from "./forms.js";
-import { openerOf } from "./gradio.js";
+import { nameNumbers, openerOf } from "./gradio.js";
 import { named, t } from "./i18n.js";
 import { effect, signal } from "./signals.js";
 
@@ -22,6 +22,10 @@ const drawn = signal(0); // how often something was drawn that has titles, or th
 const redraw = () => drawn.value++;
 document.addEventListener("easel-language", redraw);
 document.addEventListener("easel-drawn", redraw);
+effect(() => {
+  drawn.value;
+  nameNumbers();
+});
 
 // Keeps the titles of a task; `root` is what it is drawn in.
 export function groups(root, task) {

@@ -6,6 +6,7 @@ import { t } from "./i18n.js";
 import { icon, iconButton } from "./icons.js";
 import { bytes, edits, ICONS, kindName } from "./models-ask.js";
 import { copyText, openDialog, toast } from "./overlays.js";
+import { titleOf } from "./picture-actions.js";
 
 // `use(file)` uses it; `changed(file)` hears what it is after something about it was kept.
 export async function openSheet(file, { use, changed }) {
@@ -112,8 +113,8 @@ export async function openSheet(file, { use, changed }) {
             type: "button",
             class: "sheet-choice",
             translate: "no",
-            "aria-label": one.prompt || one.name,
-            title: one.prompt || one.name,
+            "aria-label": titleOf(one),
+            title: titleOf(one),
           });
           button.append(node("img", { src: one.thumbnail, alt: "" }));
           button.addEventListener("click", async () => {

@@ -78,6 +78,8 @@ export function openDialog(dialog, closed = () => {}) {
     closed();
     const said = dialog.querySelector(":scope > .easel-toasts");
     dialog.remove();
+    // what had the focus may be gone, and what lies below still hears keys
+    if (document.activeElement === document.body) document.querySelector("dialog[open]")?.focus();
     if (!said) return;
     overlayRoot().append(said);
     placeToasts(said);

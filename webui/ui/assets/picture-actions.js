@@ -11,6 +11,23 @@ import { toast } from "./overlays.js";
  *   prompt?: string, parameters?: string, favourite?: boolean, source?: boolean, look?: string, trashed?: boolean }} Picture
  */
 
+const BRIEF = 120; // characters
+
+/**
+ * A prompt as a name: how it begins.
+ * @param {string} [text]
+ */
+export function briefly(text = "") {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > BRIEF ? line.slice(0, BRIEF - 1) + "…" : line;
+}
+
+/**
+ * What a picture is called: how its prompt begins, else its file's name.
+ * @param {Partial<Picture>} one
+ */
+export const titleOf = (one) => briefly(one.prompt) || briefly((one.name || "").split("/").pop());
+
 /**
  * @param {"trashed" | "restored" | "favourite"} kind
  * @param {number[]} ids

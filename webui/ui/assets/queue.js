@@ -4,6 +4,7 @@
 import { node, setText } from "./dom.js";
 import { joined, sentence, t } from "./i18n.js";
 import { language } from "./language.js";
+import { briefly } from "./picture-actions.js";
 import { every } from "./polling.js";
 import { showJob } from "./shown-jobs.js";
 
@@ -115,7 +116,7 @@ export function queue(element, trigger, props, watch) {
     row.root.dataset.state = one.state;
     setText(row.label, sentence(one.label));
     setText(row.prompt, one.prompt || t("No prompt"));
-    setText(row.prompt, one.prompt, "title");
+    setText(row.prompt, briefly(one.prompt), "title");
     if (one.prompt) row.prompt.setAttribute("translate", "no");
     else row.prompt.removeAttribute("translate");
     row.bar.hidden = !["running", "paused"].includes(one.state);

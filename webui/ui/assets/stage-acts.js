@@ -151,7 +151,7 @@ export function stageActsOfAll(acts, all, { about, again, view }) {
 }
 
 // The same for the viewer, where any picture of the strip may be on show.
-export const stageActions = ({ about, pictures }) => [
+export const stageActions = ({ about }) => [
   {
     label: t("Favourite"),
     icon: "star",
@@ -177,8 +177,16 @@ export const stageActions = ({ about, pictures }) => [
     label: t("Compare with the one before"),
     icon: "compare",
     key: "c",
-    for: (one) => pictures.indexOf(one) < pictures.length - 1,
-    act: (one) => compare(pictures[pictures.indexOf(one) + 1], one),
+    for: (_one, before) => before,
+    act: (one, before) => compare(before, one),
+    lacking: t("There is no other picture to compare it with."),
+  },
+  {
+    label: t("Compare with the picture it was made of"),
+    icon: "compare",
+    key: "c",
+    for: (one, before) => one.of && !before,
+    act: (one) => compare(one.of, one),
   },
   { label: t("Download"), icon: "download", key: "d", act: (one) => pictureActions.download(one) },
   { label: t("Delete"), icon: "trash", key: "Delete", for: (one) => one.id, act: pictureActions.trash },

@@ -5,6 +5,7 @@
 import { node } from "./dom.js";
 import { named, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
+import { titleOf } from "./picture-actions.js";
 import { sendPicture } from "./stage-acts.js";
 
 // `how`: {shown() is the picture on show or null, choose(one), gone(other or null) when the shown one is no more,
@@ -137,7 +138,7 @@ export async function stageOffer(hint, place, about) {
   place.dataset.look = "pictures";
   place.replaceChildren(
     ...made.map((one) => {
-      const said = t("Picture of: {prompt}", { prompt: one.prompt || one.name });
+      const said = t("Picture of: {prompt}", { prompt: titleOf(one) });
       const card = node("button", { type: "button", "aria-label": said, title: said, translate: "no" });
       card.append(node("img", { src: one.thumbnail, alt: "" }));
       card.addEventListener("click", async () => {

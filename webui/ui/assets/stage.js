@@ -9,7 +9,7 @@ import { heldValue } from "./gradio.js";
 import { groups } from "./groups.js";
 import { joined, named, sentence, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
-import { pictureAt } from "./picture-actions.js";
+import { briefly, pictureAt } from "./picture-actions.js";
 import { serverOffline } from "./server-status.js";
 import { asked, onShow, showJob, stages, titlePage } from "./shown-jobs.js";
 import { effect } from "./signals.js";
@@ -85,7 +85,11 @@ export function stage(element, trigger, props, watch, about) {
     shown = one;
     place(one.width, one.height);
     picture.src = one.look || one.url;
-    setText(picture, one.prompt ? t("Picture of: {prompt}", { prompt: one.prompt }) : t("The finished picture"), "alt");
+    setText(
+      picture,
+      one.prompt ? t("Picture of: {prompt}", { prompt: briefly(one.prompt) }) : t("The finished picture"),
+      "alt",
+    );
     view("one");
     describe(one, factsLine(one));
     stageActs(acts, one, {
@@ -151,7 +155,7 @@ export function stage(element, trigger, props, watch, about) {
         pictures.findIndex((other) => other.key === one.key),
       ),
       {
-        actions: stageActions({ about, pictures }),
+        actions: stageActions({ about }),
         shown: (now) => {
           if (!running() && now.key) show(now); // what the strip does not know is only looked at
         },

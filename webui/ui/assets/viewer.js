@@ -2,14 +2,16 @@
 //
 // openViewer(items, index, {actions, shown}): items are `{id, url, thumbnail, width, height, name, prompt, parameters}`;
 // without `parameters` they are asked of the gallery by `id`. Actions are `{label, act(item)}` and may have an `icon`, a
-// `key`, `for(item)` (whether it is offered), `pressed(item)`, and `closes`. One that gives "gone" takes the picture
-// out. `shown(item)` hears which one is on show. Gives `{close, drop(item)}`.
+// `key`, `for(item, before)` (whether it is offered), `lacking` (what its key says where it is not), `pressed(item)`, and
+// `closes`. One whose `act(item, before)` gives "gone" takes the picture out. `before` is the one that was made before, if
+// there is one. `shown(item)` hears which one is on show. Gives `{close, drop(item)}`.
 
 import { ask } from "./api.js";
 import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { copyText, openDialog, toast } from "./overlays.js";
+import { briefly } from "./picture-actions.js";
 import { zoomable } from "./zoom.js";
 
 export function openViewer(items, index = 0, { actions = [], shown = (_item) => {} } = {}) {
@@ -44,34 +46,42 @@ export function openViewer(items, index = 0, { actions = [], shown = (_item) => 
   dialog.append(ground, back, on, head, info, foot);
 
   const now = () => items[index];
+  const before = () => items[index + 1];
+  const offers = (action) => !action.for || action.for(now(), before());
   const keyOf = (action) => action.key || KEYS[action.label] || "";
 
   async function run(action) {
     const item = now();
     if (action.closes) dialog.close();
-    const result = await action.act(item);
+    const result = await action.act(item, before());
     if (result === "gone") drop(item);
     else if (dialog.open && now() === item) offer();
   }
 
   function offer() {
     // what can be done with this one
-    const before = [...foot.children].indexOf(document.activeElement);
+    const held = [...foot.children].indexOf(document.activeElement);
     foot.replaceChildren(
-      ...actions
-        .filter((action) => !action.for || action.for(now()))
-        .map((action) => {
-          const key = keyOf(action);
-          const shown = key?.length === 1 ? key.toUpperCase() : t("Del");
-          const title = key ? t("{label} ({key})", { label: action.label, key: shown }) : action.label;
-          const button = iconButton(action.icon || "arrow", action.label, () => run(action), { title });
-          const pressed = action.pressed?.(now());
-          if (pressed !== null && pressed !== undefined) button.setAttribute("aria-pressed", Boolean(pressed));
-          return button;
-        }),
+      ...actions.filter(offers).map((action) => {
+        const key = keyOf(action);
+        const shown = key?.length === 1 ? key.toUpperCase() : t("Del");
+        const title = key ? t("{label} ({key})", { label: action.label, key: shown }) : action.label;
+        const button = iconButton(action.icon || "arrow", action.label, () => run(action), { title });
+        const pressed = action.pressed?.(now());
+        if (pressed !== null && pressed !== undefined) button.setAttribute("aria-pressed", Boolean(pressed));
+        return button;
+      }),
     );
-    if (before >= 0) (foot.children[before] || foot.lastElementChild)?.focus();
+    if (held >= 0) (foot.children[held] || foot.lastElementChild)?.focus();
+    hint();
   }
+
+  function hint() {
+    // there is more at a side than there is room for
+    foot.dataset.before = foot.scrollLeft > 1 ? "yes" : "";
+    foot.dataset.after = foot.scrollLeft + foot.clientWidth < foot.scrollWidth - 1 ? "yes" : "";
+  }
+  foot.addEventListener("scroll", hint, { passive: true });
 
   async function tell(open) {
     info.hidden = !open;
@@ -103,7 +113,11 @@ export function openViewer(items, index = 0, { actions = [], shown = (_item) => 
     zoom.show(item.width, item.height);
     picture.style.backgroundImage = item.thumbnail ? `url("${encodeURI(decodeURI(item.thumbnail))}")` : "";
     picture.src = item.look || item.url;
-    setText(picture, item.prompt ? t("Picture of: {prompt}", { prompt: item.prompt }) : t("The picture"), "alt");
+    setText(
+      picture,
+      item.prompt ? t("Picture of: {prompt}", { prompt: briefly(item.prompt) }) : t("The picture"),
+      "alt",
+    );
     setText(count, `${index + 1} / ${items.length}`);
     setText(name, item.name || "");
     back.disabled = index === 0;
@@ -126,7 +140,7 @@ export function openViewer(items, index = 0, { actions = [], shown = (_item) => 
     go(at < index ? index - 1 : index);
   }
 
-  dialog.addEventListener("keydown", (event) => {
+  function press(event) {
     if (event.target.closest("[popover]") || event.ctrlKey || event.metaKey || event.altKey) return;
     const moves = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: items.length - 1 };
     const zooms = {
@@ -138,14 +152,25 @@ export function openViewer(items, index = 0, { actions = [], shown = (_item) => 
       i: () => tell(info.hidden),
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const action = actions.find((one) => keyOf(one) === key && (!one.for || one.for(now())));
+    const meant = actions.filter((one) => keyOf(one) === key);
+    const action = meant.find(offers);
+    const lacking = meant.find((one) => one.lacking)?.lacking;
     if (key in moves) go(moves[key]);
     else if (key in zooms) zooms[key]();
     else if (action) run(action);
+    else if (lacking) toast(lacking, null, 5);
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+  const lost = (event) => {
+    // the button that had the focus is gone, or cannot be pressed any more
+    if (event.target === document.body && [...document.querySelectorAll("dialog[open]")].pop() === dialog) press(event);
+  };
+  dialog.addEventListener("keydown", (event) => {
+    if (event.target.closest("dialog") === dialog) press(event); // not for what lies over it
   });
+  document.addEventListener("keydown", lost);
   const changed = (event) => {
     const { kind, ids, on: marked } = event.detail;
     for (const item of items.filter((one) => one.id && ids.includes(one.id))) {
@@ -159,6 +184,7 @@ export function openViewer(items, index = 0, { actions = [], shown = (_item) => 
   document.addEventListener("easel-pictures", changed);
   const way = openDialog(dialog, () => {
     document.removeEventListener("easel-pictures", changed);
+    document.removeEventListener("keydown", lost);
     zoom.end();
   });
   dialog.focus(); // no button is marked before there is a key
