@@ -145,6 +145,19 @@ def test_back_closes_comparison_viewer_panel_and_enlarged_canvas(
     chosen(tab, "Text to image")
 
 
+def test_a_menu_that_is_taken_away_costs_no_step_back(tab: Any, painter: FlatPainter) -> None:
+    tab.get_by_role("tab", name="Queue").click()
+    tab.get_by_role("tab", name="Text to image").click()
+    paint(tab, painter)
+    tab.get_by_role("button", name="Download").click()
+    tab.locator(".easel-menu").wait_for()
+    tab.wait_for_function("history.state.easel.depth === 1")
+    tab.evaluate("document.querySelector('.easel-menu').remove()")
+    tab.wait_for_function("history.state.easel.depth === 0")
+    tab.go_back()
+    chosen(tab, "Queue")
+
+
 def test_a_job_that_is_opened_from_the_queue_is_one_step(tab: Any, painter: FlatPainter) -> None:
     paint(tab, painter)
     tab.get_by_role("tab", name="Queue").click()

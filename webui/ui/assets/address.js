@@ -6,7 +6,7 @@
 // (`arrive`), the page is made like that. So nobody needs to know who was first.
 
 /** @typedef {{ tab: string, depth: number, picture: string }} Entry `depth` things lie over the tab */
-/** @typedef {{ close: () => void, picture: string }} Layer */
+/** @typedef {{ close: () => unknown, picture: string }} Layer */
 /**
  * What the page is made of, and the browser. `choose` shows a tab, `open` a picture in a tab, where it is.
  * @typedef {{ history: Pick<History, "state" | "pushState" | "replaceState" | "go">, choose: (tab: string) => void,
@@ -88,7 +88,7 @@ export class Address {
 
   /**
    * Something lies over the page from now on. Gives `picture(number)`, which it shows, and `gone()`, when it is closed.
-   * @param {() => void} close
+   * @param {() => unknown} close
    */
   cover(close) {
     /** @type {Layer} */

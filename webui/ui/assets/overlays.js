@@ -59,9 +59,15 @@ export const overlayRoot = () => document.querySelector("dialog[open]") || rootO
  */
 export function backCloses(menu) {
   let way = { gone: () => {} };
+  const gone = () => {
+    sized.disconnect();
+    way.gone();
+  };
+  const sized = new ResizeObserver(() => menu.isConnected || gone()); // one that is taken away tells nothing of it
   menu.addEventListener("beforetoggle", (/** @type {ToggleEvent} */ event) => {
-    if (event.newState === "open") way = address.cover(() => menu.hidePopover());
-    else way.gone();
+    if (event.newState !== "open") return gone();
+    way = address.cover(() => menu.matches(":popover-open") && menu.hidePopover());
+    sized.observe(menu);
   });
 }
 

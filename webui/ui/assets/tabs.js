@@ -21,6 +21,7 @@ export function tabs() {
     open: openPicture,
   };
   history.scrollRestoration = "manual"; // closing what lies over the page moves nothing
+  scrollBack();
   address.begin(world, {
     tabs: tabsOf(root).map((one) => one.id),
     tab: now()?.id ?? "",
@@ -67,6 +68,27 @@ export function tabs() {
     const seen = [...(panelOf(root)?.querySelectorAll(FIRST) ?? [])].find((one) => one.offsetParent);
     /** @type {HTMLElement | undefined} */ (seen)?.focus();
   });
+}
+
+const ROOM_MS = 5000; // until what was in the window is drawn again
+
+/** After a reload the window shows what it showed before, unless somebody has scrolled already. */
+function scrollBack() {
+  addEventListener("pagehide", () => remember("scroll", scrollY));
+  const [how] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"));
+  const to = how?.type === "reload" ? recall("scroll", 0) : 0;
+  if (!to) return;
+  const ends = new AbortController();
+  const grown = new ResizeObserver(() => {
+    if (document.documentElement.scrollHeight < to + innerHeight) return;
+    ends.abort();
+    scrollTo({ top: to, behavior: "instant" });
+  });
+  ends.signal.addEventListener("abort", () => grown.disconnect());
+  for (const kind of ["wheel", "keydown", "pointerdown"])
+    addEventListener(kind, () => ends.abort(), { signal: ends.signal, passive: true });
+  setTimeout(() => ends.abort(), ROOM_MS);
+  grown.observe(document.body);
 }
 
 /** @param {HTMLElement | undefined} tab */
