@@ -335,5 +335,17 @@ def test_offline_nothing_is_asked(make, hub):
 def test_the_well_known_models_are_whole_entries(make):
     for one in make().known():
         said = {"name", "repo", "path", "kind", "family", "size", "gigabytes", "licence", "about"}
-        assert set(one) == said and one["size"] == f"about {one['gigabytes']:g} GB"
+        assert set(one) == said | {"purpose", "memory_gb", "ram_gb"}
+        assert one["size"] == f"about {one['gigabytes']:g} GB"
+        assert one["purpose"] and 0 < one["memory_gb"] < one["ram_gb"]
         assert one["repo"].count("/") == 1 and one["path"].endswith((".safetensors", ""))
+
+
+def test_the_short_list_begins_with_a_whole_model_for_small_machines(make):
+    known = make().known()
+    assert known[0]["kind"] == "checkpoint"
+    assert known[0]["memory_gb"] == min(one["memory_gb"] for one in known)
+    purposes = [one["purpose"] for one in known]
+    assert [*dict.fromkeys(purposes)] == [  # each group once
+        one for one, before in zip(purposes, [None, *purposes], strict=False) if one != before
+    ]

@@ -254,6 +254,24 @@ def test_a_download_arrives_among_the_files(tab: Any, shop: Shop) -> None:
     look_for(tab, "soft")
 
 
+def test_the_first_page_says_what_the_model_draws_and_leads_to_better_ones(
+    tab: Any, shop: Shop
+) -> None:
+    tab.get_by_role("tab", name="Text to image").click()
+    line = tab.locator(".easel-task:visible .stage-model")
+    assert line.inner_text() == "flat: Paints what it was trained on. More models"
+    line.get_by_role("button", name="More models").click()
+    groups = tab.locator(".fetch-purpose h4")
+    groups.first.wait_for()
+    assert groups.first.inner_text() == "To begin with, on most machines"
+    first = tab.locator(".fetch-card").first
+    assert first.locator(".fetch-needs p").all_inner_texts() == [
+        "about 2.1 GB",
+        "GPU with 4 GB, or 6 GB of memory",
+    ]
+    tab.get_by_role("button", name="Files", exact=True).click()
+
+
 def test_a_phone_has_no_sideways_scroll(tab: Any, shop: Shop) -> None:
     tab.set_viewport_size({"width": 390, "height": 844})
     wide = "document.documentElement.scrollWidth <= 390"

@@ -23,6 +23,7 @@ from webui.preferences import GROUPS, SETTINGS
 from webui.settings import ROOT, Settings
 from webui.store.shipped_styles import shipped_styles
 from webui.types import Choice
+from webui.ui.model_line import STARTER
 from webui.ui.page import draw_page
 from webui.ui.theme import ASSETS
 from webui.ui.translations import english
@@ -70,7 +71,8 @@ def keys_of(source: str, name: str = "") -> Iterator[str]:
 
 def in_schema() -> Iterator[str]:
     known = json.loads((ROOT / "webui/store/downloads/known.json").read_text(encoding="utf-8"))
-    yield from (model["about"] for model in known)
+    yield from (model[said] for model in known for said in ("purpose", "about"))
+    yield json.loads((STARTER / "easel.json").read_text(encoding="utf-8"))["description"]
     yield from (words for one in shipped_styles() for words in (one.style.name, one.group))
     yield from (*GROUPS, *GROUPS.values(), *TOKENS.values(), *OPTIONS.values())
     for setting in SETTINGS:

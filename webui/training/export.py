@@ -30,6 +30,9 @@ PROMPTS = (
 )
 
 
+DESCRIPTION = "About a hundred things like emoji on plain colours and in eight places; no people, no photographs."
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What the model is drawn with unless the request says otherwise; chosen by measuring."""
@@ -103,6 +106,7 @@ def export_model(
     _write_json(fresh / "model_index.json", index)
     matrix, bias = preview
     easel = {
+        "description": DESCRIPTION,
         "defaults": asdict(defaults),
         "preview": {
             "matrix": [[round(v, 5) for v in row] for row in matrix.tolist()],

@@ -77,11 +77,14 @@ class Forms:
         fields: Mapping[str, Any],
         suggested: Mapping[str, Any],
         sizes: Mapping[str, Any],
+        model: Mapping[str, Any] | None,
     ) -> Any:
         """What the component becomes with what is usual with the model `of`: `fields`, examples by the name of
-        the task, sizes by the id of their first side. The page takes it if the model `asked` is chosen there."""
+        the task, sizes by the id of their first side, and what the `model` draws (`model_line`). The page takes it if
+        the model `asked` is chosen there."""
         message = {"of": of, "asked": asked, "number": next(self._numbers)}
-        return gr.HTML(fresh={**message, "fields": fields, "suggested": suggested, "sizes": sizes})
+        usual = {"fields": fields, "suggested": suggested, "sizes": sizes, "model": model}
+        return gr.HTML(fresh={**message, **usual})
 
     def asked(self, tab: Tab) -> dict[str, Any]:
         """Of an event that asks for a job: inputs, and the script that gives them, which waits for the usual values

@@ -8,6 +8,7 @@ from typing import Any
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.ui.forms import Forms, form_fields
+from webui.ui.model_line import model_line
 from webui.ui.sizes import shapes
 from webui.ui.tab import Tab, best_card, card_of, examples, known_defaults, menu
 
@@ -19,7 +20,13 @@ def form_state(tabs: Sequence[Tab], catalog: Catalog, settings: Settings) -> Any
     card = best_card(catalog)
     shown = [examples(tab.task, card) for tab in tabs]
     name = card.name if card is not None else None
-    return menu(catalog, name), name, shown, form_fields(tabs, card, catalog, settings)
+    return (
+        menu(catalog, name),
+        name,
+        model_line(card),
+        shown,
+        form_fields(tabs, card, catalog, settings),
+    )
 
 
 def model_updates(
@@ -44,6 +51,6 @@ def model_updates(
                 found = shapes(*(int(own[side] or 0) for side in sides))
                 sizes[f"{tab.task.name}-{sides[0]}"] = found
         fields = form_fields(tabs, card, catalog, settings)
-        return forms.rebase(model, asked or model, fields, suggested, sizes)
+        return forms.rebase(model, asked or model, fields, suggested, sizes, model_line(card))
 
     return update

@@ -42,6 +42,7 @@ EMPTY: Mapping[str, Any] = {
 }
 
 HTML = """<div class="stage-frame">
+  <p class="stage-model" hidden></p>
   <p class="stage-hint"></p>
   <div class="stage-examples"></div>
   <div class="stage-grid" role="list" aria-label="Pictures of this job" hidden></div>
@@ -66,10 +67,12 @@ def stage(
     examples: Sequence[str | Mapping[str, Any]],
     sends: Sequence[tuple[str, str]],
     samples: bool = True,
+    model: Mapping[str, Any] | None = None,
 ) -> Any:
     """The component. `hint` is shown while it is empty, with `examples` to click: prompts, or
     `{"prompt", "picture": address or "", "seed": int or None}`. `sends` are (task, label) pairs of tasks that a
-    picture can be handed to; `samples` says whether the task has seeds, by which it can be done again. Events:
+    picture can be handed to; `samples` says whether the task has seeds, by which it can be done again; `model` is what
+    is said of the model (`model_line`), where the task says it. Events:
     example, again (which also varies), follow, which asks for another job, and collect, which asks for the pictures
     of jobs that it does not show."""
     about = {
@@ -78,6 +81,7 @@ def stage(
         "examples": list(examples),
         "sends": [*map(list, sends)],
         "samples": samples,
+        "model": model,
     }
     start = f"{MOUNT}Easel.stage(element, trigger, props, watch, {literal(about)})"
     return gr.HTML(

@@ -29,6 +29,7 @@ from webui.types import (
 )
 from webui.ui.column import draw_column
 from webui.ui.controls import Form, draw, main_picture
+from webui.ui.model_line import model_line
 from webui.ui.stage import stage
 from webui.ui.translations import key
 from webui.ui.words import PROMPT, draw_tools
@@ -162,7 +163,8 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
                 for picture in pictures:
                     put(picture)
         takers = [(c.name, c.label) for c in catalog.tasks.values() if main_picture(c)]
-        place = stage(task.name, task.info, examples(task, card), takers, task.samples)
+        said = model_line(card) if starts_from_words(task) else None
+        place = stage(task.name, task.info, examples(task, card), takers, task.samples, said)
         with gr.Column(elem_classes="easel-settings"):
             rest = [item for item in task.controls if item not in words and item not in pictures]
             shapes = draw_column(task, rest, defaults, put)
@@ -171,11 +173,16 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     return Tab(form, place, generate, cancel, pause, resume, add, problem, root, shapes)
 
 
+def starts_from_words(task: Task) -> bool:
+    """Whether a prompt is all that a task needs."""
+    named = any(control.name == "prompt" for control in task.flat_controls())
+    return named and main_picture(task) is None
+
+
 def examples(task: Task, card: ModelCard | None) -> list[dict[str, Any]]:
     """Prompts to click in a task's empty stage, where a prompt is all that it needs: `{"prompt", "picture", "seed"}`
     with the address of what becomes of it ("" where the model does not bring that) and the seed that it came from."""
-    names = {control.name for control in task.flat_controls()}
-    if "prompt" not in names or main_picture(task) is not None or card is None:
+    if not starts_from_words(task) or card is None:
         return []
     found = []
     for number, prompt in enumerate(card.prompts[:EXAMPLES]):

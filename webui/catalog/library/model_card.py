@@ -107,6 +107,7 @@ def folder_card(folder: Path, name: str) -> ModelCard:
         modified=found.weights.stat().st_mtime,
         fingerprint=header.fingerprint,
         preview=next((path for path in previews if path.is_file()), None),
+        notes=ModelNotes(description=beside.get("description", "")),
     )
 
 
@@ -151,4 +152,6 @@ def _beside(folder: Path) -> Mapping[str, Any]:
     beside = read_json(path)
     if not isinstance(beside.get("defaults", {}), dict):
         raise ModelFileError(f"{path}: 'defaults' is not an object of request fields")
+    if not isinstance(beside.get("description", ""), str):
+        raise ModelFileError(f"{path}: 'description' is no text")
     return beside

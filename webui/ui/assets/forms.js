@@ -27,11 +27,13 @@ const hands = new Set(); // the controls that somebody has touched since they to
 const menu = { value: null, choices: [] }; // of models, as drawn
 
 export const model = signal(/** @type {string | null} */ (null)); // the name of the chosen one
-/** What else is usual with it than values, once Python was asked: examples by the task, sizes by their first side's id. */
+/** What else is usual with it than values, once Python was asked: examples by the task, sizes by their first side's id,
+ * and what the model draws. */
 export const usual = signal(
-  /** @type {{ suggested: Record<string, any[]>, sizes: Record<string, [string, number, number][]> }} */ ({
+  /** @type {{ suggested: Record<string, any[]>, sizes: Record<string, [string, number, number][]>, model: any }} */ ({
     suggested: {},
     sizes: {},
+    model: null,
   }),
 );
 
@@ -129,7 +131,7 @@ export function forms(_element, trigger, props, watch) {
   renew = () => trigger("renew", {});
   watch("value", () => fill(props.value));
   watch("fresh", () => {
-    const { of, asked, fields, suggested, sizes } = props.fresh;
+    const { of, asked, fields, suggested, sizes, model: said } = props.fresh;
     if ((model.value ?? asked) !== asked) return; // another has been chosen since: its own comes, or was here before
     rebased = true;
     batch(() => {
@@ -139,7 +141,7 @@ export function forms(_element, trigger, props, watch) {
         later();
       }
       for (const [task, store] of stores) store.rebase(fields[task] ?? {}, FOLLOWS);
-      usual.value = { suggested, sizes };
+      usual.value = { suggested, sizes, model: said };
     });
     waiting?.over();
   });

@@ -12,7 +12,7 @@ export function downloads(root, { busy, said }) {
   const wrong = node("p", { class: "sheet-wrong", role: "alert", hidden: "" });
   const room = node("p", { class: "fetch-quiet" });
   const found = node("div", { class: "fetch-found" });
-  const known = node("div", { class: "fetch-known", role: "list", "aria-label": t("Well-known open models") });
+  const known = node("div", { class: "fetch-known" });
   const rows = new Map();
   let last = null,
     timer = 0,
@@ -143,6 +143,34 @@ export function downloads(root, { busy, said }) {
     states = new Map(downloads.map((one) => [one.id, one.state]));
   }
 
+  function card(one) {
+    const made = node("article", { class: "fetch-card", role: "listitem" });
+    const get = node("button", { type: "button", class: "sheet-act" }, t("Download"));
+    setText(get, t("Download {name}", { name: one.name }), "aria-label");
+    get.addEventListener("click", () => add(one.repo, one.kind, one.path));
+    const what = node("div", { class: "fetch-what" });
+    what.append(
+      node("h5", {}, one.name),
+      node("p", {}, named(one.about)),
+      node("p", { class: "fetch-quiet" }, joined(" · ", [kindName(one.kind), one.family, one.licence, one.repo])),
+    );
+    const needs = node("div", { class: "fetch-needs" });
+    needs.append(
+      node("p", {}, t("about {size} GB", { size: one.gigabytes })),
+      node("p", {}, t("GPU with {memory} GB, or {ram} GB of memory", { memory: one.memory_gb, ram: one.ram_gb })),
+    );
+    made.append(what, needs, get);
+    return made;
+  }
+
+  function purpose(name, models) {
+    const made = node("section", { class: "fetch-purpose" });
+    const cards = node("div", { class: "fetch-cards", role: "list", "aria-label": named(name) });
+    cards.append(...models.map(card));
+    made.append(node("h4", {}, named(name)), cards);
+    return made;
+  }
+
   function draw() {
     setText(lock, named(locked()));
     lock.hidden = !locked();
@@ -162,28 +190,15 @@ export function downloads(root, { busy, said }) {
     const { folder, free } = last;
     setText(room, folder ? t("Files go into {folder}, where {free} are free.", { folder, free: bytes(free) }) : "");
     name.disabled = look.disabled = Boolean(locked());
-    if (known.childElementCount !== last.known.length) {
+    if (known.querySelectorAll(".fetch-card").length !== last.known.length) {
+      const names = [...new Set(last.known.map((one) => one.purpose))];
       known.replaceChildren(
-        ...last.known.map((one) => {
-          const made = node("article", { class: "fetch-card", role: "listitem" });
-          const facts = joined(" · ", [
-            kindName(one.kind),
-            one.family,
-            t("about {size} GB", { size: one.gigabytes }),
-            one.licence,
-          ]);
-          const get = node("button", { type: "button", class: "sheet-act" }, t("Download"));
-          setText(get, t("Download {name}", { name: one.name }), "aria-label");
-          get.addEventListener("click", () => add(one.repo, one.kind, one.path));
-          made.append(
-            node("h4", {}, one.name),
-            node("p", {}, named(one.about)),
-            node("p", { class: "fetch-quiet" }, facts),
-            node("p", { class: "fetch-repo", translate: "no" }, one.repo),
-            get,
-          );
-          return made;
-        }),
+        ...names.map((name) =>
+          purpose(
+            name,
+            last.known.filter((one) => one.purpose === name),
+          ),
+        ),
       );
     }
     for (const one of root.querySelectorAll(".fetch-card button, .fetch-found button, .fetch-found select"))

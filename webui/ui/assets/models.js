@@ -3,6 +3,7 @@
 
 import { ask } from "./api.js";
 import { node, setText } from "./dom.js";
+import { chooseTab } from "./gradio.js";
 import { t } from "./i18n.js";
 import { icon, iconButton } from "./icons.js";
 import { recall, remember } from "./memory.js";
@@ -14,6 +15,15 @@ import { openSheet } from "./models-sheet.js";
 import { toast } from "./overlays.js";
 
 export const MODELS_MS = 3000;
+
+const downloadsView = { asked: false, show() {} }; // asked for, perhaps before the tab was drawn
+
+/** Shows the list of models that can be had. */
+export function openDownloads() {
+  downloadsView.asked = true;
+  chooseTab(document.querySelector(".easel-tabs"), "models");
+  downloadsView.show();
+}
 
 export function modelsTab(element, trigger) {
   const $ = (selector) => element.querySelector(selector);
@@ -170,6 +180,14 @@ export function modelsTab(element, trigger) {
     else fetching.load();
   }
   for (const one of views) one.addEventListener("click", () => show(one.dataset.view));
+
+  downloadsView.show = () => {
+    if (!downloadsView.asked) return;
+    downloadsView.asked = false;
+    show("downloads");
+    views[1].focus();
+  };
+  downloadsView.show();
 
   // --- In step with the server ---
 

@@ -14,6 +14,7 @@ import { serverOffline } from "./server-status.js";
 import { asked, onShow, showJob, stages, titlePage } from "./shown-jobs.js";
 import { effect } from "./signals.js";
 import { shorten, stageActions, stageActs, stageActsOfAll } from "./stage-acts.js";
+import { sayModel } from "./stage-model.js";
 import { backgroundJobs, stageOffer, stageStrip } from "./stage-strip.js";
 import { openViewer } from "./viewer.js";
 
@@ -216,6 +217,7 @@ export function stage(element, trigger, props, watch, about) {
 
   // --- before the first picture ---
   function empty() {
+    sayModel($(".stage-model"), about.model && (usual.value.model ?? about.model));
     const examples = (usual.value.suggested[about.task] ?? about.examples).map((one) =>
       typeof one === "string" ? { prompt: one } : one,
     );
