@@ -1,4 +1,6 @@
-"""Gives a guided prediction the contrast of the unguided one: CFG rescale (Lin et al. 2023, section 3.4).
+"""Keeps the contrast of pictures natural at high CFG scales.
+
+It gives a guided prediction the contrast of the unguided one: CFG rescale (Lin et al. 2023, section 3.4).
 
 For what the network predicts (noise, velocity or the picture), with one standard deviation over the whole latent:
 
@@ -13,6 +15,7 @@ from dataclasses import replace
 from webui.api import Denoise, GenerationRequest, Group, Number, TaskRun, hookimpl, parameterisation
 
 __version__ = "1.0"
+TITLE = "CFG rescale"
 NEEDS_API = ">=1.0,<2"
 
 PHI = Number(

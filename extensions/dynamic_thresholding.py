@@ -1,4 +1,6 @@
-"""Keeps high CFG scales from burning a picture: dynamic thresholding (Saharia et al. 2022, section 2.3).
+"""Keeps high CFG scales from burning a picture.
+
+Dynamic thresholding (Saharia et al. 2022, section 2.3).
 
 Imagen clips the prediction of the clean picture x0 to [-s, s], with s a percentile of |x0|, and divides by s, so
 that it fills the range [-1, 1] of pixels and no more. A latent has no such range. Its place is taken by that of the
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __version__ = "1.0"
+TITLE = "Dynamic thresholding"
 NEEDS_API = ">=1.0,<2"
 
 MIMIC = Number(

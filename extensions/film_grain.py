@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __version__ = "1.0"
+TITLE = "Film grain"
 NEEDS_API = ">=1.0,<2"
 
 DEEPEST = (

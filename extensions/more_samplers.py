@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __version__ = "1.0"
+TITLE = "More samplers"
 NEEDS_API = ">=1.0,<2"
 
 # --- Samplers -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A task that walks from one prompt to another and makes a moving picture of the way.
+"""Makes a moving picture of the way from one prompt to another.
 
 All frames start from the same noise and differ in the prompt alone: its encoded tokens go from those of one prompt to
 those of the other in a straight line, in even steps, and so do the strengths of the LoRAs that the prompts name. The
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
 
 __version__ = "1.0"
+TITLE = "Morph"
 NEEDS_API = ">=1.0,<2"
 
 PROMPT, NEGATIVE = PROMPTS[:2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from webui.api import EaselError, GenerationRequest, Group, SavedPicture, Switch, hookimpl
 
 __version__ = "1.0"
+TITLE = "Text files"
 NEEDS_API = ">=1.0,<2"
 
 SWITCH = Switch(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __version__ = "1.0"
+TITLE = "Upscale"
 NEEDS_API = ">=1.0,<2"
 
 PIXELS_MAX = 32_000_000  # 96 MB as RGB

@@ -382,6 +382,7 @@ def serve_watched(line: CommandLine, crashes: Crashes) -> bool:
         library=made.library,
         previews=previews.of,
         downloads=downloads,
+        extensions=made.extensions,
     )
     gate = partial(http.Gate, face=jobs_face, logins=line.logins, key=key)
     with stop_signals(crashes.close, crashes.marks.asked) as stop:

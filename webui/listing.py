@@ -48,4 +48,6 @@ def notes(status: ExtensionStatus) -> list[str]:
 
 def as_json(statuses: Sequence[ExtensionStatus]) -> str:
     """Everything that is known, a list of objects."""
-    return json.dumps([asdict(status) for status in statuses], indent=1, ensure_ascii=False)
+    return json.dumps(
+        [asdict(status) for status in statuses], indent=1, ensure_ascii=False, default=str
+    )

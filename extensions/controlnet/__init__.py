@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from webui.api import Condition, Control, GenerationRequest, Places, Studio, TaskRun
 
 __version__ = "1.0"
+TITLE = "ControlNet"
 NEEDS_API = ">=1.0,<2"
 
 

@@ -1,4 +1,4 @@
-"""Upscalers from ESRGAN-type weights under models/ESRGAN and models/RealESRGAN.
+"""Enlarges pictures with networks: each file in models/ESRGAN and models/RealESRGAN is an upscaler.
 
 Each `.safetensors` file there becomes an upscaler of its name. The network is RRDBNet (`rrdbnet.py`); other
 architectures load where the package spandrel can be imported. A picture is worked on in tiles (`tiles.py`), each
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from webui.api import Network, Places, Studio, TaskRun
 
 __version__ = "1.0"
+TITLE = "ESRGAN"
 NEEDS_API = ">=1.0,<2"
 
 

@@ -17,6 +17,7 @@ from .lists import Lists
 from .template import Drawing, TemplateError
 
 __version__ = "1.1"
+TITLE = "Wildcards"
 NEEDS_API = ">=1.0,<2"
 
 # Set here, never by hand; for the infotext.

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from tests.ui.painter import shelf
 from webui import images
 from webui.catalog.checkpoints import ModelList, list_models
 from webui.catalog.library import Library
@@ -138,6 +139,7 @@ def house(
         library=library,
         previews=Thumbnails(folder / "previews", images.thumbnail).of,
         downloads=downloads,
+        extensions=shelf(),
     )
     gate = partial(Gate, face=app, logins=logins, key=key)
     engine.start()

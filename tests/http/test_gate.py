@@ -38,6 +38,7 @@ OURS = {
     "/api/tokens": "guarded",
     "/api/styles": "guarded",
     "/api/examples/{number}": "guarded",
+    "/api/extensions/{name}/guide": "guarded",
     "/api/settings": "guarded",
     "/api/settings/name": "guarded",
     "/api/settings/fields": "guarded",

@@ -59,15 +59,37 @@ def test_facts_are_read_without_running_anything(folder, write):
     write(
         "facts",
         '''
-        """Makes everything blue.
+        """Makes `everything` blue.
 
         And more."""
+        TITLE = "Blue"
         __version__ = "2.1"
         raise SystemExit("nobody may run this")
         ''',
     )
     (one,), _ = find([folder], (), bundled=("facts",), api_version="1.0")
     assert (one.version, one.about, one.bundled) == ("2.1", "Makes everything blue.", True)
+    assert one.title == "Blue"
+
+
+def test_the_page_that_says_how_it_is_used_is_found(tmp_path, write):
+    write("ours", "", tmp_path / "extensions")
+    pages = tmp_path / "docs" / "extensions"
+    pages.mkdir(parents=True)
+    (pages / "ours.md").write_text("# Ours")
+    (pages / "mine.md").write_text("# Not mine")
+    mine = tmp_path / "more" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "__init__.py").write_text("")
+    (mine / "README.md").write_text("# Mine")
+    write("bare", "", tmp_path / "more")
+    folders = [tmp_path / "extensions", tmp_path / "more"]
+    found, _ = find(folders, (), bundled=("ours",), api_version="1.0")
+    assert {one.name: one.guide for one in found} == {
+        "ours": pages / "ours.md",
+        "mine": mine / "README.md",
+        "bare": None,
+    }
 
 
 def test_only_the_first_folder_has_bundled_ones(tmp_path, write):

@@ -120,7 +120,14 @@ def shelf() -> Shelf:
     hooks = ("register_postprocessors", "image_saved")
     return Shelf(
         ExtensionStatus(
-            "film_grain", "extensions/film_grain.py", True, "on", "1.0", "Grain", hooks
+            "film_grain",
+            "extensions/film_grain.py",
+            True,
+            "on",
+            "1.0",
+            "Grain",
+            hooks,
+            title="Film grain",
         ),
         ExtensionStatus("mine", "/home/me/mine", False, "on", hooks_s=0.25, import_s=0.0121),
     )

@@ -58,6 +58,7 @@ def test_a_card_tells_all() -> None:
     found = told([MINE, status(hanging="wrap_denoise for 7 s")], Settings())
     assert found["sum"] == "2 extensions, 1 with a problem" and found["locked"] == ""
     bad, mine = found["extensions"]  # what has a problem comes first
+    assert (mine["title"], bad["guide"]) == ("mine", "")
     assert mine["facts"] == ["/home/me/mine", "imported in 12 ms", "250 ms in its hooks"]
     assert (mine["on"], mine["label"], bad["label"]) == (True, "On", "Not responding")
     assert bad["hanging"] == "Does not return: wrap_denoise for 7 s"
@@ -89,7 +90,7 @@ def test_a_problem_is_announced_and_leads_to_its_sentence(tab: Any, shelved: She
 @pytest.mark.browser
 def test_a_switch_switches(tab: Any, shelved: Shelf) -> None:
     tab.get_by_role("tab", name="Extensions").click()
-    switch = tab.get_by_role("switch", name="film_grain")
+    switch = tab.get_by_role("switch", name="Film grain")
     assert switch.get_attribute("aria-checked") == "true"
     switch.click()
     until(lambda: shelved.found["film_grain"].state == "off", "it is switched off")

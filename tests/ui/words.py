@@ -109,7 +109,8 @@ def drawn(folder: Path) -> set[str]:
         )
         components = drawn.blocks.config["components"]
         found = set(english(components)["en"].values()) | set(in_html(components))
-        found |= {status.about for status in made.extensions.statuses() if status.bundled}
+        ours = [status for status in made.extensions.statuses() if status.bundled]
+        found |= {said for status in ours for said in (status.title, status.about)}
         return found | {task.info for task in made.catalog.tasks.values()}
     finally:
         made.close()

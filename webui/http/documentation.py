@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-__all__ = ["page"]
+__all__ = ["STRICT", "head", "page"]
 
-HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Easel: HTTP API</title>
+STRICT = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -17,13 +19,20 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anyw
 h2 { margin-top: 2.5rem; border-top: 1px solid #8886; padding-top: 1rem; font-size: 1.1rem }
 table { border-collapse: collapse; width: 100% }
 td { border-bottom: 1px solid #8884; padding: .3rem .8rem .3rem 0; vertical-align: top }
+th { text-align: left }
 td:first-child { white-space: nowrap }
+pre { overflow-x: auto; padding: .8rem; border: 1px solid #8884; border-radius: .5rem }
 code { font-size: .95em }
 @media (max-width: 40rem) {
   td { display: block; border: 0; padding: 0 }
   tr { display: block; border-bottom: 1px solid #8884; padding: .4rem 0 }
 }
 </style>"""
+
+
+def head(title: str) -> str:
+    """How such a page begins."""
+    return HEAD.replace("{title}", escape(title), 1)
 
 
 def page(schema: Mapping[str, Any]) -> str:
@@ -40,7 +49,7 @@ def page(schema: Mapping[str, Any]) -> str:
             body.extend(_table("Parameters", _parameters(route)))
             body.extend(_table("Body", _body(route)))
             body.extend(_table("Answers", _answers(route, schema)))
-    return HEAD + "\n".join(body)
+    return head("Easel: HTTP API") + "\n".join(body)
 
 
 def _words(text: str) -> str:

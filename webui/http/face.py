@@ -23,8 +23,9 @@ from webui.errors import (
     RequestError,
 )
 from webui.http.bodies import TooLarge
-from webui.http.documentation import page
+from webui.http.documentation import STRICT, page
 from webui.http.downloads import download_routes
+from webui.http.guides import guide_routes
 from webui.http.jobs import Forbidden, NotThere, job_routes
 from webui.http.metrics import Metrics
 from webui.http.models import model_routes
@@ -42,7 +43,7 @@ from webui.settings import Settings
 from webui.store.downloads.hub import HubError
 from webui.store.gallery import UnknownPicture
 from webui.store.styles import StyleBook
-from webui.types import EngineFace, GalleryFace
+from webui.types import EngineFace, ExtensionsFace, GalleryFace
 from webui.types.library import DownloadsFace, LibraryFace
 
 __all__ = ["face"]
@@ -63,7 +64,6 @@ STATUS: tuple[tuple[type[EaselError], int], ...] = (  # the first that fits
     (HubError, 502),
     (EaselError, 503),  # it stops, could not start, or cannot write
 )
-STRICT = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 def face(
@@ -80,6 +80,7 @@ def face(
     library: LibraryFace | None = None,
     previews: Callable[[Path, str], Path] | None = None,
     downloads: DownloadsFace | None = None,
+    extensions: ExtensionsFace | None = None,
 ) -> FastAPI:
     """The app. It expects a `Visitor` in each request's `state.visitor`. Without `preferences` what is chosen on
     the page lasts as long as the app. The first of `logins` may change settings; `versions` are told by their names.
@@ -105,6 +106,8 @@ def face(
         app.include_router(model_routes(library, previews, rights, gallery))
     if downloads is not None:
         app.include_router(download_routes(downloads, rights))
+    if extensions is not None:
+        app.include_router(guide_routes(extensions))
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health", tags=["server"])

@@ -249,6 +249,8 @@ class Extension:
             state=state,
             version=self.found.version,
             about=self.found.about,
+            guide=self.found.guide,
+            title=self.found.title or self.name.replace("_", " ").capitalize(),
             hooks=self.hooks,
             import_s=import_s,
             hooks_s=hooks_s,

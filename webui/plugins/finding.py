@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 class Found:
     """An extension that was found, nothing of it imported.
 
-    `file` is what is imported (a package's `__init__.py`), None where an entry point says. `problem` is the
-    sentence why it cannot be imported, "" while there is none known.
+    `guide` is a page that says how it is used, if there is one. `file` is what is imported (a package's
+    `__init__.py`), None where an entry point says. `problem` is the sentence why it cannot be imported, "" while there
+    is none known.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Found:
     entry: EntryPoint | None = None
     version: str = ""
     about: str = ""
+    title: str = ""
+    guide: Path | None = None
     problem: str = ""
 
 
@@ -56,7 +59,10 @@ def find(
         for file in in_folder(folder):
             source = file.parent if file.name == "__init__.py" else file
             ours = number == 0 and source.stem in bundled
-            one = Found(source.stem, str(source), bundled=ours, file=file)
+            page = folder.parent / "docs" / "extensions" / f"{source.stem}.md"
+            page = page if ours else source / "README.md"
+            guide = page if page.is_file() else None
+            one = Found(source.stem, str(source), bundled=ours, file=file, guide=guide)
             everything.append(read_source(one, file, api_version))
     everything += sorted((from_entry(e, api_version) for e in entries), key=lambda one: one.name)
     for one in everything:
@@ -132,7 +138,8 @@ def source_of(module: str) -> Path | None:
 
 
 def read_source(one: Found, file: Path, api_version: str) -> Found:
-    """`one` with its version, its docstring's first line, and why it cannot be imported, if that is so."""
+    """`one` with its version and title, its docstring's first line without backticks, and why it cannot be imported,
+    if that is so."""
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except FileNotFoundError:
@@ -143,12 +150,13 @@ def read_source(one: Found, file: Path, api_version: str) -> Found:
         line = getattr(error, "lineno", None)
         place = f"{file.name}, line {line}" if line else file.name
         return replace(one, problem=f"{place}: {getattr(error, 'msg', None) or error}")
-    about = (ast.get_docstring(tree) or "").partition("\n")[0].strip()
+    about = (ast.get_docstring(tree) or "").partition("\n")[0].strip().replace("`", "")
     needs = constant(tree, "NEEDS_API")
     return replace(
         one,
         version=constant(tree, "__version__"),
         about=about,
+        title=constant(tree, "TITLE"),
         problem=unfit(needs, api_version) if needs else "",
     )
 

@@ -230,7 +230,8 @@ ExtensionState: TypeAlias = Literal["on", "off", "failed", "set aside"]
 
 @dataclass(frozen=True, slots=True)
 class ExtensionStatus:
-    """An extension at one moment.
+    """An extension at one moment. `title` is its name in words, "" where nobody gave one; `guide` is the
+    page (Markdown) that says how it is used, None where there is none.
 
     `source` is its folder or file, or the distribution that it came with. `state` is "off" when it is switched
     off, "failed" when nothing of it could be loaded, "set aside" after too many errors in this session.
@@ -251,6 +252,8 @@ class ExtensionStatus:
     problems: tuple[str, ...] = ()
     hanging: str = ""
     restart: str = ""
+    title: str = ""
+    guide: Path | None = None
 
 
 class ExtensionsFace(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -148,7 +149,8 @@ def counted(number: int, wrong: int) -> Sentence:
 
 
 def card(status: ExtensionStatus) -> dict[str, Any]:
-    facts = [Sentence("Bundled") if status.bundled else status.source]
+    title = status.title or status.name
+    facts: list[str] = [Sentence("Bundled") if status.bundled else status.source]
     if status.import_s:
         facts.append(Sentence("imported in {time}", time=span(status.import_s)))
     if status.hooks_s:
@@ -156,6 +158,8 @@ def card(status: ExtensionStatus) -> dict[str, Any]:
         facts.append(Sentence("{time} in its hooks", time=used))
     return {
         "name": status.name,
+        "title": Sentence.named(title) if status.bundled else title,
+        "guide": f"api/extensions/{quote(status.name)}/guide" if status.guide else "",
         "version": status.version,
         "about": status.about,
         # one that was set aside unread has a switch to be tried again

@@ -2,7 +2,7 @@
 // and only while somebody can see them. Everything that an extension wrote is set as text.
 
 import { node, setText } from "./dom.js";
-import { joined, named, sentence } from "./i18n.js";
+import { joined, named, sentence, t } from "./i18n.js";
 import { every } from "./polling.js";
 
 export function note(element, trigger, props, watch) {
@@ -29,6 +29,7 @@ export function note(element, trigger, props, watch) {
 export function extensions(element, trigger, props, watch) {
   const list = element.querySelector(".ext-list"),
     locked = element.querySelector(".ext-locked");
+  const unfolded = new Set(); // cards whose details are open, by name
   let drawn = "";
 
   function card(one, mayswitch) {
@@ -40,16 +41,15 @@ export function extensions(element, trigger, props, watch) {
     };
     const own = { translate: "no" };
     const head = node("header");
-    put("h3", "ext-name", one.name, head, { ...own, title: one.source });
-    put("span", "ext-version", one.version, head, own);
+    const title = sentence(one.title);
+    put("h3", "ext-name", title, head, Array.isArray(one.title) ? {} : own);
     put("span", "ext-state", sentence(one.label), head);
     const flip = node("button", {
       type: "button",
       role: "switch",
       class: "ext-switch",
       "aria-checked": one.on,
-      "aria-label": one.name,
-      translate: "no",
+      "aria-label": title,
     });
     flip.disabled = !mayswitch;
     flip.append(node("i"));
@@ -64,9 +64,21 @@ export function extensions(element, trigger, props, watch) {
     put("p", "ext-wrong", sentence(one.hanging));
     for (const problem of one.problems) put("p", "ext-wrong", sentence(problem));
     put("p", "ext-restart", named(one.restart));
-    if (one.hooks.length) put("p", "ext-hooks", one.hooks.join(", "), made, own);
-    const facts = node("p", { class: "ext-facts" }, joined(" · ", one.facts.map(sentence)));
-    made.append(facts);
+    const foot = node("div", { class: "ext-foot" });
+    const details = node("details");
+    details.open = unfolded.has(one.name);
+    details.addEventListener("toggle", () => {
+      if (details.open) unfolded.add(one.name);
+      else unfolded.delete(one.name);
+    });
+    details.append(node("summary", { "aria-label": t("Details of {name}", { name: title }) }, t("Details")));
+    put("p", "ext-hooks", [one.name, one.version].filter(Boolean).join(" "), details, { ...own, title: one.source });
+    if (one.hooks.length) put("p", "ext-hooks", one.hooks.join(", "), details, own);
+    details.append(node("p", { class: "ext-facts" }, joined(" · ", one.facts.map(sentence))));
+    foot.append(details);
+    if (one.guide)
+      foot.append(node("a", { class: "ext-guide", href: one.guide, target: "_blank" }, t("How to use it")));
+    made.append(foot);
     return made;
   }
 
@@ -75,7 +87,8 @@ export function extensions(element, trigger, props, watch) {
     const now = JSON.stringify(value);
     if (now === drawn) return;
     drawn = now;
-    const held = document.activeElement?.closest?.(".ext")?.dataset.name;
+    const focused = document.activeElement;
+    const held = focused?.closest?.(".ext")?.dataset.name;
     setText(element.querySelector(".ext-sum"), sentence(value.sum));
     setText(locked, sentence(value.locked));
     locked.hidden = !value.locked;
@@ -83,8 +96,8 @@ export function extensions(element, trigger, props, watch) {
     if (held)
       [...list.children]
         .find((one) => one.dataset.name === held)
-        ?.querySelector("button")
-        .focus();
+        ?.querySelector(focused.localName)
+        ?.focus();
   }
 
   watch("value", draw);
