@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 import webui.ui
-from webui.types import FIELDS, PLACED, Control, Group, Number, Side, Switch, Task
+from webui.types import COMMON, FIELDS, PLACED, Control, Group, Number, Side, Switch, Task
 from webui.ui.column import draw_column, rows
 
 UI = Path(webui.ui.__file__).parent
@@ -41,6 +41,12 @@ def test_controls_stand_where_they_say() -> None:
     assert list(shapes) == [("x", "y")]
     folded = [b for b in blocks.blocks.values() if isinstance(b, gr.Accordion) and not b.open]
     assert ["Rarely" in str(one.label) for one in folded] == [True]
+
+
+def test_sampling_begins_with_method_and_steps_and_ends_with_the_vae() -> None:
+    (sampling,) = [one for one in COMMON if isinstance(one, Group) and one.label == "Sampling"]
+    names = [one.name for one in sampling.controls if not one.shared]
+    assert names[:2] == ["sampler_name", "steps"] and names[-1] == "vae"
 
 
 @pytest.mark.parametrize("module", ["column", "controls", "sizes", "limits", "signatures"])

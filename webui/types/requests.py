@@ -100,7 +100,13 @@ class GenerationRequest:
         group=SAMPLING,
     )
     sampler_name: str = of(
-        Choice(label="Sampling method", source="samplers", infotext="Sampler", short="sampler"),
+        Choice(
+            label="Sampling method",
+            source="samplers",
+            infotext="Sampler",
+            short="sampler",
+            order=-1,
+        ),
         "DPM++ 2M",
         group=SAMPLING,
     )
@@ -116,7 +122,14 @@ class GenerationRequest:
         group=SAMPLING,
     )
     steps: int = of(
-        Number(label="Sampling steps", minimum=1, maximum=150, whole=True, infotext="Steps"),
+        Number(
+            label="Sampling steps",
+            minimum=1,
+            maximum=150,
+            whole=True,
+            infotext="Steps",
+            order=-1,
+        ),
         20,
         group=SAMPLING,
     )
@@ -258,7 +271,7 @@ class GenerationRequest:
             default="automatic",
             infotext="VAE",
             omit="automatic",
-            order=-1,
+            order=1,
         ),
         group=SAMPLING,
     )
