@@ -7,7 +7,7 @@ import { node } from "./dom.js";
 import { count } from "./gallery-ask.js";
 import { named, t, within } from "./i18n.js";
 import { iconButton } from "./icons.js";
-import { toast } from "./overlays.js";
+import { confirmed, toast } from "./overlays.js";
 import * as pictureActions from "./picture-actions.js";
 import { sendTo } from "./send-to.js";
 import { openViewer } from "./viewer.js";
@@ -60,7 +60,8 @@ export function galleryActs(grid, marks, tasks) {
 
   acts.emptyTrash = async () => {
     const number = grid.shelf.total;
-    if (!window.confirm(t("Delete {pictures} for good? This cannot be undone.", { pictures: count(number) }))) return;
+    const question = t("Delete {pictures} for good? This cannot be undone.", { pictures: count(number) });
+    if (!(await confirmed(question, t("Delete for good")))) return;
     try {
       await ask("api/pictures/empty-trash", "POST");
       document.dispatchEvent(new CustomEvent("easel-pictures", { detail: { kind: "emptied", ids: [] } }));

@@ -3,6 +3,7 @@
 import { address } from "./address.js";
 import { node } from "./dom.js";
 import { rootOfStyles } from "./gradio.js";
+import { t } from "./i18n.js";
 import { placeToasts } from "./toast-place.js";
 
 /**
@@ -93,6 +94,27 @@ export function openDialog(dialog, closed = () => {}) {
   overlayRoot().append(dialog);
   dialog.showModal();
   return way;
+}
+
+/**
+ * Asks before something that cannot be undone, and says whether it is to be done. What is safe has the focus.
+ * @param {string} question
+ * @param {string} act what the button says that does it
+ * @returns {Promise<boolean>}
+ */
+export function confirmed(question, act) {
+  const dialog = node("dialog", { class: "easel-ask", role: "alertdialog", "aria-label": question });
+  const yes = node("button", { type: "button", class: "easel-ask-yes" }, act);
+  const no = node("button", { type: "button" }, t("Cancel"));
+  const buttons = node("div");
+  buttons.append(no, yes);
+  dialog.append(node("p", {}, question), buttons);
+  return new Promise((answer) => {
+    yes.addEventListener("click", () => dialog.close("yes"));
+    no.addEventListener("click", () => dialog.close());
+    openDialog(dialog, () => answer(dialog.returnValue === "yes"));
+    no.focus();
+  });
 }
 
 /**
