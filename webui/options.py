@@ -148,7 +148,7 @@ def shared_parser() -> SentenceParser:
     page.add_argument("--listen", action="store_true", help="listen on every address")
     page.add_argument("--port", type=int, help="port (7860); 0 takes a free one")
     page.add_argument("--no-browser", action="store_true", help="open no browser")
-    page.add_argument("--share", action="store_true", help="a public link (later)")
+    page.add_argument("--share", action="store_true", help="a public link: not there yet")
     page.add_argument(
         "--auth",
         metavar="USER:PASS",

@@ -171,7 +171,7 @@ def test_the_look_is_the_visitors_own_before_the_studios(prefs: Any, http: httpx
     mine = prefs.locator(".prefs-group").first.get_by_role("radiogroup", name="Look")
     mine.get_by_role("radio", name="Light").click()
     prefs.wait_for_function("!" + dark)
-    mine.get_by_role("radio", name="As the studio's").click()
+    mine.get_by_role("radio", name="As set for everyone").click()
     prefs.wait_for_function(dark)
     row(prefs, "look").get_by_role("radio", name="System").click()
     prefs.wait_for_function("!" + dark)

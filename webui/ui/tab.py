@@ -138,7 +138,8 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     loose = [c for c in task.controls if not isinstance(c, Group) and not c.hidden]
     words = [c for c in loose if isinstance(c, Text)]
     pictures = [c for c in loose if isinstance(c, Picture)]
-    with gr.Tab(key(task.label), id=task.name), gr.Column(elem_classes="easel-task") as root:
+    kinds = ["easel-task"] if words else ["easel-task", "easel-wordless"]
+    with gr.Tab(key(task.label), id=task.name), gr.Column(elem_classes=kinds) as root:
         with gr.Column(elem_classes="easel-words"):
             for text in words:
                 put(text)

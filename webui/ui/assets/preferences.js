@@ -220,7 +220,7 @@ export function preferences(element, trigger) {
   function mine() {
     const look = segments(
       [
-        [t("As the studio's"), ""],
+        [t("As set for everyone"), ""],
         [t("System"), "system"],
         [t("Light"), "light"],
         [t("Dark"), "dark"],
@@ -233,7 +233,7 @@ export function preferences(element, trigger) {
       if (event.target.closest?.(".easel-theme")) setTimeout(() => look.set(theme.choice()));
     });
     const pairs = [
-      [t("As the studio's"), ""],
+      [t("As set for everyone"), ""],
       [t("As the browser's"), "browser"],
       ["English", "en"],
       ...told.languages.map(([code, name]) => [name, code]),
