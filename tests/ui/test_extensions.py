@@ -155,4 +155,4 @@ def test_a_switch_takes_a_name_and_a_yes_or_no(
 
 
 def test_an_unknown_extension_is_a_sentence(page: Any, shelved: Shelf) -> None:
-    assert "extension &#x27;nobody&#x27; is not known" in switched(page.url, "nobody", True)
+    assert "extension 'nobody' is not known" in switched(page.url, "nobody", True)

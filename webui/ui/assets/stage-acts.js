@@ -85,8 +85,9 @@ export function stageActs(acts, one, how) {
       withMenu(
         button("compare", t("Compare"), () => {}, plain),
         t("Compare with"),
-        (close) =>
-          others()
+        (close) => [
+          node("p", { class: "easel-menu-title" }, t("Compare with")),
+          ...others()
             .slice(0, 24)
             .map((other) => {
               const label = other.source
@@ -105,6 +106,7 @@ export function stageActs(acts, one, how) {
               });
               return choice;
             }),
+        ],
       ),
     );
   }
