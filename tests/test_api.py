@@ -21,6 +21,7 @@ VALUES = (
     "INPAINTING",
     "MASK",
     "PROMPTS",
+    "RESIZE_MODE",
     "STRENGTH",
     "UNCOND",
     "VERSION",

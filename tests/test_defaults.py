@@ -122,6 +122,24 @@ def test_inpainting_follows_a1111s_page():
     assert (request.denoising_strength, request.inpainting_mask_invert) == (0.75, False)
 
 
+def test_a_new_request_crops_where_shapes_differ_and_takes_a1111s_modes_by_number_and_name():
+    assert completed("img2img", image=IMAGE).resize_mode == 1
+    assert completed("inpaint", image=IMAGE, mask=MASK).resize_mode == 1
+    for given, mode in ((0, 0), (2, 2), ("just resize", 0), ("Resize and fill", 2), (2.0, 2)):
+        assert completed("img2img", image=IMAGE, resize_mode=given).resize_mode == mode
+    assert refusal("img2img", image=IMAGE, resize_mode=3) == "resize_mode 3: use 0, 1, 2"
+    assert "no parameter of txt2img" in refusal(resize_mode=1)
+
+
+def test_a_mask_that_crop_cuts_away_is_refused_at_once():
+    aside = Image.new("L", IMAGE.size)
+    aside.paste(255, (0, 0, 30, 100))
+    asked = {"image": IMAGE, "mask": aside, "width": 64, "height": 64}
+    assert "“Crop and resize” keeps" in refusal("inpaint", **asked)
+    assert completed("inpaint", **asked, resize_mode=2).resize_mode == 2
+    assert completed("inpaint", **asked, inpaint_full_res=True).resize_mode == 1
+
+
 def test_request_beats_model_beats_settings_beats_control_beats_built_in():
     assert completed("pan").steps == 33
     settings = Settings(defaults={"steps": 44})

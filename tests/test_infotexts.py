@@ -119,6 +119,8 @@ def test_every_control_comes_back(task: Task) -> None:
     taken = from_infotext(made_text(request, task), task, CATALOG)
     assert taken.notes == ()
     told = {name: value for name, value in values.items() if name not in UNTOLD}
+    if "resize_mode" in told and not request.reshapes:
+        told["resize_mode"] = 0  # where shapes do not differ it is neither told nor used
     assert {name: value for name, value in taken.values.items() if name != "vae"} == told | TAKEN
 
 
@@ -160,6 +162,7 @@ def test_what_is_taken_makes_the_same_picture(task: Task) -> None:
         subseed=again.subseed,
         scheduler=again.scheduler,
         extras=again.extras,
+        resize_mode=request.resize_mode if request.reshapes else again.resize_mode,
     )
     assert dict(again.extras) == extras
 
@@ -221,6 +224,17 @@ def test_an_inpainting_text_of_automatic1111_means_what_it_leaves_out() -> None:
     assert values["inpainting_fill"] == 1 and values["inpaint_full_res"] is False
     assert values["inpainting_mask_invert"] is False
     assert values["scheduler"] == "automatic"
+
+
+@pytest.mark.parametrize("name", ["img2img", "inpaint"])
+def test_a_text_without_a_resize_mode_stretched(name) -> None:
+    """Of A1111, and of ours before there was the choice; where no picture was given it says nothing."""
+    text = "x\nSteps: 20, Sampler: Euler a, Seed: 1, Size: 64x64, Denoising strength: 0.5, Mask blur: 4"
+    assert from_infotext(text, TASKS[name], CATALOG).values["resize_mode"] == 0
+    said = f"{text}, Resize mode: Resize and fill"
+    assert from_infotext(said, TASKS[name], CATALOG).values["resize_mode"] == 2
+    words = from_infotext("x\nSteps: 9, Seed: 3, Size: 64x64", TASKS[name], CATALOG).values
+    assert "resize_mode" not in words
 
 
 def test_what_is_not_said_is_left() -> None:

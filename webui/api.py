@@ -17,6 +17,7 @@ from webui.types import (
     INPAINTING,
     MASK,
     PROMPTS,
+    RESIZE_MODE,
     STRENGTH,
     UNCOND,
     Animation,
@@ -69,6 +70,7 @@ from webui.types import (
     TextCondition,
     Upscaler,
 )
+from webui.types.shapes import resized
 
 VERSION = "1.0"
 
@@ -79,6 +81,7 @@ __all__ = [
     "INPAINTING",
     "MASK",
     "PROMPTS",
+    "RESIZE_MODE",
     "STRENGTH",
     "UNCOND",
     "VERSION",
@@ -141,4 +144,5 @@ __all__ = [
     "hookimpl",
     "parameterisation",
     "parse_prompt",
+    "resized",
 ]

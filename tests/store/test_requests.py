@@ -57,6 +57,14 @@ def test_a_value_comes_back_in_its_own_kind(tmp_path):
     assert json.dumps(found["points"]) == json.dumps(FULL.extras["points"])
 
 
+def test_a_request_of_before_there_was_a_resize_mode_stretches(tmp_path):
+    now = replace(FULL, resize_mode=2)
+    assert load(dump(now, tmp_path), tmp_path).resize_mode == 2
+    kept = json.loads(dump(now, tmp_path))
+    del kept["request"]["resize_mode"]
+    assert load(json.dumps(kept), tmp_path).resize_mode == 0
+
+
 def test_a_field_of_before_that_is_an_option_now_comes_back_as_one(tmp_path):
     kept = json.loads(dump(request(extras={"weight": 0.5}), tmp_path))
     assert "eta" not in kept["request"]

@@ -39,11 +39,13 @@ def of(
     control: Control,
     default: Any = NOTHING,
     *,
+    before: Any = NOTHING,
     group: Group | tuple[Group, ...] = (),
     tasks: tuple[str, ...] = (),
 ) -> Any:
     """Declares a dataclass's field by a control. `default` is for one whose usual value models say themselves, so that
-    the control has none; a seed's is drawn, and without a draw 0."""
+    the control has none; a seed's is drawn, and without a draw 0. `before` is what a request means that does not have
+    the field, as it was kept before there was one, where that is not what a new one means."""
     resort = control.default if default is NOTHING else default
     groups = group if isinstance(group, tuple) else (group,)
     if isinstance(control, Picture | Mask):
@@ -55,6 +57,8 @@ def of(
         return field(default=None, metadata=metadata)
     if isinstance(control, Seed):
         return field(default=max(0, control.default or 0), metadata=metadata)
+    if before is not NOTHING:
+        return field(default=before, metadata=metadata)
     if resort is NOTHING:
         return field(metadata=metadata)
     if isinstance(resort, list | dict):

@@ -11,11 +11,12 @@ from PIL import Image
 
 from webui.errors import RequestError
 from webui.sentences import Called, Sentence
+from webui.types.shapes import CROP, FILL, JUST_RESIZE, resized
 
 if TYPE_CHECKING:
     from webui.types.requests import GenerationRequest
 
-__all__ = ["REPAINTED", "crop_box", "masked"]
+__all__ = ["REPAINTED", "crop_box", "masked", "mode_of", "part_of"]
 
 REPAINTED = 128  # of 255
 MASK = Called("mask", "Mask")
@@ -25,9 +26,8 @@ def masked(request: GenerationRequest) -> tuple[tuple[int, int, int, int] | None
     """The part of the picture that is made, None for all of it; and the mask in it at the request's size, white =
     repaint, turned round where that is asked for. Raises `RequestError` where nothing would be repainted."""
     assert request.mask is not None, "the task has one"
-    mask, size, box = request.mask, (request.width, request.height), None
-    if request.inpainting_mask_invert:
-        mask = mask.point(lambda level: 255 - level)
+    size, box = (request.width, request.height), None
+    mask = _turned(request.mask, request)
     most = _most(mask)
     if most < REPAINTED:
         facts = {"name": MASK, "most": most, "least": REPAINTED}
@@ -42,7 +42,15 @@ def masked(request: GenerationRequest) -> tuple[tuple[int, int, int, int] | None
         raise RequestError(why, "mask")
     if request.inpaint_full_res:
         box = crop_box(mask, size, request.inpaint_full_res_padding)
-    hole = mask.resize(size, Image.Resampling.BILINEAR, box)
+    mode = mode_of(request)
+    around = 255 if box is None else None  # what is added to a picture is new
+    hole = resized(mask, size, mode, box, resample=Image.Resampling.BILINEAR, around=around)
+    if mode == CROP and _most(hole) < REPAINTED <= _most(_stretched(mask, size)):
+        what = Sentence(
+            "{name}: nothing is masked in what “Crop and resize” keeps; paint there, or choose another resize mode",
+            name=MASK,
+        )
+        raise RequestError(what, "mask")
     if _most(hole) < REPAINTED:
         why = Sentence(
             "{name}: nothing is masked at {width} x {height}: what is white is too small; paint more "
@@ -53,6 +61,34 @@ def masked(request: GenerationRequest) -> tuple[tuple[int, int, int, int] | None
         )
         raise RequestError(why, "mask")
     return box, hole
+
+
+def mode_of(request: GenerationRequest) -> int:
+    """The `resize_mode` of what is made: the part around a mask is filled up and never cut, for the mask is in it."""
+    only_masked = request.mask is not None and request.inpaint_full_res
+    return FILL if only_masked and request.resize_mode != JUST_RESIZE else request.resize_mode
+
+
+def part_of(request: GenerationRequest) -> tuple[int, int]:
+    """Width and height of what is made of a request's picture: of the part around the mask, or of all of it."""
+    assert request.image is not None
+    if request.mask is None or not request.inpaint_full_res:
+        return request.image.size
+    mask = _turned(request.mask, request)
+    if _most(mask) < REPAINTED:
+        return request.image.size
+    size = (request.width, request.height)
+    left, top, right, bottom = crop_box(mask, size, request.inpaint_full_res_padding)
+    return right - left, bottom - top
+
+
+def _turned(mask: Image.Image, request: GenerationRequest) -> Image.Image:
+    """White = repaint, whatever was painted."""
+    return mask.point(lambda level: 255 - level) if request.inpainting_mask_invert else mask
+
+
+def _stretched(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return mask.resize(size, Image.Resampling.BILINEAR)
 
 
 def _most(mask: Image.Image) -> int:

@@ -22,6 +22,7 @@ from webui.types.controls import (
     Text,
 )
 from webui.types.fields import declared, of
+from webui.types.shapes import CROP, JUST_RESIZE, RESIZE_MODES, same_shape
 from webui.types.values import has_picture, plain
 
 if TYPE_CHECKING:
@@ -63,9 +64,10 @@ class GenerationRequest:
     much of the noise of `subseed + i` in it. `clip_skip` is how many layers from the text encoder's end are read: 1 is
     the last. `vae` is "automatic" (the one that goes with the model), "none" (the one inside it) or a file's name in
     models/VAE. `missing` is what a LoRA's or hypernetwork's tag does whose file is not here: "refuse" the request, or
-    "warn": the picture is made without it and says so. `image` is RGB, `mask` is L (white = repaint) and of the image's
-    size. Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling. `extras` are the values of
-    extensions' controls by name: plain JSON and pictures, whatever was given (a tuple is a list).
+    "warn": the picture is made without it and says so. `resize_mode` is what becomes of a picture of another shape
+    (`webui.types.shapes`); a request that was kept without it stretches. `image` is RGB, `mask` is L (white = repaint)
+    and of the image's size. Names in `model`, `sampler_name` and `scheduler` are the registries' own spelling. `extras`
+    are the values of extensions' controls by name: plain JSON and pictures, whatever was given (a tuple is a list).
 
     A value out of range raises `RequestError` with its field; `dataclasses.replace` checks again.
     """
@@ -213,7 +215,7 @@ class GenerationRequest:
         Choice(
             label="Masked content",
             info="What the masked part starts from",
-            choices=tuple((label, value) for value, label in enumerate(FILLS)),
+            choices=tuple((label.capitalize(), value) for value, label in enumerate(FILLS)),
             default=1,
             infotext="Masked content",
             omit=1,
@@ -226,7 +228,7 @@ class GenerationRequest:
     inpaint_full_res: bool = of(
         Choice(
             label="Inpaint area",
-            choices=(("whole picture", False), ("only masked", True)),
+            choices=(("Whole picture", False), ("Only masked", True)),
             default=False,
             infotext="Inpaint area",
             omit=False,
@@ -324,6 +326,21 @@ class GenerationRequest:
         ),
         group=SAMPLING,
     )
+    resize_mode: int = of(
+        Choice(
+            label="Resize mode",
+            info="Where the picture's shape is not the size's",
+            choices=tuple((label, value) for value, label in enumerate(RESIZE_MODES)),
+            default=CROP,
+            infotext="Resize mode",
+            omit=JUST_RESIZE,
+            always=True,
+            when="image",
+            texts=tuple((label, value) for value, label in enumerate(RESIZE_MODES)),
+        ),
+        group=(FROM_PICTURE, INPAINT),
+        before=JUST_RESIZE,
+    )
     extras: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -356,7 +373,7 @@ class GenerationRequest:
             own = self.task not in TOLD_BY_KEYS or one.belongs(self.task) or control.when
             if not own or not control.infotext or isinstance(control, Picture | Mask):
                 continue
-            if self._means_something(control):
+            if self._means_something(control) and (name != "resize_mode" or self.reshapes):
                 of_picture = {"seed": self.seed_of, "subseed": self.subseed_of}.get(name)
                 found[control.infotext] = control.told(of_picture(index) if of_picture else value)
         return {key: value for key, value in found.items() if value is not None}
@@ -364,6 +381,15 @@ class GenerationRequest:
     def _means_something(self, control: Control) -> bool:
         above = FIELDS.get(control.when)
         return above is None or (bool(getattr(self, above.name)) and self._means_something(above))
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether the picture, or the part of it that is made, has another shape than the size."""
+        if self.image is None:
+            return False
+        from webui.types.masks import part_of  # with Pillow, which whoever has a picture has loaded
+
+        return not same_shape(part_of(self), (self.width, self.height))
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index`."""

@@ -23,6 +23,7 @@ __all__ = [
     "NAMED_OPTIONS",
     "PLACED",
     "PROMPTS",
+    "RESIZE_MODE",
     "STRENGTH",
     "WIDTH",
     "controls_of",
@@ -91,6 +92,6 @@ def of_task(tasks: tuple[str, ...], task: str) -> bool:
 PROMPTS = tuple(one for one in controls_of() if isinstance(one, Text))
 COMMON = tuple(one for one in controls_of() if isinstance(one, Group))
 IMAGE, MASK = FIELDS["image"], FIELDS["mask"]
-STRENGTH = FIELDS["denoising_strength"]
+STRENGTH, RESIZE_MODE = FIELDS["denoising_strength"], FIELDS["resize_mode"]
 WIDTH = cast(Side, FIELDS["width"])
 INPAINTING = _filled("inpaint", INPAINT)

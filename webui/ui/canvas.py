@@ -26,7 +26,8 @@ HEAD = """<div class="canvas-head"><span class="canvas-label">{label}</span>
 <label class="canvas-drop"><input type="file" accept="image/*" class="easel-unseen" aria-label="{label}: choose a file">
   <b>Choose a picture</b><span>or drop or paste it here</span></label>
 """
-VIEW = """<div class="canvas-body" hidden><div class="canvas-view"><img alt="The picture to work on"></div></div>
+VIEW = """<div class="canvas-body" hidden><div class="canvas-view"><img alt="The picture to work on"></div>
+<p class="canvas-fate-line" hidden></p></div>
 """
 PAINT = (Path(__file__).parent / "assets" / "canvas.html").read_text(encoding="utf-8")
 NOTE = '<p class="canvas-note" role="alert"></p>'

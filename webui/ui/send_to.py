@@ -66,6 +66,7 @@ def wire_send_to(
             sized = "width" in values
             # Something new is to be made of it, and something else with every press of Generate.
             values |= FORGET
+            values.pop("resize_mode", None)  # which was about the picture that this one was made of
             values[name_of(tab)] = {**picture, "image": {**picture["image"], "sized": sized}}
         if taken is not None and taken.notes:
             notes = html.escape(" ".join(taken.notes))

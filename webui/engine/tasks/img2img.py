@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from PIL import Image
-
 from webui.engine.tasks.conditions import condition
 from webui.types import (
     Decode,
@@ -18,15 +16,17 @@ from webui.types import (
     TaskRun,
     controls_of,
 )
+from webui.types.shapes import resized
 
 __all__ = ["IMG2IMG", "last_sigmas"]
 
 
 def img2img(request: GenerationRequest, studio: Studio) -> TaskRun:
-    """One picture of `request.width` x `request.height`; the given one is resized to it. At strength 0 that is all."""
+    """One picture of `request.width` x `request.height`; the given one is brought to it by `request.resize_mode`. At
+    strength 0 that is all."""
     assert request.image is not None, "defaults.complete asks for a picture"
     size = (request.width, request.height)
-    source = request.image.resize(size, Image.Resampling.LANCZOS)
+    source = resized(request.image, size, request.resize_mode)
     if request.denoising_strength == 0:  # no model sees it: a VAE would change every pixel
         return source
     model = yield LoadModel(request.model)

@@ -30,7 +30,8 @@ from webui.types import (
     TaskRun,
     controls_of,
 )
-from webui.types.masks import crop_box, masked
+from webui.types.masks import crop_box, masked, mode_of
+from webui.types.shapes import placed, resized
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,27 +45,31 @@ FILL, ORIGINAL, LATENT_NOISE, LATENT_NOTHING = range(4)
 def inpaint(request: GenerationRequest, studio: Studio) -> TaskRun:
     """Repaints where the mask is white.
 
-    Whole picture: everything is resized to the request's size. Only masked: the mask's surroundings
-    are cut out, sampled at the request's size, and put back into the picture at its own size. At strength 0 the
-    picture stays as it is, whatever the mask is to begin with.
+    Whole picture: everything is brought to the request's size by its `resize_mode`. Only masked: the mask's
+    surroundings are cut out, sampled at the request's size, and put back into the picture at its own size; where they
+    cannot have the size's shape they are filled up to it (or stretched, with "Just resize"), and what was added is cut
+    off again. At strength 0 the picture stays as it is, whatever the mask is to begin with.
     """
     assert request.image is not None and request.mask is not None, "defaults.complete asks for both"
     size = (request.width, request.height)
     box, hole = masked(request)
     if request.denoising_strength == 0:  # no model sees it: a VAE would change every pixel
-        return request.image.copy() if box else request.image.resize(size, Image.Resampling.LANCZOS)
-    part = request.image.resize(size, Image.Resampling.LANCZOS, box)
+        return request.image.copy() if box else resized(request.image, size, request.resize_mode)
+    mode = mode_of(request)
+    part = resized(request.image, size, mode, box)
 
     model = yield LoadModel(request.model)
     repainted = studio.picture((yield from repaint(request, studio, model, part, hole)))
 
     if box is None:
         return over(part, repainted, blurred(hole, request.mask_blur))
-    back = repainted.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.LANCZOS)
+    shape = (box[2] - box[0], box[3] - box[1])
+    place = placed(shape, size, mode)
+    back = repainted.crop(place).resize(shape, Image.Resampling.LANCZOS)
     whole = request.image.copy()
     whole.paste(back, box[:2])
     soft = Image.new("L", whole.size)
-    scaled = hole.resize(back.size, Image.Resampling.BILINEAR)
+    scaled = hole.crop(place).resize(back.size, Image.Resampling.BILINEAR)
     soft.paste(scaled, box[:2])
     return over(request.image, whole, blurred(soft, request.mask_blur))
 

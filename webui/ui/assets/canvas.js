@@ -2,6 +2,7 @@
 
 import { address } from "./address.js";
 import { extendFrame } from "./canvas-extend.js";
+import { fateShown } from "./canvas-fate.js";
 import { decode, listen, prepare, Refused } from "./canvas-input.js";
 import { createPainter } from "./canvas-painter.js";
 import { greyPng } from "./canvas-png.js";
@@ -24,6 +25,7 @@ export function canvas(element, trigger, props, upload, watch) {
   let coming = null; // a promise while a picture is on its way
   let sent = { mask: 0, picture: 0 }; // the painter's versions that the server has
   let paint = null;
+  const fate = fateShown(element, { where, own: () => refit() });
 
   const value = () => props.value || NOTHING;
 
@@ -111,6 +113,7 @@ export function canvas(element, trigger, props, upload, watch) {
       image.src = picture.url;
       image.parentElement.style.setProperty("--ratio", width / height);
       bitmap.close?.();
+      fate.of({ width, height });
     }
     if (!announce) return;
     props.value = { image: picture, mask: "", width, height };
@@ -129,8 +132,25 @@ export function canvas(element, trigger, props, upload, watch) {
     if (dialog?.open) dialog.close();
     paint?.close();
     image?.removeAttribute("src");
+    fate.of(null);
     props.value = { ...NOTHING };
   }
+
+  // The form's size follows the picture, or its frame, whatever size it was handed over with.
+  function refit() {
+    const { sized: _, ...picture } = value().image;
+    props.value = { ...value(), image: picture, ...(paint ? paint.size() : {}) };
+    trigger("pick", {});
+  }
+
+  function where() {
+    if (paint) return paint.view;
+    const { clientWidth, clientHeight } = image.parentElement,
+      { width, height } = value();
+    const scale = Math.min(clientWidth / width, clientHeight / height);
+    return { x: (clientWidth - width * scale) / 2, y: (clientHeight - height * scale) / 2, scale };
+  }
+  if (image) new ResizeObserver(() => fate.place()).observe(image.parentElement);
 
   listen(element, input, { take, adopt, say: wrong });
   remove.addEventListener("click", () => {
@@ -166,6 +186,7 @@ export function canvas(element, trigger, props, upload, watch) {
         element.dispatchEvent(new CustomEvent("easel-painted", { bubbles: true })); // what was refused of it may be mended
         tools.refresh();
         setText(size, paint.sheet.picture ? `${paint.size().width} × ${paint.size().height}` : "");
+        if (paint.sheet.picture) fate.of(paint.size());
       },
       moved() {
         const percent = Math.round(100 * paint.view.scale);
@@ -173,20 +194,15 @@ export function canvas(element, trigger, props, upload, watch) {
         setText(zoom, t("{percent} %, fit the picture", { percent }), "aria-label");
         tools?.rescale();
         extend?.place();
+        fate.place();
       },
     });
-    const resized = () => {
-      // the form follows the frame, whatever size a picture was handed over with
-      const { sized: _, ...picture } = value().image;
-      props.value = { ...value(), image: picture, ...paint.size() };
-      trigger("pick", {});
-    };
     const step = (which) => () => {
       const { width, height } = paint.size();
       paint[which]();
-      if (paint.size().width !== width || paint.size().height !== height) resized();
+      if (paint.size().width !== width || paint.size().height !== height) refit();
     };
-    extend = extendFrame(body, paint, resized);
+    extend = extendFrame(body, paint, refit);
     tools = createToolbar(
       body,
       paint,
