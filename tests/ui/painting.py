@@ -11,7 +11,7 @@ from PIL import Image
 from tests.ui.hands import SHOWN, choose, paint
 from tests.ui.painter import FlatPainter, until
 
-__all__ = ["act", "at", "came", "give", "key", "shown", "stroke", "submitted"]
+__all__ = ["act", "at", "came", "canvas_shown", "give", "key", "shown", "stroke", "submitted"]
 
 CANVAS = "#inpaint-image canvas"
 
@@ -19,6 +19,7 @@ CANVAS = "#inpaint-image canvas"
 def give(tab: Any, file: Path) -> None:
     """Opens the inpaint tab with that picture, nothing painted, the brush in hand and no row open."""
     choose(tab, "Inpaint")
+    canvas_shown(tab)
     remove = tab.locator("#inpaint-image .canvas-remove")
     if remove.is_visible():
         remove.click()
@@ -35,18 +36,28 @@ def give(tab: Any, file: Path) -> None:
     act(tab, "Brush")
 
 
+def canvas_shown(tab: Any) -> None:
+    """Goes back to the canvas where the result has taken its place."""
+    paint_ = tab.locator(".easel-views:visible button").first
+    if paint_.count() and paint_.get_attribute("aria-pressed") == "false":
+        paint_.click()
+
+
 def act(tab: Any, name: str) -> None:
     """Presses a button of the canvas."""
+    canvas_shown(tab)
     tab.locator(".canvas-body:visible").get_by_role("button", name=name, exact=True).click()
 
 
 def key(tab: Any, *keys: str) -> None:
+    canvas_shown(tab)
     for one in keys:
         tab.locator("#inpaint-image .canvas-view").press(one)
 
 
 def at(tab: Any, x: float, y: float) -> tuple[float, float]:
     """A place of the window onto the picture, given as fractions of it."""
+    canvas_shown(tab)
     canvas = tab.locator(CANVAS)
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()

@@ -139,6 +139,8 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     words = [c for c in loose if isinstance(c, Text)]
     pictures = [c for c in loose if isinstance(c, Picture)]
     kinds = ["easel-task"] if words else ["easel-task", "easel-wordless"]
+    if words and masked & {c.name for c in pictures}:
+        kinds.append("easel-room")
     with gr.Tab(key(task.label), id=task.name), gr.Column(elem_classes=kinds) as root:
         with gr.Column(elem_classes="easel-words"):
             for text in words:

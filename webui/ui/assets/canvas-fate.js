@@ -18,9 +18,10 @@ const SAID = {
 
 /**
  * @param {HTMLElement} element in the block that has its control's id
- * @param {{ where(): Where, own(): void }} how where the picture is seen; `own` takes the picture's shape
+ * @param {{ where(): Where, own(): void, outer(size: Size | null): void }} how where the picture is seen; `own` takes the
+ *   picture's shape, `outer` makes room for what is added around it
  */
-export function fateShown(element, { where, own }) {
+export function fateShown(element, { where, own, outer }) {
   const window_ = /** @type {HTMLElement} */ (element.querySelector(".canvas-view")),
     line = /** @type {HTMLElement} */ (element.querySelector(".canvas-fate-line")),
     shade = node("div", { class: "canvas-fate", hidden: "" }),
@@ -70,6 +71,7 @@ export function fateShown(element, { where, own }) {
     fate = picture.value && field?.store.has("resize_mode") ? fateOf(picture.value, size, mode) : null;
     shade.hidden = line.hidden = !fate;
     window_.style.setProperty("--fate", fate?.how === "fill" ? String(size.width / size.height) : "initial");
+    outer(fate?.how === "fill" ? fate.box : null);
     if (!fate) {
       setText(said, "");
       return;

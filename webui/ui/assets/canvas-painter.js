@@ -273,5 +273,9 @@ export function createPainter(window_, { changed, moved, say }) {
     redo: () => step("redo"),
     can: () => ({ undo: history.past.length > 0, redo: history.future.length > 0 }),
     size: () => frames.sizeOf(sheet.picture, sheet.frame),
+    fit(outer) {
+      view.outer = outer;
+      if (sheet.picture && view.fitted) view.fit();
+    },
   };
 }

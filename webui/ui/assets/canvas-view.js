@@ -25,6 +25,8 @@ export class View {
     this.x = 0;
     this.y = 0;
     this.margin = 0;
+    /** @type {import("./canvas-shapes.js").Size | null} */
+    this.outer = null; // of what is to be seen around the sheet, in its pixels
     this.fitted = true;
     /** @type {import("./canvas-gestures.js").Box | null} */
     this.dirty = null;
@@ -52,8 +54,9 @@ export class View {
 
   get whole() {
     // the scale at which all of the sheet is seen
-    const { width, height } = this.sheet.layers,
-      box = this.box,
+    const width = Math.max(this.sheet.layers.width, this.outer?.width ?? 0),
+      height = Math.max(this.sheet.layers.height, this.outer?.height ?? 0);
+    const box = this.box,
       free = 1 - 2 * this.margin;
     return Math.min((box.width * free) / width, (box.height * free) / height) || 1;
   }

@@ -6,6 +6,7 @@ import { fateShown } from "./canvas-fate.js";
 import { decode, listen, prepare, Refused } from "./canvas-input.js";
 import { createPainter } from "./canvas-painter.js";
 import { greyPng } from "./canvas-png.js";
+import { room } from "./canvas-room.js";
 import { senders } from "./canvas-send.js";
 import { createToolbar } from "./canvas-toolbar.js";
 import { node, setText } from "./dom.js";
@@ -25,7 +26,7 @@ export function canvas(element, trigger, props, upload, watch) {
   let coming = null; // a promise while a picture is on its way
   let sent = { mask: 0, picture: 0 }; // the painter's versions that the server has
   let paint = null;
-  const fate = fateShown(element, { where, own: () => refit() });
+  const fate = fateShown(element, { where, own: () => refit(), outer: (size) => paint?.fit(size) });
 
   const value = () => props.value || NOTHING;
 
@@ -109,6 +110,7 @@ export function canvas(element, trigger, props, upload, watch) {
       if (paint.open(bitmap))
         say(t("The transparent part is laid on white."), t("Mask the transparent part"), paint.maskTransparent);
       sent = { ...paint.versions };
+      shows("paint");
     } else {
       image.src = picture.url;
       image.parentElement.style.setProperty("--ratio", width / height);
@@ -131,6 +133,7 @@ export function canvas(element, trigger, props, upload, watch) {
       one.hidden = hidden;
     if (dialog?.open) dialog.close();
     paint?.close();
+    if (paint) shows(null);
     image?.removeAttribute("src");
     fate.of(null);
     props.value = { ...NOTHING };
@@ -172,12 +175,14 @@ export function canvas(element, trigger, props, upload, watch) {
   // --- The painter ---
 
   const dialog = $(".canvas-dialog");
-  let tools = null;
+  let tools = null,
+    shows = (_side) => {}; // the canvas, or the result in its place
   let way = { gone: () => {} }; // of the enlarged canvas
   if (dialog) paints();
 
   function paints() {
     let extend = null;
+    shows = room(element);
     const size = $(".canvas-size"),
       zoom = $(".canvas-zoom");
     paint = createPainter($(".canvas-view"), {
@@ -215,6 +220,7 @@ export function canvas(element, trigger, props, upload, watch) {
         upload: choose,
         download,
         enlarge,
+        generate,
         fit: () => paint.view.fit(),
         full: () => paint.view.zoom(1 / paint.view.scale),
         in: () => paint.view.zoom(1.5),
@@ -246,6 +252,14 @@ export function canvas(element, trigger, props, upload, watch) {
     way = address.cover(() => dialog.close()); // Back closes it
     dialog.showModal();
     $(".canvas-view").focus();
+  }
+
+  // The button of the task's that starts a job now, pressed from the enlarged canvas.
+  function generate() {
+    const buttons = [...element.closest(".easel-task").querySelectorAll(".easel-generate, .easel-add")];
+    dialog.close();
+    const button = buttons.find((one) => one.offsetParent);
+    (button?.querySelector("button") ?? button)?.click();
   }
 
   function choose() {

@@ -357,7 +357,7 @@ export function stage(element, trigger, props, watch, about) {
     if (frame.offsetWidth) frame.style.setProperty("--stage-wide", frame.offsetWidth + "px"); // no higher than wide
     if (scrollY === 0 && frame.offsetParent) {
       const top = Math.round(frame.getBoundingClientRect().top);
-      document.documentElement.style.setProperty("--stage-top", top + "px");
+      frame.style.setProperty("--stage-top", top + "px");
     }
   }
   new IntersectionObserver((entries) => {
@@ -365,6 +365,7 @@ export function stage(element, trigger, props, watch, about) {
     if (entries.at(-1).isIntersecting) offer();
   }).observe(frame);
   addEventListener("resize", measure);
+  new MutationObserver(measure).observe(task, { attributeFilter: ["data-room"] }); // the frame has gone elsewhere
   new ResizeObserver(() => shorten(acts)).observe(acts);
   measure();
 
