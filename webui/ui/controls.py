@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -71,11 +71,11 @@ def draw(
     value: Any,
     catalog: Catalog,
     elem_id: str,
-    masked: bool = False,
+    kind: Literal["view", "mask", "sketch"] = "view",
     css_class: str = "",
 ) -> Any:
-    """The component of one control. `masked`: a picture over which a mask is painted as well. Numbers and menus take
-    half the width of their group, unless they say otherwise."""
+    """The component of one control; `kind` is that of a picture's canvas. Numbers and menus take half the width of
+    their group, unless they say otherwise."""
     half = (control.width or ("half" if isinstance(control, Number | Choice) else "")) == "half"
     common = {
         "label": key(control.label),
@@ -106,7 +106,7 @@ def draw(
         case Seed():
             return gr.Number(-1 if value is None else value, precision=0, **common)
         case Picture():
-            return canvas(control.label, elem_id, masked)
+            return canvas(control.label, elem_id, kind)
     raise TypeError(f"{control!r}: no face knows this kind of control")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import gradio as gr
@@ -18,6 +18,8 @@ from webui.errors import ModelFileError
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import (
+    IMAGE,
+    STRENGTH,
     WIDTH,
     Control,
     Group,
@@ -115,7 +117,6 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     """Draws a task's tab. `model` is the page's model menu, which stands for a control of that name."""
     card = best_card(catalog)
     defaults = known_defaults(task, card, catalog, settings)
-    masked = {c.over for c in task.flat_controls() if isinstance(c, Mask)}
     components: dict[str, Any] = {}
 
     def put(control: Control) -> None:
@@ -131,7 +132,7 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
             value,
             catalog,
             elem_id,
-            control.name in masked,
+            _kind(control, task),
             PROMPT if control in words else "",
         )
 
@@ -139,7 +140,7 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
     words = [c for c in loose if isinstance(c, Text)]
     pictures = [c for c in loose if isinstance(c, Picture)]
     kinds = ["easel-task"] if words else ["easel-task", "easel-wordless"]
-    if words and masked & {c.name for c in pictures}:
+    if words and any(_kind(c, task) == "mask" for c in pictures):
         kinds.append("easel-room")
     with gr.Tab(key(task.label), id=task.name), gr.Column(elem_classes=kinds) as root:
         with gr.Column(elem_classes="easel-words"):
@@ -180,6 +181,14 @@ def starts_from_words(task: Task) -> bool:
     """Whether a prompt is all that a task needs."""
     named = any(control.name == "prompt" for control in task.flat_controls())
     return named and main_picture(task) is None
+
+
+def _kind(control: Control, task: Task) -> Literal["view", "mask", "sketch"]:
+    """What is done on the canvas of a picture: what a task repaints by a strength can be sketched on."""
+    controls = task.flat_controls()
+    if any(isinstance(one, Mask) and one.over == control.name for one in controls):
+        return "mask"
+    return "sketch" if control.name == IMAGE.name and STRENGTH in controls else "view"
 
 
 def examples(task: Task, card: ModelCard | None) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import * as shapes from "./canvas-shapes.js";
 import { levels, View } from "./canvas-view.js";
 import { t } from "./i18n.js";
 
-export function createPainter(window_, { changed, moved, say }) {
+export function createPainter(window_, { changed, moved, say, masks }) {
   const brush = { tool: "brush", size: 64, soft: 0, colour: null, fill: "edge" }; // size and soft as the sliders say, 0..100
   const sheet = {
     layers: new Layers(1, 1),
@@ -28,6 +28,7 @@ export function createPainter(window_, { changed, moved, say }) {
 
   const extra = { wanted: () => gesture instanceof Lasso, draw: (ink, pixel) => gesture.draw(ink, pixel) };
   const view = new View(window_.querySelector("canvas"), sheet, { extra, moved: () => moved(), before: flush });
+  view.masks = masks;
 
   function open(picture) {
     Object.assign(sheet, { picture, frame: { ...frames.NONE }, layers: new Layers(picture.width, picture.height) });
@@ -88,6 +89,7 @@ export function createPainter(window_, { changed, moved, say }) {
     picked: (/** @type {number[] | null} */ _colour) => {},
     down(point, event) {
       if (!sheet.picture || gesture) return;
+      if (!masks && !brush.colour && brush.tool !== "eraser") return; // nothing to paint with
       if (brush.tool === "pick" || (event.altKey && brush.tool !== "lasso")) {
         hand.picked(colourAt(point));
         return;

@@ -51,6 +51,7 @@ export function createToolbar(body, painter, acts, extend) {
       $(".canvas-colours").hidden = !shown;
       if (shown && !brush.colour) paint("#d62828"); // who opens the colours wants one
       if (!shown) paint("");
+      acts.colours?.();
     }
   }
 
@@ -151,6 +152,7 @@ export function createToolbar(body, painter, acts, extend) {
     "=": () => acts.in(),
     "-": () => acts.out(),
   };
+  for (const key of acts.without ?? "") delete KEYS[key];
   const KEYS_WITH_CONTROL = { z: (event) => (event.shiftKey ? acts.redo() : acts.undo()), y: () => acts.redo() };
 
   function mine(event) {

@@ -25,6 +25,7 @@ export class View {
     this.x = 0;
     this.y = 0;
     this.margin = 0;
+    this.masks = true; // are shown
     /** @type {import("./canvas-shapes.js").Size | null} */
     this.outer = null; // of what is to be seen around the sheet, in its pixels
     this.fitted = true;
@@ -280,9 +281,11 @@ export class View {
           words[to] = 0;
           continue;
         }
-        const masked = spread
-          ? (mask[one + a] + mask[one + b] + mask[two + a] + mask[two + b] + 2) >> 2
-          : mask[one + a];
+        const masked = !this.masks
+          ? 0
+          : spread
+            ? (mask[one + a] + mask[one + b] + mask[two + a] + mask[two + b] + 2) >> 2
+            : mask[one + a];
         const coloured = sketch && inked[tile + tiles[at]] && sketch[4 * (one + a) + 3];
         words[to] = coloured ? this.over(sketch, 4 * (one + a), masked, own) : alphas[masked];
       }

@@ -12,7 +12,8 @@ import { createToolbar } from "./canvas-toolbar.js";
 import { node, setText } from "./dom.js";
 import { t } from "./i18n.js";
 
-export function canvas(element, trigger, props, upload, watch) {
+export function canvas(element, trigger, props, upload, watch, kind) {
+  const sketch = kind === "sketch"; // colours alone, no mask
   const $ = (selector) => element.querySelector(selector);
   const drop = $(".canvas-drop"),
     input = $(".canvas-drop input"),
@@ -91,7 +92,7 @@ export function canvas(element, trigger, props, upload, watch) {
       if (!reply.ok) throw new Refused(t("This picture is no longer there."));
       const bitmap = await decode(await reply.blob(), "");
       show(picture, still(bitmap), announce);
-      if (mask && paint) paint.take(await createImageBitmap(await (await fetch(mask.url || mask)).blob()));
+      if (mask && paint && !sketch) paint.take(await createImageBitmap(await (await fetch(mask.url || mask)).blob()));
     });
   }
 
@@ -107,7 +108,8 @@ export function canvas(element, trigger, props, upload, watch) {
       one.hidden = hidden;
     if (paint) {
       tools.close();
-      if (paint.open(bitmap))
+      if (image) image.src = picture.url;
+      if (paint.open(bitmap) && !sketch)
         say(t("The transparent part is laid on white."), t("Mask the transparent part"), paint.maskTransparent);
       sent = { ...paint.versions };
       shows("paint");
@@ -153,7 +155,7 @@ export function canvas(element, trigger, props, upload, watch) {
     const scale = Math.min(clientWidth / width, clientHeight / height);
     return { x: (clientWidth - width * scale) / 2, y: (clientHeight - height * scale) / 2, scale };
   }
-  if (image) new ResizeObserver(() => fate.place()).observe(image.parentElement);
+  if (image && !$(".canvas-dialog")) new ResizeObserver(() => fate.place()).observe(image.parentElement);
 
   listen(element, input, { take, adopt, say: wrong });
   remove.addEventListener("click", () => {
@@ -185,13 +187,29 @@ export function canvas(element, trigger, props, upload, watch) {
     shows = room(element);
     const size = $(".canvas-size"),
       zoom = $(".canvas-zoom");
-    paint = createPainter($(".canvas-view"), {
+    const view = $(".canvas-view");
+    element.dataset.kind = kind;
+    if (sketch) {
+      for (const one of [$(".canvas-tools"), dialog]) setText(one, t("Sketch with colours"), "aria-label");
+    }
+    // A picture that nobody sketches on is one to look at.
+    const seen = () => {
+      const sketching = sketch && !$(".canvas-colours").hidden;
+      element.toggleAttribute("data-sketching", sketching);
+      if (!sketch) return;
+      image.hidden = sketching || paint.sheet.layers.sketched;
+      setText(view, sketching ? t("Sketch with colours") : t("The picture to work on"), "aria-label");
+      view.setAttribute("role", sketching ? "application" : "group");
+    };
+    paint = createPainter(view, {
+      masks: !sketch,
       say,
       changed() {
         element.dispatchEvent(new CustomEvent("easel-painted", { bubbles: true })); // what was refused of it may be mended
         tools.refresh();
         setText(size, paint.sheet.picture ? `${paint.size().width} × ${paint.size().height}` : "");
         if (paint.sheet.picture) fate.of(paint.size());
+        seen();
       },
       moved() {
         const percent = Math.round(100 * paint.view.scale);
@@ -221,6 +239,8 @@ export function canvas(element, trigger, props, upload, watch) {
         download,
         enlarge,
         generate,
+        colours: seen,
+        without: sketch ? "gxi" : "", // keys of what is not here
         fit: () => paint.view.fit(),
         full: () => paint.view.zoom(1 / paint.view.scale),
         in: () => paint.view.zoom(1.5),
@@ -304,7 +324,10 @@ export function canvas(element, trigger, props, upload, watch) {
     },
     unsent: () =>
       Boolean(
-        coming || (paint && given && (paint.versions.mask !== sent.mask || paint.versions.picture !== sent.picture)),
+        coming ||
+          (paint &&
+            given &&
+            ((!sketch && paint.versions.mask !== sent.mask) || paint.versions.picture !== sent.picture)),
       ),
     async send() {
       await coming;
@@ -312,7 +335,7 @@ export function canvas(element, trigger, props, upload, watch) {
       const now = { ...paint.versions },
         { width, height } = paint.size(),
         source = given;
-      const maskFile = now.mask !== sent.mask && paint.maskFile();
+      const maskFile = !sketch && now.mask !== sent.mask && paint.maskFile();
       const pictureFile = now.picture !== sent.picture && paint.pictureFile();
       const store = async (made, name) => {
         const { path, url } = await upload(new File([await made], name, { type: "image/png" }));
