@@ -88,6 +88,16 @@ def test_img2img_and_inpainting_add_their_values():
     assert {key: found[key] for key in keys} == keys
 
 
+def test_a_task_tells_of_no_picture_setting_that_it_does_not_use():
+    wide = Image.new("RGB", (200, 64))
+    made = finished(task="sheet", image=wide, resize_mode=1)
+    assert {"Denoising strength", "Resize mode"} <= parse(infotext(made)).keys()
+    made = replace(made, controls=frozenset(("image", "prompt", "steps")))
+    found = parse(infotext(made)).keys()
+    assert {"Steps", "Sampler", "Seed"} <= found
+    assert {"Denoising strength", "Resize mode", "Mask blur"}.isdisjoint(found)
+
+
 def test_the_schedule_is_the_one_that_ran_except_for_a1111s_automatic():
     def label(asked: str, ran: str) -> str:
         return parse(infotext(finished(ran, scheduler=asked)))["Schedule type"]

@@ -162,7 +162,7 @@ def _pairs(finished: Finished) -> dict[str, Any]:
     """The last line's keys in A1111's order, then `finished.notes`; None is left out."""
     pairs: dict[str, Any] = {"Task": finished.request.task}
     if finished.sampled:
-        pairs = finished.request.told(finished.index) | {
+        pairs = finished.request.told(finished.index, finished.controls) | {
             "Schedule type": _schedule(finished),
             "RNG": "CPU",  # readers take a missing one for the GPU's
         }

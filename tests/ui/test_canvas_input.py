@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.ui.hands import choose, paint
 from tests.ui.painter import FlatPainter, colour
-from tests.ui.painting import act, give, stroke
+from tests.ui.painting import act, canvas_shown, give, stroke
 
 pytestmark = pytest.mark.browser
 
@@ -35,6 +35,7 @@ def drop(tab: Any, onto: str, file: Path | None = None, address: str = "") -> No
 
 def empty(tab: Any, task: str) -> None:
     choose(tab, task)
+    canvas_shown(tab)
     for remove in tab.locator(".easel-task:visible .canvas-remove:visible").all():
         remove.click()
 
@@ -109,6 +110,7 @@ def test_a_picture_taken_sideways_is_upright_once(
     assert request.mask.getpixel((64, 19)) == 255
     red, _, blue = request.image.getpixel((64, 19))
     assert red > 150 > blue
+    canvas_shown(same_tab)
     same_tab.locator("#inpaint-image [data-show=extend]").click()
     field = same_tab.locator("#inpaint-image [data-side=top]")
     field.fill("64")

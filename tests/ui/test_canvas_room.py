@@ -101,3 +101,28 @@ def test_what_becomes_of_another_shape_is_shown_before_it_runs(
     line.get_by_role("button", name="Use the picture's shape").click()
     line.wait_for(state="hidden")
     assert inpaint.locator("#inpaint-height input[type=number]").input_value() == "128"
+
+
+def test_colours_are_sketched_on_the_picture_of_image_to_image(
+    same_tab: Any, painter: FlatPainter, square: Path
+) -> None:
+    choose(same_tab, "Image to image")
+    canvas = same_tab.locator("#img2img-image")
+    canvas.locator("input[type=file]").set_input_files(square)
+    canvas.locator(".canvas-remove:visible").wait_for()
+    assert canvas.locator("img").is_visible()  # nobody sketches yet
+    canvas.get_by_role("button", name="Sketch with colours").click()
+    assert canvas.locator("img").is_hidden()
+    assert not canvas.get_by_role("button", name="Mask everything").is_visible()
+    seen = canvas.locator(".canvas-view").bounding_box()
+    same_tab.mouse.move(seen["x"] + seen["width"] / 2, seen["y"] + seen["height"] / 2)
+    same_tab.mouse.down()
+    same_tab.mouse.up()
+    request = paint(same_tab, painter)
+    assert request.mask is None and request.image is not None
+    assert request.image.getpixel((128, 128)) == (214, 40, 40)  # red
+    assert request.image.getpixel((8, 8)) == (10, 120, 200)
+    canvas.get_by_role("button", name="Undo", exact=True).click()
+    request = paint(same_tab, painter)
+    assert request.image is not None and request.image.getpixel((128, 128)) == (10, 120, 200)
+    canvas.locator(".canvas-remove").click()

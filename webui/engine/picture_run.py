@@ -453,6 +453,7 @@ class PictureRun:
             sampled=self._sampled,
             notes=notes,
             warnings=warnings,
+            controls=frozenset(c.name for c in context.parts.tasks[request.task].flat_controls()),
         )
         self._jobs.made(self.picture)
         future = context.saver.save(finished, self.mark)

@@ -56,7 +56,8 @@ class Finished:
 
     `scheduler` is the schedule that `automatic` resolved to. `model` is None where the task loaded none, and
     `sampled` False where it ran no sampler. `notes` are further keys of the infotext: what extensions did.
-    `warnings` are sentences that are told on the picture. `seconds` counts the job so far.
+    `warnings` are sentences that are told on the picture. `seconds` counts the job so far. `controls` are the names of
+    the task's controls, None where nobody says.
     """
 
     job: str
@@ -70,6 +71,7 @@ class Finished:
     sampled: bool = True
     notes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[str, ...] = ()
+    controls: frozenset[str] | None = None
 
 
 EventKind: TypeAlias = Literal[

@@ -364,13 +364,16 @@ class GenerationRequest:
         own = control in self.__dataclass_fields__ and control != "extras"
         return getattr(self, control) if own else self.extras.get(control)
 
-    def told(self, index: int) -> dict[str, Any]:
+    def told(self, index: int, controls: frozenset[str] | None = None) -> dict[str, Any]:
         """What the infotext of picture `index` tells of the fields, by its keys, in the order of their declaration.
-        A built-in task tells of those that it has."""
+        A built-in task tells of those that it has; another one, where it is known which `controls` it has, leaves out
+        those that would mean something only if it used them."""
         found = {}
         for name, one in DECLARED.items():
             control, value = one.control, getattr(self, name)
             own = self.task not in TOLD_BY_KEYS or one.belongs(self.task) or control.when
+            if control.when and controls is not None and name not in controls:
+                continue
             if not own or not control.infotext or isinstance(control, Picture | Mask):
                 continue
             if self._means_something(control) and (name != "resize_mode" or self.reshapes):

@@ -18,7 +18,7 @@ export function room(element) {
     views.append(button);
     return /** @type {const} */ ([side, button]);
   });
-  task.append(views);
+  task.querySelector(":scope > .easel-go")?.after(views);
   const narrow = matchMedia("(max-width: 760px)");
 
   function show(/** @type {Side | null} */ side) {
