@@ -37,6 +37,13 @@ export function room(element) {
     if (runs && !ran && task.dataset.room) show("result");
     ran = runs;
   }).observe(task, { attributeFilter: ["data-running"] });
+  const source = task.querySelector(":scope > .easel-source");
+  if (source) {
+    new MutationObserver(() => {
+      // what is wrong with picture or mask is said at them
+      if (task.dataset.room === "result" && source.querySelector(".easel-wrong")) show("paint");
+    }).observe(source, { subtree: true, attributeFilter: ["class"] });
+  }
   show(null);
   return show;
 }
