@@ -25,9 +25,11 @@ export function room(element) {
     if (side) task.dataset.room = side;
     else delete task.dataset.room;
     for (const [one, button] of buttons) button.setAttribute("aria-pressed", String(one === side));
-    for (const [one] of buttons) {
-      const hidden = Boolean(side) && one !== side && !narrow.matches;
-      task.querySelector(`:scope > ${places[one]}`)?.toggleAttribute("inert", hidden);
+    for (const [one, button] of buttons) {
+      const hidden = Boolean(side) && one !== side && !narrow.matches,
+        place = task.querySelector(`:scope > ${places[one]}`);
+      if (hidden && place?.contains(document.activeElement)) button.focus({ preventScroll: true });
+      place?.toggleAttribute("inert", hidden);
     }
   }
   narrow.addEventListener("change", () => show(/** @type {Side} */ (task.dataset.room) ?? null));
