@@ -6,6 +6,15 @@ import { iconButton } from "./icons.js";
 import { openDialog } from "./overlays.js";
 import { titleOf } from "./picture-actions.js";
 
+/** @type {Record<string, string>} as CSS has them */
+const FITS = { "Just resize": "fill", "Crop and resize": "cover", "Resize and fill": "contain" };
+
+/**
+ * How a picture lies over what was made of it: as it was brought to its size.
+ * @param {string} parameters of that
+ */
+export const fitOf = (parameters) => FITS[parameters.match(/.*, Resize mode: ([\w ]+)/s)?.[1] ?? ""] ?? "";
+
 /**
  * `left` and `right` are items as the viewer takes them; the right one's shape is the place's.
  * @param {import("./picture-actions.js").Picture} left
@@ -35,7 +44,9 @@ export function compare(left, right) {
     node("span", { class: "compare-right-name", translate: "no" }, told(right)),
     iconButton("close", t("Close (Esc)"), () => dialog.close(), { plain: true }),
   );
-  place.append(image(right, "right"), image(left, "left"), slider);
+  const under = image(left, "left");
+  if (left.source) under.style.objectFit = fitOf(right.parameters ?? "");
+  place.append(image(right, "right"), under, slider);
   ground.append(place);
   dialog.append(ground, labels);
 
