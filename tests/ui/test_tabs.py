@@ -105,7 +105,13 @@ def test_a_long_prompt_is_no_long_name(tab: Any, painter: FlatPainter) -> None:
     tab.locator(".stage-full:visible").click()
     tab.locator("dialog.viewer").wait_for()
     long = """() => [...document.querySelectorAll("*")].flatMap((one) => ["aria-label", "alt", "title"]
-        .map((name) => one.getAttribute(name) ?? "").filter((text) => text.length > 200))"""
+        .map((name) => one.getAttribute(name) ?? "").filter((text) => text.length > 200)).concat(
+        [...document.querySelectorAll("button, a, h1, h2, h3, h4")].map((one) => one.textContent)
+        .filter((text) => text.length > 400))"""
+    assert tab.evaluate(long) == []
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="History").first.click()
+    tab.locator(".panel-words", has_text="a very long tale").wait_for()
     assert tab.evaluate(long) == []
     tab.keyboard.press("Escape")
     tab.get_by_role("tab", name="Gallery").click()

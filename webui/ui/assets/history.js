@@ -4,6 +4,9 @@ import { node } from "./dom.js";
 import { t } from "./i18n.js";
 import { toast } from "./overlays.js";
 import { searchField } from "./panel.js";
+import { briefly } from "./picture-actions.js";
+
+const LINES = 300; // characters of a prompt that the list shows, more than there is room for
 
 export const promptHistory = {
   KEY: "easel-prompts",
@@ -85,8 +88,8 @@ export function historyPanel(panel, words) {
   function row(pair) {
     const one = node("li", { class: "panel-row" });
     const pick = node("button", { type: "button", class: "panel-pick", translate: "no" });
-    pick.append(node("span", { class: "panel-words" }, pair[0] || "—"));
-    if (pair[1]) pick.append(node("small", {}, pair[1]));
+    pick.append(node("span", { class: "panel-words" }, briefly(pair[0], LINES) || "—"));
+    if (pair[1]) pick.append(node("small", {}, briefly(pair[1], LINES)));
     pick.addEventListener("click", () => {
       panel.hidePopover();
       words.write([pair[0], pair[1] || ""]);

@@ -16,10 +16,11 @@ const BRIEF = 120; // characters
 /**
  * A prompt as a name: how it begins.
  * @param {string} [text]
+ * @param {number} [most] characters
  */
-export function briefly(text = "") {
+export function briefly(text = "", most = BRIEF) {
   const line = text.replace(/\s+/g, " ").trim();
-  return line.length > BRIEF ? line.slice(0, BRIEF - 1) + "…" : line;
+  return line.length > most ? line.slice(0, most - 1) + "…" : line;
 }
 
 /**

@@ -9,6 +9,7 @@ import { every } from "./polling.js";
 import { showJob } from "./shown-jobs.js";
 
 export const QUEUE_MS = 1000;
+const LINE = 300; // characters of a prompt, more than there is room for
 
 export function queue(element, trigger, props, watch) {
   const $ = (selector) => element.querySelector(selector);
@@ -115,7 +116,7 @@ export function queue(element, trigger, props, watch) {
     row.one = one;
     row.root.dataset.state = one.state;
     setText(row.label, sentence(one.label));
-    setText(row.prompt, one.prompt || t("No prompt"));
+    setText(row.prompt, briefly(one.prompt, LINE) || t("No prompt")); // it names the job, too
     setText(row.prompt, briefly(one.prompt), "title");
     if (one.prompt) row.prompt.setAttribute("translate", "no");
     else row.prompt.removeAttribute("translate");
