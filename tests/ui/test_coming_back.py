@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.ui.hands import choose, generate, number, paint
 from tests.ui.painter import FlatPainter, until
@@ -72,6 +74,42 @@ def test_a_closed_page_comes_back_with_its_job_and_its_form(
     tab.locator(".stage-acts:visible button", has_text="Again").wait_for()
     request = paint(tab, painter)
     assert (request.prompt, request.height) == ("a lighthouse at night", 64)
+
+
+def test_a_picture_and_its_mask_come_back(
+    reader: Any, page: Page, painter: FlatPainter, tmp_path: Path
+) -> None:
+    given = tmp_path / "given.png"
+    Image.new("RGB", (160, 96), (200, 30, 30)).save(given)
+    tab = opened(reader, page)
+    choose(tab, "Inpaint")
+    tab.locator("#inpaint-image input[type=file]").first.set_input_files(given)
+    tab.locator(".easel-task:visible [data-act=everything]").click()
+    tab.wait_for_function(  # the form takes the picture's size
+        "document.querySelector('#inpaint-width input[type=number]').value === '160'"
+    )
+    number(tab, "inpaint-width", 64)
+    first = paint(tab, painter)
+    tab.wait_for_function(
+        "JSON.parse(localStorage['easel-last-forms']).values['inpaint-image']?.mask.url"
+    )
+    tab.close()
+
+    tab = opened(reader, page)
+    tab.locator(".easel-task:visible .canvas-view:visible").wait_for()
+    tab.locator(".stage-acts:visible button", has_text="Again").wait_for()
+    number(tab, "inpaint-seed", 5)
+    second = paint(tab, painter)
+    assert (second.task, second.width, second.seed) == ("inpaint", 64, 5)
+    assert (second.image.size, second.mask.tobytes()) == ((160, 96), first.mask.tobytes())
+    kept_at = tab.evaluate("JSON.parse(localStorage['easel-last-forms']).values['inpaint-image']")
+    Path(kept_at["image"]["path"]).unlink()
+    tab.close()
+
+    tab = opened(reader, page)  # a day later
+    tab.get_by_text("This picture is no longer there.").first.wait_for()
+    tab.locator("#inpaint-image .canvas-drop:visible").wait_for()
+    tab.wait_for_function("!JSON.parse(localStorage['easel-last-forms']).values['inpaint-image']")
 
 
 def test_the_tab_that_was_shown_is_shown_again(reader: Any, page: Page) -> None:

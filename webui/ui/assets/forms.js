@@ -1,6 +1,6 @@
 // The forms of the page: a store for each task, which Python fills (webui/ui/forms.py), the widgets write to by Gradio's
 // events, and jobs are asked for from. What somebody changed outlives a reload of this browser tab: the values that are
-// not the usual ones, and the model; pictures are not kept.
+// not the usual ones, and the model; of pictures where the server has them, with the mask that was sent last.
 
 import { whenIdle } from "./accordion.js";
 import { FormStore, takes } from "./form-store.js";
@@ -257,6 +257,7 @@ function keep() {
       fields[task] = store.fields;
       for (const [name, value] of Object.entries(store.changed())) {
         if (store.fields[name][0] !== "picture") values[`${task}-${name}`] = value;
+        else if (value?.image) values[`${task}-${name}`] = { ...value, image: { ...value.image, sized: true } }; // sides stay
       }
     }
     const other = model.value === menu.value ? "" : model.value;
