@@ -249,11 +249,13 @@ def test_tabs_of_and_choose_tab_go_by_ids_and_on_tabs_hears_of_it(tab: Any) -> N
     """No tab would have an address, and Back would change none."""
     ids = tab.evaluate(
         """() => { const bar = document.querySelector(".bar"); window.heard = 0;
-        ours.onTabs(bar, () => { heard++; }); ours.chooseTab(bar, "one");
+        ours.onTabs(bar, () => { heard++; }); ours.chooseTab(bar, "two");
         return ours.tabsOf(bar).map((one) => one.id); }"""
     )
     assert ids == ["one", "two"]
     chosen = "ours.tabsOf(document.querySelector('.bar')).find((one) => one.chosen)"
+    tab.wait_for_function(f"() => {chosen}?.id === 'two'")
+    tab.evaluate("heard = 0; ours.chooseTab(document.querySelector('.bar'), 'one')")
     tab.wait_for_function(f"() => {chosen}?.id === 'one' && heard > 0")
     tab.evaluate("ours.chooseTab(document.querySelector('.bar'), 'nothing')")
     assert tab.evaluate(f"{chosen}.tab.textContent.trim()") == "First"
@@ -279,6 +281,33 @@ def test_take_messages_and_say_keep_keys_and_values(tab: Any) -> None:
         [['{number} of <b> & "{name}"', {"number": 2, "name": "{x}"}], True],
         ["Gradio's own", False],
     ]
+
+
+def test_panel_of_is_what_the_tab_shows_and_beside_tabs_is_in_the_row(tab: Any) -> None:
+    """Nobody could skip the bar, and tabs without room could not be chosen."""
+    bar = "document.querySelector('.bar')"
+    tab.evaluate(f"ours.chooseTab({bar}, 'one')")
+    tab.wait_for_function(
+        f"ours.panelOf({bar})?.contains(document.getElementById('first')) ?? false"
+    )
+    beside = tab.evaluate(
+        f"""() => {{ const added = document.createElement("button"); ours.besideTabs({bar}, added);
+        const [one] = ours.tabsOf({bar}).map(({{ tab }}) => tab.parentElement);
+        const found = [added.previousElementSibling === one, one.contains(added)]; added.remove(); return found; }}"""
+    )
+    assert beside == [True, False]
+
+
+def test_hush_sign_and_name_numbers_leave_labels_alone_to_be_read(tab: Any) -> None:
+    """Every group would be read out with a triangle, every number with what it is."""
+    tab.evaluate("ours.hushSign(document.getElementById('more')); ours.nameNumbers()")
+    sign = "ours.openerOf(document.getElementById('more')).lastElementChild"
+    assert tab.evaluate(f"[{sign}.textContent.trim(), {sign}.ariaHidden]") == ["▼", "true"]
+    names = tab.evaluate(
+        "[...document.querySelectorAll('#slide input')].map((one) => [one.ariaLabel, one.type])"
+    )
+    label = tab.locator("#slide [data-testid=block-info]").inner_text().strip()
+    assert sorted(names) == [[label, "number"], [label, "range"]]
 
 
 def test_plain_is_shown_as_it_is(tab: Any) -> None:
@@ -369,6 +398,8 @@ NOT_NOW = (
     "not([data-fold])",
     ".easel-note",
     ".toast-wrap",
+    "[data-after=",
+    "[data-before=",
 )  # what comes and goes
 
 
