@@ -24,6 +24,7 @@ OURS = {
     "/api/jobs/{job}/cancel": "guarded",
     "/api/jobs/{job}/repeat": "guarded",
     "/api/jobs/{job}/images/{number}": "guarded",
+    "/api/jobs/{job}/images/{number}/preview": "guarded",
     "/api/jobs/{job}/events": "guarded",
     "/api/pictures": "guarded",
     "/api/pictures/facets": "guarded",

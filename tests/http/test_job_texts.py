@@ -71,7 +71,7 @@ def test_a_preview_is_drawn_once_for_all_who_listen() -> None:
     drawn, threads = [], set[threading.Thread]()
 
     class Engine:
-        def preview(self, job: str) -> Image.Image:
+        def preview(self, job: str, picture: int) -> Image.Image:
             drawn.append(job)
             assert threading.current_thread() not in threads
             return Image.new("RGB", (8, 8))

@@ -43,6 +43,7 @@ from webui.types import (
     ModelCard,
     Number,
     Picture,
+    RunningPicture,
     SavedPicture,
     Seed,
     SubmissionKey,
@@ -246,6 +247,8 @@ class FlatPainter:
                     steps=request.steps,
                     progress=done,
                     eta_s=1.0,
+                    running=(RunningPicture(index, step, request.steps, step / request.steps),),
+                    made=index,
                 )
                 while not self.hold.wait(0.01) and job not in self._cancelled:
                     pass
@@ -253,7 +256,8 @@ class FlatPainter:
             seconds = time.monotonic() - began
             self._set(job, "saved", pictures=tuple(pictures), seconds=seconds)
         if self._may_go_on(job):
-            self._set(job, "done", state="done", progress=1.0)
+            made = request.batch_size
+            self._set(job, "done", state="done", progress=1.0, running=(), made=made)
 
     def _save(
         self, job: str, request: GenerationRequest, index: int, seconds: float
@@ -341,9 +345,10 @@ class FlatPainter:
         self.status(job_id)
         self._set(job_id, "position", priority=priority)
 
-    def preview(self, job_id: str) -> Image.Image | None:
+    def preview(self, job_id: str, picture: int | None = None) -> Image.Image | None:
         request = self.status(job_id).request
-        return Image.new("RGB", (request.width, request.height), colour(request.seed))
+        seed = request.seed_of(picture or 0)
+        return Image.new("RGB", (request.width, request.height), colour(seed))
 
     def count_tokens(self, model: str, text: str) -> int:
         return len(text.split())

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.ui.hands import choose, generate, line, number, paint
 from tests.ui.painter import FlatPainter, colour, until
+from webui.types import RunningPicture
 
 pytestmark = pytest.mark.browser
 
@@ -60,6 +61,36 @@ def test_while_it_runs_there_are_steps_a_preview_and_cancel(tab: Any, painter: F
     line(tab, "Cancelled").wait_for()
     tab.locator(".easel-generate:visible").wait_for()
     assert not list(painter.outputs_dir.rglob("*-30.png"))
+
+
+def test_of_several_pictures_each_is_seen_in_its_place(tab: Any, painter: FlatPainter) -> None:
+    painter.hold.clear()
+    number(tab, "txt2img-batch_size", 4)
+    number(tab, "txt2img-seed", 60)
+    generate(tab)
+    line(tab, "Picture 1 of 4: Step 1 of 4, 1.0 s left").wait_for()
+    tab.locator(".foot-queue", has_text="1 running").wait_for()
+    job = painter.last_job
+    first = painter._save(job, painter.submitted[0], 0, 0.1)
+    two = (RunningPicture(1, 2, 4, 0.5), RunningPicture(2, 1, 4, 0.25))
+    painter._set(job, "saved", pictures=(first,), running=two, made=1, step=2)
+    line(tab, "Pictures 2 to 3 of 4: Step 2 of 4, 1.0 s left").wait_for()
+    tab.locator("[data-state=running]:nth-child(3) img[src^='data:image/jpeg']").wait_for()
+    cells = tab.locator(".stage-grid:visible > [role=listitem]")
+    states = cells.evaluate_all("(all) => all.map((one) => one.dataset.state)")
+    assert states == ["made", "running", "running", "waiting"]
+    names = cells.evaluate_all("(all) => all.map((one) => one.firstElementChild.ariaLabel)")
+    assert names == [
+        "Picture 1",
+        "Preview of picture 2",
+        "Preview of picture 3",
+        "Picture 4 waits",
+    ]
+    bars = cells.locator("i").evaluate_all("(all) => all.map((one) => one.style.width)")
+    assert bars == ["50%", "25%"]
+    painter.hold.set()
+    line(tab, "4 pictures in").wait_for()
+    assert tab.locator(".stage-grid:visible button").count() == 4
 
 
 def test_control_enter_generates_from_the_keyboard(same_tab: Any, painter: FlatPainter) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from webui.sentences import with_keys
-from webui.types import GenerationRequest, JobStatus, SavedPicture
+from webui.types import GenerationRequest, JobStatus, RunningPicture, SavedPicture
 from webui.ui.stage import duration, facts_of, job_value, status_line
 
 REQUEST = GenerationRequest(
@@ -68,7 +68,18 @@ def test_the_line_is_a_sentence_with_values() -> None:
     running = replace(STATUS, state="running", step=7, steps=20, eta_s=3.0)
     values = {"step": 7, "steps": 20, "time": "3.0 s"}
     assert with_keys(status_line(running)) == ["Step {step} of {steps}, {time} left", values]
-    gone = job_value(replace(STATUS, state="done", pictures=(PICTURE,)), "", {})
+    several = replace(
+        running,
+        request=replace(STATUS.request, batch_size=12),
+        running=tuple(RunningPicture(index, 7, 20, 0.35) for index in range(8)),
+    )
+    step = ["Step {step} of {steps}, {time} left", values]
+    which = ["Pictures {first} to {last} of {number}", {"first": 1, "last": 8, "number": 12}]
+    assert with_keys(status_line(several)) == ["{which}: {line}", {"which": which, "line": step}]
+    last = replace(several, running=(RunningPicture(11, 7, 20, 0.35),))
+    assert status_line(last) == "Picture 12 of 12: Step 7 of 20, 3.0 s left"
+    assert status_line(replace(last, note="Loading it")) == "Loading it"
+    gone = job_value(replace(STATUS, state="done", pictures=(PICTURE,)), {}, {})
     line = ["1 picture in {time}", {"time": "0.0 s"}]
     assert gone["line"] == ["{line}; {gone} no longer on disk", {"line": line, "gone": 1}]
     odd = replace(STATUS, note="Loading {step} {x}")  # what an extension says is its own words

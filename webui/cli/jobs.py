@@ -69,7 +69,13 @@ def progress(status: JobStatus) -> str:
     if status.position:
         return f"position {status.position} in the queue"
     left = "" if status.eta_s is None else f", {max(status.eta_s, 0):.0f} s left"
-    return f"step {status.step} of {status.steps}{left}" if status.step else "starting"
+    step = f"step {status.step} of {status.steps}{left}" if status.step else "starting"
+    number, places = status.request.batch_size, [one.index + 1 for one in status.running]
+    if number == 1 or not places:
+        return step
+    if len(places) == 1:
+        return f"picture {places[0]} of {number}, {step}"
+    return f"pictures {places[0]} to {places[-1]} of {number}, {step}"
 
 
 class ProgressLine:

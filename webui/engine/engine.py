@@ -258,10 +258,13 @@ class Engine:
     def jobs(self) -> Sequence[JobStatus]:
         return self._jobs.statuses()
 
-    def preview(self, job_id: str) -> Image | None:
-        looks = [picture.look for picture in self._jobs[job_id].pictures]
-        look = next((look for look in looks if look is not None), None)
-        return None if look is None else look()
+    def preview(self, job_id: str, picture: int | None = None) -> Image | None:
+        looks = [
+            one.look
+            for one in self._jobs[job_id].pictures
+            if one.look is not None and picture in (None, one.index)
+        ]
+        return looks[0]() if looks else None
 
     def count_tokens(self, model: str, text: str) -> int:
         prompt = parse(text, self.adapter_files.embeddings())

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from webui.types import Event, EventKind, GenerationRequest, JobState, JobStatus, SavedPicture
+from webui.types import (
+    Event,
+    EventKind,
+    GenerationRequest,
+    JobState,
+    JobStatus,
+    RunningPicture,
+    SavedPicture,
+)
 from webui.types.persistence import StoredJob
 
 if TYPE_CHECKING:
@@ -102,7 +110,9 @@ class Job:
     _engine_note: str = ""  # what every job waits for
     _remark: str = ""  # what is said of it while there is nothing else
     _started_s: float = 0.0  # these three on the monotonic clock
-    _sampling_s: float = 0.0  # when its first UNet call was answered
+    _timed_s: float = 0.0  # since when its speed is measured, from `_timed_at` on
+    _timed_at: float = 0.0  # how far it was then, 0..1
+    _timed_turn: int = 0  # the turn after which that was
     _ended_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -148,9 +158,19 @@ class Job:
         return 1 if self.request.cfg_scale == 1 else 2
 
     @property
+    def making(self) -> list[Picture]:
+        """Its pictures that are being made."""
+        return [picture for picture in self.pictures if picture.state == "making"]
+
+    @property
     def active(self) -> int:
         """How many of its pictures are being made."""
-        return sum(picture.state == "making" for picture in self.pictures)
+        return len(self.making)
+
+    @property
+    def progress(self) -> float:
+        """How far it is, 0..1 over all its pictures."""
+        return sum(picture.progress for picture in self.pictures) / len(self.pictures)
 
     def next_picture(self) -> Picture | None:
         """Its first picture that can be started now."""
@@ -187,6 +207,7 @@ class Job:
         before, self.state = self.state, state
         if state == "running":
             self._started_s = self._started_s or time.monotonic()
+            self._timed_s = 0.0  # it has stood still
         self.tell("resumed" if before == "paused" and not self.ended else TOLD[state], **data)
 
     def resume(self) -> None:
@@ -225,9 +246,13 @@ class Job:
         before = picture.step if steps == picture.steps else 0
         picture.step, picture.steps = max(before, step + 1), steps
 
-    def stepped(self, picture: Picture) -> None:
-        """A call of a picture was answered: its progress is told."""
-        self._sampling_s = self._sampling_s or time.monotonic()
+    def stepped(self, picture: Picture, known: bool = False) -> None:
+        """A call of a picture was answered, or its reply was `known` from an earlier start: its progress is told."""
+        if known:  # what takes no time says nothing of the speed
+            self._timed_s = 0.0
+        elif not self._timed_s or self._timed_turn == self.served:  # others of the same call
+            self._timed_s, self._timed_at = time.monotonic(), self.progress
+            self._timed_turn = self.served
         self._remark = ""
         self.tell("step", picture=picture.index, step=picture.step, steps=picture.steps)
 
@@ -290,22 +315,22 @@ class Job:
         self.status = self._status()
 
     def _status(self) -> JobStatus:
-        pictures = self.pictures
-        going = [p for p in pictures if p.state != "made"] or pictures
-        slowest = min(going, key=lambda p: p.step)
-        progress = sum(p.progress for p in pictures) / len(pictures)
-        eta = None
-        if self.state == "running" and self._sampling_s and 0 < progress < 1:
-            eta = (time.monotonic() - self._sampling_s) * (1 - progress) / progress
+        pictures, making, progress = self.pictures, self.making, self.progress
+        first = next(iter(making or [p for p in pictures if p.state != "made"]), pictures[-1])
+        eta, come = None, progress - self._timed_at
+        if self.state == "running" and self._timed_s and come > 0 and progress < 1:
+            eta = (time.monotonic() - self._timed_s) * (1 - progress) / come
         return JobStatus(
             id=self.id,
             state=self.state,
             version=self._version,
             request=self.request,
             position=self.place if self.state == "queued" else 0,
-            step=slowest.step,
-            steps=max(p.steps for p in pictures),
+            step=first.step,
+            steps=first.steps or max(p.steps for p in pictures),
             progress=1.0 if self.state == "done" else progress,
+            running=tuple(RunningPicture(p.index, p.step, p.steps, p.progress) for p in making),
+            made=sum(p.state == "made" for p in pictures),
             eta_s=eta,
             seconds=self.seconds(),
             note="" if self.ended else self._note or self._engine_note or self._remark,

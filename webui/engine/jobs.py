@@ -261,15 +261,16 @@ class Jobs:
 
     # --- what is told of one ----------------------------------------------------------------------
 
-    def stepped(self, picture: Picture, step: int, steps: int) -> None:
-        """A picture's call was answered: number `step` (from 0) of `steps`, where it counts them."""
+    def stepped(self, picture: Picture, step: int, steps: int, known: bool = False) -> None:
+        """A picture's call was answered: number `step` (from 0) of `steps`, where it counts them; `known`: from what
+        was kept of an earlier start."""
         job = picture.job
         with self._lock:
             if job.ended:
                 return
             if steps:
                 job.step(picture, step, steps)
-            job.stepped(picture)
+            job.stepped(picture, known)
         self.listeners.changed(job.id)
 
     def remark(self, job: Job, remark: str) -> None:

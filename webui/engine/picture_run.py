@@ -249,12 +249,13 @@ class PictureRun:
             self._context.witness.leave()
 
     def _drive(self, call: Call | None, reply: Any) -> None:
+        known = False
         while reply is not WAITING and self._task is not None:
             if self.job.ended:  # a long replay is left at its next call
                 return
             failed = isinstance(reply, Exception)
             if call is not None and not failed:
-                self._saw(call, reply)
+                self._saw(call, reply, known)
             try:
                 self._answered += 1
                 call = self._task.throw(reply) if failed else self._task.send(reply)
@@ -267,12 +268,12 @@ class PictureRun:
             except BaseException as error:  # one that means to end a thread ends its job alone
                 self._jobs.fail(self.job, as_exception(error))
                 return
-            reply = self._asked(call)
+            reply, known = self._asked(call), True
             if self._jobs.closing.is_set():  # what is known already is known at the next start
                 return
 
-    def _saw(self, call: Call, reply: Any) -> None:
-        """Notes the progress of a sampling, or of the steps of other calls."""
+    def _saw(self, call: Call, reply: Any, known: bool) -> None:
+        """Notes the progress of a sampling, or of the steps of other calls. `known`: the reply took no time."""
         kind = call_type(call)
         step, steps = kind.step(call)
         if kind.latent is not None:
@@ -281,7 +282,7 @@ class PictureRun:
                 look = partial(look_at, self._runner, self._model, kind.latent(reply), self.request)
                 self.picture.look = look
         if steps or kind.latent is not None:
-            self._jobs.stepped(self.picture, step, steps)
+            self._jobs.stepped(self.picture, step, steps, known)
 
     def _asked(self, call: Call) -> Any:
         """As `_known`; an exception in the place of a reply that cannot be had."""

@@ -216,6 +216,20 @@ def job_routes(
         )
 
     @routes.get(
+        "/{job}/images/{number}/preview",
+        responses={**UNKNOWN, 200: {"content": {"image/jpeg": {}}}},
+        response_class=Response,
+    )
+    async def preview(request: Request, job: str, number: int) -> Response:
+        """What a picture that is being made looks like now, as a JPEG, at most 512 pixels wide and high."""
+        status = of(request).status(job)
+        being_made = any(one.index == number for one in status.running)
+        look = await drawn.picture(status, number) if being_made else None
+        if look is None:
+            raise NotThere(f"picture {number} of job {job} cannot be seen now")
+        return Response(look, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+    @routes.get(
         "/{job}/events",
         responses={**UNKNOWN, 200: {"content": {"text/event-stream": {}}}, 204: {}},
         response_class=StreamingResponse,

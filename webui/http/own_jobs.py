@@ -99,9 +99,9 @@ class OwnJobs:
         self._own(job_id)
         self._engine.prioritise(job_id, priority)
 
-    def preview(self, job_id: str) -> Image | None:
+    def preview(self, job_id: str, picture: int | None = None) -> Image | None:
         self._own(job_id)
-        return self._engine.preview(job_id)
+        return self._engine.preview(job_id, picture)
 
     def jobs(self) -> Sequence[JobStatus]:
         visitor = self._visitor()

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from webui.errors import RequestError
-from webui.http.previews import Previews, standing
+from webui.http.previews import Previews, first_of, standing
 from webui.job_stream import news_of
 from webui.types import EngineFace
 
@@ -32,7 +32,7 @@ async def stream(
     one in `previews`. They have no number: they are not repeated for who comes back."""
     loop = asyncio.get_running_loop()
     alive = shown = loop.time()
-    seen: tuple[int, int] = (0, 0)  # where the job stood at the last preview
+    seen: object = None  # how far the picture of the last preview was
     yield f"retry: {RETRY_MS}\n\n".encode()
     with news_of(engine, [job_id]) as news:
         while True:
@@ -48,12 +48,16 @@ async def stream(
                     return
             if status.ended:
                 return
-            due = status.state == "running" and status.step > 0 and standing(status) != seen
+            place = first_of(status)
+            stands = place, standing(status, place)
+            due = status.state == "running" and status.step > 0 and stands != seen
             if previews and due and loop.time() - shown >= PREVIEW_S:
-                shown, seen, due = loop.time(), standing(status), False
+                shown, seen, due = loop.time(), stands, False
                 preview = await previews.of(status)
                 if preview is not None:
-                    yield _event("preview", {"image": preview, "step": status.step})
+                    yield _event(
+                        "preview", {"image": preview, "picture": place, "step": status.step}
+                    )
                     alive = loop.time()
             if loop.time() - alive >= ALIVE_S:
                 alive = loop.time()

@@ -59,11 +59,22 @@ class Image:
     media_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A picture that is being made. `number` is its place in the job, from 0; `progress` goes from 0 to 1."""
+
+    number: int
+    step: int
+    steps: int
+    progress: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job at one moment. `position` is its place in the queue from 1, and 0 when it does not wait; `eta` are the
-    seconds that are left, null while that is not known; `seconds` those since its first step. `created` and
-    `ended` are seconds since 1970."""
+    """A job at one moment. `position` is its place in the queue from 1, and 0 when it does not wait; `step` of `steps`
+    is that of the first picture that is being made, `running` are all of these, and `made` counts the finished ones;
+    `progress` is over all pictures, from 0 to 1. `eta` are the seconds that are left, null while that is not known;
+    `seconds` those since its first step. `created` and `ended` are seconds since 1970."""
 
     id: str
     state: JobState
@@ -76,6 +87,8 @@ class Job:
     step: int
     steps: int
     progress: float
+    running: list[Running]
+    made: int
     position: int
     priority: int
     eta: float | None
@@ -130,6 +143,11 @@ def _told(status: JobStatus) -> Mapping[str, Any]:
         "step": status.step,
         "steps": status.steps or request.steps,
         "progress": round(status.progress, 4),
+        "running": [
+            Running(one.index, one.step, one.steps or request.steps, round(one.progress, 4))
+            for one in status.running
+        ],
+        "made": status.made,
         "position": status.position,
         "priority": status.priority,
         "eta": None if status.eta_s is None else round(status.eta_s, 1),

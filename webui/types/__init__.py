@@ -51,6 +51,7 @@ from webui.types.jobs import (
     Finished,
     JobState,
     JobStatus,
+    RunningPicture,
     SavedPicture,
     SubmissionKey,
 )
@@ -183,6 +184,7 @@ __all__ = [
     "Residuals",
     "Row",
     "RunNetwork",
+    "RunningPicture",
     "Sampler",
     "SamplerRun",
     "Sampling",

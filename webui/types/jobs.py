@@ -23,6 +23,7 @@ __all__ = [
     "Finished",
     "JobState",
     "JobStatus",
+    "RunningPicture",
     "SavedPicture",
     "SubmissionKey",
 ]
@@ -100,11 +101,24 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningPicture:
+    """A picture that is being made: its place in its job, from 0; the step of so many that it has made (0 of 0 while it
+    counts none); and how far it is, 0..1."""
+
+    index: int
+    step: int
+    steps: int
+    progress: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """A job at one moment. `version` grows with every change, so that `wait` can say "newer than".
 
-    `position` is 0 when it runs, else its place in the queue from 1. `step` of `steps` is the slowest
-    picture's; `progress` is 0..1 over all pictures. `note` tells what is being waited for ("" when
+    `position` is 0 when it runs, else its place in the queue from 1. `running` are its pictures that are being made, by
+    their places; `step` of `steps` is the first one's, and `progress` is 0..1 over all pictures. `made` counts the
+    finished ones, those that are not yet on disk too. `eta_s` is how long it takes on, at the speed that it has had
+    since it last went on. `note` tells what is being waited for ("" when
     nothing is), `error` why it failed, or, of a cancelled one, that the engine was stopped and it goes on later.
     `notes` are sentences about what in its prompts does nothing, known since it was accepted (not after a restart; its
     pictures tell them too). `seconds` counts from its first call. `owner` is whose it is; in the queue a higher
@@ -119,6 +133,8 @@ class JobStatus:
     step: int = 0
     steps: int = 0
     progress: float = 0.0
+    running: tuple[RunningPicture, ...] = ()
+    made: int = 0
     eta_s: float | None = None
     seconds: float = 0.0
     note: str = ""
@@ -207,8 +223,9 @@ class EngineFace(Protocol):
         """Every job that is remembered, in the order they came."""
         ...
 
-    def preview(self, job_id: str) -> Image | None:
-        """What the first unfinished picture looks like now, at picture size (at most 512 pixels)."""
+    def preview(self, job_id: str, picture: int | None = None) -> Image | None:
+        """What the `picture` at a place of the job, from 0, looks like now, at picture size (at most 512 pixels);
+        without a place the first one that is unfinished. None where there is nothing to be seen of it."""
         ...
 
     def count_tokens(self, model: str, text: str) -> int:

@@ -80,7 +80,7 @@ async def collected(
                     return
                 if status.state == "failed":
                     say(status.error or Sentence("The job failed"))
-                found[job] = job_value(status, "", linked)
+                found[job] = job_value(status, {}, linked)
                 yield dict(found)
             if waiting:
                 await asyncio.sleep(PAUSE_S)

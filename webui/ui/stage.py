@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from anyio import to_thread
+from PIL import Image
 
 from webui.job_stream import Interest, changes
 from webui.metadata import parse
@@ -32,6 +33,7 @@ __all__ = [
 
 PREVIEW_S = 0.3  # a new preview this often at most
 STATUS_S = 0.1
+LOOK_SIDE, LOOK_SIDE_OF_SEVERAL = 512, 256  # pixels of a preview's longer side
 CARD = 512  # pixels of what stands for a file that is no picture
 
 EMPTY: Mapping[str, Any] = {
@@ -112,22 +114,13 @@ def status_line(status: JobStatus) -> str:
                 return Sentence("Position {position} in the queue", position=status.position)
             return Sentence("Waiting")
         case "running":
-            if status.note:
-                return status.note
-            if not status.step:
-                return Sentence("Starting")
-            step, steps = status.step, status.steps
-            if status.eta_s is None:
-                return Sentence("Step {step} of {steps}", step=step, steps=steps)
-            left = duration(status.eta_s)
-            return Sentence(
-                "Step {step} of {steps}, {time} left", step=step, steps=steps, time=left
-            )
+            return status.note or _of_pictures(status, _step_line(status))
         case "paused":
             if not status.step:
                 return Sentence("Paused")
-            return Sentence(
-                "Paused at step {step} of {steps}", step=status.step, steps=status.steps
+            return _of_pictures(
+                status,
+                Sentence("Paused at step {step} of {steps}", step=status.step, steps=status.steps),
             )
         case "done":
             number, took = len(status.pictures), duration(status.seconds)
@@ -142,6 +135,31 @@ def status_line(status: JobStatus) -> str:
             return Sentence("Cancelled")
         case "failed":
             return Sentence("Failed")
+
+
+def _step_line(status: JobStatus) -> Sentence:
+    step, steps = status.step, status.steps
+    if not step:
+        return Sentence("Starting")
+    if status.eta_s is None:
+        return Sentence("Step {step} of {steps}", step=step, steps=steps)
+    left = duration(status.eta_s)
+    return Sentence("Step {step} of {steps}, {time} left", step=step, steps=steps, time=left)
+
+
+def _of_pictures(status: JobStatus, line: Sentence) -> Sentence:
+    """A line about the pictures that are being made, with which of how many these are, counted from 1."""
+    number, places = status.request.batch_size, [one.index + 1 for one in status.running]
+    if number == 1 or not places:
+        return line
+    if len(places) == 1:
+        which = Sentence("Picture {place} of {number}", place=places[0], number=number)
+    else:
+        first, last = places[0], places[-1]
+        which = Sentence(
+            "Pictures {first} to {last} of {number}", first=first, last=last, number=number
+        )
+    return Sentence("{which}: {line}", which=which, line=line)
 
 
 def duration(seconds: float) -> str:
@@ -166,9 +184,10 @@ def facts_of(parameters: str) -> dict[str, str]:
 
 
 def job_value(
-    status: JobStatus, preview: str, linked: Mapping[str, Mapping[str, Any]]
+    status: JobStatus, looks: Mapping[int, str], linked: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """A job for the stage. `preview` is a data URL or "", `linked` maps saved paths to `OwnPictures.links`."""
+    """A job for the stage. `looks` are previews as data URLs, by the places of their pictures, `linked` maps saved
+    paths to `OwnPictures.links`."""
     gone = sum(str(p.path) not in linked for p in status.pictures)
     line = status_line(status)
     if gone:
@@ -178,7 +197,8 @@ def job_value(
         "state": "stopped" if stopped(status) else status.state,
         "line": with_keys(line),
         "progress": round(status.progress, 4),
-        "preview": preview,
+        "preview": next(iter(looks.values()), ""),
+        "running": _running(status, looks),
         "width": status.request.width,
         "height": status.request.height,
         "number": status.request.batch_size,
@@ -187,6 +207,7 @@ def job_value(
             {
                 **linked[str(p.path)],
                 "key": f"{status.id}/{p.path.name}",
+                "place": p.index,
                 "name": p.path.name,
                 "seed": p.seed,
                 "width": p.width or CARD,
@@ -199,6 +220,17 @@ def job_value(
             if str(p.path) in linked
         ],
     }
+
+
+def _running(status: JobStatus, looks: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The pictures that are being made, and those that are made and not yet on disk: these are still looked at."""
+    saved = {picture.index for picture in status.pictures}
+    parts = {one.index: one.progress for one in status.running}
+    parts |= {place: 1.0 for place in looks if place not in parts and place not in saved}
+    return [
+        {"place": place, "part": round(parts[place], 4), "look": looks.get(place, "")}
+        for place in sorted(parts)
+    ]
 
 
 def link_new(status: JobStatus, own: OwnPictures, linked: dict[str, Mapping[str, Any]]) -> None:
@@ -216,22 +248,30 @@ async def job_values(
 ) -> AsyncIterator[tuple[dict[str, Any], dict[str, Any]]]:
     """What stage and problem line show of a job from now to its end, or for as long as it is `wanted`."""
     linked: dict[str, Mapping[str, Any]] = {}
-    preview, seen_at = "", 0.0
+    looks, seen_at = dict[int, str](), 0.0
 
-    def draw_preview() -> str:
-        picture = engine.preview(job)
-        return "" if picture is None else data_url(picture)
+    def look(status: JobStatus) -> None:
+        """Draws what has changed; what is saved needs no preview."""
+        side = LOOK_SIDE if status.request.batch_size == 1 else LOOK_SIDE_OF_SEVERAL
+        for one in status.running:
+            picture = engine.preview(job, one.index) if one.step else None
+            if picture is not None:
+                small = picture.copy()
+                small.thumbnail((side, side), Image.Resampling.BILINEAR)
+                looks[one.index] = data_url(small)
 
     async for status in changes(engine, job, STATUS_S, wanted):
         if status.pictures:
             await to_thread.run_sync(link_new, status, own, linked)
+            for saved in status.pictures:
+                looks.pop(saved.index, None)
         due = previews and time.monotonic() - seen_at > PREVIEW_S
         if due and status.state in ("running", "paused") and status.step:
             seen_at = time.monotonic()
-            preview = await to_thread.run_sync(draw_preview) or preview
+            await to_thread.run_sync(look, status)
         if not wanted():  # another job is shown meanwhile
             return
         failed = status.state == "failed"
         why = status.error or Sentence("The job failed")
         sentence = {"message": with_keys(why) if failed else "", "control": "", "failed": failed}
-        yield job_value(status, "" if status.ended else preview, linked), sentence
+        yield job_value(status, {} if status.ended else looks, linked), sentence

@@ -54,9 +54,11 @@ export function footer(element, trigger) {
       "queue",
       !running && !waiting
         ? t("Queue empty")
-        : waiting
-          ? t("{running} running, {waiting} waiting", { running, waiting })
-          : t("{running} running", { running }),
+        : !waiting
+          ? t("{running} running", { running })
+          : running
+            ? t("{running} running, {waiting} waiting", { running, waiting })
+            : t("{waiting} waiting", { waiting }),
     );
     const versions = Object.entries(told.versions).map(([name, version]) => `${name} ${version}`);
     put("version", versions[0], versions.join("\n"));

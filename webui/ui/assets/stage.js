@@ -14,6 +14,7 @@ import { serverOffline } from "./server-status.js";
 import { asked, onShow, showJob, stages, titlePage } from "./shown-jobs.js";
 import { effect } from "./signals.js";
 import { shorten, stageActions, stageActs, stageActsOfAll } from "./stage-acts.js";
+import { arrange, cellsOf, drawGoing } from "./stage-grid.js";
 import { sayModel } from "./stage-model.js";
 import { backgroundJobs, stageOffer, stageStrip } from "./stage-strip.js";
 import { openViewer } from "./viewer.js";
@@ -104,18 +105,11 @@ export function stage(element, trigger, props, watch, about) {
   }
 
   function showAll() {
-    const ratio = several[0].width / several[0].height,
-      count = several.length;
-    let columns = 1,
-      best = 0;
-    for (let n = 1; n <= count; n++) {
-      const rows = Math.ceil(count / n);
-      const width = Math.min(frame.clientWidth / n, (frame.clientHeight / rows) * ratio);
-      if (width > best) [best, columns] = [width, n];
-    }
-    grid.style.setProperty("--columns", columns);
-    grid.style.setProperty("--rows", Math.ceil(count / columns));
+    const count = several.length;
+    arrange(grid, frame, count, several[0].width / several[0].height);
     place(several[0].width, several[0].height);
+    grid.dataset.going = "";
+    const held = grid.contains(document.activeElement) ? document.activeElement.getAttribute("data-key") : "";
     grid.replaceChildren(
       ...several.map((one) => {
         const cell = node("button", {
@@ -133,6 +127,7 @@ export function stage(element, trigger, props, watch, about) {
         return holder;
       }),
     );
+    if (held) grid.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
     shown = several[0];
     view("grid");
     describe(
@@ -289,12 +284,14 @@ export function stage(element, trigger, props, watch, about) {
     progress.firstElementChild.style.width = 100 * (value.progress || 0) + "%";
     if (value.state !== state) {
       state = value.state;
+      if (value.job) serverOffline(); // the foot counts it at once
       const aloud = going && state !== "paused" ? t("Painting") : said;
       setText(spoken, state === "empty" ? "" : aloud);
     }
     return part;
   }
 
+  /** @type {any} */
   let told = {};
   function draw() {
     told = heldValue(props.value, "state", told);
@@ -330,6 +327,15 @@ export function stage(element, trigger, props, watch, about) {
       place(value.width, value.height);
       acts.replaceChildren();
       untold();
+      if (value.number > 1) {
+        arrange(grid, frame, value.number, value.width / value.height);
+        drawGoing(grid, cellsOf(value), (key) => {
+          const one = strip.all().find((other) => other.key === key);
+          if (one) enlarge(one);
+        });
+        view("grid");
+        return;
+      }
       view("one");
       full.disabled = true;
       full.dataset.blank = value.preview ? "" : "yes";
