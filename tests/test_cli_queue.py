@@ -66,7 +66,7 @@ def free_port() -> int:
         (["show", "../x?y", "--auth", "ann:a:b"], "there is no"),
         (["pause"], "say which, by its ID"),
         (["list", "3f"], "takes no ID"),
-        (["stop", "3f"], "use list, show, pause, resume or cancel"),
+        (["stop", "3f"], "use list, show, pause, resume, interrupt, skip or cancel"),
         (["--url", "here:7860"], "give an address like"),
         (["--url", "http://[::1"], "no Easel answers"),
         (["--frobnicate"], "--frobnicate"),

@@ -26,7 +26,7 @@ __all__ = ["COMMANDS", "CommandLine", "SentenceParser", "read"]
 COMMANDS = {
     "serve": "the page and its API (when no command is given)",
     "generate": 'one request from here: generate "PROMPT"; its options: generate --help',
-    "jobs": "those of a running Easel: jobs [list | show ID | pause ID | resume ID | cancel ID]",
+    "jobs": "those of a running Easel: jobs [list | show ID | pause, resume, interrupt, skip or cancel ID]",
     "models": "model files: models [list | info MODEL | hash MODEL | convert FILE | merge A B]",
     "ext": "extensions: ext list [--json], or ext new NAME to begin one",
     "doctor": "what this machine has, what Easel will use of it, and why",

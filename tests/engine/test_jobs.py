@@ -21,6 +21,7 @@ LEGAL = {
     *(("running", to) for to in ("paused", "done", "failed", "cancelled")),
     *(("paused", to) for to in ("queued", "running", "done", "failed", "cancelled")),
 }
+ASKED = "add pause resume interrupt skip end claim first save step".split()
 ENGINE = Path(jobs_module.__file__).parent
 
 
@@ -53,12 +54,19 @@ def test_what_is_asked_of_jobs_never_leads_to_an_illegal_state():
         for _ in range(40):
             known = [jobs[status.id] for status in jobs.statuses()]
             job = draw.choice(known) if known else None
-            what = draw.choice(["add", "pause", "resume", "end", "claim", "first", "save", "step"])
+            what = draw.choice(ASKED)
             if what == "add" or job is None:
                 count += 1
                 jobs.add(Job(str(count), request(batch_size=2), draw.choice("ab")))
             elif what in ("pause", "resume"):
                 getattr(jobs, what)(job)
+            elif what == "interrupt":
+                jobs.interrupt(job)
+                assert job.interrupted or job.ended
+            elif what == "skip":
+                place = draw.choice([None, 0, 1])
+                given_up = jobs.skip(job, place)
+                assert given_up is None or job.pictures[given_up].state == "skipped"
             elif what == "end":
                 ended = job.ended
                 assert jobs.end(job, draw.choice(["failed", "cancelled"])) is not ended
@@ -74,8 +82,7 @@ def test_what_is_asked_of_jobs_never_leads_to_an_illegal_state():
                 making = [p for p in job.pictures if p.state == "making"]
                 if making and what == "step":
                     jobs.stepped(making[0], 0, 4)
-                elif making:
-                    jobs.made(making[0])
+                elif making and jobs.made(making[0]):
                     jobs.saved(making[0], SavedPicture(Path("x"), 1, 8, 8, ""))
             for one in known:
                 assert one.status.state == one.state
@@ -89,7 +96,17 @@ def test_what_is_asked_of_jobs_never_leads_to_an_illegal_state():
 
 def test_nobody_else_changes_a_job():
     """Assignments to what only `job.py` may change, in all of the engine."""
-    private = {"state", "error", "place", "served", "saved", "status", "events", "priority"}
+    private = {
+        "state",
+        "error",
+        "place",
+        "served",
+        "saved",
+        "status",
+        "events",
+        "priority",
+        "interrupted",
+    }
     found = []
     for path in ENGINE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -25,6 +25,8 @@ OURS = {
     "/api/jobs/{job}/repeat": "guarded",
     "/api/jobs/{job}/images/{number}": "guarded",
     "/api/jobs/{job}/images/{number}/preview": "guarded",
+    "/api/jobs/{job}/interrupt": "guarded",
+    "/api/jobs/{job}/skip": "guarded",
     "/api/jobs/{job}/events": "guarded",
     "/api/pictures": "guarded",
     "/api/pictures/facets": "guarded",

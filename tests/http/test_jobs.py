@@ -6,6 +6,7 @@ import base64
 import http.client
 import io
 import json
+import re
 import sqlite3
 import threading
 from typing import Any
@@ -142,6 +143,74 @@ def test_a_picture_that_is_not_finished_is_not_there_yet(open_house, http):
     http.post(f"/api/jobs/{job}/cancel")
     open_house.end(http, job)
     assert "was not made" in http.get(f"/api/jobs/{job}/images/7").json()["error"]
+
+
+def test_an_interrupted_job_ends_with_what_there_is(open_house, http):
+    job = open_house.submit(http, **{**LONG, "batch_size": 12})
+    told = open_house.until(http, job, lambda told: told["step"] >= 2)
+    assert [one["number"] for one in told["running"]] == list(range(8))
+    assert told["running"][0]["steps"] == 150 and 0 < told["running"][0]["progress"] < 1
+    look = http.get(f"/api/jobs/{job}/images/3/preview")
+    assert (look.status_code, look.headers["content-type"]) == (200, "image/jpeg")
+    assert Image.open(io.BytesIO(look.content)).size == (64, 64)
+    assert http.get(f"/api/jobs/{job}/images/11/preview").status_code == 404
+    answer = http.post(f"/api/jobs/{job}/interrupt")
+    assert answer.status_code == 200 and answer.json()["interrupted"] is True
+    told = open_house.end(http, job)
+    assert (told["state"], told["skipped"], told["made"]) == ("done", [8, 9, 10, 11], 8)
+    assert told["running"] == [] and told["progress"] == 1
+    for image in told["images"]:
+        made = re.search(r", Interrupted: (\d+)/150, ", image["parameters"])
+        assert made and 2 <= int(made[1]) < 150
+        assert Image.open(io.BytesIO(http.get(image["url"]).content)).size == (64, 64)
+    gone = http.get(f"/api/jobs/{job}/images/9")
+    assert gone.status_code == 404
+    assert gone.json()["error"].endswith("was not made: the job was interrupted")
+    assert http.get(f"/api/jobs/{job}/images/3/preview").status_code == 404
+    for what in ("interrupt", "skip"):
+        answer = http.post(f"/api/jobs/{job}/{what}")
+        assert answer.status_code == 409 and "is done" in answer.json()["error"]
+        assert http.post(f"/api/jobs/nowhere/{what}").status_code == 404
+
+
+def test_a_skipped_picture_is_left_out(open_house, http):
+    job = open_house.submit(http, **{**LONG, "batch_size": 3})
+    open_house.until(http, job, lambda told: len(told["running"]) == 3)
+    skip = f"/api/jobs/{job}/skip"
+    assert http.post(skip, json={"picture": 1}).json()["skipped"] == [1]
+    assert http.post(skip).json()["skipped"] == [0, 1]  # the running one with the lowest number
+    assert http.post(skip, json={}).status_code == 200
+    told = open_house.end(http, job)
+    assert (told["state"], told["skipped"], told["images"]) == ("cancelled", [0, 1, 2], [])
+    gone = http.get(f"/api/jobs/{job}/images/1")
+    assert gone.status_code == 404 and gone.json()["error"].endswith("not made: it was skipped")
+    assert http.post(skip).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"picture": 3}, "picture 3: the job has 3, counted from 0"),
+        ({"picture": -1}, "picture -1: the job has 3"),
+        ({"picture": "1"}, "a picture's number, from 0"),
+        ({"picture": True}, "a picture's number, from 0"),
+        ({"number": 1}, 'give {"picture": number}, or nothing'),
+    ],
+)
+def test_a_picture_to_skip_is_one_of_the_job(open_house, http, body, words):
+    job = open_house.submit(http, **{**LONG, "batch_size": 3})
+    answer = http.post(f"/api/jobs/{job}/skip", json=body)
+    assert answer.status_code == 422 and words in answer.json()["error"]
+    assert answer.json()["field"] == next(iter(body))
+    http.post(f"/api/jobs/{job}/cancel")
+
+
+def test_a_finished_picture_is_not_skipped(open_house, http):
+    job = open_house.submit(http, **{**LONG, "batch_size": 12, "steps": 30})
+    open_house.until(http, job, lambda told: told["made"] >= 8)
+    answer = http.post(f"/api/jobs/{job}/skip", json={"picture": 0})
+    assert answer.status_code == 409
+    http.post(f"/api/jobs/{job}/cancel")
 
 
 def test_pictures_come_in_as_base64(open_house, http):

@@ -20,6 +20,7 @@ __all__ = ["jobs", "jobs_parser"]
 ANSWER_S = 30
 PROMPT = 40  # characters in a table
 HEADS = ("ID", "STATE", "PROGRESS", "AGE", "OWNER", "TASK", "MODEL", "PROMPT")
+CHANGES = ("pause", "resume", "interrupt", "skip", "cancel")
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # what listens there answers here
 
 
@@ -30,7 +31,9 @@ def jobs_parser() -> SentenceParser:
         add_help=False,
         allow_abbrev=False,
     )
-    parser.add_argument("what", nargs="?", default="list", metavar="list|show|pause|resume|cancel")
+    parser.add_argument(
+        "what", nargs="?", default="list", metavar="|".join(("list", "show", *CHANGES))
+    )
     parser.add_argument("job", nargs="*", metavar="ID", help="of the job; several to change them")
     parser.add_argument("--url", help="of the server (http://127.0.0.1:7860)")
     parser.add_argument("--json", action="store_true", help="what the API answers, as JSON")
@@ -44,10 +47,9 @@ def jobs(words: Sequence[str], settings: Settings, logins: Sequence[tuple[str, s
     Raises `EaselError` with a sentence where no Easel answers, or it refuses.
     """
     asked = jobs_parser().parse_args(list(words))
-    if asked.what not in ("list", "show", "pause", "resume", "cancel"):
-        raise RequestError(
-            f"jobs {asked.what!r} is not known; use list, show, pause, resume or cancel"
-        )
+    if asked.what not in ("list", "show", *CHANGES):
+        known = ", ".join(("list", "show", *CHANGES[:-1]))
+        raise RequestError(f"jobs {asked.what!r} is not known; use {known} or {CHANGES[-1]}")
     if (asked.what == "list") != (not asked.job):
         raise RequestError(
             "jobs list takes no ID" if asked.job else f"jobs {asked.what}: say which, by its ID"
@@ -162,5 +164,10 @@ def told(job: Mapping[str, Any]) -> dict[str, Any]:
     request = {k: v for k, v in job["request"].items() if k not in job and k != "extras"}
     extras = job["request"]["extras"]
     plain = {name: value for name, value in job.items() if name not in ("request", "images")}
+    plain["running"] = ", ".join(
+        f"picture {one['number']} at step {one['step']} of {one['steps']}"
+        for one in job.get("running", ())
+    )
+    plain["skipped"] = ", ".join(map(str, job.get("skipped", ())))
     times = {name: time.ctime(job[name]) for name in ("created", "ended") if job[name]}
     return {**plain, **times, **request, **extras}

@@ -55,6 +55,7 @@ OTHERS = frozenset(  # of further keys, those that are read below or that nobody
             "Post-processing",
             "Denoise wrappers",
             "Further model",
+            "Interrupted",
             "User",
         ),
         *("Lora hashes", "TI hashes", "Init image hash", "VAE hash"),

@@ -27,7 +27,7 @@ from webui.engine.saving import PictureSaver, StateWriter
 from webui.engine.taking_up import take_up
 from webui.engine.text.chunks import count
 from webui.engine.text.tokenizer import Tokenizer, beside, shipped
-from webui.errors import EaselError, Sentence
+from webui.errors import EaselError, RequestError, Sentence
 from webui.prompt import parse
 from webui.types import (
     Event,
@@ -245,6 +245,23 @@ class Engine:
 
     def cancel(self, job_id: str) -> None:
         self._jobs.end(self._jobs[job_id], "cancelled")
+
+    def interrupt(self, job_id: str) -> None:
+        self._jobs.interrupt(self._jobs[job_id])
+
+    def skip(self, job_id: str, picture: int | None = None) -> int | None:
+        job = self._jobs[job_id]
+        count = len(job.pictures)
+        if picture is not None and not 0 <= picture < count:
+            raise RequestError(
+                Sentence(
+                    "picture {picture}: the job has {number}, counted from 0",
+                    picture=picture,
+                    number=count,
+                ),
+                "picture",
+            )
+        return self._jobs.skip(job, picture)
 
     def pause(self, job_id: str) -> None:
         self._jobs.pause(self._jobs[job_id])

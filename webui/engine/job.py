@@ -56,7 +56,7 @@ TOLD: Mapping[JobState, EventKind] = MappingProxyType(
     }
 )
 
-PictureState: TypeAlias = Literal["waiting", "making", "made"]
+PictureState: TypeAlias = Literal["waiting", "making", "made", "skipped"]
 
 
 class IllegalTransition(RuntimeError):
@@ -70,6 +70,7 @@ class Picture:
     job: Job
     index: int
     state: PictureState = "waiting"
+    begun: bool = False  # there is something of it, of an earlier start too
     step: int = 0
     steps: int = 0
     part: float = 0.0  # of the call that is being made, where that says how far it is
@@ -97,6 +98,7 @@ class Job:
     stripped: bool = False  # of the pictures of its request
     prompts: dict[str, Prompt] = field(default_factory=dict)  # its texts, as they were parsed
     notes: tuple[str, ...] = ()  # about them
+    interrupted: bool = False  # it ends with what there is
     later: bool = False  # it has ended here alone, and goes on at the next start
     number: int = 0  # of those that came
     served: int = 0  # the turn at which a call of it was last made
@@ -127,7 +129,7 @@ class Job:
         """A job of an earlier start: what was running waits in the queue again, finished pictures stay, and what
         had ended has ended."""
         state: JobState = "queued" if kept.state == "running" else kept.state
-        return cls(
+        job = cls(
             kept.id,
             kept.request,
             kept.owner,
@@ -138,7 +140,14 @@ class Job:
             kept.ended_s,
             stripped=state in ("done", "failed", "cancelled"),  # its words alone were kept
             saved=dict(kept.pictures),
+            interrupted=kept.interrupted,
         )
+        for picture in job.pictures:
+            picture.begun = picture.index in kept.begun
+            if picture.state == "waiting" and picture.index in kept.skipped:
+                picture.state = "skipped"
+        job.status = job._status()
+        return job
 
     # --- questions --------------------------------------------------------------------------------
 
@@ -168,13 +177,31 @@ class Job:
         return len(self.making)
 
     @property
+    def skipped(self) -> tuple[int, ...]:
+        """The places of its pictures that are given up."""
+        return tuple(picture.index for picture in self.pictures if picture.state == "skipped")
+
+    @property
+    def complete(self) -> bool:
+        """Whether each of its pictures is on disk, or given up."""
+        return all(p.state == "skipped" or p.index in self.saved for p in self.pictures)
+
+    @property
     def progress(self) -> float:
-        """How far it is, 0..1 over all its pictures."""
-        return sum(picture.progress for picture in self.pictures) / len(self.pictures)
+        """How far it is, 0..1 over all its pictures that are not given up."""
+        wanted = [picture for picture in self.pictures if picture.state != "skipped"]
+        return sum(picture.progress for picture in wanted) / len(wanted) if wanted else 0.0
 
     def next_picture(self) -> Picture | None:
         """Its first picture that can be started now."""
         return next((p for p in self.pictures if p.state == "waiting"), None)
+
+    def to_skip(self, place: int | None) -> Picture | None:
+        """The picture at a place that may still be given up; without a place the first running one, else the next."""
+        if place is not None:
+            picture = self.pictures[place]
+            return None if picture.state == "made" else picture
+        return next(iter(self.making), self.next_picture())
 
     def seconds(self) -> float:
         """Since its first picture was begun, until it ended."""
@@ -227,7 +254,7 @@ class Job:
 
     def begin(self, picture: Picture) -> None:
         """A device takes a picture of it."""
-        picture.state = "making"
+        picture.state, picture.begun = "making", True
         if self.state == "queued":
             self.go("running")
 
@@ -235,6 +262,19 @@ class Job:
         """A picture is finished; it is not on disk yet."""
         picture.state = "made"
         self.publish()
+
+    def interrupt(self) -> None:
+        """It ends with what there is: pictures of which there is nothing are given up."""
+        self.interrupted = True
+        for picture in self.pictures:
+            if picture.state == "waiting" and not picture.begun:
+                picture.state = "skipped"
+        self.tell("interrupted")
+
+    def skip(self, picture: Picture) -> None:
+        """A picture is given up."""
+        picture.state, picture.look = "skipped", None
+        self.tell("skipped", picture=picture.index)
 
     def restart(self, picture: Picture) -> None:
         """A picture is made from its beginning."""
@@ -316,7 +356,8 @@ class Job:
 
     def _status(self) -> JobStatus:
         pictures, making, progress = self.pictures, self.making, self.progress
-        first = next(iter(making or [p for p in pictures if p.state != "made"]), pictures[-1])
+        going = making or [p for p in pictures if p.state == "waiting"]
+        first = going[0] if going else max(pictures, key=lambda p: (p.state == "made", p.index))
         eta, come = None, progress - self._timed_at
         if self.state == "running" and self._timed_s and come > 0 and progress < 1:
             eta = (time.monotonic() - self._timed_s) * (1 - progress) / come
@@ -331,6 +372,8 @@ class Job:
             progress=1.0 if self.state == "done" else progress,
             running=tuple(RunningPicture(p.index, p.step, p.steps, p.progress) for p in making),
             made=sum(p.state == "made" for p in pictures),
+            skipped=self.skipped,
+            interrupted=self.interrupted,
             eta_s=eta,
             seconds=self.seconds(),
             note="" if self.ended else self._note or self._engine_note or self._remark,

@@ -193,6 +193,37 @@ class Jobs:
             self._keep(job)
         self.stir()
 
+    def interrupt(self, job: Job) -> None:
+        """Has a job end with what there is; of no effect on one that has ended, or that does so already."""
+        with self._lock:
+            if job.ended or job.interrupted:
+                return
+            job.interrupt()
+            if job.state == "paused" and not job.complete:
+                job.resume()
+            self._moved(job)
+            self._keep(job)
+        self._end_complete(job)
+        self.stir()
+
+    def skip(self, job: Job, place: int | None) -> int | None:
+        """Gives up a picture of a job, see `EngineFace.skip`."""
+        with self._lock:
+            picture = None if job.ended else job.to_skip(place)
+            if picture is None:
+                return None
+            if picture.state != "skipped":
+                job.skip(picture)
+                self._moved(job)
+                self._keep(job)
+        self._end_complete(job)
+        self.stir()
+        return picture.index
+
+    def _end_complete(self, job: Job) -> bool:
+        """Ends a job of which nothing is left to be made; one without a picture is cancelled. Gives whether it did."""
+        return job.complete and self.end(job, "done" if job.saved else "cancelled")
+
     def prioritise(self, job: Job, priority: int) -> None:
         with self._lock:
             if job.ended:
@@ -255,7 +286,8 @@ class Jobs:
             return self._solitary()
 
     def _solitary(self) -> Picture | None:
-        self._alone = [p for p in self._alone if not (p.state == "made" or p.job.ended)]
+        over = ("made", "skipped")
+        self._alone = [p for p in self._alone if not (p.state in over or p.job.ended)]
         going = ("queued", "running")
         return next((picture for picture in self._alone if picture.job.state in going), None)
 
@@ -281,9 +313,14 @@ class Jobs:
         """A long call of a picture is at `part`, from 0 to 1."""
         self._change_of(picture.job, partial(picture.job.progressed, picture, part, note))
 
-    def made(self, picture: Picture) -> None:
-        """A picture is finished; it is not on disk yet."""
-        self._change_of(picture.job, partial(picture.job.made, picture))
+    def made(self, picture: Picture) -> bool:
+        """A picture is finished; it is not on disk yet. False where it was given up before."""
+        with self._lock:
+            if picture.job.ended or picture.state != "making":
+                return False
+            picture.job.made(picture)
+        self.listeners.changed(picture.job.id)
+        return True
 
     def restart(self, picture: Picture) -> None:
         """A picture is made from its beginning."""
@@ -293,7 +330,7 @@ class Jobs:
         """A picture is on disk; the job is done with its last. Gives whether it is."""
         job = picture.job
         self._change_of(job, partial(job.keep_picture, picture, saved))
-        return len(job.saved) == len(job.pictures) and self.end(job, "done")
+        return self._end_complete(job)
 
     def note(self, job: Job, note: str) -> None:
         """What a job waits for ("" for nothing)."""

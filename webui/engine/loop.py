@@ -91,7 +91,11 @@ class Loop:
         """The pictures whose calls may be made now."""
         if self._saver.full:
             return []
-        waiting = [run for run in self._runs if run.call is not None and run.job.state == "running"]
+        waiting = [
+            run
+            for run in self._runs
+            if run.call is not None and run.job.state == "running" and not run.over
+        ]
         if solitary := self._jobs.solitary():
             waiting = [run for run in waiting if run.picture is solitary]
         return waiting
@@ -141,9 +145,9 @@ class Loop:
 
     def _drop_ended(self) -> None:
         for run in self._runs:
-            if run.job.ended:
+            if run.over:
                 run.drop()
-        self._runs = [run for run in self._runs if not run.job.ended]
+        self._runs = [run for run in self._runs if not run.over]
 
     def _receive(self) -> None:
         arrived = self._bench.arrived
@@ -155,7 +159,7 @@ class Loop:
         bench, now = self._bench, time.monotonic()
         if not bench.held:
             return
-        going = [held for held in bench.held if not held.run.job.ended]
+        going = [held for held in bench.held if not held.run.over]
         bench.held = [held for held in going if held.when > now]
         for held in going:
             if held.when > now:

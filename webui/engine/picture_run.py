@@ -76,6 +76,11 @@ class PictureRun:
         return self.picture.index
 
     @property
+    def over(self) -> bool:
+        """Whether nothing more is to be done for it."""
+        return self.job.ended or self.picture.state == "skipped"
+
+    @property
     def mark(self) -> tuple[str, int, int]:
         """What is known of it should the process end: its job, its place, how far it came."""
         return self.job.id, self.index, self._answered
@@ -113,8 +118,16 @@ class PictureRun:
             else:
                 if self._replay.dropped:
                     self._tell_over("its replies are of other code or another device")
+                    if job.interrupted:  # there is nothing of it to be kept
+                        self._jobs.skip(job, self.index)
+                        return
         studio = PictureStudio(
-            self.request, self.index, context.parts, placement.device, self._own_folder
+            self.request,
+            self.index,
+            context.parts,
+            placement.device,
+            self._own_folder,
+            self._broken_off,
         )
         self._studio = studio
         self._task = finished_picture(self.request, studio, context.parts, read=self._parsed)
@@ -126,6 +139,12 @@ class PictureRun:
         if text not in prompts:
             prompts[text] = parse(text, self._context.adapter_files.embeddings())
         return prompts[text]
+
+    def _broken_off(self) -> bool:
+        """Whether its sampling ends with the step that it has made."""
+        if self._replay is None:
+            return self.job.interrupted
+        return self._replay.broken_off(lambda: self.job.interrupted)
 
     def _own_folder(self) -> Path:
         """The folder of its task's files, made when it is first asked for."""
@@ -153,6 +172,9 @@ class PictureRun:
     def _start_over(self, why: str) -> None:
         """What was recorded is not what is asked now: it is made from its beginning."""
         self._tell_over(why)
+        if self.job.interrupted:
+            self._jobs.skip(self.job, self.index)
+            return
         assert self._replay is not None
         self._replay.remove()
         self._begin_again()
@@ -193,9 +215,10 @@ class PictureRun:
             self._remove_folder()
 
     def drop(self) -> None:
-        """Its job has ended: so does it, and its log with it unless the job goes on at the next start."""
+        """It is given up, or its job has ended: so does it, and its log with it unless the job goes on at the next
+        start."""
         self.close()
-        if self.job.later:
+        if self.job.later and self.picture.state != "skipped":
             return
         self._remove_folder()
         if self._replay is not None:
@@ -206,7 +229,7 @@ class PictureRun:
 
     def received(self, reply: Any) -> tuple[Replay, Call, Any] | None:
         """What is to be written down before it goes on with a reply."""
-        if self._replay is None or self.call is None or self._task is None or self.job.ended:
+        if self._replay is None or self.call is None or self._task is None or self.over:
             return None
         known = reply is not WAITING and not isinstance(reply, Exception)
         return (self._replay, self.call, reply) if known else None
@@ -227,7 +250,7 @@ class PictureRun:
         if self._told_s:
             self._told_s = 0.0
             self._jobs.progressed(self.picture, 0.0, "")
-        if self._task is None or self.job.ended:  # ended meanwhile
+        if self._task is None or self.over:  # ended meanwhile
             return
         if isinstance(reply, Exception):
             self._failed(reply, partial(self._ask_again, call), partial(self._go_on, call))
@@ -251,7 +274,7 @@ class PictureRun:
     def _drive(self, call: Call | None, reply: Any) -> None:
         known = False
         while reply is not WAITING and self._task is not None:
-            if self.job.ended:  # a long replay is left at its next call
+            if self.over:  # a long replay is left at its next call
                 return
             failed = isinstance(reply, Exception)
             if call is not None and not failed:
@@ -419,7 +442,7 @@ class PictureRun:
         failed: Callable[[Exception], None],
     ) -> None:
         """What another thread brought goes to `take`, or why it could not to `failed`."""
-        if self.job.ended or (self._jobs.closing.is_set() and self.picture.state != "made"):
+        if self.over or (self._jobs.closing.is_set() and self.picture.state != "made"):
             self._runner.release(self)
             return  # what was loaded is asked for again at the next start
         try:
@@ -435,9 +458,9 @@ class PictureRun:
 
     def _finish(self, result: Any) -> None:
         """It is finished: off to be saved."""
-        if self.job.ended:  # while its last code ran
-            return
         bench, context, request = self._bench, self._context, self.request
+        if not self._jobs.made(self.picture):  # it was given up while its last code ran
+            return
         self._task = None
         self._runner.release(self)
         picture, notes, warnings, model = result
@@ -456,7 +479,6 @@ class PictureRun:
             warnings=warnings,
             controls=frozenset(c.name for c in context.parts.tasks[request.task].flat_controls()),
         )
-        self._jobs.made(self.picture)
         future = context.saver.save(finished, self.mark)
         future.add_done_callback(
             lambda done: bench.arrive(
@@ -488,7 +510,7 @@ class PictureRun:
         """It cannot go on. What the machine lacks for now is waited for, and `again` tried; for want of memory once,
         with other models put away; everything else is `in_vain`."""
         job, runner = self.job, self._runner
-        if job.ended:
+        if self.over:
             return
         if lacking(error) and not self._jobs.closing.is_set():
             self._hold(error, again)

@@ -37,6 +37,7 @@ __all__ = ["FAILED", "finished_picture"]
 
 log = logging.getLogger(__name__)
 
+INTERRUPTED = "Interrupted"  # in the infotext: after which step of how many
 FAILED = "Post-processor"  # how it begins what is told of one that failed
 REASON_MAX = 500  # characters of why a post-processor failed
 FIELDS = frozenset(field.name for field in fields(GenerationRequest))
@@ -87,6 +88,8 @@ def finished_picture(
             if changed is not None:
                 picture, made_here = changed, True
                 passed.append(step.name)
+    if studio.broken_off is not None:
+        notes[INTERRUPTED] = "{}/{}".format(*studio.broken_off)
     wrapped = [wrapper.name for wrapper in parts.wrappers if wrapper.name in studio.wrapped]
     if wrapped:
         notes["Denoise wrappers"] = ", ".join(wrapped)

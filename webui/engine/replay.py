@@ -21,6 +21,7 @@ from webui.types.persistence import Record, Replies
 
 __all__ = ["MISSING", "OtherCall", "Replay"]
 
+BROKEN_OFF = {"kind": "interrupted"}  # in the place of a call
 MISSING = object()  # nothing is recorded for the call
 
 
@@ -89,6 +90,20 @@ class Replay:
                 raise OtherCall(f"the model {model.name} has changed")
         elif self._open:
             self._recorder.later(lambda: self.append(Record(what)))
+
+    def broken_off(self, now: Callable[[], bool]) -> bool:
+        """Whether the sampling ends here with what there is: it did so in an earlier start, or is to `now`. That is
+        noted, so that the picture is the same after a restart."""
+        if self._waiting:
+            noted = self._waiting[0].call == BROKEN_OFF
+            if noted:
+                self._waiting.popleft()
+            return noted
+        if not now():
+            return False
+        if self._open:
+            self._recorder.later(lambda: self.append(Record(BROKEN_OFF)))
+        return True
 
     def wants(self, call: Call) -> bool:
         """Whether the reply to a call belongs at the log's end: not that of one which is made again, since nothing but

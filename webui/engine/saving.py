@@ -29,7 +29,7 @@ class StateWriter:
         self._persistence = persistence
         self._thread = thread
         self._lock = Lock()
-        self._unkept: dict[str, tuple[JobState, int, str | None]] = {}
+        self._unkept: dict[str, tuple[JobState, int, str | None, bool, tuple[int, ...]]] = {}
         self._asked = False  # the saving thread is to write
 
     def keep(self, job: Job) -> None:
@@ -45,7 +45,8 @@ class StateWriter:
             return
         with self._lock:
             self._unkept.pop(job.id, None)
-            self._unkept[job.id] = (state, job.priority, job.error)  # last
+            told = (state, job.priority, job.error, job.interrupted, job.skipped)
+            self._unkept[job.id] = told  # last
             asked, self._asked = self._asked, True
         if not asked:
             with suppress(RuntimeError):  # the saving thread has ended with the engine

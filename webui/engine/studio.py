@@ -49,8 +49,9 @@ __all__ = ["PictureStudio", "as_artifact", "as_picture", "as_task", "gone"]
 class PictureStudio:
     """One picture's studio. `index` is its place in the job; its seed is the request's plus that.
 
-    `wrapped` are the names of the denoise wrappers that stood around a call so far, `samplers` those of the samplers
-    that were run, `schedules` those of the schedules that were asked.
+    `interrupted` is asked after each step whether its sampling ends with that; `broken_off` is the first step after
+    which one did, and of how many. `wrapped` are the names of the denoise wrappers that stood around a call so far,
+    `samplers` those of the samplers that were run, `schedules` those of the schedules that were asked.
     """
 
     def __init__(
@@ -60,7 +61,11 @@ class PictureStudio:
         parts: Parts,
         device: torch.device,
         folder: Callable[[], Path] | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
+        self.broken_off: tuple[int, int] | None = None
+        self._interrupted = interrupted
+        self._left: Tensor | None = None  # what a sampling that was broken off gave
         self.wrapped: set[str] = set()
         self.samplers: set[str] = set()
         self.schedules: set[str] = set()
@@ -175,6 +180,8 @@ class PictureStudio:
             raise gone("schedule", missing.args[0], "scheduler") from missing
 
     def sample(self, sampling: Sampling, x: Tensor) -> Generator[Call, Any, Tensor]:
+        if self._left is not None and x is self._left:  # the rest of what was broken off
+            return x
         sampler, levels = self._sampler(sampling.sampler), list(sampling.levels)
         options = read_options(sampler, sampling.options)
         self.samplers.add(sampler.name)
@@ -209,6 +216,10 @@ class PictureStudio:
                 denoised: Denoised = yield from self._wrap(
                     call, 0, replace(call, separate=bool(wants))
                 )
+                if call.step + 1 < call.steps and self._interrupted():
+                    self.broken_off = self.broken_off or (call.step + 1, call.steps)
+                    self._left = denoised.denoised
+                    return self._left
                 reply = (denoised.denoised, denoised.uncond) if wants else denoised.denoised
         except StopIteration as stop:
             final: Tensor = stop.value

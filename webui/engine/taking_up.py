@@ -45,7 +45,7 @@ def _unfinished(jobs: Jobs, persistence: JobPersistence) -> Sequence[StoredJob]:
 def _take_up(job: Job, jobs: Jobs, persistence: JobPersistence, witness: Witness) -> None:
     poisoned, alone = None, set[int]()
     for picture in job.pictures:
-        if picture.state == "made":  # its log was to go next
+        if picture.state in ("made", "skipped"):  # its log was to go next
             persistence.replies(job.id, picture.index).remove()
         elif (known := witness.picture(job.id, picture.index)) is not None:
             poisoned = poisoned or known
@@ -56,5 +56,5 @@ def _take_up(job: Job, jobs: Jobs, persistence: JobPersistence, witness: Witness
         jobs.end(job, "failed", poisoned)
         for picture in job.pictures:
             persistence.replies(job.id, picture.index).remove()
-    elif all(picture.state == "made" for picture in job.pictures):  # it ended before that was kept
-        jobs.end(job, "done")
+    elif job.complete:  # it ended before that was kept
+        jobs.end(job, "done" if job.saved else "cancelled")

@@ -74,6 +74,19 @@ PRIORITY_BODY: dict[str, Any] = {
 }
 
 
+SKIPPING: dict[str, Any] = {
+    "required": False,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"picture": {"type": "integer", "minimum": 0}},
+            }
+        }
+    },
+}
+
+
 class Forbidden(EaselError):
     """The state that a job is in does not allow it."""
 
@@ -185,6 +198,38 @@ def job_routes(
             mine.cancel(job)
         return view(mine.status(job))
 
+    @routes.post("/{job}/interrupt", responses=OF_A_JOB)
+    def interrupt(request: Request, job: str) -> Job:
+        """Ends a job with what there is: each running picture is finished as it stands after its next step, decoded and
+        saved, with `Interrupted: 7/20` in its settings; no other is begun. The job is then `done`, or `cancelled` where
+        none was begun."""
+        mine = of(request)
+        _unless_ended(mine.status(job), "interrupted")
+        mine.interrupt(job)
+        return view(mine.status(job))
+
+    @routes.post(
+        "/{job}/skip", responses={**OF_A_JOB, **ACCEPTING}, openapi_extra={"requestBody": SKIPPING}
+    )
+    async def skip(request: Request, job: str) -> Job:
+        """Gives up one picture of a job and goes on with the others: `picture` by its number, else the running one with
+        the lowest, else the next one. A job of which none is left is `cancelled`."""
+        body = await parsed(request) if _has_body(request) else {}
+        number = body.pop("picture", None)
+        if body:
+            raise RequestError('give {"picture": number}, or nothing', next(iter(body)))
+        if number is not None and type(number) is not int:
+            raise RequestError("picture: give a picture's number, from 0", "picture")
+        mine = of(request)
+        given_up = await to_thread.run_sync(mine.skip, job, number)
+        status = mine.status(job)
+        if given_up is None and status.ended:
+            raise Forbidden(f"job {job} is {status.state}: none of its pictures can be skipped")
+        if given_up is None:
+            what = "every picture" if number is None else f"picture {number}"
+            raise Forbidden(f"{what} of job {job} is finished")
+        return view(status)
+
     @routes.post(
         "/{job}/repeat",
         status_code=201,
@@ -261,6 +306,11 @@ def job_routes(
     return routes
 
 
+def _has_body(request: Request) -> bool:
+    length = request.headers.get("content-length", "0")
+    return length != "0" or "transfer-encoding" in request.headers
+
+
 def _digest(body: Mapping[str, Any]) -> str:
     """Equal for bodies that say the same, in whatever order."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode("ascii")).hexdigest()
@@ -289,6 +339,9 @@ def _why_not_there(status: JobStatus, number: int, was_there: bool) -> str:
         return f"job {status.id} has {count} picture{'s'[: count > 1]}, counted from 0"
     if was_there:
         return f"picture {number} of job {status.id} has been moved or deleted"
+    if number in status.skipped:
+        how = "the job was interrupted" if status.interrupted else "it was skipped"
+        return f"picture {number} of job {status.id} was not made: {how}"
     if status.ended:
         return f"picture {number} of job {status.id} was not made: the job is {status.state}"
     return f"picture {number} of job {status.id} is not finished yet: the job is {status.state}"

@@ -87,6 +87,14 @@ class OwnJobs:
         self._own(job_id)
         self._engine.cancel(job_id)
 
+    def interrupt(self, job_id: str) -> None:
+        self._own(job_id)
+        self._engine.interrupt(job_id)
+
+    def skip(self, job_id: str, picture: int | None = None) -> int | None:
+        self._own(job_id)
+        return self._engine.skip(job_id, picture)
+
     def pause(self, job_id: str) -> None:
         self._own(job_id)
         self._engine.pause(job_id)

@@ -73,7 +73,8 @@ class Running:
 class Job:
     """A job at one moment. `position` is its place in the queue from 1, and 0 when it does not wait; `step` of `steps`
     is that of the first picture that is being made, `running` are all of these, and `made` counts the finished ones;
-    `progress` is over all pictures, from 0 to 1. `eta` are the seconds that are left, null while that is not known;
+    `progress` is over all pictures, from 0 to 1. `skipped` are the numbers of those that are given up, `interrupted`
+    says that it ends with what there is. `eta` are the seconds that are left, null while that is not known;
     `seconds` those since its first step. `created` and `ended` are seconds since 1970."""
 
     id: str
@@ -89,6 +90,8 @@ class Job:
     progress: float
     running: list[Running]
     made: int
+    skipped: list[int]
+    interrupted: bool
     position: int
     priority: int
     eta: float | None
@@ -148,6 +151,8 @@ def _told(status: JobStatus) -> Mapping[str, Any]:
             for one in status.running
         ],
         "made": status.made,
+        "skipped": list(status.skipped),
+        "interrupted": status.interrupted,
         "position": status.position,
         "priority": status.priority,
         "eta": None if status.eta_s is None else round(status.eta_s, 1),

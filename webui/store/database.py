@@ -60,6 +60,11 @@ MIGRATIONS: tuple[str, ...] = (
     "ALTER TABLE jobs ADD COLUMN body TEXT",
     # JSON of the error's keys, for pages in other languages; NULL in rows of before, and where it has none.
     "ALTER TABLE jobs ADD COLUMN said TEXT",
+    # Whether a job ends with what there is, and the places of pictures that are given up, with commas between.
+    """
+    ALTER TABLE jobs ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN skipped TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

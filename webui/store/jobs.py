@@ -20,8 +20,9 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from sqlite3 import Row
@@ -96,14 +97,22 @@ class JobStore:
         return job.id
 
     def changed(
-        self, job_id: str, state: JobState, priority: int = 0, error: str | None = None
+        self,
+        job_id: str,
+        state: JobState,
+        priority: int = 0,
+        error: str | None = None,
+        interrupted: bool = False,
+        skipped: Collection[int] = (),
     ) -> None:
         ended_s = time.time() if state in ENDED else None
         said = json.dumps(with_keys(error)) if isinstance(error, Sentence) else None
+        places = ",".join(map(str, sorted(skipped)))
         with self._told(), self._database.changing() as connection:
             connection.execute(
-                "UPDATE jobs SET state = ?, priority = ?, error = ?, said = ?, ended_s = ? WHERE id = ?",
-                (state, priority, error, said, ended_s, job_id),
+                "UPDATE jobs SET state = ?, priority = ?, error = ?, said = ?, ended_s = ?, interrupted = ?, "
+                "skipped = ? WHERE id = ?",
+                (state, priority, error, said, ended_s, interrupted, places, job_id),
             )
 
     def unfinished(self) -> Sequence[StoredJob]:
@@ -124,8 +133,14 @@ class JobStore:
                     why = Sentence("it cannot go on: {why}", why=fault)
                     self.changed(row["id"], "failed", row["priority"], why)
                 continue
-            found.append(self._kept(row, request))
+            found.append(replace(self._kept(row, request), begun=self._begun(row["id"])))
         return found
+
+    def _begun(self, job_id: str) -> frozenset[int]:
+        """The pictures of a job that have a log."""
+        logs = (self._folder / "replies").glob(f"{job_id}-*.log")
+        places = (path.stem.rpartition("-")[2] for path in logs)
+        return frozenset(int(place) for place in places if place.isdigit())
 
     def ended(self, limit: int) -> Sequence[StoredJob]:
         found = []
@@ -151,6 +166,8 @@ class JobStore:
             self._pictures(row["id"]),
             kept(row["error"], row["said"]),
             row["ended_s"],
+            bool(row["interrupted"]),
+            frozenset(int(place) for place in row["skipped"].split(",") if place),
         )
 
     def request(self, job_id: str) -> GenerationRequest:

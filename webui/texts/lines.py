@@ -34,6 +34,7 @@ KNOWN: Mapping[str, str] = {
     **dict.fromkeys(("RNG", "Task", "Version", "User", "App", "Notes", "Mask mode"), ANY),
     **dict.fromkeys(("Inpaint area", "Masked content", "Hires upscaler", "Lora hashes"), ANY),
     **dict.fromkeys(("TI hashes", "Init image hash", "Face restoration", "Post-processing"), ANY),
+    "Interrupted": r"\d+/\d+",
 }
 FOLDED = {key.lower(): key for key in KNOWN}
 # With one of these a line is settings: words do not look like it.

@@ -84,6 +84,8 @@ EventKind: TypeAlias = Literal[
     "saved",
     "paused",
     "resumed",
+    "interrupted",
+    "skipped",
     "done",
     "failed",
     "cancelled",
@@ -117,8 +119,9 @@ class JobStatus:
 
     `position` is 0 when it runs, else its place in the queue from 1. `running` are its pictures that are being made, by
     their places; `step` of `steps` is the first one's, and `progress` is 0..1 over all pictures. `made` counts the
-    finished ones, those that are not yet on disk too. `eta_s` is how long it takes on, at the speed that it has had
-    since it last went on. `note` tells what is being waited for ("" when
+    finished ones, those that are not yet on disk too. `skipped` are the places of those that are given up,
+    `interrupted` says that the job ends with what there is. `eta_s` is how long it takes on, at the speed that it has
+    had since it last went on. `note` tells what is being waited for ("" when
     nothing is), `error` why it failed, or, of a cancelled one, that the engine was stopped and it goes on later.
     `notes` are sentences about what in its prompts does nothing, known since it was accepted (not after a restart; its
     pictures tell them too). `seconds` counts from its first call. `owner` is whose it is; in the queue a higher
@@ -135,6 +138,8 @@ class JobStatus:
     progress: float = 0.0
     running: tuple[RunningPicture, ...] = ()
     made: int = 0
+    skipped: tuple[int, ...] = ()
+    interrupted: bool = False
     eta_s: float | None = None
     seconds: float = 0.0
     note: str = ""
@@ -204,6 +209,17 @@ class EngineFace(Protocol):
 
     def cancel(self, job_id: str) -> None:
         """Ends the job; a picture that is being made is left at its next call. Pictures that are finished stay."""
+        ...
+
+    def interrupt(self, job_id: str) -> None:
+        """Ends the job with what there is: each running picture is finished as it stands after its next step and tells
+        so in its text, none is begun any more. Of no effect on one that has ended."""
+        ...
+
+    def skip(self, job_id: str, picture: int | None = None) -> int | None:
+        """Gives up a picture of the job, by its place from 0, and goes on with the others; without a place the running
+        one with the lowest, else the next one. Gives the place, None where there is none to give up: it is finished, or
+        the job has ended. A place that the job does not have raises `RequestError`."""
         ...
 
     def pause(self, job_id: str) -> None:

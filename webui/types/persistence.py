@@ -26,7 +26,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A job as it was kept. `pictures` are those that are on disk, by their place in the job."""
+    """A job as it was kept. `pictures` are those that are on disk, by their place in the job; `skipped` the places of
+    those that are given up, `begun` of those that have a log of replies; `interrupted`: it ends with what there is."""
 
     id: str
     request: GenerationRequest
@@ -37,6 +38,9 @@ class StoredJob:
     pictures: Mapping[int, SavedPicture] = field(default_factory=lambda: MappingProxyType({}))
     error: str | None = None
     ended_s: float | None = None
+    interrupted: bool = False
+    skipped: Collection[int] = ()
+    begun: Collection[int] = ()
 
 
 class Replies(Protocol):
@@ -69,7 +73,13 @@ class JobPersistence(Protocol):
         ...
 
     def changed(
-        self, job_id: str, state: JobState, priority: int = 0, error: str | None = None
+        self,
+        job_id: str,
+        state: JobState,
+        priority: int = 0,
+        error: str | None = None,
+        interrupted: bool = False,
+        skipped: Collection[int] = (),
     ) -> None: ...
 
     def unfinished(self) -> Sequence[StoredJob]:
