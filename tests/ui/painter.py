@@ -155,6 +155,7 @@ class FlatPainter:
         self._keys: dict[str, str] = {}
         self._cancelled: set[str] = set()
         self._paused: set[str] = set()
+        self._interrupted: set[str] = set()
         self._changed = threading.Condition(threading.RLock())
         self._wakes: list[Callable[[], None]] = []
 
@@ -234,9 +235,13 @@ class FlatPainter:
             self._set(job, "failed", state="failed", error="the paint <b>dried</b> up")
             return
         for index in range(request.batch_size):
+            if job in self._interrupted:
+                break
             for step in range(1, request.steps + 1):
                 if not self._may_go_on(job):
                     return
+                if job in self._interrupted or index in self._jobs[job].skipped:
+                    break
                 time.sleep(self.step_s)
                 done = (index + step / request.steps) / request.batch_size
                 self._set(
@@ -250,14 +255,22 @@ class FlatPainter:
                     running=(RunningPicture(index, step, request.steps, step / request.steps),),
                     made=index,
                 )
-                while not self.hold.wait(0.01) and job not in self._cancelled:
+                while not self.hold.wait(0.01) and not self._over(job, index):
                     pass
+            if index in self._jobs[job].skipped:
+                continue
             pictures.append(self._save(job, request, index, time.monotonic() - began))
             seconds = time.monotonic() - began
             self._set(job, "saved", pictures=tuple(pictures), seconds=seconds)
         if self._may_go_on(job):
-            made = request.batch_size
-            self._set(job, "done", state="done", progress=1.0, running=(), made=made)
+            made = len(pictures)
+            end: Any = "done" if pictures else "cancelled"
+            self._set(job, end, state=end, progress=1.0, running=(), made=made)
+
+    def _over(self, job: str, index: int) -> bool:
+        """Whether a picture is no longer to be held."""
+        ended = job in self._cancelled or job in self._interrupted
+        return ended or index in self._jobs[job].skipped
 
     def _save(
         self, job: str, request: GenerationRequest, index: int, seconds: float
@@ -327,6 +340,24 @@ class FlatPainter:
         with self._changed:
             self._cancelled.add(job_id)
             self._changed.notify_all()
+
+    def interrupt(self, job_id: str) -> None:
+        with self._changed:
+            if not self.status(job_id).ended:
+                self._interrupted.add(job_id)
+                self._paused.discard(job_id)
+                self._set(job_id, "interrupted", interrupted=True)
+
+    def skip(self, job_id: str, picture: int | None = None) -> int | None:
+        with self._changed:
+            status = self.status(job_id)
+            places = [one.index for one in status.running] or [0]
+            place = places[0] if picture is None else picture
+            if status.ended or place < status.made:
+                return None
+            skipped = tuple(sorted({*status.skipped, place}))
+            self._set(job_id, "skipped", skipped=skipped)
+            return place
 
     def pause(self, job_id: str) -> None:
         with self._changed:

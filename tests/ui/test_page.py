@@ -93,6 +93,28 @@ def test_of_several_pictures_each_is_seen_in_its_place(tab: Any, painter: FlatPa
     assert tab.locator(".stage-grid:visible button").count() == 4
 
 
+def test_a_picture_is_skipped_and_the_next_one_kept_as_it_is(
+    tab: Any, painter: FlatPainter
+) -> None:
+    painter.hold.clear()
+    number(tab, "txt2img-batch_size", 3)
+    number(tab, "txt2img-seed", 70)
+    generate(tab)
+    line(tab, "Picture 1 of 3: Step 1 of 4").wait_for()
+    assert tab.locator(".easel-go button:visible").all_text_contents() == [
+        *("Cancel", "Pause", "Interrupt", "Skip", "Add another")
+    ]
+    tab.get_by_role("button", name="Skip").click()
+    line(tab, "Picture 2 of 3: Step 1 of 4").wait_for()
+    first = tab.locator(".stage-grid:visible > [role=listitem]").first
+    assert (first.get_attribute("data-state"), first.text_content()) == ("skipped", "Skipped")
+    tab.get_by_role("button", name="Interrupt").click()
+    line(tab, "Interrupted; 1 picture in").wait_for()
+    assert shown_colour(tab) == list(colour(71))
+    tab.locator(".easel-generate:visible").wait_for()
+    assert not list(painter.outputs_dir.rglob("*-70.png"))
+
+
 def test_control_enter_generates_from_the_keyboard(same_tab: Any, painter: FlatPainter) -> None:
     same_tab.locator("#txt2img-prompt textarea").fill("by key")
     same_tab.keyboard.press("Control+Enter")

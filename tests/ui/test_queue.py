@@ -22,7 +22,8 @@ from webui.errors import EaselError, RequestError
 from webui.types import GenerationRequest, JobStatus
 from webui.ui import Page
 from webui.ui.pictures import OwnPictures
-from webui.ui.queue import Board, in_order, moved, summary
+from webui.ui.queue import Board, summary
+from webui.ui.queue_order import in_order, mine, moved, whose
 from webui.ui.stage import job_value, link_new
 from webui.ui.visitors import Visitors, login_or_address
 
@@ -103,6 +104,22 @@ def test_a_job_is_moved_among_its_owners_own(tmp_path: Path) -> None:
     assert {"up", "first", "down"} & {*acts["last"]} == {"up", "first"}
 
 
+@pytest.mark.parametrize(
+    ("owner", "words"),
+    [
+        ("me", "you"),
+        ("visitor-f74194f2b8b2", "another visitor"),
+        ("10.0.0.7", "somebody at 10.0.0.7"),
+        ("::1", "somebody at ::1"),
+        ("somebody", "somebody"),
+        ("", "somebody"),
+        ("ann", "ann"),
+    ],
+)
+def test_whose_a_job_is_has_words(owner: str, words: str) -> None:
+    assert whose(status("a", owner=owner), "me") == words
+
+
 # --- What may be done ----------------------------------------------------------------------------
 
 
@@ -130,6 +147,45 @@ def test_what_a_job_can_no_longer_do_is_a_sentence(idle: FlatPainter) -> None:
     idle.cancel(second)
     until(lambda: idle.status(second).ended, "it is cancelled")
     assert refused(second, "pause") == "'pause' does not go with a job that is cancelled"
+
+
+def test_a_running_job_may_be_interrupted_and_a_picture_of_it_skipped(tmp_path: Path) -> None:
+    painter = FlatPainter(tmp_path)
+    painter.hold.clear()
+    board = Board(painter, catalog(), OwnPictures(painter))
+    job = painter.submit(request("a", batch_size=3))
+    until(lambda: painter.status(job).running, "it runs")
+    (row,) = board.told(painter.jobs(), "")["open"]  # type: ignore[index]
+    assert row["acts"] == ["pause", "interrupt", "skip", "cancel", "repeat", "open"]
+    board.act(painter.status(job), "skip", painter.jobs(), "")
+    assert painter.status(job).skipped == (0,)
+    board.act(painter.status(job), "interrupt", painter.jobs(), "")
+    assert painter.status(job).interrupted
+    painter.hold.set()
+    until(lambda: painter.status(job).ended, "it is over")
+
+
+def test_all_of_ones_own_jobs_are_cancelled_at_once(idle: FlatPainter) -> None:
+    board = Board(idle, catalog(), OwnPictures(idle))
+    jobs = {owner: idle.submit(request(owner), owner[0]) for owner in ("a1", "a2", "b1")}
+    told = board.told(idle.jobs(), "a")
+    assert told is not None and told["mine"] == 2
+    board.cancel_all(mine(idle.jobs(), "a"))
+    until(lambda: idle.status(jobs["a2"]).ended, "they are cancelled")
+    assert not idle.status(jobs["b1"]).ended
+    assert board.told(idle.jobs(), "a")["mine"] == 0  # type: ignore[index]
+
+
+def test_what_was_cleared_away_is_not_listed(idle: FlatPainter) -> None:
+    board = Board(idle, catalog(), OwnPictures(idle))
+    jobs = [
+        status("old", "done", ended_s=5.0),
+        status("new", "done", ended_s=20.0),
+        status("runs", "running"),
+    ]
+    told = board.told(jobs, "", cleared_s=10.0)
+    assert told is not None
+    assert [row["id"] for row in told["ended"]] == ["new"] and len(told["open"]) == 1
 
 
 def test_repeat_asks_the_engine_and_shows_its_refusal(idle: FlatPainter) -> None:
@@ -171,7 +227,7 @@ def test_a_picture_that_somebody_deleted_is_left_out(tmp_path: Path) -> None:
     assert (len(row["pictures"]), row["number"]) == (1, 2)
     linked: dict[str, Any] = {}
     link_new(painter.status(job), OwnPictures(painter), linked)
-    shown = job_value(painter.status(job), "", linked)
+    shown = job_value(painter.status(job), {}, linked)
     assert len(shown["pictures"]) == 1 and shown["line"][0] == "{line}; {gone} no longer on disk"
 
 

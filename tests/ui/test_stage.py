@@ -38,6 +38,18 @@ PICTURE = SavedPicture(Path("a.png"), 1, 64, 64, "")
         ({"state": "done", "seconds": 2.0, "pictures": (PICTURE, PICTURE)}, "2 pictures in 2.0 s"),
         ({"state": "paused", "step": 7, "steps": 20}, "Paused at step 7 of 20"),
         ({"state": "paused"}, "Paused"),
+        (
+            {"state": "done", "seconds": 2.0, "pictures": (PICTURE, PICTURE), "skipped": (1, 2)},
+            "2 pictures in 2.0 s; 2 skipped",
+        ),
+        (
+            {"state": "done", "pictures": (PICTURE,), "skipped": (1, 2), "interrupted": True},
+            "Interrupted; 1 picture in 0.0 s",
+        ),
+        (
+            {"state": "running", "step": 7, "steps": 20, "interrupted": True},
+            "Interrupted: what there is is being finished",
+        ),
         ({"state": "cancelled"}, "Cancelled"),
         ({"state": "cancelled", "pictures": (PICTURE,)}, "Cancelled; finished pictures are kept"),
         ({"state": "cancelled", "error": "Easel was stopped"}, "Easel was stopped"),

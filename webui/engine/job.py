@@ -142,12 +142,16 @@ class Job:
             saved=dict(kept.pictures),
             interrupted=kept.interrupted,
         )
-        for picture in job.pictures:
+        job._recall(kept)
+        return job
+
+    def _recall(self, kept: StoredJob) -> None:
+        """What is known of its pictures from an earlier start."""
+        for picture in self.pictures:
             picture.begun = picture.index in kept.begun
             if picture.state == "waiting" and picture.index in kept.skipped:
                 picture.state = "skipped"
-        job.status = job._status()
-        return job
+        self.status = self._status()
 
     # --- questions --------------------------------------------------------------------------------
 
@@ -265,7 +269,7 @@ class Job:
 
     def interrupt(self) -> None:
         """It ends with what there is: pictures of which there is nothing are given up."""
-        self.interrupted = True
+        self.interrupted, self._timed_s = True, 0.0
         for picture in self.pictures:
             if picture.state == "waiting" and not picture.begun:
                 picture.state = "skipped"
@@ -274,6 +278,7 @@ class Job:
     def skip(self, picture: Picture) -> None:
         """A picture is given up."""
         picture.state, picture.look = "skipped", None
+        self._timed_s = 0.0  # it is nearer to its end without having come further
         self.tell("skipped", picture=picture.index)
 
     def restart(self, picture: Picture) -> None:

@@ -298,7 +298,7 @@ class Jobs:
         was kept of an earlier start."""
         job = picture.job
         with self._lock:
-            if job.ended:
+            if job.ended or picture.state == "skipped":
                 return
             if steps:
                 job.step(picture, step, steps)

@@ -14,6 +14,7 @@ import secrets
 from pathlib import Path
 
 from webui.errors import EaselError
+from webui.types.visitors import NOBODY, VISITOR
 
 __all__ = ["cookie_name", "cookie_of", "owner_of", "secret_in", "visitor_in"]
 
@@ -26,7 +27,7 @@ def owner_of(login: str | None, cookie: str | None, address: str | None, key: by
     if login is not None:
         return login
     visitor = visitor_in(cookie, key)
-    return f"visitor-{visitor}" if visitor else address or "somebody"
+    return f"{VISITOR}{visitor}" if visitor else address or NOBODY
 
 
 def cookie_name(key: bytes) -> str:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from webui.types.jobs import JobStatus
 
-__all__ = ["Visitor"]
+__all__ = ["NOBODY", "VISITOR", "Visitor"]
+
+VISITOR = "visitor-"  # how the owner begins that a cookie names
+NOBODY = "somebody"  # an owner of whom nothing is known
 
 
 @dataclass(frozen=True, slots=True)

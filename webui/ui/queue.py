@@ -23,23 +23,28 @@ from webui.types import EngineFace, JobStatus
 from webui.ui.files import data_url
 from webui.ui.gradio_adapter import say
 from webui.ui.pictures import OwnPictures
+from webui.ui.queue_order import ends_of, in_order, mine, moved, waiting_with, whose
 from webui.ui.stage import status_line
 from webui.ui.tab import PRIVATE
 from webui.ui.translations import MOUNT, key, keyed
 from webui.ui.visitors import Visitors
 
-__all__ = ["Board", "draw_queue", "in_order", "moved", "wire_queue"]
+__all__ = ["Board", "draw_queue", "wire_queue"]
 
 TAB = "easel-queue"  # no task's name
+CANCEL_MINE = "cancel-mine"
 ENDED, QUEUED = 50, 200  # rows at most
 PREVIEWS, PREVIEW_SIDE = 4, 128  # jobs with a live preview, and its longer side in pixels
 THUMBNAILS = 4  # pictures of a row
 PROMPT = 300  # characters of a row
-LIST = """<div class="queue-head"><h2>Queue</h2><p class="queue-sum"></p></div>
+LIST = """<div class="queue-head"><h2>Queue</h2><p class="queue-sum"></p>
+<button type="button" class="queue-cancel" hidden>Cancel all mine</button></div>
 <p class="easel-unseen" aria-live="polite"></p>
 <div class="queue-open" role="list" aria-label="Jobs that have not ended"></div>
 <p class="queue-more" hidden></p>
-<h3 class="queue-past" hidden>Ended</h3>
+<div class="queue-past" hidden><h3>Ended</h3>
+<button type="button" class="queue-clear"
+  title="They leave this list; their pictures stay in the gallery">Clear ended</button></div>
 <div class="queue-ended" role="list" aria-label="Jobs that have ended"></div>"""
 LABELS = {
     "queued": Sentence("Waiting"),
@@ -94,16 +99,20 @@ def wire_queue(
 
     def look(request: gr.Request, event: gr.EventData) -> Any:
         known = (getattr(event, "open", None), getattr(event, "ended", None))
-        return board.told(jobs(request), visitors.of(request).owner, known) or gr.skip()
+        owner = visitors.of(request).owner
+        return board.told(jobs(request), owner, known, cleared(event)) or gr.skip()
 
     def act(request: gr.Request, event: gr.EventData) -> Any:
         job, what = getattr(event, "job", None), getattr(event, "act", None)
+        owner = visitors.of(request).owner
         try:
-            status = visitors.status(engine, job, request)
-            board.act(status, what, jobs(request), visitors.of(request).owner)
+            if what == CANCEL_MINE:
+                board.cancel_all(mine(jobs(request), owner))
+            else:
+                board.act(visitors.status(engine, job, request), what, jobs(request), owner)
         except EaselError as error:
             say(str(error))
-        return board.told(jobs(request), visitors.of(request).owner)
+        return board.told(jobs(request), owner, cleared_s=cleared(event))
 
     def visit(request: gr.Request, event: gr.EventData) -> Any:
         try:
@@ -122,52 +131,10 @@ def wire_queue(
     listed.visit(visit, None, bar, **PRIVATE)
 
 
-# --- Order ---------------------------------------------------------------------------------------
-
-
-def in_order(jobs: Sequence[JobStatus]) -> tuple[list[JobStatus], list[JobStatus]]:
-    """Those that have not ended: running, paused, then queued as they will start; and those that have, the
-    newest first."""
-    ranks = {"running": 0, "paused": 1, "queued": 2}
-    going = [job for job in jobs if not job.ended]
-    going.sort(key=lambda job: (ranks[job.state], job.position))
-    return going, [job for job in reversed(jobs) if job.ended]
-
-
-def waiting_with(job: JobStatus, going: Iterable[JobStatus]) -> list[JobStatus]:
-    """The jobs of the same owner that wait, as they will start: those that it may be moved among."""
-    return [other for other in going if other.state == "queued" and other.owner == job.owner]
-
-
-def ends_of(going: Iterable[JobStatus]) -> Mapping[str, tuple[str, str]]:
-    """By owner the first and the last of their jobs that wait."""
-    ends: dict[str, tuple[str, str]] = {}
-    for job in going:
-        if job.state == "queued":
-            ends[job.owner] = (ends.get(job.owner, (job.id,))[0], job.id)
-    return ends
-
-
-def moved(queued: Sequence[JobStatus], job: str, to: int) -> dict[str, int]:
-    """The priorities by which `job` starts at place `to` (from 0) of `queued`, an owner's own, and all others as they
-    do now.
-
-    Only those that must change are given; none is ever lowered, so that what comes in later stays behind.
-    """
-    places = {status.id: place for place, status in enumerate(queued)}
-    wanted = [status for status in queued if status.id != job]
-    wanted.insert(to, queued[places[job]])
-    changes: dict[str, int] = {}
-    behind: JobStatus | None = None
-    least = 0  # the priority of the one behind
-    for status in reversed(wanted):
-        priority = status.priority
-        if behind is not None:
-            untouched = behind.id not in changes and places[status.id] < places[behind.id]
-            if priority < least or (priority == least and not untouched):
-                priority = changes[status.id] = least + 1
-        behind, least = status, priority
-    return changes
+def cleared(event: gr.EventData) -> float:
+    """Up to when, in seconds since 1970, somebody has cleared ended jobs away."""
+    until = getattr(event, "cleared", None)
+    return float(until) if isinstance(until, int | float) else 0.0
 
 
 # --- What it tells -------------------------------------------------------------------------------
@@ -195,6 +162,10 @@ class Board:
                 self._engine.resume(status.id)
             case "cancel":
                 self._engine.cancel(status.id)
+            case "interrupt":
+                self._engine.interrupt(status.id)
+            case "skip":
+                self._engine.skip(status.id)
             case "repeat":
                 self._engine.repeat(status.id, owner)
             case "up" | "down" | "first":
@@ -203,12 +174,22 @@ class Board:
                 for job, priority in moved(queued, status.id, to).items():
                     self._engine.prioritise(job, priority)
 
+    def cancel_all(self, jobs: Iterable[JobStatus]) -> None:
+        """Ends jobs, those that wait first: none of them is to begin because another one ends."""
+        for job in sorted(jobs, key=lambda job: job.state != "queued"):
+            self._engine.cancel(job.id)
+
     def told(
-        self, jobs: Sequence[JobStatus], owner: str, known: tuple[Any, Any] = (None, None)
+        self,
+        jobs: Sequence[JobStatus],
+        owner: str,
+        known: tuple[Any, Any] = (None, None),
+        cleared_s: float = 0.0,
     ) -> dict[str, Any] | None:
-        """The tab's content for `owner`. `known` are the marks of what the browser has of the two lists:
-        one that is still so is None; None where both are."""
+        """The tab's content for `owner`, without what had ended by `cleared_s`. `known` are the marks of what the
+        browser has of the two lists: one that is still so is None; None where both are."""
         going, ended = in_order(jobs)
+        ended = [job for job in ended if (job.ended_s or job.created_s) > cleared_s]
         ends = ends_of(going)
         fits = sum(job.state != "queued" for job in going) + QUEUED
         several = len({job.owner for job in jobs}) > 1
@@ -217,9 +198,9 @@ class Board:
 
         def row(job: JobStatus) -> dict[str, Any]:
             preview = self._preview(job) if job.id in running else ""
-            whose = (Sentence("you") if job.owner == owner else job.owner) if several else ""
+            name = whose(job, owner) if several else ""
             row: dict[str, Any] = with_keys(
-                {**self._row(job, ends), "preview": preview, "whose": whose}
+                {**self._row(job, ends), "preview": preview, "whose": name}
             )
             return row
 
@@ -235,6 +216,7 @@ class Board:
             "more": with_keys(Sentence("{number} more are waiting", number=len(going) - fits))
             if len(going) > fits
             else "",
+            "mine": len(mine(going, owner)),
             "now": round(time.time(), 3),
             "marks": marks,
             "open": new[0],
@@ -272,7 +254,9 @@ class Board:
         """What may be done with a job now; `ends` are the first and the last of each owner's that wait."""
         acts = []
         if not job.ended:
-            acts += ["resume" if job.state == "paused" else "pause", "cancel"]
+            acts += ["resume" if job.state == "paused" else "pause"]
+            acts += ["interrupt", "skip"] if job.running and not job.interrupted else []
+            acts += ["cancel"]
         if job.state == "queued":
             first, last = ends[job.owner]
             acts += ["up", "first"] if job.id != first else []

@@ -114,6 +114,8 @@ def status_line(status: JobStatus) -> str:
                 return Sentence("Position {position} in the queue", position=status.position)
             return Sentence("Waiting")
         case "running":
+            if status.interrupted:
+                return Sentence("Interrupted: what there is is being finished")
             return status.note or _of_pictures(status, _step_line(status))
         case "paused":
             if not status.step:
@@ -124,9 +126,14 @@ def status_line(status: JobStatus) -> str:
             )
         case "done":
             number, took = len(status.pictures), duration(status.seconds)
+            line = Sentence("{number} pictures in {time}", number=number, time=took)
             if number == 1:
-                return Sentence("1 picture in {time}", time=took)
-            return Sentence("{number} pictures in {time}", number=number, time=took)
+                line = Sentence("1 picture in {time}", time=took)
+            if status.interrupted:
+                return Sentence("Interrupted; {line}", line=line)
+            if status.skipped:
+                return Sentence("{line}; {number} skipped", line=line, number=len(status.skipped))
+            return line
         case "cancelled":
             if stopped(status):
                 return status.error or ""
@@ -199,6 +206,7 @@ def job_value(
         "progress": round(status.progress, 4),
         "preview": next(iter(looks.values()), ""),
         "running": _running(status, looks),
+        "skipped": list(status.skipped),
         "width": status.request.width,
         "height": status.request.height,
         "number": status.request.batch_size,

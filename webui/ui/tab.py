@@ -67,6 +67,8 @@ class Tab:
     cancel: Any
     pause: Any
     resume: Any
+    interrupt: Any
+    skip: Any
     add: Any
     problem: Any
     root: Any
@@ -153,6 +155,8 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
             cancel = gr.Button(key("Cancel"), variant="stop", elem_classes="easel-cancel")
             pause = gr.Button(key("Pause"), elem_classes="easel-pause")
             resume = gr.Button(key("Resume"), elem_classes="easel-resume")
+            interrupt = gr.Button(key("Interrupt"), elem_classes="easel-interrupt")
+            skip = gr.Button(key("Skip"), elem_classes="easel-skip")
             add = gr.Button(key("Add another"), size="sm", elem_classes="easel-add")
             problem = gr.HTML(
                 {"message": "", "control": ""},
@@ -174,7 +178,20 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
             shapes = draw_column(task, rest, defaults, put)
     ordered = {c.name: components[c.name] for c in task.flat_controls() if c.name in components}
     form = Form(task, ordered)
-    return Tab(form, place, generate, cancel, pause, resume, add, problem, root, shapes)
+    return Tab(
+        form,
+        place,
+        generate,
+        cancel,
+        pause,
+        resume,
+        interrupt,
+        skip,
+        add,
+        problem,
+        root,
+        shapes,
+    )
 
 
 def starts_from_words(task: Task) -> bool:

@@ -114,7 +114,7 @@ def wire(
             async for found in collected(engine, own, jobs, wanted):
                 yield gr.HTML(collected=as_text(found))
 
-    def told(change: Callable[[str], None]) -> Callable[[gr.Request, Any], None]:
+    def told(change: Callable[[str], object]) -> Callable[[gr.Request, Any], None]:
         def tell(request: gr.Request, job: Any) -> None:
             try:
                 change(visitors.status(engine, job, request).id)
@@ -132,6 +132,8 @@ def wire(
     tab.cancel.click(told(engine.cancel), [tab.stage], None, **shown_job)
     tab.pause.click(told(engine.pause), [tab.stage], None, **shown_job)
     tab.resume.click(told(engine.resume), [tab.stage], None, **shown_job)
+    tab.interrupt.click(told(engine.interrupt), [tab.stage], None, **shown_job)
+    tab.skip.click(told(engine.skip), [tab.stage], None, trigger_mode="multiple", **shown_job)
     tab.stage.follow(follow, None, outputs, trigger_mode="multiple", **PRIVATE)
     tab.stage.collect(collect, None, tab.stage, trigger_mode="multiple", **PRIVATE)
 

@@ -6,6 +6,7 @@ import { joined, sentence, t } from "./i18n.js";
 import { language } from "./language.js";
 import { briefly } from "./picture-actions.js";
 import { every } from "./polling.js";
+import { clearedUntil, clearUntil } from "./queue-cleared.js";
 import { showJob } from "./shown-jobs.js";
 
 export const QUEUE_MS = 1000;
@@ -19,6 +20,8 @@ export function queue(element, trigger, props, watch) {
     ["open", t("Open"), t("Opened")],
     ["pause", t("Pause"), t("Paused")],
     ["resume", t("Resume"), t("Resumed")],
+    ["interrupt", t("Interrupt"), t("Interrupted")],
+    ["skip", t("Skip"), t("Skipped")],
     ["cancel", t("Cancel"), t("Cancelled")],
     ["repeat", t("Repeat"), t("Added once more")],
     ["up", "↑", t("Moved up")],
@@ -31,6 +34,8 @@ export function queue(element, trigger, props, watch) {
     first: t("Start next"),
     repeat: t("The same once more"),
     open: t("Show it in its tab"),
+    interrupt: t("Keep each running picture as it stands, and begin no other"),
+    skip: t("Give this picture up, and go on with the next"),
   };
   const does = { ...Object.fromEntries(acts), ...titles }; // act -> what it does
   let rows = new Map();
@@ -43,7 +48,7 @@ export function queue(element, trigger, props, watch) {
       trigger("visit", { job: one.id });
       return;
     }
-    trigger("act", { job: one.id, act });
+    trigger("act", { job: one.id, act, cleared: clearedUntil() });
     if (one.acts.includes(act)) setText(spoken, said);
   }
 
@@ -177,6 +182,7 @@ export function queue(element, trigger, props, watch) {
     setText($(".queue-sum"), sentence(value.sum));
     setText($(".queue-more"), sentence(value.more));
     $(".queue-more").hidden = !value.more;
+    $(".queue-cancel").hidden = !value.mine;
     for (const [name, list] of Object.entries(lists)) {
       if (!value[name]) continue; // as it was
       const now = value[name].map((one) => {
@@ -205,7 +211,15 @@ export function queue(element, trigger, props, watch) {
       ?.focus();
   }
 
-  const ask = () => trigger("refresh", { open: marks[0], ended: marks[1] });
+  const ask = () => trigger("refresh", { open: marks[0], ended: marks[1], cleared: clearedUntil() });
+  $(".queue-cancel").addEventListener("click", () => {
+    trigger("act", { job: "", act: "cancel-mine", cleared: clearedUntil() });
+    setText(spoken, t("All of your jobs are cancelled"));
+  });
+  $(".queue-clear").addEventListener("click", () => {
+    clearUntil(Date.now() / 1000 + late);
+    ask();
+  });
   watch("value", draw);
   draw();
   const seen = () => element.offsetParent !== null;

@@ -392,6 +392,13 @@ export function stage(element, trigger, props, watch, about) {
     if (!element.dataset.told) event.preventDefault();
   });
 
+  for (const [button, does] of [
+    ["interrupt", t("Keep each running picture as it stands, and begin no other")],
+    ["skip", t("Give this picture up, and go on with the next")],
+    ["cancel", t("End it; what is unfinished is thrown away")],
+  ])
+    setText(task.querySelector(`.easel-${button}`), does, "title");
+
   if (strip.all().length) use();
   effect(empty);
   view("empty");
