@@ -46,7 +46,11 @@ def test_jobs_are_listed_shown_paused_resumed_and_cancelled(served, capsys):
     told = json.loads(said("show", made[0], "--json"))
     assert (told["id"], told["request"]["seed"]) == (made[0], 1)
     assert f"id: {made[1]}" in said("show", made[1]) and "seed: 1" in said("show", made[1])
-    said("cancel", *made)
+    assert "0 of 8 made" in table[1]
+    said("skip", made[0])
+    assert "skipped: 0\n" in said("show", made[0])
+    said("interrupt", made[0])
+    said("cancel", made[1])
     assert len(json.loads(said("list", "--json"))["jobs"]) == 2
 
 

@@ -140,7 +140,11 @@ def progress(job: Mapping[str, Any]) -> str:
         return f"place {job['position']}"
     left = "" if job["eta"] is None else f", {job['eta']:.0f} s left"
     going = job["state"] in ("running", "paused")
-    return f"{job['step']}/{job['steps']}{left}" if going else f"{len(job['images'])} pictures"
+    if not going:
+        return f"{len(job['images'])} pictures"
+    step = f"{job['step']}/{job['steps']}{left}"
+    several = job["batch_size"] > 1
+    return f"{job['made']} of {job['batch_size']} made, {step}" if several else step
 
 
 def span(seconds: float) -> str:

@@ -274,9 +274,9 @@ export function stage(element, trigger, props, watch, about) {
     swaps.find((one) => one.offsetParent)?.focus();
   }
 
-  function tell(value, going) {
+  function tell(value, going, between) {
     // the bar and the line
-    const said = sentence(value.line);
+    const said = between ? t("Waiting") : sentence(value.line);
     setText(line, going && next.length ? t("{line} · {number} more added", { line: said, number: next.length }) : said);
     const part = Math.round(100 * (value.progress || 0));
     progress.setAttribute("aria-valuenow", part);
@@ -308,7 +308,7 @@ export function stage(element, trigger, props, watch, about) {
     if (value.job) background.ask(value.overtaken || []);
     buttons(going ? value.state : between ? "queued" : "");
     const was = state;
-    const part = tell(value, going);
+    const part = tell(value, going, between);
     element.dataset.state = stopped || value.state === "paused" ? "paused" : busy ? "running" : "ended";
     progress.dataset.waiting = busy && !value.progress && value.state !== "paused" ? "yes" : "";
     titlePage(about.task, busy ? part : null);
@@ -322,6 +322,7 @@ export function stage(element, trigger, props, watch, about) {
       return;
     }
     awaited = "";
+    if (between) return; // the next one is shown in a moment
     if (busy && value.width) {
       use();
       place(value.width, value.height);
