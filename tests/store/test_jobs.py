@@ -46,6 +46,19 @@ def picture(path: Path, text: str = "a cat") -> Path:
     return path
 
 
+def test_what_is_given_up_of_a_job_is_kept_and_which_pictures_were_begun(tmp_path, store):
+    for name in ("open", "over"):
+        store.accept(job(name), None)
+    store.replies("open", 3).read({})
+    store.replies("open", 12).read({})
+    store.changed("open", "paused", skipped=(4, 0))
+    store.changed("over", "done", interrupted=True, skipped=(10,))
+    (open_,) = store.unfinished()
+    assert (open_.interrupted, open_.skipped, open_.begun) == (False, {0, 4}, {3, 12})
+    (over,) = store.ended(10)
+    assert (over.interrupted, over.skipped) == (True, {10})
+
+
 def test_a_job_is_on_disk_before_accept_returns(tmp_path):
     """By a process that is killed right afterwards."""
     code = (

@@ -39,8 +39,8 @@ class StoredJob:
     error: str | None = None
     ended_s: float | None = None
     interrupted: bool = False
-    skipped: Collection[int] = ()
-    begun: Collection[int] = ()
+    skipped: Collection[int] = frozenset()
+    begun: Collection[int] = frozenset()
 
 
 class Replies(Protocol):
