@@ -273,7 +273,8 @@ async def job_values(
             await to_thread.run_sync(link_new, status, own, linked)
             for saved in status.pictures:
                 looks.pop(saved.index, None)
-        due = previews and time.monotonic() - seen_at > PREVIEW_S
+        new = any(one.step and one.index not in looks for one in status.running)
+        due = previews and (new or time.monotonic() - seen_at > PREVIEW_S)
         if due and status.state in ("running", "paused") and status.step:
             seen_at = time.monotonic()
             await to_thread.run_sync(look, status)

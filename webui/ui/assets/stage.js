@@ -262,11 +262,18 @@ export function stage(element, trigger, props, watch, about) {
     trigger("follow", { job });
   }
 
+  const purposes = [
+    ["interrupt", t("Keep each running picture as it stands, and begin no other")],
+    ["skip", t("Give this picture up, and go on with the next")],
+    ["cancel", t("End it; what is unfinished is thrown away")],
+  ];
   function buttons(how) {
     // how the job goes: "" when there is none to wait for
     const before = document.activeElement;
-    if (how) task.dataset.running = how;
-    else delete task.dataset.running;
+    if (how) {
+      task.dataset.running = how;
+      for (const [button, does] of purposes) setText(task.querySelector(`.easel-${button}`), does, "title");
+    } else delete task.dataset.running;
     if (!before?.closest(".easel-go") || !task.contains(before) || before.offsetParent) return;
     const swaps = [".easel-resume", ".easel-pause", ".easel-generate", ".easel-cancel"].map((one) =>
       task.querySelector(one),
@@ -392,13 +399,6 @@ export function stage(element, trigger, props, watch, about) {
   details.querySelector("summary").addEventListener("click", (event) => {
     if (!element.dataset.told) event.preventDefault();
   });
-
-  for (const [button, does] of [
-    ["interrupt", t("Keep each running picture as it stands, and begin no other")],
-    ["skip", t("Give this picture up, and go on with the next")],
-    ["cancel", t("End it; what is unfinished is thrown away")],
-  ])
-    setText(task.querySelector(`.easel-${button}`), does, "title");
 
   if (strip.all().length) use();
   effect(empty);
