@@ -271,8 +271,8 @@ async def job_values(
     async for status in changes(engine, job, STATUS_S, wanted):
         if status.pictures:
             await to_thread.run_sync(link_new, status, own, linked)
-            for saved in status.pictures:
-                looks.pop(saved.index, None)
+        for gone in (*status.skipped, *(saved.index for saved in status.pictures)):
+            looks.pop(gone, None)
         new = any(one.step and one.index not in looks for one in status.running)
         due = previews and (new or time.monotonic() - seen_at > PREVIEW_S)
         if due and status.state in ("running", "paused") and status.step:
