@@ -156,7 +156,7 @@ def draw_tab(task: Task, model: Any, catalog: Catalog, settings: Settings) -> Ta
             pause = gr.Button(key("Pause"), elem_classes="easel-pause")
             resume = gr.Button(key("Resume"), elem_classes="easel-resume")
             interrupt = gr.Button(key("Interrupt"), elem_classes="easel-interrupt")
-            skip = gr.Button(key("Skip"), elem_classes="easel-skip")
+            skip = gr.Button(key("Skip"), elem_classes="easel-skip-one")
             add = gr.Button(key("Add another"), size="sm", elem_classes="easel-add")
             problem = gr.HTML(
                 {"message": "", "control": ""},

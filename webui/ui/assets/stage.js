@@ -264,7 +264,7 @@ export function stage(element, trigger, props, watch, about) {
 
   const purposes = [
     ["interrupt", t("Keep each running picture as it stands, and begin no other")],
-    ["skip", t("Give this picture up, and go on with the next")],
+    ["skip-one", t("Give this picture up, and go on with the next")],
     ["cancel", t("End it; what is unfinished is thrown away")],
   ];
   function buttons(how) {
