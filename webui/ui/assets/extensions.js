@@ -50,6 +50,7 @@ export function extensions(element, trigger, props, watch) {
       class: "ext-switch",
       "aria-checked": one.on,
       "aria-label": title,
+      ...(Array.isArray(one.title) ? {} : own),
     });
     flip.disabled = !mayswitch;
     flip.append(node("i"));
