@@ -46,7 +46,10 @@ const title = (style) => (style.shipped ? named(style.name) : style.name);
  */
 function grouped(styles) {
   const groups = new Map([["", []]]);
-  for (const style of styles) groups.set(style.group, [...(groups.get(style.group) || []), style]);
+  for (const style of styles) {
+    if (!groups.has(style.group)) groups.set(style.group, []);
+    groups.get(style.group).push(style);
+  }
   return [...groups].filter(([, members]) => members.length);
 }
 
@@ -185,18 +188,19 @@ export function stylesPanel(panel, words) {
   const matches = (style) =>
     [title(style), style.name, style.prompt, style.negative_prompt].join("\n").toLowerCase().includes(wanted);
 
-  function group(name, members) {
+  function group(name, members, places) {
     const one = node("li", { class: "panel-group" });
     one.append(node("h3", {}, name ? named(name) : t("Your styles")));
     if (name === STARTER) one.append(node("p", {}, t("Words that it knows. All other styles are for other models.")));
     const rows = node("ul");
-    rows.append(...members.map((style) => row(style, styles.indexOf(style)))); // one's own come first: its place is theirs
+    rows.append(...members.map((style) => row(style, places.get(style))));
     one.append(rows);
     return one;
   }
 
   function draw() {
-    const shown = grouped(styles.filter(matches)).map(([name, members]) => group(name, members));
+    const places = new Map(styles.map((style, place) => [style, place])); // one's own come first: theirs in the file
+    const shown = grouped(styles.filter(matches)).map(([name, members]) => group(name, members, places));
     const nothing = styles.length ? t("Nothing found") : t("No styles yet. Save the words that you use often.");
     if (editing === "") {
       const [prompt, negative_prompt] = words.read();
