@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, TypeVar
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 
 __all__ = ["clean_and_noise", "noised", "signal_and_spread", "target"]
 
@@ -79,7 +79,10 @@ def clean_and_noise(prediction: str, x: L, said: L, signal: Any, spread: Any) ->
 
 def unknown(prediction: str) -> EaselError:
     return EaselError(
-        f"prediction {prediction!r} is not known; use epsilon, v_prediction, sample, flow"
+        Sentence(
+            "prediction {prediction} is not known; use epsilon, v_prediction, sample, flow",
+            prediction=repr(prediction),
+        )
     )
 
 

@@ -14,7 +14,7 @@ from operator import mul
 from types import MappingProxyType
 from typing import Any
 
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["STABLE_DIFFUSION", "alphas_bar", "model_sigmas", "ramp"]
 
@@ -48,12 +48,14 @@ def alphas_bar(config: Mapping[str, Any]) -> tuple[float, ...]:
     """
     betas = _betas(config)
     if len(betas) < 2:
-        raise ModelFileError("its noise schedule has fewer than two steps")
+        raise ModelFileError(Sentence("its noise schedule has fewer than two steps"))
     found = list(accumulate((1 - beta for beta in betas), mul))
     if config.get("rescale_betas_zero_snr"):
         found = _zero_terminal_snr(found)
     if not all(1 > a > b > 0 for a, b in pairwise(found)):
-        raise ModelFileError("its noise levels do not ascend from above 0 to a finite one")
+        raise ModelFileError(
+            Sentence("its noise levels do not ascend from above 0 to a finite one")
+        )
     return tuple(found)
 
 
@@ -61,21 +63,33 @@ def _betas(config: Mapping[str, Any]) -> list[float]:
     kind = str(config.get("beta_schedule", "linear"))
     trained = config.get("trained_betas")
     if trained is None and kind not in BETAS:
-        raise ModelFileError(f"beta_schedule {kind!r} is not known; use {', '.join(BETAS)}")
+        raise ModelFileError(
+            Sentence(
+                "beta_schedule {kind} is not known; use {betas}",
+                kind=repr(kind),
+                betas=", ".join(BETAS),
+            )
+        )
     try:
         if trained is not None:
             betas = [float(beta) for beta in trained]
         else:
             n = int(config.get("num_train_timesteps", 1000))
             if n > STEPS_LIMIT:
-                raise ModelFileError(f"num_train_timesteps {n}: more than {STEPS_LIMIT}")
+                raise ModelFileError(
+                    Sentence(
+                        "num_train_timesteps {n}: more than {steps_limit}",
+                        n=n,
+                        steps_limit=STEPS_LIMIT,
+                    )
+                )
             start = float(config.get("beta_start", 0.0001))
             end = float(config.get("beta_end", 0.02))
             betas = BETAS[kind](n, start, end)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ModelFileError(f"its betas cannot be read: {error}") from None
+        raise ModelFileError(Sentence("its betas cannot be read: {why}", why=error)) from None
     if not all(0 < beta < 1 for beta in betas):
-        raise ModelFileError("its betas must lie between 0 and 1")
+        raise ModelFileError(Sentence("its betas must lie between 0 and 1"))
     return betas
 
 

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from webui.diffusion.flow import flow_time
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,13 @@ def named(name: str, sigmas: tuple[float, ...]) -> Parameterisation:
     `EaselError` for another name.
     """
     if name not in _COEFFICIENTS:
-        raise EaselError(f"prediction {name!r} is not known; use {', '.join(NAMES)}")
+        raise EaselError(
+            Sentence(
+                "prediction {name} is not known; use {names}",
+                name=repr(name),
+                names=", ".join(NAMES),
+            )
+        )
     c_in, c_skip, c_out = _COEFFICIENTS[name]
     return Parameterisation(
         name, c_in, c_skip, c_out, _flow_time if name == FLOW else _DdpmTime(sigmas)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from webui.catalog.formats.header import Header, open_regular, said
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["PIECE", "Piece", "Span", "pieces"]
 
@@ -121,11 +121,15 @@ def _read(
                 raise _changed(file)
             left = left[count:]
     except OSError as fault:
-        raise ModelFileError(f"{file.path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=file.path.name, why=said(fault))
+        ) from fault
     finally:
         free.put(opened)
     return sound(stretch.of, place)
 
 
 def _changed(file: Header) -> ModelFileError:
-    return ModelFileError(f"{file.path.name}: has changed while it was loaded; try again")
+    return ModelFileError(
+        Sentence("{file}: has changed while it was loaded; try again", file=file.path.name)
+    )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from webui.engine.attention_kernels import Attention, biased_sdpa
 from webui.engine.importing import IMPORTING
 from webui.engine.memory import out_of_memory
-from webui.errors import EaselError, ExtensionError
+from webui.errors import EaselError, ExtensionError, Sentence
 from webui.types import Patch
 
 __all__ = ["Patching", "Processor", "fault_of", "install"]
@@ -84,7 +84,7 @@ def _named(
 def fault_of(patch: Patch, error: Exception) -> ExtensionError:
     """The error of a patch, with the name of the extension that it came with."""
     owner = type(patch).__module__.removeprefix("extensions.").split(".")[0]
-    what = f"{type(error).__name__}: {error}"
+    what = Sentence("{name}: {why}", name=type(error).__name__, why=error)
     return ExtensionError(owner, f"patch {type(patch).__name__}", what)
 
 

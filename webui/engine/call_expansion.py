@@ -17,7 +17,7 @@ import torch
 from webui.engine.adapters.patch import LoraPatch
 from webui.engine.tiling import VaeTile, tiled
 from webui.engine.vae import TILED_ABOVE
-from webui.errors import ModelFileError, RequestError
+from webui.errors import ModelFileError, RequestError, Sentence
 from webui.prompt import Prompt, Tag, parse
 from webui.types import (
     Call,
@@ -109,7 +109,11 @@ def expanded(
                         if not strong:
                             raise
                         raise RequestError(
-                            f"prompt: the picture came to no numbers; the strength of {strong[0]} is too large",
+                            Sentence(
+                                "prompt: the picture came to no numbers; the strength of {strong} is "
+                                "too large",
+                                strong=strong[0],
+                            ),
                             "prompt",
                         ) from fault
                 case Encode():

@@ -133,7 +133,9 @@ def call_type(call: Any) -> CallType[Any]:
         if (entry := _TABLE.get(kind)) is not None:
             return entry
     raise UnknownCallError(
-        f"a task yielded a value of type {type(call).__name__}, which is no call"
+        Sentence(
+            "a task yielded a value of type {name}, which is no call", name=type(call).__name__
+        )
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from webui.errors import ExtensionError
+from webui.errors import ExtensionError, Sentence
 from webui.types import Call, Condition, EncodeText, Residuals, RunNetwork, TextCondition
 
 __all__ = ["same_length", "with_residuals"]
@@ -75,7 +75,9 @@ def with_residuals(cond: Condition) -> Generator[Call, Any, Condition]:
             given = yield RunNetwork(control.network, named=inputs)
             if not isinstance(given, Residuals):
                 owner, what = control.network.owner, f"network {control.network.key}"
-                raise ExtensionError(owner, what, f"gave {type(given).__name__}; give Residuals")
+                raise ExtensionError(
+                    owner, what, Sentence("gave {name}; give Residuals", name=type(given).__name__)
+                )
             control = replace(control, residuals=given)
         found.append(control)
     return replace(cond, control_networks=tuple(found))

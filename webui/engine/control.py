@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from webui.engine.extension_networks import like, named
-from webui.errors import ExtensionError
+from webui.errors import ExtensionError, Sentence
 from webui.types import ControlNetwork, Network, Residuals
 
 __all__ = ["arguments", "blamed", "residuals"]
@@ -191,5 +191,8 @@ def blamed(control_networks: Sequence[ControlNetwork], added: Residuals | None) 
 
 
 def _unfit(network: Network) -> ExtensionError:
-    what = "what it adds has another shape than this model takes; use one that was made for models like this"
+    what = Sentence(
+        "what it adds has another shape than this model takes; use one that "
+        "was made for models like this"
+    )
     return ExtensionError(network.owner, f"network {os.path.basename(network.key)}", what)

@@ -19,7 +19,7 @@ from webui.engine.control import arguments, blamed, residuals
 from webui.engine.families import family_of
 from webui.engine.patching import patched
 from webui.engine.row_groups import RowGroup, row_groups
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.types import Denoise, Denoised, Model, Row, SizeConditioning
 from webui.types.calls import unread
 
@@ -67,14 +67,23 @@ def _must_be_read(model: Model, calls: Sequence[Denoise]) -> None:
     for call in calls:
         if len(call.x) != model.latent_channels:
             raise EaselError(
-                f"model {model.name!r} has latents of {model.latent_channels} channels, and was given one of "
-                f"{len(call.x)}; make latents by its latent_shape"
+                Sentence(
+                    "model {model} has latents of {latent_channels} channels, and was "
+                    "given one of {number}; make latents by its latent_shape",
+                    model=repr(model.name),
+                    latent_channels=model.latent_channels,
+                    number=len(call.x),
+                )
             )
         if sentence := unread(model, call.inputs):
             raise EaselError(sentence)
         if model.inpainting and not call.inputs:
             raise RequestError(
-                f"model {model.name!r} is for inpainting, and is given no picture to repaint here; use another",
+                Sentence(
+                    "model {model} is for inpainting, and is given no picture to repaint "
+                    "here; use another",
+                    model=repr(model.name),
+                ),
                 "model",
             )
 

@@ -225,7 +225,12 @@ class Engine:
         request = job.request
         if job.stripped:
             if self._persistence is None:
-                raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
+                raise EaselError(
+                    Sentence(
+                        "job {job_id}: its pictures are gone; give them again in its tab",
+                        job_id=job_id,
+                    )
+                )
             request = self._persistence.request(job_id)
         request = replace(request, **(changes or {}))
         again = Job(uuid.uuid4().hex[:12], request, owner, notes=job.notes)

@@ -16,7 +16,7 @@ from webui.engine.memory import out_of_memory
 from webui.engine.networks import weight_bytes
 from webui.engine.part_cache import Part, PartCache
 from webui.engine.placement import Placement
-from webui.errors import EaselError, ExtensionError
+from webui.errors import EaselError, ExtensionError, Sentence
 from webui.types import LoadNetwork, Network, Residuals, RunNetwork
 
 __all__ = ["ExtensionNetworks", "fault", "key_of", "like", "named"]
@@ -134,4 +134,6 @@ class named(AbstractContextManager[None]):
 
 
 def fault(owner: str, what: str, error: Exception) -> ExtensionError:
-    return ExtensionError(owner, what, f"{type(error).__name__}: {error}")
+    return ExtensionError(
+        owner, what, Sentence("{name}: {why}", name=type(error).__name__, why=error)
+    )

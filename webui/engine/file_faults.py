@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from webui.engine.memory import out_of_memory
-from webui.errors import EaselError, ModelFileError
+from webui.errors import EaselError, ModelFileError, Sentence
 
 __all__ = ["files_blamed"]
 
@@ -26,6 +26,12 @@ def files_blamed(model: str, how: str) -> Iterator[None]:
         log.exception("model %s cannot be %s", model, how)
         why = next(iter(str(error).splitlines()), "") or "no reason told"
         raise ModelFileError(
-            f"model {model!r}: its files cannot be {how} ({type(error).__name__}: {why[:200]}); they are damaged, or "
-            "made for something else than they say"
+            Sentence(
+                "model {model}: its files cannot be {how} ({name}: {why}); they are "
+                "damaged, or made for something else than they say",
+                model=repr(model),
+                how=how,
+                name=type(error).__name__,
+                why=why[:200],
+            )
         ) from error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from webui.engine.memory import starved
-from webui.errors import CapacityError
+from webui.errors import CapacityError, Sentence
 from webui.types import Call, Decode, Denoise, Encode, EncodeText, Residuals
 
 if TYPE_CHECKING:
@@ -32,23 +32,46 @@ def too_large(runner: Runner, call: Call | None) -> CapacityError:
     device = runner.placement.device
     if isinstance(call, EncodeText):
         return CapacityError(
-            f"not enough memory on {device} for this text: write a shorter prompt, or take a smaller model"
+            Sentence(
+                "not enough memory on {device} for this text: write a shorter prompt, "
+                "or take a smaller model",
+                device=device,
+            )
         )
     if not isinstance(call, Denoise | Decode | Encode):
         return CapacityError(
-            f"not enough memory on {device} for this: make a smaller picture, or take a smaller model"
+            Sentence(
+                "not enough memory on {device} for this: make a smaller picture, or "
+                "take a smaller model",
+                device=device,
+            )
         )
     width, height = size_of(call)
     fitting = next(
         (size for size in smaller(width, height) if fits(runner, call, *size)),
         None,
     )
-    asked = f"not enough memory on {device} for {width} x {height}"
+    asked = Sentence(
+        "not enough memory on {device} for {width} x {height}",
+        device=device,
+        width=width,
+        height=height,
+    )
     if fitting is None:
         return CapacityError(
-            f"{asked}, nor for much less: close other programs, or take a smaller model"
+            Sentence(
+                "{asked}, nor for much less: close other programs, or take a smaller model",
+                asked=asked,
+            )
         )
-    return CapacityError(f"{asked}; {fitting[0]} x {fitting[1]} would fit")
+    return CapacityError(
+        Sentence(
+            "{asked}; {width} x {height} would fit",
+            asked=asked,
+            width=fitting[0],
+            height=fitting[1],
+        )
+    )
 
 
 def size_of(call: Denoise | Decode | Encode) -> tuple[int, int]:

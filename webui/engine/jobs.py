@@ -67,7 +67,11 @@ class Jobs:
         """The job of that id; an unknown one raises `RequestError`."""
         job = self._jobs.get(job_id)
         if job is None:
-            raise RequestError(f"job {job_id!r} is not known: it may have ended long ago")
+            raise RequestError(
+                Sentence(
+                    "job {job_id} is not known: it may have ended long ago", job_id=repr(job_id)
+                )
+            )
         return job
 
     def status(self, job_id: str) -> JobStatus:
@@ -124,7 +128,7 @@ class Jobs:
         if self.failure:
             raise EaselError(self.failure)
         if self.closing.is_set():
-            raise EaselError("Easel is stopping and takes no more requests")
+            raise EaselError(Sentence("Easel is stopping and takes no more requests"))
 
     def go_on(self) -> None:
         """Raises `Stopping` once there shall be no further turn: for work that takes long, on any thread."""

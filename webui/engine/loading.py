@@ -32,7 +32,7 @@ from webui.engine.preview import PreviewMap
 from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.encoder import TextEncoder
 from webui.engine.weight_loading import byte_count, check, fill
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 from webui.types import Model, ModelCard, ModelFacts
 
 __all__ = ["Opened", "load", "opened"]
@@ -133,11 +133,19 @@ def opened(card: ModelCard, placement: Placement) -> Opened:
     usual = family.about.prediction or family.about.predictions[0]
     said = card.prediction or schedule.get("prediction_type", usual)
     if said not in family.about.predictions:
-        raise ModelFileError(f"{planned.schedule_source}: prediction_type {said!r} is not known")
+        raise ModelFileError(
+            Sentence(
+                "{schedule_source}: prediction_type {said} is not known",
+                schedule_source=planned.schedule_source,
+                said=repr(said),
+            )
+        )
     try:
         sigmas = family.noise_levels(schedule)
     except ModelFileError as fault:
-        raise ModelFileError(f"{planned.schedule_source}: {fault}") from fault
+        raise ModelFileError(
+            Sentence("{schedule_source}: {why}", schedule_source=planned.schedule_source, why=fault)
+        ) from fault
     build = {**BUILD, family.about.network: family.build}
     networks = {
         part: _built(build[part], planned.parts[part])
@@ -163,7 +171,11 @@ def _built(build: Build, planned: PartPlan) -> Any:
             network = build(planned.config)
     except Exception as fault:  # whatever diffusers and transformers raise for a wrong config
         raise ModelFileError(
-            f"{planned.source}: no network can be built from it ({fault})"
+            Sentence(
+                "{source}: no network can be built from it ({why})",
+                source=planned.source,
+                why=fault,
+            )
         ) from fault
     if planned.weights:
         check(network, _named(network, planned), planned.file)

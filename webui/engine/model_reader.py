@@ -16,7 +16,7 @@ from webui.engine.model_cache import ModelCache, free_now
 from webui.engine.networks import Networks
 from webui.engine.part_cache import PartCache, Place
 from webui.engine.placement import Placement
-from webui.errors import CapacityError, RequestError
+from webui.errors import CapacityError, RequestError, Sentence
 from webui.types import ModelCard, ModelFacts
 
 __all__ = ["ModelReader", "replaced"]
@@ -55,7 +55,9 @@ class ModelReader:
                 return self.completed(before, progress)
         card = self._current_card(name)
         if card is None:
-            raise RequestError(f"model {name!r} is no longer there", "model")
+            raise RequestError(
+                Sentence("model {name} is no longer there", name=repr(name)), "model"
+            )
         version = Version.of(card)  # asked first: a file that changes meanwhile is read again
         fresh = opened(card, self.placement)  # a bad file costs no other model its place
         networks = self._with_room(card.name, fresh, lambda: fresh.read(self._facts, progress))
@@ -116,8 +118,15 @@ class ModelReader:
     def _too_large(self, name: str, size: int) -> CapacityError:
         device = self.placement.device
         return CapacityError(
-            f"model {name!r} does not fit into the memory of {device}: it takes {size / 1e9:.1f} GB, and "
-            f"{free_now(device) / 1e9:.1f} GB are free; take a smaller model, or half precision (--dtype)"
+            Sentence(
+                "model {name} does not fit into the memory of {device}: it takes "
+                "{size} GB, and {free_now} GB are free; take a smaller model, or half "
+                "precision (--dtype)",
+                name=repr(name),
+                device=device,
+                size=f"{size / 1000000000.0:.1f}",
+                free_now=f"{free_now(device) / 1000000000.0:.1f}",
+            )
         )
 
     def card(self, name: str) -> ModelCard | None:
@@ -135,6 +144,11 @@ class ModelReader:
 
 def replaced(name: str, what: str = "model") -> RequestError:
     return RequestError(
-        f"the file of {what} {name!r} was replaced while a picture was made with it; make it again",
+        Sentence(
+            "the file of {what} {name} was replaced while a picture was made with "
+            "it; make it again",
+            what=what,
+            name=repr(name),
+        ),
         what.lower(),
     )

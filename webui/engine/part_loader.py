@@ -262,8 +262,12 @@ class PartLoader:
         if found is None and not networks.has_vae:
             stem = call.model.name.removesuffix(".safetensors")
             raise RequestError(
-                f"model {call.model.name!r} has no VAE of its own: choose one of models/VAE, or put one beside it "
-                f"as {stem}.vae.safetensors",
+                Sentence(
+                    "model {model} has no VAE of its own: choose one of models/VAE, or put "
+                    "one beside it as {stem}.vae.safetensors",
+                    model=repr(call.model.name),
+                    stem=stem,
+                ),
                 "vae",
             )
         return found

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from webui.engine.attention_kernels import Attention, choose
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 
 __all__ = ["DTYPES", "Placement", "place"]
 
@@ -48,9 +48,19 @@ def place(device: str, dtype: str, attention: str) -> Placement:
     A device that is not there, or an unknown dtype or attention, raises `RequestError` naming what there is.
     """
     if attention not in ("auto", "sdpa", "xformers"):
-        raise RequestError(f"attention {attention!r}: use auto, sdpa or xformers", "attention")
+        raise RequestError(
+            Sentence(
+                "attention {attention}: use auto, sdpa or xformers", attention=repr(attention)
+            ),
+            "attention",
+        )
     if dtype != "auto" and dtype not in DTYPES:
-        raise RequestError(f"dtype {dtype!r}: use auto, {', '.join(DTYPES)}", "dtype")
+        raise RequestError(
+            Sentence(
+                "dtype {dtype}: use auto, {dtypes}", dtype=repr(dtype), dtypes=", ".join(DTYPES)
+            ),
+            "dtype",
+        )
     there, device_reason = _device(device)
     if dtype == "auto":
         kind, dtype_reason = _dtype(there)
@@ -71,18 +81,34 @@ def _device(wanted: str) -> tuple[torch.device, str]:
         device = torch.device(wanted)
     except RuntimeError as fault:
         raise RequestError(
-            f"device {wanted!r}: use auto, cpu, cuda, cuda:N or mps", "device"
+            Sentence("device {wanted}: use auto, cpu, cuda, cuda:N or mps", wanted=repr(wanted)),
+            "device",
         ) from fault
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            here = f"cuda:0 to cuda:{count - 1} are here" if count else "no CUDA GPU is here"
-            raise RequestError(f"device {wanted!r}: {here} (torch {torch.__version__})", "device")
+            here = (
+                Sentence("cuda:0 to cuda:{count} are here", count=count - 1)
+                if count
+                else Sentence("no CUDA GPU is here")
+            )
+            raise RequestError(
+                Sentence(
+                    "device {wanted}: {here} (torch {version})",
+                    wanted=repr(wanted),
+                    here=here,
+                    version=torch.__version__,
+                ),
+                "device",
+            )
         return torch.device("cuda", device.index or 0), "as asked"
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise RequestError("device 'mps': this torch has no Apple GPU", "device")
+        raise RequestError(Sentence("device 'mps': this torch has no Apple GPU"), "device")
     if device.type not in ("cpu", "mps"):
-        raise RequestError(f"device {wanted!r}: use auto, cpu, cuda, cuda:N or mps", "device")
+        raise RequestError(
+            Sentence("device {wanted}: use auto, cpu, cuda, cuda:N or mps", wanted=repr(wanted)),
+            "device",
+        )
     return torch.device(device.type), "as asked"
 
 

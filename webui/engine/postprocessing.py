@@ -16,7 +16,7 @@ from PIL import Image
 
 from webui.engine.call_expansion import Account, expanded
 from webui.engine.studio import PictureStudio, as_artifact, as_task, gone, names_of
-from webui.errors import EaselError, ExtensionError, lacking
+from webui.errors import EaselError, ExtensionError, Sentence, lacking
 from webui.prompt import Prompt, parse
 from webui.types import (
     Animation,
@@ -141,17 +141,31 @@ def processed(
         frames.append(whole(changed))
         if frames[-1].size != frames[0].size:
             sizes = [f"{one.width} x {one.height}" for one in (frames[0], frames[-1])]
-            raise EaselError(f"it made frames of different sizes: {sizes[0]} and {sizes[1]} pixels")
+            raise EaselError(
+                Sentence(
+                    "it made frames of different sizes: {sizes} and {sizes2} pixels",
+                    sizes=sizes[0],
+                    sizes2=sizes[1],
+                )
+            )
     return replace(picture, frames=tuple(frames))
 
 
 def whole(changed: Any) -> Image.Image:
     """What a step gave, as RGB. Raises for what is no picture."""
     if not isinstance(changed, Image.Image):
-        raise EaselError(f"it gave a value of type {type(changed).__name__}, which is no picture")
+        raise EaselError(
+            Sentence(
+                "it gave a value of type {name}, which is no picture", name=type(changed).__name__
+            )
+        )
     rgb = changed.convert("RGB")
     if not rgb.width or not rgb.height:
-        raise EaselError(f"it made a picture of {rgb.width} x {rgb.height} pixels")
+        raise EaselError(
+            Sentence(
+                "it made a picture of {width} x {height} pixels", width=rgb.width, height=rgb.height
+            )
+        )
     return rgb
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from webui.catalog.formats.header import Header
 from webui.engine.async_reader import Span, pieces
 from webui.engine.weight_loading import DTYPES, finite, not_a_number
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["read_tensors"]
 
@@ -35,7 +35,13 @@ def read_tensors(file: Header) -> dict[str, Tensor]:
     for name, info in sorted(file.tensors.items(), key=lambda item: item[1].start):
         if info.dtype not in KINDS:
             raise ModelFileError(
-                f"{file.path.name}: {name!r} holds {info.dtype} numbers; only {', '.join(KINDS)} load"
+                Sentence(
+                    "{file}: {name} holds {dtype} numbers; only {kinds} load",
+                    file=file.path.name,
+                    name=repr(name),
+                    dtype=info.dtype,
+                    kinds=", ".join(KINDS),
+                )
             )
         found[name] = place = torch.empty(info.shape, dtype=KINDS[info.dtype])
         if place.numel():

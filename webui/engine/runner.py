@@ -24,7 +24,7 @@ from webui.engine.file_faults import files_blamed
 from webui.engine.memory import out_of_memory
 from webui.engine.part_loader import Loading, PartLoader
 from webui.engine.tiling import Tiled, VaeTile
-from webui.errors import CapacityError
+from webui.errors import CapacityError, Sentence
 from webui.types import Call, Decode, Denoise, Denoised, Encode, EncodeText, Model
 
 __all__ = ["Encoding", "Loading", "Runner", "run_alone"]
@@ -89,7 +89,10 @@ class Runner(PartLoader):
             if not out_of_memory(error):
                 raise
             raise CapacityError(
-                f"not enough memory on {self.placement.device} for this size: use a smaller one"
+                Sentence(
+                    "not enough memory on {device} for this size: use a smaller one",
+                    device=self.placement.device,
+                )
             ) from error
 
     def encode(self, call: Encode) -> Tensor:

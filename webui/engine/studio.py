@@ -20,7 +20,7 @@ from webui.engine import guidance
 from webui.engine.conditions import same_length, with_residuals
 from webui.engine.noise import Draws, between, source
 from webui.engine.schedules import resolve
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.types import (
     UNCOND,
     Animation,
@@ -86,7 +86,7 @@ class PictureStudio:
     @property
     def folder(self) -> Path:
         if self._folder is None:
-            raise EaselError("there is no folder for files here")
+            raise EaselError(Sentence("there is no folder for files here"))
         return self._folder()
 
     @property
@@ -313,7 +313,10 @@ def as_artifact(result: Tensor | Picture | Animation | File, studio: PictureStud
         folder = studio.folder.resolve()
         if folder not in path.resolve().parents or not path.is_file():
             raise EaselError(
-                f"the task gave {path}, which is no file in the folder that it was given"
+                Sentence(
+                    "the task gave {path}, which is no file in the folder that it was given",
+                    path=path,
+                )
             )
     return result
 
@@ -321,7 +324,11 @@ def as_artifact(result: Tensor | Picture | Animation | File, studio: PictureStud
 def gone(kind: str, name: str, field: str) -> RequestError:
     """Why a job of an earlier start, or of a task that names it, cannot be made."""
     return RequestError(
-        f"there is no {kind} {name!r}: switch on the extension that brings it, or ask for another",
+        Sentence(
+            "there is no {kind} {name}: switch on the extension that brings it, or ask for another",
+            kind=kind,
+            name=repr(name),
+        ),
         field,
     )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from webui.engine.memory import out_of_memory
 from webui.engine.tiling import Tile, Tiled, run_tile, tiled
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -42,8 +42,12 @@ def decode(networks: Networks, latents: Tensor) -> Tensor:
     """
     if not latents.isfinite().all():
         raise ModelFileError(
-            f"model {networks.model.name!r}: the U-Net gave values that are not numbers in "
-            f"{networks.placement.dtype_name}; start with --dtype float32, or the file is damaged"
+            Sentence(
+                "model {model}: the U-Net gave values that are not numbers in "
+                "{dtype_name}; start with --dtype float32, or the file is damaged",
+                model=repr(networks.model.name),
+                dtype_name=networks.placement.dtype_name,
+            )
         )
     pictures = []
     for latent in latents:
@@ -146,8 +150,11 @@ def _finite(networks: Networks, run: _Run, given: Tensor) -> Tensor:
         result = run(networks, given)
     if not result.isfinite().all():
         raise ModelFileError(
-            f"model {networks.model.name!r}: its VAE gives values that are not numbers, even in float32; "
-            "the file is damaged, get it again"
+            Sentence(
+                "model {model}: its VAE gives values that are not numbers, even in "
+                "float32; the file is damaged, get it again",
+                model=repr(networks.model.name),
+            )
         )
     return result
 

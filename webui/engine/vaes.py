@@ -26,7 +26,7 @@ from webui.engine.importing import IMPORTING
 from webui.engine.networks import Networks, weight_bytes
 from webui.engine.part_cache import Part, PartCache
 from webui.engine.weight_loading import Weight, check, fill
-from webui.errors import ModelFileError, RequestError
+from webui.errors import ModelFileError, RequestError, Sentence
 from webui.types import LoadVae, ModelCard
 
 __all__ = ["AUTOMATIC", "NONE", "VaeName", "Vaes"]
@@ -67,7 +67,9 @@ class Vaes:
         known = self._files.vaes()
         if call.name != AUTOMATIC:
             if call.name not in known:
-                raise RequestError(f"vae {call.name!r} is no longer in models/VAE", "vae")
+                raise RequestError(
+                    Sentence("vae {call} is no longer in models/VAE", call=repr(call.name)), "vae"
+                )
             return call.name, known[call.name]
         if card is None:
             return None
@@ -135,10 +137,16 @@ def _config(path: Path, networks: Networks, weights: Mapping[str, Weight]) -> di
     try:
         config = vae_config(networks.vae.config, {name: one.shape for name, one in weights.items()})
     except (KeyError, IndexError) as fault:
-        raise ModelFileError(f"{path.name}: its tensors make no VAE ({fault})") from fault
+        raise ModelFileError(
+            Sentence("{file}: its tensors make no VAE ({why})", file=path.name, why=fault)
+        ) from fault
     model, levels = networks.model, len(config["block_out_channels"])
     if (config["latent_channels"], 2 ** (levels - 1)) != (model.latent_channels, model.downscale):
-        raise ModelFileError(f"{path.name}: a VAE of another family than {model.name}")
+        raise ModelFileError(
+            Sentence(
+                "{file}: a VAE of another family than {model}", file=path.name, model=model.name
+            )
+        )
     return config
 
 
@@ -149,7 +157,7 @@ def _loaded(path: Path, networks: Networks) -> Any:
     placement = networks.placement
     header = read_header(path)
     if what := wrong_place("vae", header):
-        raise ModelFileError(f"{path.name}: {what}")
+        raise ModelFileError(Sentence("{file}: {what}", file=path.name, what=what))
     weights = vae_weights(header)
     config = networks.vae.config if networks.has_vae else _config(path, networks, weights)
     with torch.device("meta"):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from webui.catalog.formats.header import Header, TensorInfo
 from webui.engine.async_reader import Span, pieces
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = [
     "DTYPES",
@@ -101,22 +101,44 @@ def check(network: nn.Module, weights: Mapping[str, Weight], what: str) -> None:
     for name, value in wanted.items():
         found = weights.get(name)
         if found is None:
-            raise ModelFileError(f"{what}: has no {name!r}; it is not the file for this config")
+            raise ModelFileError(
+                Sentence(
+                    "{what}: has no {name}; it is not the file for this config",
+                    what=what,
+                    name=repr(name),
+                )
+            )
         if found.shape != tuple(value.shape):
             raise ModelFileError(
-                f"{_named(found)} has shape {found.shape}, the config wants {tuple(value.shape)}"
+                Sentence(
+                    "{named} has shape {shape}, the config wants {shape2}",
+                    named=_named(found),
+                    shape=found.shape,
+                    shape2=tuple(value.shape),
+                )
             )
         if found.third is not None and found.info.shape[0] % 3:
             raise ModelFileError(
-                f"{_named(found)} has {found.info.shape[0]} rows, not three equal parts"
+                Sentence(
+                    "{named} has {shape} rows, not three equal parts",
+                    named=_named(found),
+                    shape=found.info.shape[0],
+                )
             )
         if found.info.dtype not in DTYPES:
             raise ModelFileError(
-                f"{_named(found)} holds {found.info.dtype} numbers; only {', '.join(DTYPES)} load"
+                Sentence(
+                    "{named} holds {dtype} numbers; only {dtypes} load",
+                    named=_named(found),
+                    dtype=found.info.dtype,
+                    dtypes=", ".join(DTYPES),
+                )
             )
     for name, weight in weights.items():
         if name not in wanted:
-            raise ModelFileError(f"{_named(weight)} belongs to no layer of this config")
+            raise ModelFileError(
+                Sentence("{named} belongs to no layer of this config", named=_named(weight))
+            )
 
 
 def byte_count(network: nn.Module, dtype: torch.dtype) -> int:
@@ -185,7 +207,11 @@ def _read(
         )
         name = str(dtype).removeprefix("torch.")
         raise ModelFileError(
-            f"{_named(bad)} has values too large for {name}; start with --dtype float32"
+            Sentence(
+                "{named} has values too large for {name}; start with --dtype float32",
+                named=_named(bad),
+                name=name,
+            )
         )
     return {name: weight.seen(filled[name]) for name, weight in ours}
 
@@ -214,7 +240,10 @@ EXPONENTS: Mapping[str, tuple[np.dtype[Any], np.dtype[Any], int]] = {
 def not_a_number(what: str) -> ModelFileError:
     """The error of a tensor that has NaN or infinite values; `what` names its file and itself."""
     return ModelFileError(
-        f"{what} has values that are not numbers (NaN); the file is damaged, get it again"
+        Sentence(
+            "{what} has values that are not numbers (NaN); the file is damaged, get it again",
+            what=what,
+        )
     )
 
 

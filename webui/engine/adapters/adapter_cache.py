@@ -23,7 +23,7 @@ from webui.engine.families import family_of
 from webui.engine.memory import out_of_memory
 from webui.engine.networks import Networks
 from webui.engine.part_cache import Part, PartCache
-from webui.errors import ModelFileError, RequestError
+from webui.errors import ModelFileError, RequestError, Sentence
 from webui.types import LoadAdapters
 
 __all__ = ["AdapterCache", "encoders", "keys_of"]
@@ -87,9 +87,13 @@ class AdapterCache:
                     except ModelFileError as fault:
                         if one.path.exists():
                             raise
-                        gone = f"<{one.kind}:{one.name}>: its file is gone"
+                        gone = Sentence(
+                            "<{kind}:{one}>: its file is gone", kind=one.kind, one=one.name
+                        )
                         if call.missing != "warn":
-                            raise RequestError(f"{gone}; put it back", "prompt") from fault
+                            raise RequestError(
+                                Sentence("{gone}; put it back", gone=gone), "prompt"
+                            ) from fault
                         told.append(WITHOUT.format(gone))
                         there = False
                         continue
@@ -176,7 +180,7 @@ class AdapterCache:
         path, name = one.path, one.name
         kind = "hypernetwork" if one.kind == "hypernet" else "lora"
         if what := wrong_file(kind, path):
-            raise ModelFileError(f"{path.name}: {what}")
+            raise ModelFileError(Sentence("{file}: {what}", file=path.name, what=what))
         try:
             if one.kind == "hypernet":
                 return hypernetworks.read(path, name, of, networks.unet, place.read_on, place.dtype)
@@ -187,7 +191,11 @@ class AdapterCache:
                 raise
             why = next(iter(str(fault).splitlines()), type(fault).__name__)
             raise ModelFileError(
-                f"{path.name}: its tensors do not fit together ({why[:200]}); get it again"
+                Sentence(
+                    "{file}: its tensors do not fit together ({why}); get it again",
+                    file=path.name,
+                    why=why[:200],
+                )
             ) from fault
 
     def _patch(self, found: Sequence[tuple[Loaded, Asked]], told: Sequence[str]) -> LoraPatch:

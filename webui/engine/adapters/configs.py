@@ -17,7 +17,7 @@ from typing import Any
 
 from webui.catalog.formats.sidecars import read_json
 from webui.engine.adapters.fields import BOOLEANS, HARMLESS, KINDS, SAME, USED
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["NOTHING", "Config", "Configs", "beside"]
 
@@ -68,18 +68,27 @@ class Configs:
                 said = json.loads(metadata[METADATA])
             except (ValueError, RecursionError) as fault:
                 raise ModelFileError(
-                    f"{path.name}: its {METADATA} is not JSON ({fault})"
+                    Sentence(
+                        "{file}: its {metadata} is not JSON ({why})",
+                        file=path.name,
+                        metadata=METADATA,
+                        why=fault,
+                    )
                 ) from fault
         elif config is not None and config.is_file():
             try:
                 said = read_json(config)
             except ModelFileError as fault:
                 why = str(fault).removeprefix(f"{config}: ")
-                raise ModelFileError(f"{path.name}: its {config.name} {why}") from fault
+                raise ModelFileError(
+                    Sentence(
+                        "{file}: its {config} {why}", file=path.name, config=config.name, why=why
+                    )
+                ) from fault
         self._path = path
         self.rooted = _rooted(metadata)
         if not isinstance(said, dict):
-            raise ModelFileError(f"{path.name}: its config is no JSON object")
+            raise ModelFileError(Sentence("{file}: its config is no JSON object", file=path.name))
         self.told = bool(said)
         self._said: dict[str, Any] = said
         self._known: dict[str, dict[str, Any]] = {}
@@ -127,19 +136,37 @@ class Configs:
         """Raises `ModelFileError` for what changes the numbers and is not known here."""
         kind = said.get("peft_type") or "LORA"
         if kind not in KINDS:
-            raise self._fault(f"peft_type is {str(kind)[:40]!r}; known here are {', '.join(KINDS)}")
+            raise self._fault(
+                Sentence(
+                    "peft_type is {kind}; known here are {kinds}",
+                    kind=repr(str(kind)[:40]),
+                    kinds=", ".join(KINDS),
+                )
+            )
         for name, value in said.items():
             if name in BOOLEANS and value is not None and not isinstance(value, bool):
-                raise self._fault(f"{name} is {str(value)[:40]!r}, not true or false")
+                raise self._fault(
+                    Sentence(
+                        "{name} is {value}, not true or false",
+                        name=name,
+                        value=repr(str(value)[:40]),
+                    )
+                )
             if not value or (name not in SAME and (name in USED[kind] or name in HARMLESS)):
                 continue
             if value not in SAME.get(name, ()):
                 raise self._fault(
-                    f"{name[:40]} is {str(value)[:40]!r}, which is not known here and may change its meaning"
+                    Sentence(
+                        "{name} is {value}, which is not known here and may change its meaning",
+                        name=name[:40],
+                        value=repr(str(value)[:40]),
+                    )
                 )
 
     def _fault(self, what: str) -> ModelFileError:
-        return ModelFileError(f"{self._path.name}: its config's {what}")
+        return ModelFileError(
+            Sentence("{file}: its config's {what}", file=self._path.name, what=what)
+        )
 
     def _number(self, name: str, value: Any) -> Any:
         if value is not None and (
@@ -147,13 +174,19 @@ class Configs:
             or not isinstance(value, int | float)
             or not math.isfinite(value)
         ):
-            raise self._fault(f"{name} is {str(value)[:80]!r}, not a number")
+            raise self._fault(
+                Sentence("{name} is {value}, not a number", name=name, value=repr(str(value)[:80]))
+            )
         return value
 
     def _terms(self, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= TERMS:
             raise self._fault(
-                f"num_cayley_neumann_terms is {str(value)[:80]!r}, not a number from 1 to {TERMS}"
+                Sentence(
+                    "num_cayley_neumann_terms is {value}, not a number from 1 to {terms}",
+                    value=repr(str(value)[:80]),
+                    terms=TERMS,
+                )
             )
         return value
 
@@ -162,15 +195,34 @@ class Configs:
         if patterns is None:
             return None
         if not isinstance(patterns, dict):
-            raise self._fault(f"{name} is {str(patterns)[:40]!r}, no JSON object")
+            raise self._fault(
+                Sentence(
+                    "{name} is {patterns}, no JSON object",
+                    name=name,
+                    patterns=repr(str(patterns)[:40]),
+                )
+            )
         for pattern, value in patterns.items():
             if len(pattern) > PATTERN or len(REPEATS.findall(pattern)) > 4:
-                raise self._fault(f"{name} has a pattern that may take for ever: {pattern[:40]!r}")
+                raise self._fault(
+                    Sentence(
+                        "{name} has a pattern that may take for ever: {pattern}",
+                        name=name,
+                        pattern=repr(pattern[:40]),
+                    )
+                )
             try:
                 if re.match(rf"(.*\.)?({pattern})$", module):
                     return value
             except (re.error, RecursionError, OverflowError) as fault:
-                raise self._fault(f"{name} has {pattern[:40]!r}, no pattern ({fault})") from fault
+                raise self._fault(
+                    Sentence(
+                        "{name} has {pattern}, no pattern ({why})",
+                        name=name,
+                        pattern=repr(pattern[:40]),
+                        why=fault,
+                    )
+                ) from fault
         return None
 
 

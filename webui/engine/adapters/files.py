@@ -19,7 +19,7 @@ from webui.engine.adapters.names import Names, Target
 from webui.engine.adapters.parts import ALIASES, BIASES, split
 from webui.engine.adapters.rotations import TurnedInputs
 from webui.engine.read_tensors import read_tensors
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["LoadedAdapter", "read", "version_of"]
 
@@ -98,7 +98,9 @@ def read(
                     raise ValueError(f"is the same layer of the model as {sources[target]}")
                 changes[target], sources[target] = change.to(device), layer
         except ValueError as fault:
-            raise ModelFileError(f"{path.name}: {layer}: {fault}") from fault
+            raise ModelFileError(
+                Sentence("{file}: {layer}: {why}", file=path.name, layer=layer, why=fault)
+            ) from fault
     if not changes:
         raise ModelFileError(
             f"{path.name}: made for another kind of model than {model[0]!r}: none of its {len(layers)} layers is there"
@@ -111,7 +113,9 @@ def read(
     note = f"{name}: {'; '.join(notes)}" if notes else ""
     digest = _hash(path)
     if version_of(path) != version:
-        raise ModelFileError(f"{path.name}: has changed while it was loaded; try again")
+        raise ModelFileError(
+            Sentence("{file}: has changed while it was loaded; try again", file=path.name)
+        )
     return LoadedAdapter(*model, name, path, version, digest, changes, note)
 
 
@@ -129,12 +133,20 @@ def _layers(path: Path) -> tuple[dict[str, dict[str, Tensor]], list[str], Config
         name = ALIASES.get(part, part)
         if name in found[layer]:
             raise ModelFileError(
-                f"{path.name}: {layer}: has its {name} twice, the other time as {key!r}"
+                Sentence(
+                    "{file}: {layer}: has its {name} twice, the other time as {part}",
+                    file=path.name,
+                    layer=layer,
+                    name=name,
+                    part=repr(key),
+                )
             )
         found[layer][name] = tensor
     if not any(map(_whole, found.values())):
         some = f"; its keys are like {_some(unknown or list(found))}" if unknown or found else ""
-        raise ModelFileError(f"{path.name}: holds no LoRA or anything like it{some}")
+        raise ModelFileError(
+            Sentence("{file}: holds no LoRA or anything like it{some}", file=path.name, some=some)
+        )
     return found, unknown, configs
 
 
@@ -250,5 +262,7 @@ def _hash(path: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as fault:
-        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=path.name, why=said(fault))
+        ) from fault
     return digest.hexdigest()[:12]

@@ -26,7 +26,7 @@ from webui.catalog.formats.header import Header, read_header, said
 from webui.catalog.formats.pickles import HYPERNETWORK, convert
 from webui.engine.adapters.files import version_of
 from webui.engine.read_tensors import read_tensors
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["Hypernetwork", "HypernetworkUses", "applied", "read"]
 
@@ -177,11 +177,19 @@ def read(
     if not widths & found.keys() or (strange and text not in found):
         made = ", ".join(map(str, sorted(found)))
         raise ModelFileError(
-            f"{path.name}: made for another kind of model than {model[0]!r}: it changes widths of {made}, "
-            f"this model's texts have {text}"
+            Sentence(
+                "{file}: made for another kind of model than {model}: it changes "
+                "widths of {made}, this model's texts have {text}",
+                file=path.name,
+                model=repr(model[0]),
+                made=made,
+                text=text,
+            )
         )
     if version_of(path) != version:
-        raise ModelFileError(f"{path.name}: has changed while it was loaded; try again")
+        raise ModelFileError(
+            Sentence("{file}: has changed while it was loaded; try again", file=path.name)
+        )
     chains = {
         width: (keys.to(device, dtype), values.to(device, dtype))
         for width, (keys, values) in found.items()
@@ -207,18 +215,33 @@ def _opened(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
             tensors, values = _told(path, read_header(converted.path))
             return tensors, {**dict.fromkeys(converted.dropped, True), **values}
     except OSError as fault:  # of the temporary folder
-        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=path.name, why=said(fault))
+        ) from fault
 
 
 def _told(path: Path, header: Header) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
     if HYPERNETWORK not in header.metadata and not any(map(KEY.fullmatch, header.tensors)):
-        raise ModelFileError(f"{path.name}: holds no hypernetwork")
+        raise ModelFileError(Sentence("{file}: holds no hypernetwork", file=path.name))
     try:
         values = json.loads(header.metadata.get(HYPERNETWORK, "{}"))
     except (ValueError, RecursionError) as fault:
-        raise ModelFileError(f"{path.name}: its {HYPERNETWORK} is not JSON ({fault})") from fault
+        raise ModelFileError(
+            Sentence(
+                "{file}: its {hypernetwork} is not JSON ({why})",
+                file=path.name,
+                hypernetwork=HYPERNETWORK,
+                why=fault,
+            )
+        ) from fault
     if not isinstance(values, dict):
-        raise ModelFileError(f"{path.name}: its {HYPERNETWORK} is no JSON object")
+        raise ModelFileError(
+            Sentence(
+                "{file}: its {hypernetwork} is no JSON object",
+                file=path.name,
+                hypernetwork=HYPERNETWORK,
+            )
+        )
     return read_tensors(header), values
 
 
@@ -231,23 +254,52 @@ def _chains(
     for key, tensor in tensors.items():
         at = KEY.fullmatch(key)
         if at is None:
-            raise ModelFileError(f"{path.name}: {key[:80]!r} has no place in a hypernetwork")
+            raise ModelFileError(
+                Sentence(
+                    "{file}: {part} has no place in a hypernetwork",
+                    file=path.name,
+                    part=repr(key[:80]),
+                )
+            )
         number = OLD.get((at[3], ".linear." not in key), int(at[3]))
         if at[4] in sides[int(at[1]), int(at[2])][number]:
-            raise ModelFileError(f"{path.name}: {key[:80]!r} is there twice, by two names")
+            raise ModelFileError(
+                Sentence(
+                    "{file}: {part} is there twice, by two names",
+                    file=path.name,
+                    part=repr(key[:80]),
+                )
+            )
         if not tensor.is_floating_point():
-            raise ModelFileError(f"{path.name}: {key[:80]!r} holds {tensor.dtype}, no weights")
+            raise ModelFileError(
+                Sentence(
+                    "{file}: {part} holds {dtype}, no weights",
+                    file=path.name,
+                    part=repr(key[:80]),
+                    dtype=tensor.dtype,
+                )
+            )
         sides[int(at[1]), int(at[2])][number][at[4]] = tensor.float()
     name = values.get("activation_func")
     activation = None
     if name not in PLAIN:
         activation = ACTIVATIONS.get(str(name).lower())
         if activation is None:
-            raise ModelFileError(f"{path.name}: its activation {str(name)[:40]!r} is not known")
+            raise ModelFileError(
+                Sentence(
+                    "{file}: its activation {name} is not known",
+                    file=path.name,
+                    name=repr(str(name)[:40]),
+                )
+            )
     to_the_end = values.get("activate_output", True)  # as A1111 has it for older files
     if to_the_end not in (True, False, None):
         raise ModelFileError(
-            f"{path.name}: its activate_output is {str(to_the_end)[:40]!r}, not true or false"
+            Sentence(
+                "{file}: its activate_output is {to_the_end}, not true or false",
+                file=path.name,
+                to_the_end=repr(str(to_the_end)[:40]),
+            )
         )
     found: dict[int, tuple[Chain, Chain]] = {}
     for width in sorted({width for width, _ in sides}):
@@ -273,15 +325,30 @@ def _chain(
     for number in sorted(numbered):
         parts = numbered[number]
         if "weight" not in parts or parts["weight"].dim() not in (1, 2) or "bias" not in parts:
-            raise ModelFileError(f"{path.name}: {what}.linear.{number} is neither layer nor norm")
+            raise ModelFileError(
+                Sentence(
+                    "{file}: {what}.linear.{number} is neither layer nor norm",
+                    file=path.name,
+                    what=what,
+                    number=number,
+                )
+            )
         if parts["bias"].shape != parts["weight"].shape[:1]:
             raise ModelFileError(
-                f"{path.name}: {what}.linear.{number} has a bias of {list(parts['bias'].shape)} for "
-                f"{len(parts['weight'])} numbers"
+                Sentence(
+                    "{file}: {what}.linear.{number} has a bias of {shape} for {number2} numbers",
+                    file=path.name,
+                    what=what,
+                    number=number,
+                    shape=list(parts["bias"].shape),
+                    number2=len(parts["weight"]),
+                )
             )
         layers.append((parts["weight"], parts["bias"]))
     if not any(weight.dim() == 2 for weight, _ in layers):
-        raise ModelFileError(f"{path.name}: {what} has no layers; it is not whole")
+        raise ModelFileError(
+            Sentence("{file}: {what} has no layers; it is not whole", file=path.name, what=what)
+        )
     return Chain(layers, activation, to_the_end)
 
 
@@ -291,17 +358,39 @@ def _fits(path: Path, what: str, chain: Chain, width: int) -> None:
     try:
         result = chain.to(meta, torch.float32)(torch.empty(1, width, device=meta))
     except RuntimeError as fault:
-        raise ModelFileError(f"{path.name}: the layers of {what} do not fit together") from fault
+        raise ModelFileError(
+            Sentence("{file}: the layers of {what} do not fit together", file=path.name, what=what)
+        ) from fault
     if result.shape != (1, width):
-        raise ModelFileError(f"{path.name}: {what} makes {result.shape[1]} numbers of {width}")
+        raise ModelFileError(
+            Sentence(
+                "{file}: {what} makes {shape} numbers of {width}",
+                file=path.name,
+                what=what,
+                shape=result.shape[1],
+                width=width,
+            )
+        )
 
 
 def _as_told(path: Path, what: str, chain: Chain, width: int, values: Mapping[str, Any]) -> None:
     """Raises `ModelFileError` where a file says of its layers what they are not."""
     norms = any(weight.dim() == 1 for weight, _ in chain.layers)
     if "is_layer_norm" in values and bool(values["is_layer_norm"]) != norms:
-        said = "says is_layer_norm" if values["is_layer_norm"] else "does not say is_layer_norm"
-        raise ModelFileError(f"{path.name}: {said}, and {what} has {'some' if norms else 'none'}")
+        said = (
+            Sentence("says is_layer_norm")
+            if values["is_layer_norm"]
+            else Sentence("does not say is_layer_norm")
+        )
+        raise ModelFileError(
+            Sentence(
+                "{file}: {said}, and {what} has {value}",
+                file=path.name,
+                said=said,
+                what=what,
+                value="some" if norms else "none",
+            )
+        )
     structure = values.get("layer_structure")
     if structure is None:
         return
@@ -311,5 +400,11 @@ def _as_told(path: Path, what: str, chain: Chain, width: int, values: Mapping[st
     )
     if not numbers or [int(width * n) for n in structure[1:]] != widths:
         raise ModelFileError(
-            f"{path.name}: its layer_structure is {str(structure)[:60]}, and {what} has layers of {widths}"
+            Sentence(
+                "{file}: its layer_structure is {structure}, and {what} has layers of {widths}",
+                file=path.name,
+                structure=str(structure)[:60],
+                what=what,
+                widths=widths,
+            )
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from webui.catalog.families import Family
 from webui.engine.placement import Placement
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 from webui.types import Model, Row, SizeConditioning
 
 __all__ = ["conditioning", "numbers"]
@@ -40,8 +40,11 @@ def conditioning(
         pooled = [row.pooled for row in rows if row.pooled is not None]
         if len(pooled) < len(rows):
             raise EaselError(
-                f"model {model.name!r} needs a pooled text with each text, and a text came without one; "
-                "change texts by dataclasses.replace, so that it stays"
+                Sentence(
+                    "model {model} needs a pooled text with each text, and a text came "
+                    "without one; change texts by dataclasses.replace, so that it stays",
+                    model=repr(model.name),
+                )
             )
         named["pooled"] = torch.stack(pooled).to(place.device, place.dtype)
     if family.sizes:

@@ -16,7 +16,7 @@ from webui.engine.families.plans import PartPlan, Plan, TextPlan
 from webui.engine.families.single import published
 from webui.engine.text.tokenizer import read as read_tokenizer
 from webui.engine.weight_loading import Weight
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 from webui.types import ModelCard
 
 __all__ = ["folder_plan"]
@@ -48,7 +48,7 @@ def _part(folder: Path, part: str) -> PartPlan:
         try:
             header = read_header(file)
         except ModelFileError as fault:  # many parts have files of one name
-            raise ModelFileError(f"{part}/{fault}") from fault
+            raise ModelFileError(Sentence("{part}/{why}", part=part, why=fault)) from fault
         for key in without_buffers(header.tensors):
             if part == "text_encoder" and key == "text_projection.weight":
                 continue  # of a CLIP that was saved whole: nobody asks the first encoder for it
@@ -70,10 +70,19 @@ def _text(card: ModelCard, about: Family, part: str, plan: PartPlan) -> TextPlan
     place = card.path / TOKENIZERS[part]
     tokenizer = read_tokenizer(place)
     if any(not isinstance(one, int) for one in (tokenizer.start, tokenizer.end, tokenizer.pad)):
-        raise ModelFileError(f"{place}: the tokenizer names no start, end or padding token")
+        raise ModelFileError(
+            Sentence("{place}: the tokenizer names no start, end or padding token", place=place)
+        )
     rows = _whole(plan.config, "vocab_size", 49408)
     if tokenizer.size > rows:
-        raise ModelFileError(f"{place}: {tokenizer.size} tokens, but the text encoder knows {rows}")
+        raise ModelFileError(
+            Sentence(
+                "{place}: {size} tokens, but the text encoder knows {rows}",
+                place=place,
+                size=tokenizer.size,
+                rows=rows,
+            )
+        )
     own = any(
         place.glob("*.json")
     )  # a shipped one knows only what the first encoder is filled up with

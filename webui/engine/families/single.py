@@ -20,7 +20,7 @@ from webui.engine.families.plans import PartPlan, Plan, TextPlan
 from webui.engine.read_tensors import read_tensors
 from webui.engine.text.tokenizer import shipped
 from webui.engine.weight_loading import Weight
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 from webui.types import ModelCard
 
 __all__ = ["published", "single_plan", "vae_config"]
@@ -52,13 +52,19 @@ def single_plan(card: ModelCard, header: Header) -> Plan:
                 parts[part] = PartPlan(_usual_vae(known[part], found["unet"]), {}, file, file)
                 continue
             if not found.get(part):
-                raise ModelFileError(f"{file}: has no {part}; the file is not whole")
+                raise ModelFileError(
+                    Sentence("{file}: has no {part}; the file is not whole", file=file, part=part)
+                )
             config = MAKE[part](known[part], {n: w.shape for n, w in found[part].items()})
             weights = {n: w for n, w in found[part].items() if _used(n, config)}
             parts[part] = PartPlan(config, weights, file, file)
     except (KeyError, ValueError, IndexError, ZeroDivisionError, StopIteration) as fault:
         raise ModelFileError(
-            f"{file}: its tensors make no network ({fault}); the file is not whole"
+            Sentence(
+                "{file}: its tensors make no network ({why}); the file is not whole",
+                file=file,
+                why=fault,
+            )
         ) from fault
     texts = {part: _text_plan(card, about, known[part], parts[part].config) for part in about.texts}
     zeros = known.get("empty_negative") == "zeros"
@@ -82,7 +88,11 @@ def _other_noise(header: Header, noise: Mapping[str, Any]) -> tuple[str, ...]:
         return ()  # zeros and the like
     ours = [1 / (1 + sigma * sigma) for sigma in model_sigmas(noise)]
     same = len(ours) == len(theirs) and max(map(abs, map(sub, ours, theirs))) < NEAR
-    what = f"{header.path.name}: its {name} are other noise levels than those that are used"
+    what = Sentence(
+        "{file}: its {name} are other noise levels than those that are used",
+        file=header.path.name,
+        name=name,
+    )
     return () if same else (what,)
 
 
@@ -105,8 +115,13 @@ def _text_plan(
     tokenizer = shipped()
     if tokenizer.size > config["vocab_size"]:
         raise ModelFileError(
-            f"{card.path.name}: its text encoder knows {config['vocab_size']} tokens; "
-            f"those of Stable Diffusion have {tokenizer.size}"
+            Sentence(
+                "{file}: its text encoder knows {config} tokens; those of Stable "
+                "Diffusion have {size}",
+                file=card.path.name,
+                config=config["vocab_size"],
+                size=tokenizer.size,
+            )
         )
     pad = tokenizer.end if known["pad"] == "end" else int(known["pad"])
     missing_layers = known.get("last_layers_left_out", 0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from webui.diffusion.flow import flow_sigmas
 from webui.engine.families.model_family import ModelFamily
 from webui.engine.importing import IMPORTING
-from webui.errors import EaselError, ModelFileError
+from webui.errors import EaselError, ModelFileError, Sentence
 
 __all__ = ["TransformerFamily"]
 
@@ -29,7 +29,9 @@ class TransformerFamily(ModelFamily):
                 int(schedule.get("num_train_timesteps", 1000)), float(schedule.get("shift", 1.0))
             )
         except (TypeError, ValueError, OverflowError) as fault:
-            raise ModelFileError(f"its noise levels cannot be read: {fault}") from None
+            raise ModelFileError(
+                Sentence("its noise levels cannot be read: {why}", why=fault)
+            ) from None
 
     def text_width(self, network: Any) -> int:
         return int(network.config.joint_attention_dim)
@@ -46,9 +48,13 @@ class TransformerFamily(ModelFamily):
         added: Mapping[str, Any] | None = None,
     ) -> Tensor:
         if added:
-            raise EaselError(f"control networks do not work with {self.about.name} yet")
+            raise EaselError(
+                Sentence("control networks do not work with {about} yet", about=self.about.name)
+            )
         if "mask" in told:
-            raise EaselError(f"masks of texts do not work with {self.about.name} yet")
+            raise EaselError(
+                Sentence("masks of texts do not work with {about} yet", about=self.about.name)
+            )
         prediction: Tensor = network(
             hidden_states=seen,
             encoder_hidden_states=told["context"],

@@ -15,7 +15,7 @@ from webui.engine.text.clip_text_model import ClipTextModel
 from webui.engine.text.inversions import Inversion, embedded
 from webui.engine.text.tokenizer import Tokenizer
 from webui.engine.text.words import Words
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.prompt import Prompt, parse
 from webui.types import Condition, EncodeText, TextCondition
 
@@ -113,7 +113,9 @@ class TextEncoder:
         A1111 does: 1 is the last, or the last that the family uses.
         """
         if not self.towers:
-            raise EaselError("this model reads no text: its texts are handed in as they are")
+            raise EaselError(
+                Sentence("this model reads no text: its texts are handed in as they are")
+            )
         sides: list[tuple[Tensor, Tensor]] = []
         pooled: tuple[Tensor, Tensor] | None = None
         known = [
@@ -200,6 +202,7 @@ def _emphasised(states: Tensor, chunk: Chunk) -> Tensor:
     weighed = weighed.to(states.dtype)
     if not weighed.isfinite().all() and states.isfinite().all():
         raise RequestError(
-            "prompt: its weights are too large, or cancel each other; use smaller ones", "prompt"
+            Sentence("prompt: its weights are too large, or cancel each other; use smaller ones"),
+            "prompt",
         )
     return weighed

@@ -11,6 +11,7 @@ from webui.engine.file_version import Version
 from webui.engine.part_cache import Part, PartCache, Place
 from webui.engine.text import inversions
 from webui.engine.text.inversions import Inversion
+from webui.errors import Sentence
 from webui.prompt import Prompt, parse
 
 __all__ = ["InversionCache"]
@@ -88,7 +89,7 @@ class InversionCache:
         try:
             known = inversions.read(path, name, tuple(widths))
         except inversions.OtherFamily as fault:
-            known = f"{fault}; its name is a plain word there"
+            known = Sentence("{why}; its name is a plain word there", why=fault)
             log.warning(known)
         size = 0 if isinstance(known, str) else sum(one.nbytes for one in known.vectors)
         key = self._key(path, widths)

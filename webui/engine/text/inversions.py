@@ -22,7 +22,7 @@ from webui.catalog.formats.pickles import convert
 from webui.catalog.library.family_detection import wrong_pickle, wrong_place
 from webui.engine.read_tensors import read_tensors
 from webui.engine.text.chunks import BEYOND
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["Inversion", "OtherFamily", "embedded", "read"]
 
@@ -59,18 +59,22 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
     used = sorted((key for key in numbers if key in NAMES), key=lambda key: NAMES[key])
     if len({NAMES[key] for key in used}) < len(used):
         raise ModelFileError(
-            f"{path.name}: has vectors of one text encoder twice: {', '.join(used)}"
+            Sentence(
+                "{file}: has vectors of one text encoder twice: {used}",
+                file=path.name,
+                used=", ".join(used),
+            )
         )
     if not used:
         # The only tensor that can be vectors, whatever its name ("emb_params", "string_to_param.*", "<it>").
         used = [key for key, tensor in numbers.items() if tensor.dim() in (1, 2)][:1]
     found = [numbers[key] for key in used]
     if any(tensor.dim() not in (1, 2) for tensor in found):
-        raise ModelFileError(f"{path.name}: holds no textual inversion")
+        raise ModelFileError(Sentence("{file}: holds no textual inversion", file=path.name))
     vectors = tuple(one[None] if one.dim() == 1 else one for one in found)
     sizes = [one.shape[-1] for one in vectors]
     if not vectors or len({len(one) for one in vectors}) > 1 or not 1 <= len(vectors[0]) <= MOST:
-        raise ModelFileError(f"{path.name}: holds no textual inversion")
+        raise ModelFileError(Sentence("{file}: holds no textual inversion", file=path.name))
     if sizes != list(widths):
         raise OtherFamily(
             f"{path.name}: a textual inversion of width {' and '.join(map(str, sizes))}; "
@@ -89,15 +93,17 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
         if path.suffix.lower() == ".safetensors":
             header = read_header(path)
             if what := wrong_place("embedding", header):
-                raise ModelFileError(f"{path.name}: {what}")
+                raise ModelFileError(Sentence("{file}: {what}", file=path.name, what=what))
             return read_tensors(header)
         if what := wrong_pickle("embedding", path):
-            raise ModelFileError(f"{path.name}: {what}")
+            raise ModelFileError(Sentence("{file}: {what}", file=path.name, what=what))
         with tempfile.TemporaryDirectory() as folder:
             converted = convert(path, Path(folder) / path.name)  # whose faults have the file's name
             return read_tensors(read_header(converted.path))
     except OSError as fault:  # of the temporary folder
-        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=path.name, why=said(fault))
+        ) from fault
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webui.engine.importing import IMPORTING
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
@@ -56,7 +56,11 @@ def read(folder: Path) -> Tokenizer:
     try:
         return Tokenizer(CLIPTokenizer.from_pretrained(folder, local_files_only=True))
     except Exception as fault:  # tokenizers raises bare Exception for damaged files
-        raise ModelFileError(f"{folder}: the tokenizer's files are damaged ({fault})") from fault
+        raise ModelFileError(
+            Sentence(
+                "{folder}: the tokenizer's files are damaged ({why})", folder=folder, why=fault
+            )
+        ) from fault
 
 
 @lru_cache(maxsize=8)
