@@ -28,6 +28,7 @@ from webui.api import (
     Text,
     hookimpl,
 )
+from webui.errors import Sentence
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +101,7 @@ def register_tasks() -> list[Task]:
 def change_request(request: GenerationRequest) -> None:
     """Changes nothing, but refuses a film without an end before it is queued."""
     if request.task == "morph" and not request.extras["morph_to"].strip():
-        raise RequestError("morph_to: write what the last frame shows", "morph_to")
+        raise RequestError(Sentence("morph_to: write what the last frame shows"), "morph_to")
 
 
 def morph(request: GenerationRequest, studio: Studio) -> TaskRun:
@@ -108,7 +109,10 @@ def morph(request: GenerationRequest, studio: Studio) -> TaskRun:
     extras = request.extras
     model = yield LoadModel(request.model)
     if model.inpainting:
-        raise RequestError(f"model {request.model!r} is for inpainting; use another", "model")
+        raise RequestError(
+            Sentence("model {model} is for inpainting; use another", model=repr(request.model)),
+            "model",
+        )
     first, last = yield from both_ends(request, studio, model)
     sampling = studio.sampling(first)
     noise = studio.first_noise(model.latent_shape(request.width, request.height))

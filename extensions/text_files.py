@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webui.api import EaselError, GenerationRequest, Group, SavedPicture, Switch, hookimpl
+from webui.errors import Sentence
 
 __version__ = "1.0"
 TITLE = "Text files"
@@ -30,4 +31,6 @@ def image_saved(picture: SavedPicture, request: GenerationRequest) -> None:
                 file.write(text)
         except FileExistsError:  # ours, where a picture is told of once more; else somebody's
             if beside.read_bytes().replace(b"\r\n", b"\n") != text.encode("utf-8"):
-                raise EaselError(f"{beside} was there already: it stays as it is") from None
+                raise EaselError(
+                    Sentence("{beside} was there already: it stays as it is", beside=beside)
+                ) from None

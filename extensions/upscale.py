@@ -23,6 +23,7 @@ from webui.api import (
     Task,
     hookimpl,
 )
+from webui.errors import Sentence
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,8 +52,15 @@ def check(width: int, height: int, scale: float) -> None:
     if width * height * scale**2 > PIXELS_MAX:
         fits = (PIXELS_MAX / (width * height)) ** 0.5 // SCALE.step * SCALE.step
         raise RequestError(
-            f"upscale_by {scale:g}: {width * scale:.0f} x {height * scale:.0f} is more than "
-            f"{PIXELS_MAX // 10**6} megapixels; use at most {max(fits, 1):g}",
+            Sentence(
+                "upscale_by {scale}: {width} x {height} is more than {pixels_max} "
+                "megapixels; use at most {fits}",
+                scale=f"{scale:g}",
+                width=f"{width * scale:.0f}",
+                height=f"{height * scale:.0f}",
+                pixels_max=PIXELS_MAX // 10**6,
+                fits=f"{max(fits, 1):g}",
+            ),
             SCALE.name,
         )
 

@@ -52,7 +52,9 @@ __all__ = [
 ]
 
 PIXELS_MAX = 64_000_000
-TOO_LARGE = f"use a picture of at most {PIXELS_MAX // 1_000_000} megapixels"
+TOO_LARGE = Sentence(
+    "use a picture of at most {millions} megapixels", millions=PIXELS_MAX // 1_000_000
+)
 WEBP_QUALITY = 90  # of an animation's frames
 WEBP_SIDE_MAX = 16383  # pixels; more the format cannot hold
 NAMES_TRIED = 100  # of a picture, where others' files appear under each
@@ -62,7 +64,7 @@ THUMBNAIL = 384  # pixels, the longer side
 THUMBNAIL_PIXELS_MAX = 178_000_000  # of a saved picture: our own may be large
 EXIF_BYTES_MAX = 65_000  # what fits into a JPEG
 PROFILE_MAX = 2**20 - 1  # bytes; for Pillow, and so for most programs, a PNG with more is broken
-TOO_LONG = "image: its text is too long: at most 16 MB are read"
+TOO_LONG = Sentence("{name}: its text is too long: at most 16 MB are read", name="image")
 LIGHTS = 16  # up to here floats are from 0 to 1, with lights that are brighter than white
 HARDLY = 200  # one in so many pixels says nothing of a mask
 
@@ -148,17 +150,22 @@ def _decoded(source: object, field: str) -> Image.Image:
             if text is not None:
                 picture.info[PARAMETERS] = text
             return picture
-        what = f"{width} x {height} pixels; {TOO_LARGE}"
+        what: str = Sentence(
+            "{width} x {height} pixels; {too_large}",
+            width=width,
+            height=height,
+            too_large=TOO_LARGE,
+        )
     except RequestError as fault:
         what = str(fault)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         what = TOO_LARGE
     except (FileNotFoundError, IsADirectoryError, PermissionError):
-        what = "this file is not there or may not be read"
+        what = Sentence("this file is not there or may not be read")
     except Exception:
         # Pillow's decoders document no set of exceptions, and these are a stranger's bytes.
-        what = "this is not a whole picture; use PNG, JPEG or WebP"
-    raise RequestError(f"{field}: {what}", field)
+        what = Sentence("this is not a whole picture; use PNG, JPEG or WebP")
+    raise RequestError(Sentence("{field}: {what}", field=field, what=what), field)
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -182,8 +189,10 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
         least, most = cast("tuple[float, float]", picture.getextrema())
         numbers = bool(np.isfinite(np.asarray(picture)).all())
         if not numbers or not -most / 100 <= least <= most:
-            what = "values below 0" if numbers else "values without sense"
-            raise RequestError(f"this picture has {what}; use PNG, JPEG or WebP")
+            what = Sentence("values below 0") if numbers else Sentence("values without sense")
+            raise RequestError(
+                Sentence("this picture has {what}; use PNG, JPEG or WebP", what=what)
+            )
         # From 0 to 1 with lights above that, else as wide as the camera's numbers.
         scale = 255.0 if most <= LIGHTS else 255 / _top(most)
         return picture.point(lambda value: value * scale + 0.5).convert("L")
@@ -332,7 +341,11 @@ def save(
         _sync_folder(folder)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise EaselError(f"the picture cannot be saved in {folder}: {reason}") from error
+        raise EaselError(
+            Sentence(
+                "the picture cannot be saved in {folder}: {reason}", folder=folder, reason=reason
+            )
+        ) from error
     size = (0, 0) if isinstance(picture, File) else (facts.width, facts.height)
     notes = notes_in(texts.get(EXTRAS, text))
     return SavedPicture(path, finished.seed, *size, text, finished.index, notes)

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 
 __all__ = ["PATTERN", "TOKENS", "Facts", "Pattern", "Saving"]
 
@@ -157,7 +157,7 @@ def _parsed(text: str) -> tuple[tuple[str | Token, ...], ...]:
     """The path's parts, each of letters and tokens."""
 
     def wrong(what: str) -> RequestError:
-        return RequestError(f"file_pattern: {what}", "file_pattern")
+        return RequestError(Sentence("file_pattern: {what}", what=what), "file_pattern")
 
     if not isinstance(text, str) or not text.strip() or len(text) > PATTERN_MAX:
         raise wrong(f"give a pattern of 1 to {PATTERN_MAX} characters")

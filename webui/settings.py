@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.naming import PATTERN, Pattern, Saving
 from webui.types import DEFAULTS
 
@@ -115,30 +115,48 @@ class Settings:
     def __post_init__(self) -> None:
         if not DEVICE.fullmatch(self.device):
             raise RequestError(
-                f"device {self.device!r}: use auto, cpu, cuda, cuda:N or mps", "device"
+                Sentence(
+                    "device {device}: use auto, cpu, cuda, cuda:N or mps", device=repr(self.device)
+                ),
+                "device",
             )
         names = {"dtype": DTYPES, "attention": ATTENTIONS, "picture_format": FORMATS, "look": LOOKS}
         for name, known in names.items():
             if getattr(self, name) not in known:
-                raise RequestError(f"{name} {getattr(self, name)!r}: use {', '.join(known)}", name)
+                raise RequestError(
+                    Sentence(
+                        "{name} {getattr}: use {known}",
+                        name=name,
+                        getattr=repr(getattr(self, name)),
+                        known=", ".join(known),
+                    ),
+                    name,
+                )
         if self.restart_on_hang is not None and not self.restart_on_hang >= 1:
-            raise RequestError("restart_on_hang: use 1 second or more", "restart_on_hang")
+            raise RequestError(Sentence("restart_on_hang: use 1 second or more"), "restart_on_hang")
         for name in ("keep_jobs", "keep_outputs", "trash_days", "replies_gb", "steps_gb"):
             if not getattr(self, name) >= 0:
-                raise RequestError(f"{name}: use 0 or more", name)
+                raise RequestError(Sentence("{name}: use 0 or more", name=name), name)
         if self.models_gb is not None and not self.models_gb >= 0:
-            raise RequestError("models_gb: use 0 or more", "models_gb")
+            raise RequestError(Sentence("models_gb: use 0 or more"), "models_gb")
         if not self.max_chunks >= 1:
-            raise RequestError("max_chunks: use 1 or more", "max_chunks")
+            raise RequestError(Sentence("max_chunks: use 1 or more"), "max_chunks")
         if isinstance(self.port, bool) or not 0 <= self.port <= 65535:
-            raise RequestError(f"port {self.port}: use 0 to 65535 (0 takes a free one)", "port")
+            raise RequestError(
+                Sentence("port {port}: use 0 to 65535 (0 takes a free one)", port=self.port), "port"
+            )
         Pattern(self.file_pattern)
         for name, low, high in (("png_level", 0, 9), ("quality", 1, 100)):
             if not low <= getattr(self, name) <= high:
-                raise RequestError(f"{name}: use {low} to {high}", name)
+                raise RequestError(
+                    Sentence("{name}: use {low} to {high}", name=name, low=low, high=high), name
+                )
         unknown = sorted(set(self.defaults) - set(DEFAULTS))
         if unknown:
-            raise RequestError(f"defaults: {unknown[0]!r} is no field of a request", "defaults")
+            raise RequestError(
+                Sentence("defaults: {unknown} is no field of a request", unknown=repr(unknown[0])),
+                "defaults",
+            )
         object.__setattr__(self, "defaults", MappingProxyType(dict(self.defaults)))
 
     @property

@@ -27,6 +27,7 @@ from webui.api import (
     RequestError,
     hookimpl,
 )
+from webui.errors import Sentence
 
 from .networks import build, found, widths
 from .preprocessors import blur, canny, tile
@@ -54,14 +55,18 @@ def change_request(request: GenerationRequest, places: Places) -> GenerationRequ
     if extras.get("controlnet_image") is None:
         return None
     if extras["controlnet_start"] >= extras["controlnet_end"]:
-        raise RequestError("controlnet_start: use less than controlnet_end", "controlnet_start")
+        raise RequestError(
+            Sentence("controlnet_start: use less than controlnet_end"), "controlnet_start"
+        )
     files = found(places)
     if extras["controlnet_model"]:
         if (path := files.get(extras["controlnet_model"])) is not None:
             _must_work(places, path)
         return None
     if not files:
-        raise RequestError("controlnet_model: put one into models/ControlNet", "controlnet_model")
+        raise RequestError(
+            Sentence("controlnet_model: put one into models/ControlNet"), "controlnet_model"
+        )
     name, path = next(iter(files.items()))
     _must_work(places, path)
     return replace(request, extras={**extras, "controlnet_model": name})
@@ -71,10 +76,12 @@ def _must_work(places: Places, path: Path) -> None:
     """Raises `RequestError` for a file that is no ControlNet, or none that works here."""
     try:
         if what := places.wrong("controlnet", path):
-            raise ModelFileError(f"{path.name}: {what}")
+            raise ModelFileError(Sentence("{file}: {what}", file=path.name, what=what))
         widths(path)
     except ModelFileError as fault:
-        raise RequestError(f"controlnet_model: {fault}", "controlnet_model") from fault
+        raise RequestError(
+            Sentence("controlnet_model: {why}", why=fault), "controlnet_model"
+        ) from fault
 
 
 def controls(names: list[str]) -> tuple[Control, ...]:
@@ -150,7 +157,12 @@ def prepare(
     if extras["controlnet_model"] not in files:
         known = ", ".join(files) or "nothing yet: put files into models/ControlNet"
         raise RequestError(
-            f"controlnet_model {extras['controlnet_model']!r}: use {known}", "controlnet_model"
+            Sentence(
+                "controlnet_model {extras}: use {known}",
+                extras=repr(extras["controlnet_model"]),
+                known=known,
+            ),
+            "controlnet_model",
         )
     return added(files[extras["controlnet_model"]], request, studio, cond)
 
@@ -161,9 +173,17 @@ def added(path: Path, request: GenerationRequest, studio: Studio, cond: Conditio
     model = cond.model
     if (channels, context_dim) != (model.latent_channels, model.context_dim):
         raise RequestError(
-            f"controlnet_model {path.name!r} is for models with {channels} latent channels and texts of width "
-            f"{context_dim}, but {model.name!r} has {model.latent_channels} and {model.context_dim}: "
-            "use one of the same family",
+            Sentence(
+                "controlnet_model {file} is for models with {channels} latent channels "
+                "and texts of width {context_dim}, but {model} has {latent_channels} "
+                "and {context_dim2}: use one of the same family",
+                file=repr(path.name),
+                channels=channels,
+                context_dim=context_dim,
+                model=repr(model.name),
+                latent_channels=model.latent_channels,
+                context_dim2=model.context_dim,
+            ),
             "controlnet_model",
         )
     network = yield LoadNetwork("controlnet", str(path), partial(build, path))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from webui.api import ModelFileError, Residuals
+from webui.errors import Sentence
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,7 +40,9 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="np") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
     except (SafetensorError, OSError, ValueError) as fault:
-        raise ModelFileError(f"{path}: cannot be read, get it again ({fault})") from fault
+        raise ModelFileError(
+            Sentence("{path}: cannot be read, get it again ({why})", path=path, why=fault)
+        ) from fault
 
 
 # What lies in these folders and is no ControlNet that works here: a part of a tensor's name, and what the file is.
@@ -97,13 +100,15 @@ def widths(path: Path) -> tuple[int, int]:
     """The latent channels and the width of the texts that a ControlNet is for."""
     known = shapes(path)
     if why := refusal(path, known):
-        raise ModelFileError(f"{path}: {why}")
+        raise ModelFileError(Sentence("{path}: {why}", path=path, why=why))
     first = re.compile(r"(control_model\.)?(conv_in|input_blocks\.0\.0)\.weight")
     channels = [s[1] for name, s in known.items() if first.fullmatch(name) and len(s) == 4]
     texts = [shape[1] for shape in _texts(known) if len(shape) == 2]
     ours = any("controlnet_down_blocks" in name or "zero_convs" in name for name in known)
     if not (channels and texts and ours):
-        raise ModelFileError(f"{path}: these are not the weights of a ControlNet")
+        raise ModelFileError(
+            Sentence("{path}: these are not the weights of a ControlNet", path=path)
+        )
     return channels[0], texts[0]
 
 
@@ -117,9 +122,11 @@ def build(path: Path) -> nn.Module:
     try:
         weights = load_file(path)
     except (SafetensorError, OSError, ValueError) as fault:
-        raise ModelFileError(f"{path}: cannot be read, get it again ({fault})") from fault
+        raise ModelFileError(
+            Sentence("{path}: cannot be read, get it again ({why})", path=path, why=fault)
+        ) from fault
     if why := refusal(path, {name: tuple(w.shape) for name, w in weights.items()}):
-        raise ModelFileError(f"{path}: {why}")
+        raise ModelFileError(Sentence("{path}: {why}", path=path, why=why))
     try:
         weights = _named_as_in_diffusers(weights)
         config = _beside(path) or config_of({name: w.shape for name, w in weights.items()})
@@ -132,7 +139,9 @@ def build(path: Path) -> nn.Module:
         raise
     except Exception as fault:  # whatever diffusers and torch raise for what does not fit
         why = str(fault).strip().splitlines()[-1].strip() if str(fault) else repr(fault)
-        raise ModelFileError(f"{path}: no ControlNet can be built from it ({why})") from fault
+        raise ModelFileError(
+            Sentence("{path}: no ControlNet can be built from it ({why})", path=path, why=why)
+        ) from fault
 
     class Beside(nn.Module):
         """A ControlNet as the engine calls it."""
@@ -194,13 +203,24 @@ CLASSES = (None, "ControlNetModel", "FlaxControlNetModel")
 def _must_be_known(path: Path, config: Mapping[str, Any]) -> None:
     """Raises `ModelFileError` for a config that says what cannot be computed here, or what nobody knows."""
     if (name := config.get("_class_name")) not in CLASSES:
-        raise ModelFileError(f"{path}: a {name}; only ControlNetModel loads")
+        raise ModelFileError(
+            Sentence("{path}: a {name}; only ControlNetModel loads", path=path, name=name)
+        )
     for key, value in config.items():
         if key in ONLY and value not in ONLY[key]:
-            raise ModelFileError(f"{path}: its config's {key} {value!r} cannot be computed here")
+            raise ModelFileError(
+                Sentence(
+                    "{path}: its config's {part} {value} cannot be computed here",
+                    path=path,
+                    part=key,
+                    value=repr(value),
+                )
+            )
         known = key in USED or key in HARMLESS or key in ONLY or key.startswith("_")
         if not known and value not in (None, False, ""):
-            raise ModelFileError(f"{path}: its config's {key!r} is not known")
+            raise ModelFileError(
+                Sentence("{path}: its config's {part} is not known", path=path, part=repr(key))
+            )
 
 
 def _must_be_whole(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -211,15 +231,27 @@ def _must_be_whole(path: Path, weights: Mapping[str, Tensor]) -> None:
     gains = []
     for name, tensor in weights.items():
         if not tensor.is_floating_point():
-            raise ModelFileError(f"{path}: {name!r} holds no fractions, but {tensor.dtype}")
+            raise ModelFileError(
+                Sentence(
+                    "{path}: {name} holds no fractions, but {dtype}",
+                    path=path,
+                    name=repr(name),
+                    dtype=tensor.dtype,
+                )
+            )
         if not (numbers := tensor.float()).isfinite().all():
             raise ModelFileError(
-                f"{path}: {name!r} has values that are not numbers (NaN); the file is damaged, get it again"
+                Sentence(
+                    "{path}: {name} has values that are not numbers (NaN); the file is "
+                    "damaged, get it again",
+                    path=path,
+                    name=repr(name),
+                )
             )
         if re.search(r"\.norm\d?\.weight$", name):
             gains.append(numbers.abs().mean())
     if gains and float(torch.stack(gains).median()) < SMALL:
-        raise ModelFileError(f"{path}: {DIFFERENCE}")
+        raise ModelFileError(Sentence("{path}: {difference}", path=path, difference=DIFFERENCE))
 
 
 SMALL = 0.05  # of a norm's gain
@@ -235,7 +267,9 @@ def _beside(path: Path) -> dict[str, Any] | None:
     try:
         told = json.loads(own.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
-        raise ModelFileError(f"{own}: cannot be read ({fault})") from fault
+        raise ModelFileError(
+            Sentence("{own}: cannot be read ({why})", own=own, why=fault)
+        ) from fault
     says = isinstance(told, dict) and {"_class_name", "block_out_channels"} & told.keys()
     return told if says else None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from webui.api import LoadNetwork, ModelFileError, RunNetwork, Upscaler, hookimpl
+from webui.errors import Sentence
 
 from .tiles import blend, tiles
 from .weights import build
@@ -67,7 +68,7 @@ def upscale(
 def checked(path: Path, wrong: Callable[[str, Path], str | None]) -> nn.Module:
     """The network of `path`. A file that is something else says what it is: `ModelFileError`."""
     if what := wrong("upscaler", path):
-        raise ModelFileError(f"{path}: {what}")
+        raise ModelFileError(Sentence("{path}: {what}", path=path, what=what))
     return build(path)
 
 

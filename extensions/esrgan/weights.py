@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webui.api import ModelFileError
+from webui.errors import Sentence
 
 from .rrdbnet import renamed, rrdbnet, shape_of
 
@@ -37,15 +38,26 @@ def build(path: Path) -> nn.Module:
     try:
         weights = load_file(path)
     except (SafetensorError, OSError, ValueError) as fault:
-        raise ModelFileError(f"{path}: cannot be read, get it again ({fault})") from fault
+        raise ModelFileError(
+            Sentence("{path}: cannot be read, get it again ({why})", path=path, why=fault)
+        ) from fault
     ours = renamed(weights)
     shape = shape_of(ours)
     for name, value in ours.items():
         if not value.is_floating_point() or not value.float().isfinite().all():
             what = (
-                "values that are not numbers (NaN)" if value.is_floating_point() else "no fractions"
+                Sentence("values that are not numbers (NaN)")
+                if value.is_floating_point()
+                else Sentence("no fractions")
             )
-            raise ModelFileError(f"{path}: {name!r} has {what}; the file is damaged, get it again")
+            raise ModelFileError(
+                Sentence(
+                    "{path}: {name} has {what}; the file is damaged, get it again",
+                    path=path,
+                    name=repr(name),
+                    what=what,
+                )
+            )
     if shape is None:
         known = next((what for part, what in OTHERS if any(part in name for name in weights)), "")
         which = f"the weights of a {known}, not" if known else "not the weights"
@@ -57,10 +69,20 @@ def build(path: Path) -> nn.Module:
         return _other(path, weights, f"an RRDBNet has no {unknown[0]!r}")
     for name, value in wanted.items():
         if name not in ours:
-            raise ModelFileError(f"{path}: has no {name!r}; get the file again")
+            raise ModelFileError(
+                Sentence("{path}: has no {name}; get the file again", path=path, name=repr(name))
+            )
         if ours[name].shape != value.shape:
-            found = f"{tuple(ours[name].shape)} instead of {tuple(value.shape)}"
-            raise ModelFileError(f"{path}: {name!r} has shape {found}")
+            found = Sentence(
+                "{shape} instead of {shape2}",
+                shape=tuple(ours[name].shape),
+                shape2=tuple(value.shape),
+            )
+            raise ModelFileError(
+                Sentence(
+                    "{path}: {name} has shape {found}", path=path, name=repr(name), found=found
+                )
+            )
     network.load_state_dict(ours, assign=True)
     return network
 
@@ -73,13 +95,24 @@ def _other(path: Path, weights: Mapping[str, Tensor], why: str) -> nn.Module:
         import spandrel
     except ImportError as fault:
         needs = f"other architectures need the package spandrel, which cannot be imported ({fault})"
-        raise ModelFileError(f"{path}: {why}; {needs}") from fault
+        raise ModelFileError(
+            Sentence("{path}: {why}; {needs}", path=path, why=why, needs=needs)
+        ) from fault
     try:
         found = spandrel.ModelLoader().load_from_state_dict(dict(weights))
     except Exception as fault:  # each of its architectures raises what it likes
-        raise ModelFileError(f"{path}: {why}, and spandrel does not know it ({fault!r})") from fault
+        raise ModelFileError(
+            Sentence(
+                "{path}: {why}, and spandrel does not know it ({why2})",
+                path=path,
+                why=why,
+                why2=repr(fault),
+            )
+        ) from fault
     if not isinstance(found, spandrel.ImageModelDescriptor) or found.input_channels != 3:
-        raise ModelFileError(f"{path}: does not make an RGB picture of an RGB picture")
+        raise ModelFileError(
+            Sentence("{path}: does not make an RGB picture of an RGB picture", path=path)
+        )
 
     class Other(nn.Module):
         def __init__(self) -> None:

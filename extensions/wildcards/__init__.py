@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from webui.api import GenerationRequest, Group, Places, RequestError, Text, hookimpl
+from webui.errors import Sentence
 
 from .lists import Lists
 from .template import Drawing, TemplateError
@@ -51,7 +52,7 @@ def change_request(
         try:
             prompt = drawing.resolved(template)
         except TemplateError as error:
-            raise RequestError(f"{name}: {error}", name) from None
+            raise RequestError(Sentence("{name}: {why}", name=name, why=error), name) from None
         if prompt != template:
             changed[name] = prompt
             if TEMPLATES.get(name) in request.extras:  # a task that samples nothing has none

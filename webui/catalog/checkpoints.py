@@ -23,7 +23,7 @@ from webui.catalog.library.model_card import (
     remembered,
     remembered_facts,
 )
-from webui.errors import ModelFileError, lacking
+from webui.errors import ModelFileError, Sentence, lacking
 from webui.types import ModelCard, ModelMemory
 
 __all__ = ["ModelList", "list_models", "read_json", "weight_files"]
@@ -32,7 +32,7 @@ STARTER, CHECKPOINTS = "starter", "Stable-diffusion"
 LONG_LOOK_S = 0.02  # a look that takes longer is made beside those who ask
 REST, REST_S = 10, 4.0  # between two of those: in times of what one takes, and at most
 SLICE_S, KEEP_S = 0.01, 2.0  # of reading without a rest, and between what is handed to the memory
-UNREAD = "is still being read; it can be used in a moment"
+UNREAD = Sentence("is still being read; it can be used in a moment")
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class ModelList:
             card = self._known(found)
             if card is None and patience_s is not None and (reading or spent_s >= patience_s):
                 unread.append(found)
-                problem = f"{found.name}: {UNREAD}"
+                problem = Sentence("{found}: {unread}", found=found.name, unread=UNREAD)
                 card = ModelCard(found.name, Path(found.path), problem=problem)
             elif card is None:
                 before = time.monotonic()
@@ -209,6 +209,10 @@ def _add(cards: dict[str, ModelCard], card: ModelCard) -> None:
     if card.name not in cards:
         cards[card.name] = card
         return
-    problem = f"{card.path}: another model is called {card.name!r} already; rename this one"
+    problem = Sentence(
+        "{path}: another model is called {card} already; rename this one",
+        path=card.path,
+        card=repr(card.name),
+    )
     name = next(n for i in range(2, 1_000_000) if (n := f"{card.name} ({i})") not in cards)
     cards[name] = replace(card, name=name, problem=problem)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 
 __all__ = [
     "FAMILIES",
@@ -140,5 +140,11 @@ def family(key: str) -> Family:
     """The family of a key (`ModelCard.kind`). `EaselError` for one that is not known."""
     found = FAMILIES.get(key)
     if found is None:
-        raise EaselError(f"family {key!r} is not known; use {', '.join(FAMILIES)}")
+        raise EaselError(
+            Sentence(
+                "family {part} is not known; use {families}",
+                part=repr(key),
+                families=", ".join(FAMILIES),
+            )
+        )
     return found

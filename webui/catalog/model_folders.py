@@ -19,7 +19,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.types.library import FOLDERS
 
 __all__ = ["KIND_FOLDERS", "AdapterFiles", "Meant"]
@@ -136,7 +136,13 @@ class AdapterFiles:
                 return Meant(path, name[len(start) :].lstrip(":"))
         folder = HYPERNETWORKS[0] if hyper else LORAS[0]
         end = known.nearest(name) if hint else ""
-        says = f"<{kind}:{_shown(name)}>: there is no such file in models/{folder}{end}"
+        says = Sentence(
+            "<{kind}:{name}>: there is no such file in models/{folder}{end}",
+            kind=kind,
+            name=_shown(name),
+            folder=folder,
+            end=end,
+        )
         raise RequestError(says, "prompt")
 
     def _by_output_name(self, name: str, known: Listed) -> Path | None:
@@ -150,8 +156,14 @@ class AdapterFiles:
         found = known.called.get(wanted, []) if wanted else []
         if len(found) > 1:
             files = ", ".join(map(repr, found[:4]))
-            says = f"{len(found)} files call themselves so ({files}); write the name of one"
-            raise RequestError(f"<lora:{_shown(name)}>: {says}", "prompt")
+            says = Sentence(
+                "{number} files call themselves so ({files}); write the name of one",
+                number=len(found),
+                files=files,
+            )
+            raise RequestError(
+                Sentence("<lora:{name}>: {says}", name=_shown(name), says=says), "prompt"
+            )
         return known[found[0]] if found else None
 
     def _output_name(self, path: Path) -> str:

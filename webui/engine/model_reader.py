@@ -124,8 +124,8 @@ class ModelReader:
                 "precision (--dtype)",
                 name=repr(name),
                 device=device,
-                size=f"{size / 1000000000.0:.1f}",
-                free_now=f"{free_now(device) / 1000000000.0:.1f}",
+                size=f"{size / 1e9:.1f}",
+                free_now=f"{free_now(device) / 1e9:.1f}",
             )
         )
 

@@ -13,7 +13,7 @@ from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from webui.defaults import FIELDS
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.types import Mask, Picture, Task
 
 __all__ = ["PICTURE_BYTES", "TooLarge", "parsed", "with_pictures"]
@@ -21,7 +21,7 @@ __all__ = ["PICTURE_BYTES", "TooLarge", "parsed", "with_pictures"]
 PICTURE_BYTES = 64 * 2**20
 AT_ONCE = 2**16  # bytes that are read in no time; what is larger holds nobody up
 BODY_BYTES = 2 * (PICTURE_BYTES * 4 // 3) + 2**20  # a picture and a mask as base64, and words
-HOW = "send base64, or a data:image/png;base64,... URL"
+HOW = Sentence("send base64, or a data:image/png;base64,... URL")
 
 
 class TooLarge(EaselError):
@@ -43,7 +43,9 @@ async def parsed(request: Request) -> dict[str, Any]:
         except (
             ClientDisconnect
         ):  # nobody reads the answer; as a fault of ours it would fill the log
-            raise RequestError("the connection ended before the whole body had come") from None
+            raise RequestError(
+                Sentence("the connection ended before the whole body had come")
+            ) from None
     if size > BODY_BYTES:
         raise TooLarge(f"more than {BODY_BYTES >> 20} MB; use smaller pictures")
     content = b"".join(parts)
@@ -54,9 +56,9 @@ def _object(content: bytes) -> dict[str, Any]:
     try:
         body = json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise RequestError("the body is not JSON") from None
+        raise RequestError(Sentence("the body is not JSON")) from None
     if not isinstance(body, dict):
-        raise RequestError("the body must be a JSON object")
+        raise RequestError(Sentence("the body must be a JSON object"))
     return body
 
 
@@ -79,16 +81,24 @@ def with_pictures(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _decoded(value: object, field: str) -> bytes:
     if not isinstance(value, str) or not value:
-        raise RequestError(f"{field}: that is no picture; {HOW}", field)
+        raise RequestError(
+            Sentence("{field}: that is no picture; {how}", field=field, how=HOW), field
+        )
     if value.startswith("data:"):
         head, _, value = value.partition(",")
         if not head.endswith(";base64"):
-            raise RequestError(f"{field}: the data URL is not base64; {HOW}", field)
+            raise RequestError(
+                Sentence("{field}: the data URL is not base64; {how}", field=field, how=HOW), field
+            )
     value = "".join(value.split())  # `base64` breaks lines
     if len(value) > PICTURE_BYTES * 4 // 3 + 4:
-        large = f"larger than {PICTURE_BYTES >> 20} MB; use a smaller picture"
-        raise RequestError(f"{field}: {large}", field)
+        large = Sentence(
+            "larger than {megabytes} MB; use a smaller picture", megabytes=PICTURE_BYTES >> 20
+        )
+        raise RequestError(Sentence("{field}: {large}", field=field, large=large), field)
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise RequestError(f"{field}: the base64 is damaged; {HOW}", field) from None
+        raise RequestError(
+            Sentence("{field}: the base64 is damaged; {how}", field=field, how=HOW), field
+        ) from None

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Query, Request
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.http.bodies import parsed
 from webui.http.jobs import Forbidden
 from webui.http.rights import Rights
@@ -136,7 +136,7 @@ def download_routes(downloads: DownloadsFace, rights: Rights) -> APIRouter:
         allow(request)
         asked = [values.get(name, "") for name in ("repo", "kind", "path")]
         if not all(isinstance(one, str) and len(one) <= 1000 for one in asked):
-            raise RequestError("repo, kind, path: give texts", "repo")
+            raise RequestError(Sentence("repo, kind, path: give texts"), "repo")
         return _view(await to_thread.run_sync(downloads.add, *asked))
 
     @routes.post("/{download}/pause", responses=CHANGING)

@@ -16,7 +16,7 @@ from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from webui import images
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.http.archives import streamed
 from webui.http.bodies import parsed
 from webui.http.views import Fault
@@ -167,11 +167,21 @@ def picture_routes(gallery: GalleryFace) -> APIRouter:
         """Pictures as they were saved, in a zip. At most 2,000 and 4 GB."""
         asked = [_number(word) for word in ids.split(",")]
         if len(asked) > ARCHIVE_MAX:
-            raise RequestError(f"ids: at most {ARCHIVE_MAX} pictures fit into one archive", "ids")
+            raise RequestError(
+                Sentence(
+                    "ids: at most {archive_max} pictures fit into one archive",
+                    archive_max=ARCHIVE_MAX,
+                ),
+                "ids",
+            )
         files = gallery.files(asked, _owner(request))
         if sum(size for _, _, size in files) > ARCHIVE_BYTES_MAX:
             raise RequestError(
-                f"ids: more than {ARCHIVE_BYTES_MAX // 10**9} GB; choose fewer pictures", "ids"
+                Sentence(
+                    "ids: more than {archive_bytes_max} GB; choose fewer pictures",
+                    archive_bytes_max=ARCHIVE_BYTES_MAX // 10**9,
+                ),
+                "ids",
             )
         name = f"easel-{datetime.now():%Y-%m-%d-%H%M%S}.zip"
         return StreamingResponse(
@@ -232,7 +242,7 @@ def picture_routes(gallery: GalleryFace) -> APIRouter:
         body = await parsed(request)
         on = body.pop("favourite", None)
         if not isinstance(on, bool):
-            raise RequestError("favourite: give true or false", "favourite")
+            raise RequestError(Sentence("favourite: give true or false"), "favourite")
         return Ids(await _all(gallery.favour, _ids(body), on, _owner(request)))
 
     @routes.post("/trash", responses=CHANGING, openapi_extra=_body())
@@ -269,19 +279,21 @@ def _ids(body: dict[str, Any]) -> Sequence[int]:
     ids = body.pop("ids", None)
     if body:
         unknown = next(iter(body))
-        raise RequestError(f"{unknown!r} is not known here", unknown)
+        raise RequestError(Sentence("{unknown} is not known here", unknown=repr(unknown)), unknown)
     if (
         not isinstance(ids, list)
         or not 1 <= len(ids) <= IDS_MAX
         or not all(type(number) is int and 0 <= number <= ID_MAX for number in ids)
     ):
-        raise RequestError(f"ids: give a list of 1 to {IDS_MAX} pictures' numbers", "ids")
+        raise RequestError(
+            Sentence("ids: give a list of 1 to {ids_max} pictures' numbers", ids_max=IDS_MAX), "ids"
+        )
     return ids
 
 
 def _number(word: str) -> int:
     if not (word.isascii() and word.isdigit() and len(word) < 19):
-        raise RequestError("ids: give pictures' numbers with commas between", "ids")
+        raise RequestError(Sentence("ids: give pictures' numbers with commas between"), "ids")
     return int(word)
 
 

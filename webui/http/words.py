@@ -102,7 +102,7 @@ def word_routes(engine: EngineFace, catalog: Catalog, styles: StyleBook) -> APIR
         check_text(PROMPT.name, text)
         model = body.get("model", "")
         if not isinstance(model, str):
-            raise RequestError(f"model {model!r}: give its name", "model")
+            raise RequestError(Sentence("model {model}: give its name", model=repr(model)), "model")
         count = await to_thread.run_sync(engine.count_tokens, model, text, limiter=counting)
         return Tokens(count, max(1, -(-count // CHUNK)))
 
@@ -146,12 +146,21 @@ def word_routes(engine: EngineFace, catalog: Catalog, styles: StyleBook) -> APIR
             body.pop(name, None)
         for name, value in {**words, "former": former}.items():
             if not isinstance(value, str) or len(value) > PROMPT_MAX:
-                raise RequestError(f"{name}: give text of at most {PROMPT_MAX} characters", name)
+                raise RequestError(
+                    Sentence(
+                        "{name}: give text of at most {prompt_max} characters",
+                        name=name,
+                        prompt_max=PROMPT_MAX,
+                    ),
+                    name,
+                )
         if place is not None and (isinstance(place, bool) or not isinstance(place, int)):
-            raise RequestError("place: give a whole number from 0", "place")
+            raise RequestError(Sentence("place: give a whole number from 0"), "place")
         if body:
             unknown = next(iter(body))
-            raise RequestError(f"{unknown!r} is no part of a style", unknown)
+            raise RequestError(
+                Sentence("{unknown} is no part of a style", unknown=repr(unknown)), unknown
+            )
         return _view(await to_thread.run_sync(styles.put, former, Style(**words), place))
 
     @routes.delete("/styles", responses={**UNKNOWN, 403: {"model": Fault}})

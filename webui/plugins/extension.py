@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webui.errors import EaselError, ExtensionError, lacking
+from webui.errors import EaselError, ExtensionError, Sentence, lacking
 from webui.plugins.clock import Clock
 from webui.plugins.finding import Found
 from webui.plugins.worker import on_worker
@@ -90,10 +90,12 @@ class Extension:
         """Raises `ExtensionError` with what to do when its code may not be called now."""
         if self.set_aside:
             times = f"failed {self.limits.failures} times"
-            what = f"the extension {times} and is set aside until the next start"
+            what = Sentence(
+                "the extension {times} and is set aside until the next start", times=times
+            )
             raise ExtensionError(self.name, hook, what)
         if not self.enabled:
-            what = "the extension is switched off; switch it on, or choose something else"
+            what = Sentence("the extension is switched off; switch it on, or choose something else")
             raise ExtensionError(self.name, hook, what)
 
     # --- into its code ----------------------------------------------------------------------------
@@ -283,7 +285,7 @@ def sentence_of(error: BaseException, found: Found) -> str:
         return f"{error.msg} ({name}, line {error.lineno})"
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, SystemExit):
-        what = f"it called sys.exit({error.code!r})"
+        what = Sentence("it called sys.exit({code})", code=repr(error.code))
     source = Path(found.source)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from PIL import Image
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.plugins.clock import Clock, Watchdog
 from webui.plugins.extension import Extension, Fault, Limits
 from webui.plugins.hooks import Implementation
@@ -129,7 +129,10 @@ class Extensions:
     def switch(self, name: str, on: bool) -> ExtensionStatus:
         if name not in self._extensions:
             known = nearest(name, list(self._extensions))
-            raise RequestError(f"there is no extension {name!r}{known}", "name")
+            raise RequestError(
+                Sentence("there is no extension {name}{known}", name=repr(name), known=known),
+                "name",
+            )
         extension = self._extensions[name]
         (self._disabled.discard if on else self._disabled.add)(name)
         self._keep(sorted(self._disabled))
@@ -149,7 +152,9 @@ def checked(
 ) -> GenerationRequest:
     """What a `change_request` hook returned, if it is a valid request; else raises `Fault`."""
     if not isinstance(changed, GenerationRequest):
-        what = f"returned a value of type {type(changed).__name__}; return a request or None"
+        what = Sentence(
+            "returned a value of type {name}; return a request or None", name=type(changed).__name__
+        )
         raise one.extension.fault(one.hook, what)
     if changed.task != before.task:
         raise one.extension.fault(one.hook, f"changed the task from {before.task!r}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from webui import hookspecs
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.plugins.clock import IMPORT, Clock
 from webui.plugins.extension import Extension, Fault, Limits
 from webui.plugins.extensions import Extensions
@@ -92,7 +92,13 @@ def load(
     ended = history.aside({one.name: one.source for one in found})
     for name in without:
         if name not in names:
-            raise RequestError(f"--no-extension {name}: no such extension{nearest(name, names)}")
+            raise RequestError(
+                Sentence(
+                    "--no-extension {name}: no such extension{hint}",
+                    name=name,
+                    hint=nearest(name, names),
+                )
+            )
     extensions = []
     for one in found:
         left_out = "--safe-mode" if safe_mode and not one.bundled else ""

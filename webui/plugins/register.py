@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from webui.errors import Sentence
 from webui.plugins.checking import FIELDS, KINDS, Kind, control_problem, extras_of, value_problem
 from webui.plugins.extension import Extension, Fault
 from webui.plugins.guards import guarded, guarded_wrapper
@@ -84,7 +85,9 @@ class Register:
                 if shares and self._option(control.name) == control:
                     continue
                 if wrong := self._control_taken(extension, control):
-                    sentence = f"control {control.name!r}: {wrong}"
+                    sentence = Sentence(
+                        "control {name}: {wrong}", name=repr(control.name), wrong=wrong
+                    )
                     break
         if not sentence and isinstance(value, Task):
             shared = [control for control in value.flat_controls() if control.name in FIELDS]
@@ -202,7 +205,11 @@ class Register:
             if sampler.schedule in schedules:
                 kept.append((extension, sampler))
             else:
-                what = f"there is no schedule {sampler.schedule!r}{nearest(sampler.schedule, schedules)}"
+                what = Sentence(
+                    "there is no schedule {schedule}{hint}",
+                    schedule=repr(sampler.schedule),
+                    hint=nearest(sampler.schedule, schedules),
+                )
                 extension.problem(f"sampler {sampler.name!r}: {what}; it is left out")
         self._values["register_samplers"] = kept
         tasks = [value.name for _, value in self._values["register_tasks"]]
@@ -211,7 +218,11 @@ class Register:
                 for name in value.tasks:
                     if name not in tasks:
                         label = getattr(value, "name", value.label)
-                        what = f"there is no task {name!r}{nearest(name, tasks)}"
+                        what = Sentence(
+                            "there is no task {name}{hint}",
+                            name=repr(name),
+                            hint=nearest(name, tasks),
+                        )
                         extension.problem(f"{KINDS[hook].noun} {label!r}: {what}")
 
 

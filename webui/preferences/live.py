@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.preferences.schema import SETTINGS, Setting
 from webui.registry import nearest
 from webui.settings import Settings
@@ -113,11 +113,15 @@ class Preferences:
     def _check(self, name: str) -> None:
         if name not in self._by_name:
             hint = nearest(name, list(self._by_name))
-            raise RequestError(f"{name!r} is no setting{hint}", name)
+            raise RequestError(
+                Sentence("{name} is no setting{hint}", name=repr(name), hint=hint), name
+            )
         setting = self._by_name[name]
         if name in self._base.fixed:
             flag = setting.flag or "the command line"
-            raise RequestError(f"{name}: {flag} has fixed it for this start", name)
+            raise RequestError(
+                Sentence("{name}: {flag} has fixed it for this start", name=name, flag=flag), name
+            )
 
     def _read(self, name: str, value: object) -> Any:
         return self._by_name[name].read(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.naming import Pattern
 from webui.settings import OwnDefaults, Settings
 from webui.types import DEFAULTS as FIELD_DEFAULTS
@@ -52,9 +52,14 @@ class Setting:
         elif self.kind == "folder":
             found = found.strip()
             if found and not Path(found).is_absolute():
-                raise RequestError(f"{self.name}: give the whole path of a folder", self.name)
+                raise RequestError(
+                    Sentence("{name}: give the whole path of a folder", name=self.name), self.name
+                )
         elif self.kind == "language" and len(found) > 35:
-            raise RequestError(f"{self.name}: {found!r} is no language", self.name)
+            raise RequestError(
+                Sentence("{name}: {found} is no language", name=self.name, found=repr(found)),
+                self.name,
+            )
         return found
 
     def of(self, settings: Settings) -> Any:
@@ -84,7 +89,7 @@ def _read_defaults(name: str, value: object) -> list[dict[str, Any]]:
     """Chosen defaults, in their shape; whether the names in them exist is for who has a catalog to say."""
 
     def wrong(what: str) -> RequestError:
-        return RequestError(f"{name}: {what}", name)
+        return RequestError(Sentence("{name}: {what}", name=name, what=what), name)
 
     if not isinstance(value, list) or len(value) > DEFAULTS_MAX:
         raise wrong(f"give a list of at most {DEFAULTS_MAX} entries")

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 
 __all__ = ["MIGRATIONS", "Database", "InUse"]
 
@@ -86,12 +86,16 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(path)
         except OSError as fault:
-            raise EaselError(f"{path} cannot be used: {fault}") from fault
+            raise EaselError(
+                Sentence("{path} cannot be used: {why}", path=path, why=fault)
+            ) from fault
         try:
             self._connection = self._opened()
         except sqlite3.OperationalError as fault:
             os.close(self._lock)
-            raise EaselError(f"{path} cannot be used: {fault}") from fault
+            raise EaselError(
+                Sentence("{path} cannot be used: {why}", path=path, why=fault)
+            ) from fault
         except sqlite3.DatabaseError as fault:
             self.set_aside = _set_aside(path, fault)
             self._connection = self._opened()
@@ -120,8 +124,13 @@ class Database:
         newest = len(self._migrations)
         if version > newest:
             raise EaselError(
-                f"{self.path} is of a newer Easel (version {version}, this one knows {newest}): "
-                "update Easel, or start with another --data-dir"
+                Sentence(
+                    "{path} is of a newer Easel (version {version}, this one knows "
+                    "{newest}): update Easel, or start with another --data-dir",
+                    path=self.path,
+                    version=version,
+                    newest=newest,
+                )
             )
         if 0 < version < newest:
             copy = self.path.with_name(f"{self.path.name}.version-{version}")

@@ -173,7 +173,7 @@ class JobStore:
     def request(self, job_id: str) -> GenerationRequest:
         rows = self._database.rows("SELECT request FROM jobs WHERE id = ?", job_id)
         if not rows:
-            raise EaselError(f"job {job_id} is not kept")
+            raise EaselError(Sentence("job {job_id} is not kept", job_id=job_id))
         return requests.load(rows[0]["request"], self._folder / "pictures")
 
     def replies(self, job_id: str, index: int) -> ReplyLog:
@@ -354,9 +354,15 @@ class JobStore:
             yield
         except SqliteError as fault:
             cause = OSError(number, str(fault)) if (number := lack_of(fault)) else fault
-            raise EaselError(f"{self._database.path} cannot be written: {fault}") from cause
+            raise EaselError(
+                Sentence("{path} cannot be written: {why}", path=self._database.path, why=fault)
+            ) from cause
         except OSError as fault:
-            raise EaselError(f"{self._folder} cannot be written: {fault.strerror}") from fault
+            raise EaselError(
+                Sentence(
+                    "{folder} cannot be written: {why}", folder=self._folder, why=fault.strerror
+                )
+            ) from fault
 
 
 def lack_of(fault: SqliteError) -> int:

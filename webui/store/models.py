@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 from webui.store.database import Database
 from webui.types import ModelCard, ModelNotes
 
@@ -135,7 +135,13 @@ class ModelIndex:
     def keep_notes(self, fingerprint: str, notes: ModelNotes) -> None:
         """Replaces what the user said about a model."""
         if notes.prediction not in (None, *PREDICTIONS):
-            raise EaselError(f"prediction {notes.prediction!r}: use {', '.join(PREDICTIONS)}")
+            raise EaselError(
+                Sentence(
+                    "prediction {prediction}: use {predictions}",
+                    prediction=repr(notes.prediction),
+                    predictions=", ".join(PREDICTIONS),
+                )
+            )
         told = {**asdict(_plain(notes)), "defaults": dict(notes.defaults)}
         self._set(fingerprint, "notes", json.dumps(told))
         self._notes[fingerprint] = notes
@@ -165,7 +171,9 @@ class ModelIndex:
             with self._lock, self._database.changing() as connection:
                 yield connection
         except sqlite3.Error as fault:
-            raise EaselError(f"{self._database.path} cannot be written: {fault}") from fault
+            raise EaselError(
+                Sentence("{path} cannot be written: {why}", path=self._database.path, why=fault)
+            ) from fault
         finally:
             self._version += grows
 

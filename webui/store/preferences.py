@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 
 __all__ = ["FILE", "HISTORY", "change", "read", "write"]
 
@@ -68,7 +68,9 @@ def write(data_dir: Path, values: Mapping[str, Any]) -> None:
     except OSError as error:
         with suppress(OSError):  # the folder itself may be what is wrong
             part.unlink()
-        raise EaselError(f"{path} cannot be written: {error.strerror}") from None
+        raise EaselError(
+            Sentence("{path} cannot be written: {why}", path=path, why=error.strerror)
+        ) from None
 
 
 def change(data_dir: Path, values: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 from webui.metadata import texts_of
 from webui.opening import open_file
 from webui.types import GenerationRequest
@@ -40,7 +40,13 @@ def load(text: str, pictures: Path | None) -> GenerationRequest:
     """
     kept = json.loads(text)
     if kept["version"] != VERSION:
-        raise EaselError(f"a request of version {kept['version']}; this Easel reads {VERSION}")
+        raise EaselError(
+            Sentence(
+                "a request of version {kept}; this Easel reads {version}",
+                kept=kept["version"],
+                version=VERSION,
+            )
+        )
     values = {name: _in(value, pictures) for name, value in kept["request"].items()}
     fields = {name: value for name, value in values.items() if name in KEPT}
     once = {name: value for name, value in values.items() if name not in KEPT}
@@ -67,7 +73,11 @@ def _in(value: Any, pictures: Path | None) -> Any:
                 picture = open_file(pictures / Path(name).name)
                 picture.load()
             except OSError as fault:
-                raise EaselError(f"a picture of the request is gone: {pictures / name}") from fault
+                raise EaselError(
+                    Sentence(
+                        "a picture of the request is gone: {pictures}", pictures=pictures / name
+                    )
+                ) from fault
             return picture
         case {"values": dict() as values}:
             return {name: _in(item, pictures) for name, item in values.items()}

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.store.style_tables import COLUMNS, Damaged, Style, Styles, bare, compose, parse
 
 __all__ = ["DAMAGED", "FILE", "Damaged", "Style", "StyleBook", "Styles"]
@@ -49,13 +49,23 @@ class StyleBook:
             nonlocal style
             names = [one.name for one in styles.found]
             if style.name != former and style.name in names:
-                raise RequestError(f"there is a style called {style.name!r} already", "name")
+                raise RequestError(
+                    Sentence("there is a style called {style} already", style=repr(style.name)),
+                    "name",
+                )
             found = list(styles.found)
             if former in names:
                 at = names.index(former)
                 found[at] = style = replace(style, others=found[at].others)
             elif len(found) >= STYLES_MAX:
-                raise RequestError(f"{FILE} holds {STYLES_MAX} styles; delete some", "name")
+                raise RequestError(
+                    Sentence(
+                        "{file} holds {styles_max} styles; delete some",
+                        file=FILE,
+                        styles_max=STYLES_MAX,
+                    ),
+                    "name",
+                )
             else:
                 found.insert(len(found) if place is None else max(0, place), style)
             return replace(styles, found=tuple(found))
@@ -83,7 +93,9 @@ class StyleBook:
                     return False
                 if self._written(changed, content):
                     return True
-        raise EaselError(f"{FILE} is being written by another program; try again")
+        raise EaselError(
+            Sentence("{file} is being written by another program; try again", file=FILE)
+        )
 
     def _content(self) -> bytes | None:
         try:
@@ -91,7 +103,9 @@ class StyleBook:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise EaselError(f"{FILE} cannot be read: {error.strerror}") from None
+            raise EaselError(
+                Sentence("{file} cannot be read: {why}", file=FILE, why=error.strerror)
+            ) from None
 
     def _written(self, styles: Styles, before: bytes | None) -> bool:
         """Replaces the file, wholly or not at all, unless it is no longer as it was `before`; what was damaged is put
@@ -117,7 +131,9 @@ class StyleBook:
         except OSError as error:
             with suppress(OSError):
                 part.unlink()
-            raise EaselError(f"{FILE} cannot be written: {error.strerror}") from None
+            raise EaselError(
+                Sentence("{file} cannot be written: {why}", file=FILE, why=error.strerror)
+            ) from None
         return True
 
     def _put_aside(self, damaged: Sequence[Damaged]) -> None:
@@ -144,14 +160,23 @@ def _text(content: bytes) -> str:
 
 def _check(style: Style) -> None:
     if not style.name:
-        raise RequestError("give the style a name", "name")
+        raise RequestError(Sentence("give the style a name"), "name")
     if len(style.name) > NAME_MAX:
-        raise RequestError(f"name: use at most {NAME_MAX} characters", "name")
+        raise RequestError(
+            Sentence("name: use at most {name_max} characters", name_max=NAME_MAX), "name"
+        )
     for field in COLUMNS:
         words = getattr(style, field)
         if len(words) > WORDS_MAX:
-            raise RequestError(f"{field}: use at most {WORDS_MAX} characters", field)
+            raise RequestError(
+                Sentence(
+                    "{field}: use at most {words_max} characters", field=field, words_max=WORDS_MAX
+                ),
+                field,
+            )
         if any(
             (ord(c) < 32 and c not in "\t\n\v\f\r") or 0xD800 <= ord(c) <= 0xDFFF for c in words
         ):
-            raise RequestError(f"{field}: it holds a character that no text has", field)
+            raise RequestError(
+                Sentence("{field}: it holds a character that no text has", field=field), field
+            )

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 
 __all__ = ["Thumbnails"]
 WORKERS = min(4, max(2, os.cpu_count() or 2))  # Pillow lets other threads work while it draws
@@ -47,7 +47,7 @@ class Thumbnails:
         try:
             return making.result()
         except CancelledError:
-            raise EaselError("Easel is stopping") from None
+            raise EaselError(Sentence("Easel is stopping")) from None
 
     def soon(self, picture: Path, stamp: str) -> None:
         """Has a thumbnail drawn that will be asked for; waits for nothing, and says nothing of what goes wrong."""
@@ -85,7 +85,7 @@ class Thumbnails:
                 try:
                     making = self._pool.submit(self._make, picture, stamp)
                 except RuntimeError:
-                    raise EaselError("Easel is stopping") from None
+                    raise EaselError(Sentence("Easel is stopping")) from None
                 self._making[stamp] = making
                 made = True
             else:
@@ -119,7 +119,11 @@ class Thumbnails:
             part.write_bytes(content)
             os.replace(part, path)
         except OSError as fault:
-            raise EaselError(f"{path.parent} cannot be written: {fault.strerror}") from fault
+            raise EaselError(
+                Sentence(
+                    "{parent} cannot be written: {why}", parent=path.parent, why=fault.strerror
+                )
+            ) from fault
         with self._lock:
             self._bytes += len(content)
             full = self._bytes > self._limit

@@ -13,7 +13,7 @@ import gradio as gr
 from anyio import CapacityLimiter, to_thread
 
 from webui.defaults import complete, extra_controls
-from webui.errors import EaselError, ModelFileError, RequestError
+from webui.errors import EaselError, ModelFileError, RequestError, Sentence
 from webui.images import LEFT_OUT, TOO_LONG, texts_in
 from webui.job_stream import ended
 from webui.metadata import parse, settings_of
@@ -163,7 +163,7 @@ def settings_in(image: object) -> dict[str, Any]:
     where fields of it are settings."""
     given = given_file(image, "image")
     if given is None:
-        raise RequestError("image: give a picture", "image")
+        raise RequestError(Sentence("image: give a picture"), "image")
     opened, _ = texts_in(given, "image")
     text = settings_of(opened)
     if text is None and "parameters" in opened.info.get(LEFT_OUT, ()):

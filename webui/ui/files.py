@@ -31,7 +31,9 @@ KINDS = {
     ".webp": "image/webp",
     ".gif": "image/gif",
 }  # what `images.save` makes
-HOW = "send an uploaded file (gradio_client: handle_file) or a data:image/png;base64,... URL"
+HOW = Sentence(
+    "send an uploaded file (gradio_client: handle_file) or a data:image/png;base64,... URL"
+)
 
 
 def given_file(value: object, field: str) -> Path | bytes | None:
@@ -52,7 +54,7 @@ def given_file(value: object, field: str) -> Path | bytes | None:
         value = url if isinstance(url, str) else path
     if isinstance(value, str) and value.startswith("data:"):
         return _inline(value, field)
-    raise RequestError(f"{field}: that is no picture; {HOW}", field)
+    raise RequestError(Sentence("{field}: that is no picture; {how}", field=field, how=HOW), field)
 
 
 def uploaded(path: str, field: str) -> Path:
@@ -63,14 +65,16 @@ def uploaded(path: str, field: str) -> Path:
     except (OSError, ValueError):  # a name that no file can have
         file = None
     if file is None or not file.is_relative_to(folder) or not file.is_file():
-        raise RequestError(f"{field}: no such upload; {HOW}", field)
+        raise RequestError(Sentence("{field}: no such upload; {how}", field=field, how=HOW), field)
     return file
 
 
 def _inline(url: str, field: str) -> bytes:
     head, _, body = url.partition(",")
     if not head.endswith(";base64"):
-        raise RequestError(f"{field}: the data URL is not base64; {HOW}", field)
+        raise RequestError(
+            Sentence("{field}: the data URL is not base64; {how}", field=field, how=HOW), field
+        )
     if len(body) > UPLOAD_BYTES * 4 // 3 + 4:
         raise RequestError(
             Sentence(
@@ -83,7 +87,10 @@ def _inline(url: str, field: str) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RequestError(f"{field}: the data URL's base64 is damaged; {HOW}", field) from error
+        raise RequestError(
+            Sentence("{field}: the data URL's base64 is damaged; {how}", field=field, how=HOW),
+            field,
+        ) from error
 
 
 def publish(path: Path, links: set[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp
 
 from webui import descriptors
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.registry import Catalog
 from webui.settings import Settings
 from webui.types import EngineFace, ExtensionsFace, GalleryFace, Visitor
@@ -153,8 +153,12 @@ def launch_page(
             )
     except OSError as error:
         raise RequestError(
-            f"port {settings.port}: cannot be used on {settings.host}; choose another with --port, "
-            "or 0 for any free one",
+            Sentence(
+                "port {port}: cannot be used on {host}; choose another with --port, or "
+                "0 for any free one",
+                port=settings.port,
+                host=settings.host,
+            ),
             "port",
         ) from error
     server = server_of(blocks)

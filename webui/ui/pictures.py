@@ -87,7 +87,7 @@ class OwnPictures:
         try:
             file = self.file(url, request) if isinstance(url, str) else None
         except RequestError as error:
-            raise RequestError(f"{name}: {error}", name) from None
+            raise RequestError(Sentence("{name}: {why}", name=name, why=error), name) from None
         return value if file is None else {**value, "image": file}
 
 

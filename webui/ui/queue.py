@@ -154,7 +154,13 @@ class Board:
         """Does what a button says; what cannot be done is a `RequestError`."""
         queued = waiting_with(status, in_order(jobs)[0])
         if what not in self._acts(status, ends_of(queued)):
-            raise RequestError(f"{what!r} does not go with a job that is {status.state}")
+            raise RequestError(
+                Sentence(
+                    "{what} does not go with a job that is {state}",
+                    what=repr(what),
+                    state=status.state,
+                )
+            )
         match what:
             case "pause":
                 self._engine.pause(status.id)

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from webui.defaults import from_infotext, task_of
+from webui.errors import Sentence
 from webui.registry import Catalog
 from webui.types import DEFAULTS, FIELDS, Seed
 from webui.ui.forms import Forms
@@ -21,7 +22,7 @@ from webui.ui.tab import PRIVATE, Tab, menu
 __all__ = ["FORGET", "draw_send_to", "given_picture", "said", "wire_send_to"]
 
 TEXT_MAX = 200_000  # characters of an infotext; longer ones are no settings
-TOO_LONG = "The picture's text is too long for settings; it is shown in PNG info."
+TOO_LONG = Sentence("The picture's text is too long for settings; it is shown in PNG info.")
 # So that each picture is a new one: no seed of old, nor what mixes another into it.
 SEEDS = [control for control in FIELDS.values() if isinstance(control, Seed)]
 FORGET = {name: DEFAULTS[name] for one in SEEDS for name in (one.name, one.when) if name}

@@ -23,6 +23,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webui.errors import Sentence
 from webui.ui.gradio_adapter import is_upload, upload_folder
 
 __all__ = ["KEEP_S", "Uploads", "UploadsFolder"]
@@ -137,7 +138,7 @@ class Uploads:
             except OSError as fault:
                 status, sentence = 503, f"the upload cannot be kept: {fault.strerror or fault}"
                 if fault.errno in FULL:
-                    sentence = "the disk is full: make some space, and upload it again"
+                    sentence = Sentence("the disk is full: make some space, and upload it again")
                     status = 507
             except (TypeError, AttributeError, ValueError, LookupError) as fault:
                 log.info("an upload was refused: %r", fault)

@@ -32,7 +32,7 @@ class Visitors:
     def status(self, engine: EngineFace, job: object, request: gr.Request) -> JobStatus:
         """A job that whoever sent `request` may see; any other is a `RequestError`."""
         if not isinstance(job, str):
-            raise RequestError(f"job {job!r} is not known")
+            raise RequestError(Sentence("job {job} is not known", job=repr(job)))
         status = engine.status(job)
         if not self.of(request).sees(status):
             raise RequestError(

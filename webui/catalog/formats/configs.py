@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from webui.catalog.families import THOSE_THAT_LOAD
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["FEW_STEPS", "FIELDS", "SCHEDULERS", "Fields", "checked", "index_checked", "schedule"]
 
@@ -248,13 +248,21 @@ def checked(kind: str, config: Config, where: object) -> list[str]:
     fields = FIELDS[kind]
     for name in _names(kind, config):
         if name not in fields.classes:
-            raise ModelFileError(f"{where}: {_reason(kind, name)}")
+            raise ModelFileError(
+                Sentence("{where}: {reason}", where=where, reason=_reason(kind, name))
+            )
     remarks = []
     for key, value in config.items():
         if key in fields.only:
             if not all(_among(one, fields.only[key]) for one in _each(key, value)):
                 raise ModelFileError(
-                    f"{where}: {key} {_short(value)} cannot be computed here; the model would paint wrongly"
+                    Sentence(
+                        "{where}: {part} {value} cannot be computed here; the model would "
+                        "paint wrongly",
+                        where=where,
+                        part=key,
+                        value=_short(value),
+                    )
                 )
         elif key in fields.told:
             if not _among(value, fields.told[key]):
@@ -267,16 +275,42 @@ def checked(kind: str, config: Config, where: object) -> list[str]:
         )
     for key in COUNTS:
         if any(isinstance(n, int) and n > MOST for n in _flat(config.get(key))):
-            raise ModelFileError(f"{where}: {key} is more than any model has ({MOST})")
+            raise ModelFileError(
+                Sentence(
+                    "{where}: {part} is more than any model has ({most})",
+                    where=where,
+                    part=key,
+                    most=MOST,
+                )
+            )
     for key in NUMBERS:
         if key in config and not _number(config[key]):
-            raise ModelFileError(f"{where}: {key} {_short(config[key])} is no number")
+            raise ModelFileError(
+                Sentence(
+                    "{where}: {part} {config} is no number",
+                    where=where,
+                    part=key,
+                    config=_short(config[key]),
+                )
+            )
     if kind == "vae" and "scaling_factor" in config:
         factor = config["scaling_factor"]
         if not _number(factor) or factor <= 0:
-            raise ModelFileError(f"{where}: scaling_factor {_short(factor)} is no number above 0")
+            raise ModelFileError(
+                Sentence(
+                    "{where}: scaling_factor {factor} is no number above 0",
+                    where=where,
+                    factor=_short(factor),
+                )
+            )
     if config.get("shift_factor") is not None and not _number(config["shift_factor"]):
-        raise ModelFileError(f"{where}: shift_factor {_short(config['shift_factor'])} is no number")
+        raise ModelFileError(
+            Sentence(
+                "{where}: shift_factor {config} is no number",
+                where=where,
+                config=_short(config["shift_factor"]),
+            )
+        )
     return remarks
 
 
@@ -317,13 +351,16 @@ def _names(kind: str, config: Config) -> Iterator[str]:
 
 def _reason(kind: str, name: str) -> str:
     wanted = {
-        "scheduler": "made for another training than DDPM's, whose noise levels are not computed here",
-        "flow_scheduler": "made for another training than flow matching",
-        "unet": "only UNet2DConditionModel loads",
-        "transformer": "only SD3Transformer2DModel loads",
-        "vae": "only AutoencoderKL loads",
+        "scheduler": Sentence(
+            "made for another training than DDPM's, whose noise levels are not computed here"
+        ),
+        "flow_scheduler": Sentence("made for another training than flow matching"),
+        "unet": Sentence("only UNet2DConditionModel loads"),
+        "transformer": Sentence("only SD3Transformer2DModel loads"),
+        "vae": Sentence("only AutoencoderKL loads"),
     }
-    return f"a {_short(name).strip(chr(39))}; {wanted.get(kind, 'only those of CLIP load')}"
+    why = wanted.get(kind, Sentence("only those of CLIP load"))
+    return Sentence("a {name}; {why}", name=_short(name).strip("'"), why=why)
 
 
 def _each(key: str, value: object) -> list[object]:
@@ -380,16 +417,36 @@ def index_checked(index: Config, where: object) -> list[str]:
         if key in NOT_ASKED | SAID:
             continue
         if key in OTHER_PIPELINES:
-            raise ModelFileError(f"{where}: {key} is {_short(value)}; such models cannot be loaded")
+            raise ModelFileError(
+                Sentence(
+                    "{where}: {part} is {value}; such models cannot be loaded",
+                    where=where,
+                    part=key,
+                    value=_short(value),
+                )
+            )
         if key in PARTS:
             name = str(value[-1]) if isinstance(value, list) and value else ""
             if name and name not in FIELDS[key].classes:
-                raise ModelFileError(f"{where}: its {key} is {_reason(key, name)}")
+                raise ModelFileError(
+                    Sentence(
+                        "{where}: its {part} is {reason}",
+                        where=where,
+                        part=key,
+                        reason=_reason(key, name),
+                    )
+                )
         elif key in BESIDE:
             remarks.append(f"{where}: its {key} is not used")
         elif isinstance(value, list):
             raise ModelFileError(
-                f"{where}: has a part {_short(key)} that is not known here; only {THOSE_THAT_LOAD} load"
+                Sentence(
+                    "{where}: has a part {part} that is not known here; only "
+                    "{those_that_load} load",
+                    where=where,
+                    part=_short(key),
+                    those_that_load=THOSE_THAT_LOAD,
+                )
             )
         else:
             remarks.append(f"{where}: {_short(key)} is not known, and is not used")

@@ -6,6 +6,8 @@ import os
 import re
 import shlex
 
+from webui.errors import Sentence
+
 __all__ = ["ZIP", "pickled", "stranger"]
 
 ZIP = b"PK\x03\x04"  # what PyTorch writes since 1.6, and what can be converted
@@ -57,7 +59,8 @@ def pickled(path: str) -> str:
     names the whole path."""
     whole = os.path.abspath(path)
     said = f'"{whole}"' if os.name == "nt" else shlex.quote(whole)
-    return (
+    return Sentence(
         "pickled files can run code when opened and are refused; "
-        f"convert it: python launch.py models convert {said}"
+        "convert it: python launch.py models convert {path}",
+        path=said,
     )

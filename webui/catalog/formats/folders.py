@@ -12,7 +12,7 @@ from webui.catalog.formats.configs import checked, index_checked, schedule
 from webui.catalog.formats.recognition import PARTS, Recognised
 from webui.catalog.formats.sidecars import read_json
 from webui.diffusion.noise_schedules import model_sigmas
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = [
     "TOKENIZERS",
@@ -36,7 +36,7 @@ WEIGHTS = {
 VARIANTS = ("", ".fp32", ".fp16", ".bf16", ".ema_only", ".ema", ".non_ema")
 TOKENIZERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 SHOWN = 3  # missing files that are named
-CONVERT = (
+CONVERT = Sentence(
     "convert it once with diffusers, on a machine where you trust the file: "
     "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW, safe_serialization=True)"
 )
@@ -63,12 +63,23 @@ def read_folder(folder: Path) -> Folder:
     unet_config = folder / "unet" / "config.json"
     if not unet_config.is_file():
         what = f" ({pipeline})" if pipeline else ""
-        raise ModelFileError(f"{folder}: no unet/config.json{what}; only {THOSE_THAT_LOAD} load")
+        raise ModelFileError(
+            Sentence(
+                "{folder}: no unet/config.json{what}; only {those_that_load} load",
+                folder=folder,
+                what=what,
+                those_that_load=THOSE_THAT_LOAD,
+            )
+        )
     unet = read_json(unet_config)
     family = _family(folder, unet, unet_config)
     configs_checked(folder, family)
     if not family.sizes and ("XL" in pipeline or (folder / "text_encoder_2").exists()):
-        raise ModelFileError(f"{folder}: the parts of an XL model around the U-Net of another")
+        raise ModelFileError(
+            Sentence(
+                "{folder}: the parts of an XL model around the U-Net of another", folder=folder
+            )
+        )
     vae = read_json(folder / "vae" / "config.json")
     widths = [
         _whole(read_json(path), "hidden_size", path, 768)
@@ -79,25 +90,45 @@ def read_folder(folder: Path) -> Folder:
     noise = schedule(read_json(scheduler))
     prediction = noise.get("prediction_type", "epsilon")
     if prediction not in family.predictions:
-        raise ModelFileError(f"{scheduler}: prediction_type {prediction!r} is not known")
+        raise ModelFileError(
+            Sentence(
+                "{scheduler}: prediction_type {prediction} is not known",
+                scheduler=scheduler,
+                prediction=repr(prediction),
+            )
+        )
     try:
         model_sigmas(noise)
     except ModelFileError as fault:
-        raise ModelFileError(f"{scheduler}: {fault}") from fault
+        raise ModelFileError(
+            Sentence("{scheduler}: {why}", scheduler=scheduler, why=fault)
+        ) from fault
     files = [file for part in family.parts for file in weight_files(folder, part)]
 
     channels = _whole(vae, "latent_channels", folder / "vae" / "config.json", 4)
     inputs = _whole(unet, "in_channels", unet_config, 4)
     if inputs not in (channels, 2 * channels + 1):
         raise ModelFileError(
-            f"{unet_config}: {inputs} input channels; a VAE of {channels} channels goes with "
-            f"{channels}, or {2 * channels + 1} for inpainting"
+            Sentence(
+                "{unet_config}: {inputs} input channels; a VAE of {channels} channels "
+                "goes with {channels}, or {channels2} for inpainting",
+                unet_config=unet_config,
+                inputs=inputs,
+                channels=channels,
+                channels2=2 * channels + 1,
+            )
         )
     context = unet.get("cross_attention_dim", 1280)
     if context != sum(widths):
         both = " + ".join(map(str, widths))
         raise ModelFileError(
-            f"{unet_config}: made for a text encoder of width {context}, but the folder's has width {both}"
+            Sentence(
+                "{unet_config}: made for a text encoder of width {context}, but the "
+                "folder's has width {both}",
+                unet_config=unet_config,
+                context=context,
+                both=both,
+            )
         )
     if family.sizes:
         _must_be_told(folder, family, unet, unet_config)
@@ -142,8 +173,13 @@ def _must_be_told(folder: Path, family: Family, unet: Mapping[str, Any], path: P
     )
     if told != there:
         raise ModelFileError(
-            f"{path}: told {told} numbers beside the text, but the folder's second text encoder and the picture's "
-            f"sizes are {there}"
+            Sentence(
+                "{path}: told {told} numbers beside the text, but the folder's second "
+                "text encoder and the picture's sizes are {there}",
+                path=path,
+                told=told,
+                there=there,
+            )
         )
 
 
@@ -152,7 +188,11 @@ def _family(folder: Path, unet: Mapping[str, Any], path: Path) -> Family:
     added, classes = unet.get("addition_embed_type"), unet.get("class_embed_type")
     if added not in (None, "text_time") or classes is not None:
         raise ModelFileError(
-            f"{path}: its U-Net takes {added or classes!r} embeddings; such models cannot be loaded"
+            Sentence(
+                "{path}: its U-Net takes {value} embeddings; such models cannot be loaded",
+                path=path,
+                value=repr(added or classes),
+            )
         )
     if added is None:
         text = read_json(folder / "text_encoder" / "config.json")
@@ -180,9 +220,13 @@ def weight_files(folder: Path, part: str) -> list[Path]:
     pickles = sorted(place.glob("*.bin")) if place.is_dir() else []
     if pickles:
         raise ModelFileError(
-            f"{pickles[0]}: pickled weights can run code and are refused; {CONVERT}"
+            Sentence(
+                "{pickles}: pickled weights can run code and are refused; {convert}",
+                pickles=pickles[0],
+                convert=CONVERT,
+            )
         )
-    raise ModelFileError(f"{place / base}.safetensors: is missing")
+    raise ModelFileError(Sentence("{place}.safetensors: is missing", place=place / base))
 
 
 def _others(place: Path, base: str) -> list[str]:
@@ -196,15 +240,21 @@ def shards(index: Path) -> dict[str, str]:
     """The file, beside `index`, that each tensor lies in. `ModelFileError` names the files that are not there."""
     told = read_json(index, 16 << 20).get("weight_map")
     if not isinstance(told, dict) or not told:
-        raise ModelFileError(f"{index}: names no files")
+        raise ModelFileError(Sentence("{index}: names no files", index=index))
     found = {str(key): str(file) for key, file in told.items()}
     files = sorted(set(found.values()))
     missing = [f for f in files if Path(f).name != f or not (index.parent / f).is_file()]
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         raise ModelFileError(
-            f"{index}: {len(missing)} of its {len(files)} files are missing: "
-            f"{', '.join(missing[:SHOWN])}{more}"
+            Sentence(
+                "{index}: {number} of its {number2} files are missing: {missing}{more}",
+                index=index,
+                number=len(missing),
+                number2=len(files),
+                missing=", ".join(missing[:SHOWN]),
+                more=more,
+            )
         )
     return found
 
@@ -212,5 +262,12 @@ def shards(index: Path) -> dict[str, str]:
 def _whole(config: Mapping[str, Any], key: str, path: Path, default: int) -> int:
     value = config.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ModelFileError(f"{path}: {key} is {value!r}, not a whole number")
+        raise ModelFileError(
+            Sentence(
+                "{path}: {part} is {value}, not a whole number",
+                path=path,
+                part=key,
+                value=repr(value),
+            )
+        )
     return value

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from webui.catalog.formats.header import open_regular, said
-from webui.errors import EaselError, ModelFileError
+from webui.errors import EaselError, ModelFileError, Sentence
 from webui.types import ModelCard, ModelMemory
 
 __all__ = ["Hasher", "hashed", "sha256_of", "stamp_of"]
@@ -49,7 +49,9 @@ def sha256_of(path: Path, progress: Callable[[int, int], None] = lambda done, si
                 done += len(block)
                 progress(done, size)
     except OSError as fault:
-        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=path.name, why=said(fault))
+        ) from fault
     return digest.hexdigest()
 
 

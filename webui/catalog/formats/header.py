@@ -20,7 +20,7 @@ from typing import Any
 from webui.catalog.formats.file_signatures import stranger
 from webui.catalog.formats.layout import Layouts, TensorInfo, placed, read_layout
 from webui.catalog.formats.tensor_names import Names
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["Header", "TensorInfo", "open_regular", "read_header", "said"]
 
@@ -70,14 +70,16 @@ def read_header(path: Path, known: Layouts | None = None) -> Header:
                 file.seek(body + (size - body) * (2 * part + 1) // (2 * SAMPLES))
                 digest.update(file.read(SAMPLE))
     except OSError as fault:
-        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=path.name, why=said(fault))
+        ) from fault
     finally:
         os.close(descriptor)
     try:
         metadata, layout = read_layout(text, known)
         _must_end(body + layout.size, size)
     except ValueError as fault:
-        raise ModelFileError(f"{path.name}: {fault}") from None
+        raise ModelFileError(Sentence("{file}: {why}", file=path.name, why=fault)) from None
     return Header(
         path,
         size,
@@ -107,7 +109,9 @@ def open_regular(path: Path) -> tuple[int, int]:
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, flags)
     except (OSError, RuntimeError) as fault:  # RuntimeError: links in a circle, before Python 3.13
-        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=path.name, why=said(fault))
+        ) from fault
     try:
         found = os.fstat(descriptor)
         _must_be_regular(path, found.st_mode)
@@ -126,27 +130,48 @@ def _must_be_regular(path: Path, mode: int) -> None:
             stat.S_IFCHR: "a device",
             stat.S_IFBLK: "a device",
         }
-        raise ModelFileError(f"{path.name}: {kinds.get(stat.S_IFMT(mode), 'no file')}, not a file")
+        raise ModelFileError(
+            Sentence(
+                "{file}: {get}, not a file",
+                file=path.name,
+                get=kinds.get(stat.S_IFMT(mode), "no file"),
+            )
+        )
 
 
 def _length(path: Path, begin: bytes, size: int) -> int:
     """The header's length, checked against the file and against what else the file may be."""
     if size == 0:
-        raise ModelFileError(f"{path.name}: the file is empty; get it again")
+        raise ModelFileError(Sentence("{file}: the file is empty; get it again", file=path.name))
     if what := stranger(begin, path.suffix):
-        raise ModelFileError(f"{path.name}: {what}")
+        raise ModelFileError(Sentence("{file}: {what}", file=path.name, what=what))
     if size < 10:
-        raise ModelFileError(f"{path.name}: {size} bytes are no safetensors file; get it again")
+        raise ModelFileError(
+            Sentence(
+                "{file}: {size} bytes are no safetensors file; get it again",
+                file=path.name,
+                size=size,
+            )
+        )
     length = int.from_bytes(begin[:8], "little")
     if begin[8:9] != b"{":
-        raise ModelFileError(f"{path.name}: is not a safetensors file")
+        raise ModelFileError(Sentence("{file}: is not a safetensors file", file=path.name))
     if length > LONGEST:
         raise ModelFileError(
-            f"{path.name}: says that its header has {length} bytes; more than {LONGEST} are refused"
+            Sentence(
+                "{file}: says that its header has {length} bytes; more than {longest} are refused",
+                file=path.name,
+                length=length,
+                longest=LONGEST,
+            )
         )
     if length > size - 8:
         raise ModelFileError(
-            f"{path.name}: the file ends inside its header ({size} bytes); get it again"
+            Sentence(
+                "{file}: the file ends inside its header ({size} bytes); get it again",
+                file=path.name,
+                size=size,
+            )
         )
     return length
 

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from webui.catalog.formats.tensor_names import Names
+from webui.errors import Sentence
 
 __all__ = ["BITS", "Layout", "Layouts", "TensorInfo", "placed", "read_layout"]
 
@@ -188,7 +189,11 @@ def _end(tensors: Mapping[str, TensorInfo]) -> int:
     there = 0
     for name, info in sorted(tensors.items(), key=lambda item: item[1][2:]):
         if info.start != there:
-            what = "overlaps another tensor" if info.start < there else "comes after a hole"
+            what = (
+                Sentence("overlaps another tensor")
+                if info.start < there
+                else Sentence("comes after a hole")
+            )
             raise ValueError(f"{_short(name)} {what}; the header is wrong")
         there = info.end
     return there

@@ -30,7 +30,7 @@ from webui.catalog.formats.numbers import FLOATS, decode, encode
 from webui.catalog.formats.recipes import DTYPES, Recipe, metadata_of
 from webui.catalog.formats.recognition import Recognised, recognise
 from webui.catalog.formats.writing import Planned, Writer
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["Merged", "merge"]
 
@@ -148,13 +148,25 @@ def _check_together(sources: list[_Source]) -> None:
         what, which = other.kind, first.kind
         if (what.kind, what.context_dim) != (which.kind, which.context_dim):
             raise ModelFileError(
-                f"{other.header.path.name} is {what.family}, {first.header.path.name} is {which.family}; "
-                "only models of one family can be merged"
+                Sentence(
+                    "{path} is {family}, {path2} is {family2}; only models of one family "
+                    "can be merged",
+                    path=other.header.path.name,
+                    family=what.family,
+                    path2=first.header.path.name,
+                    family2=which.family,
+                )
             )
         if what.layout != which.layout:
             raise ModelFileError(
-                f"{other.header.path.name} has the {what.layout} layout, {first.header.path.name} "
-                f"the {which.layout} one; they cannot be merged"
+                Sentence(
+                    "{path} has the {layout} layout, {path2} the {layout2} one; they "
+                    "cannot be merged",
+                    path=other.header.path.name,
+                    layout=what.layout,
+                    path2=first.header.path.name,
+                    layout2=which.layout,
+                )
             )
 
 
@@ -167,7 +179,7 @@ def _plan(a: _Source, recipe: Recipe) -> tuple[dict[str, Planned], int]:
             continue
         plan[name] = Planned(name, _dtype(info.dtype, recipe), info.shape)
     if not plan:
-        raise ModelFileError("nothing is left after what was to be discarded")
+        raise ModelFileError(Sentence("nothing is left after what was to be discarded"))
     return plan, len(a.header.tensors) - len(plan)
 
 
@@ -201,8 +213,14 @@ def _pieces(sources: list[_Source], one: Planned, recipe: Recipe) -> tuple[Piece
     for source, found in there:
         if found.shape != info.shape and not _wider(info.shape, found.shape):
             raise ModelFileError(
-                f"{source.header.path.name}: {one.name!r} has shape {found.shape}, "
-                f"in {a.header.path.name} it is {info.shape}"
+                Sentence(
+                    "{path}: {one} has shape {shape}, in {path2} it is {shape2}",
+                    path=source.header.path.name,
+                    one=repr(one.name),
+                    shape=found.shape,
+                    path2=a.header.path.name,
+                    shape2=info.shape,
+                )
             )
     if any(found.shape != info.shape for _, found in there):
         return _channels(a, info, there, one, recipe), "merged"
@@ -255,7 +273,9 @@ def _encoded(numbers: NDArray[Any], one: Planned) -> tuple[bytes, bool]:
     try:
         return encode(numbers, one.dtype), bool(np.isfinite(numbers).all())
     except OverflowError as fault:
-        raise ModelFileError(f"{one.name}: {fault}; use bf16 or fp32") from fault
+        raise ModelFileError(
+            Sentence("{one}: {why}; use bf16 or fp32", one=one.name, why=fault)
+        ) from fault
 
 
 def _copied(path: Path, file: BinaryIO, info: TensorInfo, dtype: str) -> Pieces:
@@ -276,9 +296,11 @@ def _read(path: Path, file: BinaryIO, info: TensorInfo, start: int, count: int) 
         file.seek(info.start + start * bits // 8)
         data = file.read(count * bits // 8)
     except OSError as fault:
-        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=path.name, why=said(fault))
+        ) from fault
     if len(data) != count * bits // 8:
-        raise ModelFileError(f"{path.name}: became shorter while it was read")
+        raise ModelFileError(Sentence("{file}: became shorter while it was read", file=path.name))
     return data
 
 
@@ -308,20 +330,32 @@ def _vae(
         if name.removeprefix(start).startswith(parts) and name.startswith(start)
     }
     if not any(name.startswith("decoder.conv_out.") for name in found):
-        raise ModelFileError(f"{path.name}: holds no VAE")
+        raise ModelFileError(Sentence("{file}: holds no VAE", file=path.name))
     new = start == VAE["diffusers"] or any("_blocks." in name for name in found)
     theirs = "diffusers" if new else "ldm"
     if theirs != a.kind.layout:
         raise ModelFileError(
-            f"{path.name} has the {theirs} layout, {a.header.path.name} the {a.kind.layout} one; "
-            "get the VAE in the checkpoint's layout"
+            Sentence(
+                "{file} has the {theirs} layout, {path} the {layout} one; get the VAE "
+                "in the checkpoint's layout",
+                file=path.name,
+                theirs=theirs,
+                path=a.header.path.name,
+                layout=a.kind.layout,
+            )
         )
     prefix = VAE[a.kind.layout]
     for name, info in found.items():
         own = a.header.shape(prefix + name)
         if own is not None and own != info.shape:
             raise ModelFileError(
-                f"{path.name}: {name!r} has shape {info.shape}, the checkpoint's is {own}"
+                Sentence(
+                    "{file}: {name} has shape {shape}, the checkpoint's is {own}",
+                    file=path.name,
+                    name=repr(name),
+                    shape=info.shape,
+                    own=own,
+                )
             )
     return {prefix + name: (info, header, file) for name, info in found.items()}
 

@@ -22,7 +22,7 @@ from webui.catalog.formats.file_signatures import stranger
 from webui.catalog.formats.header import open_regular, said
 from webui.catalog.formats.layout import BITS
 from webui.catalog.formats.writing import Planned, Writer, bytes_of
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["HYPERNETWORK", "Converted", "convert"]
 
@@ -68,9 +68,12 @@ def convert(
         begin = file.read(512)
         if not begin.startswith(b"PK\x03\x04"):
             if (what := stranger(begin, path.suffix)) and not what.startswith("is of PyTorch"):
-                raise ModelFileError(f"{path.name}: {what}")
+                raise ModelFileError(Sentence("{file}: {what}", file=path.name, what=what))
             raise ModelFileError(
-                f"{path.name}: not a checkpoint of PyTorch 1.6 or later; only those can be converted"
+                Sentence(
+                    "{file}: not a checkpoint of PyTorch 1.6 or later; only those can be converted",
+                    file=path.name,
+                )
             )
         told = _asked(path)
         sources = {
@@ -79,7 +82,11 @@ def convert(
         plan = [source.planned for source in sources.values()]
         whole = sum(map(bytes_of, plan))
         if whole > 2 * size:
-            raise ModelFileError(f"{path.name}: says that it holds more weights than it has bytes")
+            raise ModelFileError(
+                Sentence(
+                    "{file}: says that it holds more weights than it has bytes", file=path.name
+                )
+            )
         metadata = {"format": "pt", "modelspec.title": target.stem}
         if told[HYPERNETWORK] is not None:
             metadata[HYPERNETWORK] = json.dumps(told[HYPERNETWORK])
@@ -103,17 +110,23 @@ def _asked(path: Path) -> Mapping[str, Any]:
         )
     except subprocess.TimeoutExpired as fault:
         raise ModelFileError(
-            f"{path.name}: refused, it takes longer than any checkpoint"
+            Sentence("{file}: refused, it takes longer than any checkpoint", file=path.name)
         ) from fault
     try:
         told = json.loads(done.stdout)
     except (ValueError, RecursionError) as fault:
         raise ModelFileError(
-            f"{path.name}: refused, reading it ended with code {done.returncode}"
+            Sentence(
+                "{file}: refused, reading it ended with code {returncode}",
+                file=path.name,
+                returncode=done.returncode,
+            )
         ) from fault
     if not isinstance(told, dict) or "refused" in told:
         why = told.get("refused", "it is damaged") if isinstance(told, dict) else "it is damaged"
-        raise ModelFileError(f"{path.name}: refused, {why}; nothing of it was run")
+        raise ModelFileError(
+            Sentence("{file}: refused, {why}; nothing of it was run", file=path.name, why=why)
+        )
     return told
 
 
@@ -126,7 +139,11 @@ def _checked(path: Path, name: str, entry: Any, size: int) -> _Source:
     inside = 0 <= begin and 0 <= length and begin + length <= size
     if not inside or (numbers and (last + 1) * width > length) or numbers * width > length:
         raise ModelFileError(
-            f"{path.name}: {name[:80]!r} does not lie inside the file; it is damaged"
+            Sentence(
+                "{file}: {name} does not lie inside the file; it is damaged",
+                file=path.name,
+                name=repr(name[:80]),
+            )
         )
     return _Source(Planned(name, dtype, tuple(shape)), tuple(stride), offset, begin, length)
 
@@ -148,13 +165,15 @@ def _pieces(path: Path, file: BinaryIO, source: _Source) -> Any:
         steps = tuple(step * width for step in source.stride)
         yield np.lib.stride_tricks.as_strided(storage, planned.shape, steps).tobytes()
     except OSError as fault:
-        raise ModelFileError(f"{path.name}: cannot be read ({said(fault)})") from fault
+        raise ModelFileError(
+            Sentence("{file}: cannot be read ({why})", file=path.name, why=said(fault))
+        ) from fault
 
 
 def _exactly(path: Path, file: BinaryIO, count: int) -> bytes:
     data = file.read(count)
     if len(data) != count:
-        raise ModelFileError(f"{path.name}: became shorter while it was read")
+        raise ModelFileError(Sentence("{file}: became shorter while it was read", file=path.name))
     return data
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from webui.catalog.formats.header import Header
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["DTYPES", "METHODS", "Recipe", "metadata_of"]
 
@@ -42,17 +42,30 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise ModelFileError(f"method {self.method!r}: use {', '.join(METHODS)}")
+            raise ModelFileError(
+                Sentence(
+                    "method {method}: use {methods}",
+                    method=repr(self.method),
+                    methods=", ".join(METHODS),
+                )
+            )
         if len(self.models) != METHODS[self.method]:
             raise ModelFileError(
-                f"{self.method} takes {METHODS[self.method]} models, not {len(self.models)}"
+                Sentence(
+                    "{method} takes {methods} models, not {number}",
+                    method=self.method,
+                    methods=METHODS[self.method],
+                    number=len(self.models),
+                )
             )
         if not math.isfinite(self.alpha):
-            raise ModelFileError("alpha is not a number")
+            raise ModelFileError(Sentence("alpha is not a number"))
         try:
             re.compile(self.discard)
         except re.error as fault:
-            raise ModelFileError(f"discard: no regular expression ({fault})") from fault
+            raise ModelFileError(
+                Sentence("discard: no regular expression ({why})", why=fault)
+            ) from fault
 
 
 def metadata_of(

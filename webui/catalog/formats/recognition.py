@@ -14,7 +14,7 @@ from typing import Any
 from webui.catalog.families import SD1, SD2, SDXL, SDXL_REFINER, Family
 from webui.catalog.formats.header import Header
 from webui.catalog.formats.wrong_folder import misplaced
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["PARTS", "Recognised", "predicted", "recognise"]
 
@@ -102,22 +102,37 @@ def recognise(header: Header, without_vae: bool = False) -> Recognised:
     names = header.names
     layout = "ldm" if names.begin(UNET) else "diffusers"
     if problem := misplaced(header):
-        raise ModelFileError(f"{header.path.name}: {problem}")
+        raise ModelFileError(Sentence("{file}: {problem}", file=header.path.name, problem=problem))
     parts = frozenset(part for part, starts in STARTS[layout].items() if names.begin(*starts))
     if "unet" not in parts:
-        raise ModelFileError(f"{header.path.name}: no Stable Diffusion model that is known here")
+        raise ModelFileError(
+            Sentence("{file}: no Stable Diffusion model that is known here", file=header.path.name)
+        )
     found = _unet(header, layout)
     family = _family(header, layout, parts, found)
     missing = [SAID[part] for part in family.parts if part not in (*parts, "vae")]
     if parts == {"unet"}:
         raise ModelFileError(
-            f"{header.path.name}: holds a U-Net alone; a checkpoint has its text encoder too"
+            Sentence(
+                "{file}: holds a U-Net alone; a checkpoint has its text encoder too",
+                file=header.path.name,
+            )
         )
     if missing:
-        raise ModelFileError(f"{header.path.name}: has no {missing[0]}; the file is not whole")
+        raise ModelFileError(
+            Sentence(
+                "{file}: has no {missing}; the file is not whole",
+                file=header.path.name,
+                missing=missing[0],
+            )
+        )
     if "vae" not in parts and not without_vae:
         raise ModelFileError(
-            f"{header.path.name}: has no VAE; bake one in: python launch.py models merge FILE --vae VAE -o NAME"
+            Sentence(
+                "{file}: has no VAE; bake one in: python launch.py models merge FILE "
+                "--vae VAE -o NAME",
+                file=header.path.name,
+            )
         )
     _must_fit(header, layout, family, found)
     prediction, zero_snr = predicted(header)
@@ -147,7 +162,12 @@ def predicted(header: Header) -> tuple[str | None, bool]:
     said = told.get("modelspec.prediction_type", told.get("prediction_type", ""))
     if said in OTHER_PREDICTIONS:
         raise ModelFileError(
-            f"{header.path.name}: its U-Net predicts {said!r}; only models that predict noise, v or the picture load"
+            Sentence(
+                "{file}: its U-Net predicts {said}; only models that predict noise, v "
+                "or the picture load",
+                file=header.path.name,
+                said=repr(said),
+            )
         )
     flags = {name for name in ("v_pred", "ztsnr") if name in header.tensors or _true(told, name)}
     prediction = None
@@ -184,15 +204,30 @@ def _unet(header: Header, layout: str) -> _Unet:
     attention = next((n for n in header.tensors if n.startswith(start) and n.endswith(end)), None)
     if attention is None:
         raise ModelFileError(
-            f"{header.path.name}: its U-Net looks at no text; the file is not whole"
+            Sentence(
+                "{file}: its U-Net looks at no text; the file is not whole", file=header.path.name
+            )
         )
     shape, labels = header.tensors[attention].shape, header.shape(label)
     if len(shape) != 2:
-        raise ModelFileError(f"{header.path.name}: {attention!r} has the wrong shape {shape}")
+        raise ModelFileError(
+            Sentence(
+                "{file}: {attention} has the wrong shape {shape}",
+                file=header.path.name,
+                attention=repr(attention),
+                shape=shape,
+            )
+        )
     if inputs not in (outputs, 2 * outputs + 1):
         what = OTHER_INPUTS.get(inputs, f"its U-Net has {inputs} input channels")
         raise ModelFileError(
-            f"{header.path.name}: {what}; only those of {outputs} load, or {2 * outputs + 1} for inpainting"
+            Sentence(
+                "{file}: {what}; only those of {outputs} load, or {outputs2} for inpainting",
+                file=header.path.name,
+                what=what,
+                outputs=outputs,
+                outputs2=2 * outputs + 1,
+            )
         )
     return _Unet(inputs, outputs, shape[1], labels[1] if labels and len(labels) == 2 else None)
 
@@ -200,9 +235,22 @@ def _unet(header: Header, layout: str) -> _Unet:
 def _channels(header: Header, name: str, axis: int) -> int:
     shape = header.shape(name)
     if shape is None:
-        raise ModelFileError(f"{header.path.name}: has no {name!r}; the file is not whole")
+        raise ModelFileError(
+            Sentence(
+                "{file}: has no {name}; the file is not whole",
+                file=header.path.name,
+                name=repr(name),
+            )
+        )
     if len(shape) != 4 or not 0 < shape[axis] <= 64:
-        raise ModelFileError(f"{header.path.name}: {name!r} has the wrong shape {shape}")
+        raise ModelFileError(
+            Sentence(
+                "{file}: {name} has the wrong shape {shape}",
+                file=header.path.name,
+                name=repr(name),
+                shape=shape,
+            )
+        )
     return shape[axis]
 
 
@@ -213,7 +261,9 @@ def _family(header: Header, layout: str, parts: frozenset[str], unet: _Unet) -> 
     if unet.labels is None:
         return SD2 if _is_second(header, layout, unet.context) else SD1
     if header.names.begin(f"{OLD_TEXT}model.") and unet.context == UNCLIP:
-        raise ModelFileError(f"{header.path.name}: an unCLIP model; those cannot be loaded")
+        raise ModelFileError(
+            Sentence("{file}: an unCLIP model; those cannot be loaded", file=header.path.name)
+        )
     return SDXL_REFINER if unet.context == SDXL_REFINER.text_width else SDXL
 
 
@@ -235,31 +285,54 @@ def _must_fit(header: Header, layout: str, family: Family, unet: _Unet) -> None:
     file = header.path.name
     if family.sizes and unet.labels is None:
         raise ModelFileError(
-            f"{file}: the text encoders of an XL model around the U-Net of another"
+            Sentence(
+                "{file}: the text encoders of an XL model around the U-Net of another", file=file
+            )
         )
     found = [_encoder(header, STARTS[layout][part]) for part in family.texts]
     widths = [one.width for one in found]
     if all(widths) and sum(widths) != unet.context:
         raise ModelFileError(
-            f"{file}: its U-Net is made for a text encoder of width {unet.context}, but the file's has width "
-            f"{' + '.join(map(str, widths))}; the file is not whole"
+            Sentence(
+                "{file}: its U-Net is made for a text encoder of width {context}, but "
+                "the file's has width {map}; the file is not whole",
+                file=file,
+                context=unet.context,
+                map=" + ".join(map(str, widths)),
+            )
         )
     for part, one in zip(family.texts, found, strict=True):
         wanted = LAYERS.get(one.width, 0)
         if wanted and not header.names.begin(*(start.format(wanted - 1) for start in one.layers)):
             raise ModelFileError(
-                f"{file}: its {SAID[part]} has fewer than {wanted} layers; the file is not whole"
+                Sentence(
+                    "{file}: its {said} has fewer than {wanted} layers; the file is not whole",
+                    file=file,
+                    said=SAID[part],
+                    wanted=wanted,
+                )
             )
     pooled, numbers = found[-1].pooled, family.size_count
     if numbers and pooled and unet.labels != pooled + numbers * TIMES:
         raise ModelFileError(
-            f"{file}: its U-Net is told {unet.labels} numbers beside the text, its text encoder and the picture's "
-            f"sizes are {pooled + numbers * TIMES}; the parts are of different models"
+            Sentence(
+                "{file}: its U-Net is told {labels} numbers beside the text, its text "
+                "encoder and the picture's sizes are {pooled}; the parts are of "
+                "different models",
+                file=file,
+                labels=unet.labels,
+                pooled=pooled + numbers * TIMES,
+            )
         )
     latent = header.shape(f"{STARTS[layout]['vae'][0]}decoder.conv_in.weight")
     if latent is not None and len(latent) == 4 and latent[1] != unet.outputs:
         raise ModelFileError(
-            f"{file}: its VAE has {latent[1]} latent channels, its U-Net {unet.outputs}"
+            Sentence(
+                "{file}: its VAE has {latent} latent channels, its U-Net {outputs}",
+                file=file,
+                latent=latent[1],
+                outputs=unet.outputs,
+            )
         )
 
 

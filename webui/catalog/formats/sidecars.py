@@ -14,7 +14,7 @@ from typing import Any
 
 from webui.catalog.example_prompts import read_prompts
 from webui.catalog.formats.header import open_regular, said
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 from webui.types import ModelNotes
 
 __all__ = ["PREVIEWS", "Configuration", "read_configuration", "read_json", "read_notes"]
@@ -44,21 +44,35 @@ def read_configuration(path: Path) -> Configuration:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
-            raise ModelFileError(f"{path.name}: refers to itself (an alias), which no config needs")
+            raise ModelFileError(
+                Sentence(
+                    "{file}: refers to itself (an alias), which no config needs", file=path.name
+                )
+            )
         found = yaml.load(text, Loader=loader)  # a safe loader: plain values only
     except (yaml.YAMLError, RecursionError, ValueError) as fault:
         reason = str(fault).splitlines()[0] if str(fault) else "too deep"
-        raise ModelFileError(f"{path.name}: is not YAML ({reason})") from fault
+        raise ModelFileError(
+            Sentence("{file}: is not YAML ({reason})", file=path.name, reason=reason)
+        ) from fault
     params: Any = found
     for key in ("model", "params"):
         params = params.get(key) if isinstance(params, dict) else None
     if not isinstance(params, dict):
-        raise ModelFileError(f"{path.name}: has no model.params; it is no inference configuration")
+        raise ModelFileError(
+            Sentence(
+                "{file}: has no model.params; it is no inference configuration", file=path.name
+            )
+        )
     _must_be_usual(path, params)
     said_ = str(params.get("parameterization", "")) or _denoiser(params)
     if said_ and said_ not in PARAMETERIZATIONS:
         raise ModelFileError(
-            f"{path.name}: parameterization {said_[:60]!r} is none that is computed here"
+            Sentence(
+                "{file}: parameterization {said} is none that is computed here",
+                file=path.name,
+                said=repr(said_[:60]),
+            )
         )
     zero = any(params.get(key) for key in ("zero_snr", "ztsnr", "rescale_betas_zero_snr"))
     return Configuration(PARAMETERIZATIONS.get(said_), zero)
@@ -83,7 +97,13 @@ def _must_be_usual(path: Path, params: Mapping[str, Any]) -> None:
     for key, usual in USUAL.items():
         if key in params and params[key] is not None and params[key] not in usual:
             raise ModelFileError(
-                f"{path.name}: {key} {str(params[key])[:60]} is none that is computed here; usual is {usual[0]}"
+                Sentence(
+                    "{file}: {part} {params} is none that is computed here; usual is {usual}",
+                    file=path.name,
+                    part=key,
+                    params=str(params[key])[:60],
+                    usual=usual[0],
+                )
             )
     denoiser = params.get("denoiser_config")
     inner = denoiser.get("params") if isinstance(denoiser, dict) else None
@@ -91,7 +111,11 @@ def _must_be_usual(path: Path, params: Mapping[str, Any]) -> None:
         told = inner.get(key) if isinstance(inner, dict) else None
         name = str(told.get("target", "") if isinstance(told, dict) else "").rpartition(".")[2]
         if any(mark in name for mark in OTHER_DENOISERS):
-            raise ModelFileError(f"{path.name}: a {name[:60]}, which is not computed here")
+            raise ModelFileError(
+                Sentence(
+                    "{file}: a {name}, which is not computed here", file=path.name, name=name[:60]
+                )
+            )
 
 
 def _denoiser(params: Mapping[str, Any]) -> str:
@@ -121,7 +145,9 @@ def read_notes(path: Path) -> ModelNotes:
         )
     defaults, prompts = found.get("defaults", {}), found.get("prompts", [])
     if not isinstance(defaults, dict):
-        raise ModelFileError(f"{path.name}: 'defaults' is not an object of request fields")
+        raise ModelFileError(
+            Sentence("{file}: 'defaults' is not an object of request fields", file=path.name)
+        )
     return ModelNotes(
         description=text("description"),
         activation_text=text("activation text"),
@@ -143,9 +169,11 @@ def read_json(path: Path, longest: int = LONGEST_JSON) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as fault:
-        raise ModelFileError(f"{path}: is not JSON ({fault})") from fault
+        raise ModelFileError(
+            Sentence("{path}: is not JSON ({why})", path=path, why=fault)
+        ) from fault
     if not isinstance(found, dict):
-        raise ModelFileError(f"{path}: holds no JSON object")
+        raise ModelFileError(Sentence("{path}: holds no JSON object", path=path))
     return found
 
 
@@ -154,14 +182,25 @@ def _text(path: Path, longest: int) -> str:
         descriptor, size = open_regular(path)
     except ModelFileError as fault:
         if isinstance(fault.__cause__, FileNotFoundError):
-            raise ModelFileError(f"{path}: is missing") from None
+            raise ModelFileError(Sentence("{path}: is missing", path=path)) from None
         raise
     with open(descriptor, "rb") as file:
         if size > longest:
-            raise ModelFileError(f"{path}: has {size} bytes; more than {longest} are not read")
+            raise ModelFileError(
+                Sentence(
+                    "{path}: has {size} bytes; more than {longest} are not read",
+                    path=path,
+                    size=size,
+                    longest=longest,
+                )
+            )
         try:
             return file.read(longest + 1).decode("utf-8-sig")
         except OSError as fault:
-            raise ModelFileError(f"{path}: cannot be read ({said(fault)})") from fault
+            raise ModelFileError(
+                Sentence("{path}: cannot be read ({why})", path=path, why=said(fault))
+            ) from fault
         except UnicodeDecodeError as fault:
-            raise ModelFileError(f"{path}: is not UTF-8 ({fault.reason})") from fault
+            raise ModelFileError(
+                Sentence("{path}: is not UTF-8 ({reason})", path=path, reason=fault.reason)
+            ) from fault

@@ -12,6 +12,7 @@ from webui.catalog.formats.file_signatures import pickled
 from webui.catalog.formats.folders import TOKENIZERS, WEIGHTS, is_model
 from webui.catalog.formats.header import said
 from webui.catalog.formats.sidecars import CONFIGURATION, JSON_NOTES, PREVIEWS
+from webui.errors import Sentence
 
 __all__ = ["PICKLES", "Found", "found_folder", "walk"]
 
@@ -50,7 +51,9 @@ def walk(top: Path) -> Iterator[Found]:
             yield found
         except UnicodeEncodeError:
             shown = os.fsencode(found.name).decode("utf-8", "replace")
-            problem = f"{shown}: the name of a file or folder is not UTF-8; rename it"
+            problem = Sentence(
+                "{shown}: the name of a file or folder is not UTF-8; rename it", shown=shown
+            )
             yield Found(found.path, shown, problem=problem)
 
 
@@ -75,7 +78,11 @@ def _folder(path: str, name: str, depth: int, seen: set[str]) -> Iterator[Found]
         with os.scandir(path) as scanned:
             entries = {e.name: e for e in scanned if not e.name.startswith(".")}
     except OSError as fault:
-        yield Found(path, name, problem=f"{path}: cannot be read ({said(fault)})")
+        yield Found(
+            path,
+            name,
+            problem=Sentence("{path}: cannot be read ({why})", path=path, why=said(fault)),
+        )
         return
     for key in sorted(entries, key=str.lower):
         entry = entries[key]
@@ -90,7 +97,11 @@ def _folder(path: str, name: str, depth: int, seen: set[str]) -> Iterator[Found]
             else:
                 yield from _file(entry, below, entries)
         except OSError as fault:
-            yield Found(entry.path, below, problem=f"{below}: cannot be read ({said(fault)})")
+            yield Found(
+                entry.path,
+                below,
+                problem=Sentence("{path}: cannot be read ({why})", path=below, why=said(fault)),
+            )
 
 
 def _file(
@@ -101,11 +112,15 @@ def _file(
     if ending in SIDECARS:
         return
     if entry.is_symlink() and (problem := _broken(entry.path)):
-        yield Found(entry.path, name, problem=f"{name}: {problem}")
+        yield Found(entry.path, name, problem=Sentence("{path}: {why}", path=name, why=problem))
     elif ending in (CHECKPOINT, *PICKLES) and not stat.S_ISREG(entry.stat().st_mode):
-        yield Found(entry.path, name, problem=f"{name}: not a file (a pipe or device)")
+        yield Found(
+            entry.path, name, problem=Sentence("{path}: not a file (a pipe or device)", path=name)
+        )
     elif ending in PICKLES:
-        yield Found(entry.path, name, problem=f"{name}: {pickled(entry.path)}")
+        yield Found(
+            entry.path, name, problem=Sentence("{path}: {why}", path=name, why=pickled(entry.path))
+        )
     elif ending == CHECKPOINT:
         if stem.endswith(VAE) and any(stem[: -len(VAE)] + e in entries for e in WHOLE):
             return  # the VAE of the checkpoint beside it

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from webui.catalog.formats.header import said
 from webui.catalog.formats.layout import BITS
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["Planned", "Writer", "bytes_of"]
 
@@ -74,23 +74,34 @@ class Writer:
 
     def _check(self) -> None:
         if self.path.exists() and not self._replace:
-            raise ModelFileError(f"{self.path}: is there already; choose another name")
+            raise ModelFileError(
+                Sentence("{path}: is there already; choose another name", path=self.path)
+            )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.path.parent).free
         except OSError as fault:
-            raise ModelFileError(f"{self.path}: cannot be written ({said(fault)})") from fault
+            raise ModelFileError(
+                Sentence("{path}: cannot be written ({why})", path=self.path, why=said(fault))
+            ) from fault
         needed = self._left + len(self._begin) + SPARE
         if free < needed:
             raise ModelFileError(
-                f"{self.path}: needs {needed / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB free"
+                Sentence(
+                    "{path}: needs {needed} GB, but the disk has {free} GB free",
+                    path=self.path,
+                    needed=f"{needed / 1e9:.1f}",
+                    free=f"{free / 1e9:.1f}",
+                )
             )
 
     def __enter__(self) -> Writer:
         try:
             self._file = self._part.open("xb")
         except OSError as fault:
-            raise ModelFileError(f"{self.path}: cannot be written ({said(fault)})") from fault
+            raise ModelFileError(
+                Sentence("{path}: cannot be written ({why})", path=self.path, why=said(fault))
+            ) from fault
         self._put(self._begin)
         return self
 
@@ -103,7 +114,9 @@ class Writer:
         try:
             self._file.write(data)
         except OSError as fault:
-            raise ModelFileError(f"{self.path}: cannot be written ({said(fault)})") from fault
+            raise ModelFileError(
+                Sentence("{path}: cannot be written ({why})", path=self.path, why=said(fault))
+            ) from fault
         self._digest.update(data)
 
     def _publish(self) -> None:
@@ -113,8 +126,10 @@ class Writer:
                 os.link(self._part, self.path)
                 return
             except FileExistsError:
-                what = "is there by now and stays; choose another name"
-                raise ModelFileError(f"{self.path}: {what}") from None
+                what = Sentence("is there by now and stays; choose another name")
+                raise ModelFileError(
+                    Sentence("{path}: {what}", path=self.path, what=what)
+                ) from None
             except OSError:  # a file system without links
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         os.replace(self._part, self.path)
@@ -136,6 +151,8 @@ class Writer:
                 self._publish()
                 self.sha256 = self._digest.hexdigest()
         except OSError as error:
-            raise ModelFileError(f"{self.path}: cannot be written ({said(error)})") from error
+            raise ModelFileError(
+                Sentence("{path}: cannot be written ({why})", path=self.path, why=said(error))
+            ) from error
         finally:
             self._part.unlink(missing_ok=True)

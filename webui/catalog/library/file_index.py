@@ -15,7 +15,7 @@ from webui.catalog.formats.header import open_regular, read_header
 from webui.catalog.formats.walking import Found, walk
 from webui.catalog.library.family_detection import family_of, wrong_pickle, wrong_place
 from webui.catalog.model_folders import KIND_FOLDERS
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 
 __all__ = ["FileIndex", "HeaderSummary", "found_files"]
 
@@ -63,7 +63,9 @@ def _below(folder: Path, kind: str) -> Iterator[Found]:
         if ending in READ_SAFELY.get(kind, ()):
             found = _as_it_is(found)
         elif found.problem and ending in (".ckpt", ".pt", ".pth"):
-            found = replace(found, problem=f"{found.name}: {pickled(found.path)}")
+            found = replace(
+                found, problem=Sentence("{path}: {why}", path=found.name, why=pickled(found.path))
+            )
         yield found if found.problem and ending != ".safetensors" else _named(found, kind)
     if kind == "embedding" and folder.is_dir():
         for path in sorted(folder.rglob("*.bin")):
@@ -82,7 +84,10 @@ def _as_it_is(found: Found) -> Found:
     try:
         about = os.stat(found.path)
     except OSError as fault:
-        return replace(found, problem=f"{found.name}: cannot be read ({fault.strerror})")
+        return replace(
+            found,
+            problem=Sentence("{path}: cannot be read ({why})", path=found.name, why=fault.strerror),
+        )
     stamp = f"{about.st_size}-{about.st_mtime_ns}-{about.st_ino}"
     return replace(found, stamp=stamp, size=about.st_size, modified=about.st_mtime, problem=None)
 
@@ -143,7 +148,9 @@ def _fingerprint(path: Path) -> str:
                 file.seek(size * part // SAMPLES)
                 digest.update(file.read(SAMPLE))
         except OSError as fault:
-            raise ModelFileError(f"{path.name}: cannot be read ({fault.strerror})") from fault
+            raise ModelFileError(
+                Sentence("{file}: cannot be read ({why})", file=path.name, why=fault.strerror)
+            ) from fault
     return digest.hexdigest()[:32]
 
 

@@ -21,7 +21,7 @@ from webui.catalog.library.family_detection import tags_of
 from webui.catalog.library.file_index import FileIndex, found_files
 from webui.catalog.library.model_card import noted
 from webui.catalog.library.model_notes import changed, written
-from webui.errors import EaselError, ModelFileError, RequestError
+from webui.errors import EaselError, ModelFileError, RequestError, Sentence
 from webui.types import ModelCard, ModelMemory, ModelNotes
 from webui.types.library import FOLDERS, ModelDetails, ModelFile
 
@@ -33,7 +33,7 @@ QUICK_S = (
 REST, REST_MIN_S, REST_MAX_S = 10, 1.0, 10.0  # between two looks, in times of what one takes
 PATIENCE_S = 0.5  # what one look may spend on new files' headers
 LONGEST = 2000  # characters of a value of the metadata
-NOT_KEPT = "It cannot be used, so nothing is kept about it."
+NOT_KEPT = Sentence("It cannot be used, so nothing is kept about it.")
 
 
 class LibraryMemory(ModelMemory, Protocol):
@@ -94,7 +94,7 @@ class Library:
             self.files()
             found = self._by_id.get(file)
         if found is None:
-            raise RequestError("this model is no longer there; look again", "id")
+            raise RequestError(Sentence("this model is no longer there; look again"), "id")
         return found
 
     def details(self, file: str) -> ModelDetails:
@@ -120,7 +120,7 @@ class Library:
     def _changed(self, file: str, values: Mapping[str, Any]) -> ModelFile:
         found = self.get(file)
         if self._memory is None or not found.fingerprint:
-            raise RequestError(f"{found.name}: {NOT_KEPT}")
+            raise RequestError(Sentence("{found}: {not_kept}", found=found.name, not_kept=NOT_KEPT))
         notes = changed(found.notes, values, found.kind)
         sidecar = found.path.with_name(found.path.stem + JSON_NOTES)
         own = self._memory.notes(found.fingerprint) or ModelNotes()
@@ -149,7 +149,9 @@ class Library:
         except OSError as fault:
             with suppress(OSError):
                 part.unlink()
-            raise EaselError(f"{path} cannot be written: {fault.strerror}") from fault
+            raise EaselError(
+                Sentence("{path} cannot be written: {why}", path=path, why=fault.strerror)
+            ) from fault
         self.rescan()
         return self.get(file)
 

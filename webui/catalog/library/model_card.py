@@ -22,7 +22,7 @@ from webui.catalog.formats.sidecars import (
     read_notes,
 )
 from webui.catalog.formats.walking import Found
-from webui.errors import ModelFileError
+from webui.errors import ModelFileError, Sentence
 from webui.types import ModelCard, ModelMemory, ModelNotes
 
 __all__ = ["RememberedFacts", "file_card", "folder_card", "noted", "remembered", "remembered_facts"]
@@ -86,7 +86,9 @@ def folder_card(folder: Path, name: str) -> ModelCard:
     try:
         told, header = found.recognised, read_header(found.weights)
     except ModelFileError as fault:  # which names the file; the same name is in every part
-        raise ModelFileError(f"{found.weights.parent.as_posix()}/{fault}") from fault
+        raise ModelFileError(
+            Sentence("{as_posix}/{why}", as_posix=found.weights.parent.as_posix(), why=fault)
+        ) from fault
     previews = (folder / f"preview{ending}" for ending in PREVIEWS if ending.count(".") == 1)
     return ModelCard(
         name,
@@ -151,7 +153,9 @@ def _beside(folder: Path) -> Mapping[str, Any]:
         return {}
     beside = read_json(path)
     if not isinstance(beside.get("defaults", {}), dict):
-        raise ModelFileError(f"{path}: 'defaults' is not an object of request fields")
+        raise ModelFileError(
+            Sentence("{path}: 'defaults' is not an object of request fields", path=path)
+        )
     if not isinstance(beside.get("description", ""), str):
-        raise ModelFileError(f"{path}: 'description' is no text")
+        raise ModelFileError(Sentence("{path}: 'description' is no text", path=path))
     return beside

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from webui.catalog.formats.sidecars import read_json
-from webui.errors import ModelFileError, RequestError
+from webui.errors import ModelFileError, RequestError, Sentence
 from webui.types import ModelNotes
 
 __all__ = ["changed", "written"]
@@ -33,20 +33,39 @@ def changed(notes: ModelNotes, values: Mapping[str, Any], kind: str) -> ModelNot
     """`notes` with `values` by the names of its fields. `RequestError` names the one that is wrong."""
     for name, value in values.items():
         if name not in KEYS or (name in CHECKPOINTS_ONLY and kind != "checkpoint"):
-            raise RequestError(f"{name!r} is nothing that can be said of this", name)
+            raise RequestError(
+                Sentence("{name} is nothing that can be said of this", name=repr(name)), name
+            )
         if name == "preferred_weight":
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (
                 number and math.isfinite(value) and abs(value) <= WEIGHT_MAX
             ):
                 raise RequestError(
-                    f"preferred weight: use a number up to {WEIGHT_MAX}, or nothing", name
+                    Sentence(
+                        "preferred weight: use a number up to {weight_max}, or nothing",
+                        weight_max=WEIGHT_MAX,
+                    ),
+                    name,
                 )
         elif name == "prediction":
             if value is not None and value not in PREDICTIONS:
-                raise RequestError(f"prediction: use {', '.join(PREDICTIONS)} or nothing", name)
+                raise RequestError(
+                    Sentence(
+                        "prediction: use {predictions} or nothing",
+                        predictions=", ".join(PREDICTIONS),
+                    ),
+                    name,
+                )
         elif not isinstance(value, str) or len(value) > LONGEST:
-            raise RequestError(f"{name}: give a text of at most {LONGEST} characters", name)
+            raise RequestError(
+                Sentence(
+                    "{name}: give a text of at most {longest} characters",
+                    name=name,
+                    longest=LONGEST,
+                ),
+                name,
+            )
     return replace(notes, **values)
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import httpx
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 from webui.store.downloads.hub import Hub, HubError, refusal
 from webui.types.library import HubFile
 
@@ -77,7 +77,9 @@ def fetch(
         reason = str(fault) or type(fault).__name__
         raise HubError(f"{file.path}: the connection broke off ({reason})", True) from fault
     except OSError as fault:
-        raise EaselError(f"{part.parent} cannot be written: {fault.strerror}") from fault
+        raise EaselError(
+            Sentence("{parent} cannot be written: {why}", parent=part.parent, why=fault.strerror)
+        ) from fault
     if have < file.size:
         raise HubError(f"{file.path}: the connection broke off after {have} bytes", True)
 
@@ -183,5 +185,8 @@ def verify(file: HubFile, part: Path, came: Callable[[int], None]) -> None:
     told = file.sha256 or file.blob
     if done != file.size or (told and digest.hexdigest() != told.lower()):
         raise Wrong(
-            f"{file.path}: the checksum is not the hub's, so the file was thrown away; get it again"
+            Sentence(
+                "{path}: the checksum is not the hub's, so the file was thrown away; get it again",
+                path=file.path,
+            )
         )

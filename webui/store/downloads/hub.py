@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.store.downloads.asking import Client
 from webui.types.library import HubFile, HubListing
 
@@ -92,7 +92,7 @@ class Hub:
         words = words.strip().removeprefix(self.endpoint).removeprefix(ENDPOINT).strip("/")
         name = "/".join(words.split("/")[:2])
         if not REPO.fullmatch(name) or ".." in name:
-            raise RequestError("repository: write it as owner/name", "repo")
+            raise RequestError(Sentence("repository: write it as owner/name"), "repo")
         return name
 
 

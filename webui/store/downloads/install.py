@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 from webui.store.downloads.fetching import Wrong, fetch, verify
 from webui.store.downloads.hub import Hub, HubError
 from webui.store.downloads.places import Place
@@ -68,7 +68,9 @@ def deliver(
     def move() -> None:
         target = place.target(wanted)
         if target.exists():
-            raise EaselError(f"{wanted.target} is there already, and was not replaced")
+            raise EaselError(
+                Sentence("{target} is there already, and was not replaced", target=wanted.target)
+            )
         one = wanted.files[0].path
         os.replace(work / one if wanted.target.endswith(".safetensors") else work, target)
 

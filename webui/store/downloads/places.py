@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path, PurePosixPath
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 from webui.types.library import FOLDERS, Download
 
 __all__ = ["MARGIN", "Place", "is_safe", "target_of"]
@@ -53,8 +53,14 @@ class Place:
         free = shutil.disk_usage(place).free
         if missing + MARGIN > free:
             raise EaselError(
-                f"{download.target} needs {_gb(missing)}, and the disk has {_gb(free)} free; "
-                f"{_gb(MARGIN)} are to stay free"
+                Sentence(
+                    "{target} needs {missing}, and the disk has {free} free; {margin} are "
+                    "to stay free",
+                    target=download.target,
+                    missing=_gb(missing),
+                    free=_gb(free),
+                    margin=_gb(MARGIN),
+                )
             )
 
 

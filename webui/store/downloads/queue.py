@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.store.downloads import state as state_file
 from webui.store.downloads.fetching import Stopped, Wrong
 from webui.store.downloads.hub import Hub
@@ -25,7 +25,7 @@ from webui.types.library import FOLDERS, Download, HubListing
 __all__ = ["OFFLINE", "Downloads"]
 
 KNOWN = Path(__file__).with_name("known.json")
-OFFLINE = "Easel was started with --offline, so nothing is downloaded"
+OFFLINE = Sentence("Easel was started with --offline, so nothing is downloaded")
 KEPT = 50  # ended ones that are remembered
 ACTIVE = ("waiting", "running", "verifying")
 log = logging.getLogger(__name__)
@@ -98,25 +98,38 @@ class Downloads:
     def add(self, repo: str, kind: str, path: str) -> Download:
         self._allow()
         if kind not in FOLDERS:
-            raise RequestError(f"kind {kind!r}: use {', '.join(FOLDERS)}", "kind")
+            raise RequestError(
+                Sentence("kind {kind}: use {folders}", kind=repr(kind), folders=", ".join(FOLDERS)),
+                "kind",
+            )
         if path and not path.lower().endswith(".safetensors"):
             raise RequestError(
-                f"{path}: only .safetensors are downloaded; other files can run code when they are opened",
+                Sentence(
+                    "{path}: only .safetensors are downloaded; other files can run code "
+                    "when they are opened",
+                    path=path,
+                ),
                 "path",
             )
         listing = self._hub.listing(repo)
         files = tuple(one for one in listing.files if one.path == path) if path else listing.folder
         if not files:
-            lacks = f"has no file {path!r}" if path else "is no diffusers folder of .safetensors"
-            raise RequestError(f"{listing.repo} {lacks}", "path")
+            lacks = (
+                Sentence("has no file {path}", path=repr(path))
+                if path
+                else Sentence("is no diffusers folder of .safetensors")
+            )
+            raise RequestError(Sentence("{repo} {lacks}", repo=listing.repo, lacks=lacks), "path")
         target = target_of(kind, listing.repo, path)
         with self._changed:
             if any(
                 one.target == target and one.state != "done" for one in self._downloads.values()
             ):
-                raise RequestError(f"{target} is in the list already", "path")
+                raise RequestError(
+                    Sentence("{target} is in the list already", target=target), "path"
+                )
             if (self._place.models / target).exists():
-                raise RequestError(f"{target} is there already", "path")
+                raise RequestError(Sentence("{target} is there already", target=target), "path")
             made = Download(
                 id=uuid.uuid4().hex[:12],
                 repo=listing.repo,
@@ -185,7 +198,11 @@ class Downloads:
             except (EaselError, OSError) as fault:
                 said = str(fault)
                 if isinstance(fault, OSError):
-                    said = f"{fault.filename or found.target}: {fault.strerror or fault}"
+                    said = Sentence(
+                        "{value}: {value2}",
+                        value=fault.filename or found.target,
+                        value2=fault.strerror or fault,
+                    )
                 if isinstance(fault, Wrong):
                     self._place.tidy(found)
                     turn.told(self._place.there(found), 0.0)
@@ -207,7 +224,7 @@ class Downloads:
 
     def _get(self, download: str) -> Download:
         if download not in self._downloads:
-            raise RequestError("this download is no longer in the list", "id")
+            raise RequestError(Sentence("this download is no longer in the list"), "id")
         return self._downloads[download]
 
     def _set(self, download: str, **values: Any) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.store.gallery.files import SUFFIXES, Broken, facts
 from webui.store.gallery.index import Index, UnknownPicture, in_parts
 from webui.store.gallery.listing import mark_anew
@@ -256,7 +256,7 @@ class Gallery:
     def _some(self, pictures: Sequence[int], owner: str | None) -> dict[int, int]:
         """As `_allowed`, in the order asked for; raises `UnknownPicture` where that is none at all."""
         if not pictures:
-            raise RequestError("ids: name at least one picture", "ids")
+            raise RequestError(Sentence("ids: name at least one picture"), "ids")
         allowed = self._allowed(pictures, owner)
         if not allowed:
             raise UnknownPicture("none of these pictures is known: they may have been deleted")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from webui.errors import EaselError, RequestError
+from webui.errors import EaselError, RequestError, Sentence
 from webui.store.database import Database
 from webui.store.gallery.favourites import Favourites
 from webui.store.gallery.listing import enlist
@@ -124,7 +124,9 @@ class Index:
             with self._database.changing() as connection:
                 yield connection
         except sqlite3.Error as fault:
-            raise EaselError(f"{self._database.path} cannot be written: {fault}") from fault
+            raise EaselError(
+                Sentence("{path} cannot be written: {why}", path=self._database.path, why=fault)
+            ) from fault
         self.changed()
 
     def put(self, batch: Sequence[Seen], there: Callable[[str], bool] | None = None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from webui.errors import RequestError
+from webui.errors import RequestError, Sentence
 from webui.store.gallery.listing import EVERY, FAVOURITE, place_at, places
 from webui.store.gallery.rows import PICTURES
 from webui.store.gallery.schema import HERE
@@ -50,7 +50,7 @@ class Asking:
         low = self.low
         if behind:
             if AFTER.fullmatch(behind) is None:
-                raise RequestError("after: give the `next` of an earlier page", "after")
+                raise RequestError(Sentence("after: give the `next` of an earlier page"), "after")
             low = max(low, int(behind))
         inner = f"SELECT rowid {WORDS} ORDER BY rowid LIMIT ?"
         return (
@@ -111,7 +111,10 @@ def _day(text: str, field: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise RequestError(f"{field} {text!r}: give a day as 2026-11-20", field) from None
+        raise RequestError(
+            Sentence("{field} {text}: give a day as 2026-11-20", field=field, text=repr(text)),
+            field,
+        ) from None
 
 
 def _midnight(day: date, days: int = 0) -> float:

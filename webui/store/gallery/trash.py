@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path, PurePosixPath
 
-from webui.errors import EaselError
+from webui.errors import EaselError, Sentence
 from webui.store.gallery.index import Index
 from webui.store.gallery.listing import enlist
 from webui.store.gallery.rows import TRASH
@@ -61,7 +61,7 @@ def _move(index: Index, pictures: Sequence[int], state: int) -> list[int]:
             for name, _ in left:
                 _drop_empty_folders(index.root, name)
     if fault is not None and not moved:
-        raise EaselError(f"the file cannot be moved: {fault.strerror}") from fault
+        raise EaselError(Sentence("the file cannot be moved: {why}", why=fault.strerror)) from fault
     return moved
 
 
