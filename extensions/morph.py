@@ -23,12 +23,12 @@ from webui.api import (
     LoadModel,
     Number,
     RequestError,
+    Sentence,
     Switch,
     Task,
     Text,
     hookimpl,
 )
-from webui.errors import Sentence
 
 if TYPE_CHECKING:
     import torch

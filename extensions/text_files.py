@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from webui.api import EaselError, GenerationRequest, Group, SavedPicture, Switch, hookimpl
-from webui.errors import Sentence
+from webui.api import EaselError, GenerationRequest, Group, SavedPicture, Sentence, Switch, hookimpl
 
 __version__ = "1.0"
 TITLE = "Text files"

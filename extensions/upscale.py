@@ -19,11 +19,11 @@ from webui.api import (
     Number,
     PostProcessor,
     RequestError,
+    Sentence,
     Studio,
     Task,
     hookimpl,
 )
-from webui.errors import Sentence
 
 if TYPE_CHECKING:
     from PIL.Image import Image

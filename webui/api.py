@@ -6,7 +6,14 @@ specifier as pip has them); one that does not fit is not imported, and says so o
 """
 
 from webui.diffusion.parameterisation import Parameterisation, parameterisation
-from webui.errors import CapacityError, EaselError, ExtensionError, ModelFileError, RequestError
+from webui.errors import (
+    CapacityError,
+    EaselError,
+    ExtensionError,
+    ModelFileError,
+    RequestError,
+    Sentence,
+)
 from webui.hookspecs import hookimpl
 from webui.prompt import Prompt
 from webui.prompt import parse as parse_prompt
@@ -132,6 +139,7 @@ __all__ = [
     "SavedPicture",
     "Schedule",
     "Seed",
+    "Sentence",
     "SizeConditioning",
     "Studio",
     "Switch",

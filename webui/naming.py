@@ -26,7 +26,7 @@ WORDS = 8  # of [prompt_words]
 
 # What may stand in brackets, and what it means.
 TOKENS = {
-    "date": "the day, as 2026-11-20",
+    "date": Sentence("the day, as 2026-11-20"),
     "datetime": "the moment; [datetime<%Y-%m-%d>] writes it in a way of your own",
     "number": "a number that goes up in its folder: 00000, 00001",
     "seed": "the picture's seed",
@@ -160,12 +160,14 @@ def _parsed(text: str) -> tuple[tuple[str | Token, ...], ...]:
         return RequestError(Sentence("file_pattern: {what}", what=what), "file_pattern")
 
     if not isinstance(text, str) or not text.strip() or len(text) > PATTERN_MAX:
-        raise wrong(f"give a pattern of 1 to {PATTERN_MAX} characters")
+        raise wrong(
+            Sentence("give a pattern of 1 to {pattern_max} characters", pattern_max=PATTERN_MAX)
+        )
     parts: list[list[str | Token]] = [[]]
 
     def letters(piece: str) -> None:
         if "[" in piece or "]" in piece:
-            raise wrong("a bracket stands alone; tokens look like [seed]")
+            raise wrong(Sentence("a bracket stands alone; tokens look like [seed]"))
         first, *more = re.split(r"[/\\]", piece)
         parts[-1].append(first)
         parts.extend([one] for one in more)
@@ -175,31 +177,41 @@ def _parsed(text: str) -> tuple[tuple[str | Token, ...], ...]:
         name = found[1].lower()
         if name not in TOKENS:
             known = ", ".join(f"[{token}]" for token in TOKENS)
-            raise wrong(f"[{found[1]}] is not known; there are {known}")
+            raise wrong(
+                Sentence("[{found}] is not known; there are {known}", found=found[1], known=known)
+            )
         if found[2] is not None:
             if name != "datetime":
-                raise wrong(f"[{name}] takes nothing in <>")
+                raise wrong(Sentence("[{name}] takes nothing in <>", name=name))
             for directive in DIRECTIVE.findall(found[2]):
                 if not directive or directive not in DIRECTIVES:
                     known = " ".join(f"%{one}" for one in DIRECTIVES)
-                    raise wrong(f"%{directive} is not known in [datetime<…>]; there are {known}")
+                    raise wrong(
+                        Sentence(
+                            "%{directive} is not known in [datetime<…>]; there are {known}",
+                            directive=directive,
+                            known=known,
+                        )
+                    )
         letters(text[end : found.start()])
         parts[-1].append(Token(name, found[2] or ""))
         end = found.end()
     letters(text[end:])
     if len(parts) > PARTS_MAX:
-        raise wrong(f"use at most {PARTS_MAX - 1} folders")
+        raise wrong(Sentence("use at most {parts_max} folders", parts_max=PARTS_MAX - 1))
     for number, part in enumerate(parts):
         bare = _clean("".join(piece for piece in part if isinstance(piece, str))).strip()
         tokens = any(isinstance(piece, Token) for piece in part)
         if not tokens and not bare.strip(". "):
             raise wrong(
-                "a folder or the file has no name; between slashes must be letters or tokens"
+                Sentence(
+                    "a folder or the file has no name; between slashes must be letters or tokens"
+                )
             )
         if number < len(parts) - 1 and NUMBER in part:
-            raise wrong("[number] belongs into the file's name, behind the last slash")
+            raise wrong(Sentence("[number] belongs into the file's name, behind the last slash"))
         if number < len(parts) - 1 and bare.lower().startswith(".trash"):
-            raise wrong(".trash is the gallery's own folder")
+            raise wrong(Sentence(".trash is the gallery's own folder"))
     return tuple(
         tuple(piece for piece in part if isinstance(piece, Token) or _clean(piece))
         for part in parts

@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Called", "Sentence", "kept", "with_keys"]
+__all__ = ["Called", "Sentence", "joined", "kept", "with_keys"]
 
 NAME = re.compile(r"\{(\w+)\}")
 
@@ -58,6 +58,13 @@ class Called(Sentence):
         made = str.__new__(cls, name)
         made.key, made.values = label or name, {}
         return made
+
+
+def joined(between: str, parts: Sequence[str]) -> Sentence:
+    """Sentences side by side, each with its own key."""
+    names = [f"part{place}" for place, _ in enumerate(parts)]
+    key = between.join(f"{{{name}}}" for name in names)
+    return Sentence.named(key).filled(**dict(zip(names, parts, strict=True)))
 
 
 def kept(text: str | None, told: str | None) -> str | None:

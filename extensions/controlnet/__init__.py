@@ -25,9 +25,9 @@ from webui.api import (
     Number,
     Picture,
     RequestError,
+    Sentence,
     hookimpl,
 )
-from webui.errors import Sentence
 
 from .networks import build, found, widths
 from .preprocessors import blur, canny, tile
@@ -155,7 +155,7 @@ def prepare(
         return None
     files = found(places)
     if extras["controlnet_model"] not in files:
-        known = ", ".join(files) or "nothing yet: put files into models/ControlNet"
+        known = ", ".join(files) or Sentence("nothing yet: put files into models/ControlNet")
         raise RequestError(
             Sentence(
                 "controlnet_model {extras}: use {known}",

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from webui.api import ModelFileError, Residuals
-from webui.errors import Sentence
+from webui.api import ModelFileError, Residuals, Sentence
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,21 +46,29 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 # What lies in these folders and is no ControlNet that works here: a part of a tensor's name, and what the file is.
 OTHERS = (
-    ("lora_controlnet", "a control-LoRA; only whole ControlNets work"),
-    ("lllite_", "a ControlNet-LLLite; only whole ControlNets work"),
-    ("adapter.body.", "a T2I adapter; only ControlNets work"),
-    ("body.0.resnets.", "a T2I adapter; only ControlNets work"),
-    ("image_proj.", "an IP-Adapter; only ControlNets work"),
-    ("ip_adapter.", "an IP-Adapter; only ControlNets work"),
-    ("task_embedding", "a ControlNet union for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"),
-    ("control_add_embedding.", "a ControlNet union for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"),
-    ("add_embedding.", "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"),
-    ("label_emb.", "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"),
-    ("controlnet_x_embedder.", "a ControlNet for another family; those for Stable Diffusion 1 and 2 work"),
-    ("transformer_blocks.0.attn.add_", "a ControlNet for another family; those for Stable Diffusion 1 and 2 work"),
+    ("lora_controlnet", Sentence("a control-LoRA; only whole ControlNets work")),
+    ("lllite_", Sentence("a ControlNet-LLLite; only whole ControlNets work")),
+    ("adapter.body.", Sentence("a T2I adapter; only ControlNets work")),
+    ("body.0.resnets.", Sentence("a T2I adapter; only ControlNets work")),
+    ("image_proj.", Sentence("an IP-Adapter; only ControlNets work")),
+    ("ip_adapter.", Sentence("an IP-Adapter; only ControlNets work")),
+    ("task_embedding", Sentence("a ControlNet union for Stable Diffusion XL; those for Stable "
+"Diffusion 1 and 2 work")),
+    ("control_add_embedding.", Sentence("a ControlNet union for Stable Diffusion XL; those for Stable "
+"Diffusion 1 and 2 work")),
+    ("add_embedding.", Sentence("a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 "
+"and 2 work")),
+    ("label_emb.", Sentence("a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 "
+"and 2 work")),
+    ("controlnet_x_embedder.", Sentence("a ControlNet for another family; those for Stable Diffusion 1 and 2 "
+"work")),
+    ("transformer_blocks.0.attn.add_", Sentence("a ControlNet for another family; those for Stable Diffusion 1 and 2 "
+"work")),
 )  # fmt: skip
-DIFFERENCE = "a 'difference' ControlNet, to which its base model must be added; get the whole one"
-POOLED = "a 'shuffle' ControlNet, whose condition is pooled; those are not computed here"
+DIFFERENCE = Sentence(
+    "a 'difference' ControlNet, to which its base model must be added; get the whole one"
+)
+POOLED = Sentence("a 'shuffle' ControlNet, whose condition is pooled; those are not computed here")
 XL_TEXTS = 2048
 
 
@@ -78,11 +85,14 @@ def refusal(path: Path, known: Mapping[str, tuple[int, ...]]) -> str | None:
     if "shuffle" in name.lower() and _beside(path) is None:
         return POOLED
     if any(len(shape) == 2 and shape[1] == XL_TEXTS for shape in _texts(known)):
-        return "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"
+        return Sentence(
+            "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"
+        )
     hints = [shape for key, shape in known.items() if HINT.fullmatch(key) and len(shape) == 4]
     if hints and hints[0][1] != 3:
-        return (
-            f"is shown {hints[0][1]} channels; only ControlNets that are shown a picture (3) work"
+        return Sentence(
+            "is shown {hints} channels; only ControlNets that are shown a picture (3) work",
+            hints=hints[0][1],
         )
     return None
 

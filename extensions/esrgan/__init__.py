@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from webui.api import LoadNetwork, ModelFileError, RunNetwork, Upscaler, hookimpl
-from webui.errors import Sentence
+from webui.api import LoadNetwork, ModelFileError, RunNetwork, Sentence, Upscaler, hookimpl
 
 from .tiles import blend, tiles
 from .weights import build

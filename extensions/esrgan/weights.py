@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from webui.api import ModelFileError
-from webui.errors import Sentence
+from webui.api import ModelFileError, Sentence
 
 from .rrdbnet import renamed, rrdbnet, shape_of
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from webui.api import GenerationRequest, Group, Places, RequestError, Text, hookimpl
-from webui.errors import Sentence
+from webui.api import GenerationRequest, Group, Places, RequestError, Sentence, Text, hookimpl
 
 from .lists import Lists
 from .template import Drawing, TemplateError

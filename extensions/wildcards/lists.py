@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from webui.api import Sentence
+
 from .template import TemplateError, Unknown
 
 __all__ = ["Lists"]
@@ -56,7 +58,13 @@ class Lists:
         files, wanted = self.files(), name.strip().replace("\\", "/").lower()
         meant = [known for known in sorted(files) if fnmatchcase(known, wanted.replace("[", "[[]"))]
         if not meant:
-            raise Unknown(f"wildcard {name!r} is not known{self._instead(wanted)}")
+            raise Unknown(
+                Sentence(
+                    "wildcard {name} is not known{instead}",
+                    name=repr(name),
+                    instead=self._instead(wanted),
+                )
+            )
         options: list[str] = []
         faults: list[TemplateError] = []
         for known in meant:
@@ -69,7 +77,13 @@ class Lists:
         for fault in faults:
             log.warning("wildcard %r: %s; the other lists are used", name, fault)
         if not options:
-            raise TemplateError(f"wildcard {name!r}: {files[meant[0]]} has no line to draw")
+            raise TemplateError(
+                Sentence(
+                    "wildcard {name}: {files} has no line to draw",
+                    name=repr(name),
+                    files=files[meant[0]],
+                )
+            )
         return options
 
     def _lines(self, path: Path) -> list[str]:
@@ -80,10 +94,12 @@ class Lists:
     def _instead(self, wanted: str) -> str:
         files = self.files()
         if not files:
-            return f"; put lists, one option a line, into {self.folders[0]}"
+            return Sentence(
+                "; put lists, one option a line, into {folders}", folders=self.folders[0]
+            )
         close = difflib.get_close_matches(wanted, files, n=1, cutoff=0.4)
         if close:
-            return f"; did you mean {close[0]!r}?"
+            return Sentence("; did you mean {close}?", close=repr(close[0]))
         return "; there are " + ", ".join(repr(known) for known in sorted(files)[:12])
 
 
@@ -93,11 +109,21 @@ def lines(path: Path) -> list[str]:
         with path.open("rb") as file:
             raw = file.read(BYTES_MAX + 1)
         if len(raw) > BYTES_MAX:
-            raise TemplateError(f"{path} cannot be read: it is larger than {BYTES_MAX >> 20} MB")
+            raise TemplateError(
+                Sentence(
+                    "{path} cannot be read: it is larger than {bytes_max} MB",
+                    path=path,
+                    bytes_max=BYTES_MAX >> 20,
+                )
+            )
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise TemplateError(f"{path} cannot be read: save it as UTF-8") from None
+        raise TemplateError(
+            Sentence("{path} cannot be read: save it as UTF-8", path=path)
+        ) from None
     except OSError as error:
-        raise TemplateError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise TemplateError(
+            Sentence("{path} cannot be read: {value}", path=path, value=error.strerror or error)
+        ) from None
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]

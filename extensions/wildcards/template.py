@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
-from webui.api import Prompt, parse_prompt
+from webui.api import Prompt, Sentence, parse_prompt
 
 __all__ = ["Drawing", "Options", "TemplateError", "Unknown", "marks_of"]
 
@@ -110,8 +110,12 @@ class Drawing:
     def _resolved(self, template: str, depth: int) -> str:
         if depth > DEPTH_MAX:
             raise TemplateError(
-                f"more than {DEPTH_MAX} wildcards inside each other"
-                f" (at {shortened(template)}): does a list name itself?"
+                Sentence(
+                    "more than {depth_max} wildcards inside each other (at {shortened}): "
+                    "does a list name itself?",
+                    depth_max=DEPTH_MAX,
+                    shortened=shortened(template),
+                )
             )
         marks = marks_of(template, self.words)
         return self._between(template, marks, 0, 0, len(template), depth)
@@ -136,7 +140,9 @@ class Drawing:
                 i, at = i + 1, mark.end
         done.append(text[at:end])
         if sum(map(len, done)) > LENGTH_MAX:
-            raise TemplateError(f"comes to more than {LENGTH_MAX} characters")
+            raise TemplateError(
+                Sentence("comes to more than {length_max} characters", length_max=LENGTH_MAX)
+            )
         return "".join(done)
 
     def _wildcard(self, text: str, mark: Mark, depth: int) -> str:
@@ -173,7 +179,11 @@ class Drawing:
             low = int(head[1] or 1)
             high = int(head[3] or head[4] or (many if head[2] else low))
             if not low <= high <= many:
-                raise TemplateError(f"{{{head[0].strip()}...}} draws from {many} options")
+                raise TemplateError(
+                    Sentence(
+                        "{{strip}...} draws from {many} options", strip=head[0].strip(), many=many
+                    )
+                )
             if bare is not None:
                 return joint.join(self._drawn(bare, depth, self._number(low, high)))
         heads = [weighted(text, at, end) for _, at, end in parts]
@@ -211,9 +221,11 @@ class Drawing:
         for _ in range(count):
             self.draws += 1
             if self.draws > DRAWS_MAX:
-                raise TemplateError(f"more than {DRAWS_MAX} choices to make")
+                raise TemplateError(
+                    Sentence("more than {draws_max} choices to make", draws_max=DRAWS_MAX)
+                )
             if not sums or sums[-1] <= 0:
-                raise TemplateError("no option has a weight above 0")
+                raise TemplateError(Sentence("no option has a weight above 0"))
             place = bisect(sums, self.random.random() * sums[-1], 0, len(sums) - 1)
             number = place
             if left is not None:

@@ -78,10 +78,11 @@ class Listed(dict[str, Path]):
         """The end of a sentence: which name is close, or closest."""
         wanted = _alike(name)[: 2 * SHOWN].removesuffix(SAFE)
         names = {**self.bare, **self.whole}
-        for least, says in ((0.5, "did you mean"), (0.0, "the nearest is")):
-            if near := get_close_matches(wanted, names, 1, least):
-                return f"; {says} {names[near[0]]!r}" + ("?" if least else "")
-        return "; that folder is empty"
+        if near := get_close_matches(wanted, names, 1, 0.5):
+            return Sentence("; did you mean {name}?", name=repr(names[near[0]]))
+        if near := get_close_matches(wanted, names, 1, 0.0):
+            return Sentence("; the nearest is {name}", name=repr(names[near[0]]))
+        return Sentence("; that folder is empty")
 
 
 class AdapterFiles:

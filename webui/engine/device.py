@@ -150,7 +150,11 @@ class Device:
             loop.run()
         except Exception as error:  # the boundary: a fault of ours, told to whoever waits
             log.exception("the engine's loop failed")
-            jobs.give_up(f"The engine failed, start Easel again: {sentence(error)}")
+            jobs.give_up(
+                Sentence(
+                    "The engine failed, start Easel again: {sentence}", sentence=sentence(error)
+                )
+            )
         jobs.close()
         watch.join()  # it holds the loop, whose tensors must not be freed while Python ends
 
@@ -165,7 +169,9 @@ class Device:
                 lack = lacking(error)
                 if not lack:
                     log.exception("the engine could not start")
-                    jobs.give_up(f"The engine could not start: {sentence(error)}")
+                    jobs.give_up(
+                        Sentence("The engine could not start: {sentence}", sentence=sentence(error))
+                    )
                     return None
                 log.error("the engine waits: %s", error)
                 jobs.note_all(LACKING[lack])

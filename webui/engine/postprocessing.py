@@ -119,7 +119,12 @@ def failure(step: PostProcessor, error: Exception) -> str:
         log.error("post-processor %r failed", step.name, exc_info=error)
     reason = str(error) if isinstance(error, EaselError) else f"{type(error).__name__}: {error}"
     reason = reason if len(reason) <= REASON_MAX else reason[: REASON_MAX - 1] + "…"
-    return f"{FAILED} {step.name!r} failed, the picture is as it was before it: {reason}"
+    return Sentence(
+        "{failed} {step} failed, the picture is as it was before it: {reason}",
+        failed=FAILED,
+        step=repr(step.name),
+        reason=reason,
+    )
 
 
 def processed(

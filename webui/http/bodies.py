@@ -47,7 +47,9 @@ async def parsed(request: Request) -> dict[str, Any]:
                 Sentence("the connection ended before the whole body had come")
             ) from None
     if size > BODY_BYTES:
-        raise TooLarge(f"more than {BODY_BYTES >> 20} MB; use smaller pictures")
+        raise TooLarge(
+            Sentence("more than {body_bytes} MB; use smaller pictures", body_bytes=BODY_BYTES >> 20)
+        )
     content = b"".join(parts)
     return _object(content) if size <= AT_ONCE else await to_thread.run_sync(_object, content)
 

@@ -122,7 +122,7 @@ class Extension:
         """
         call = (hook, asker())
         if call[1] and call in self._stuck:
-            raise self.fault(hook, "has not come back from an earlier call")
+            raise self.fault(hook, Sentence("has not come back from an earlier call"))
         returned = threading.Event()
 
         def inside() -> Any:
@@ -141,7 +141,9 @@ class Extension:
             with self._lock:
                 if not returned.is_set():
                     self._stuck.add(call)
-            raise self.fault(hook, f"did not come back within {limit_s:g} s")
+            raise self.fault(
+                hook, Sentence("did not come back within {limit_s} s", limit_s=f"{limit_s:g}")
+            )
         if answers and isinstance(outcome.error, EaselError):
             raise outcome.error
         if outcome.error is not None:
@@ -264,16 +266,20 @@ class Extension:
     def _state(self) -> tuple[ExtensionState, str]:
         if not self.enabled:
             gone = self.loaded and self.has_menus
-            return "off", "its menus and controls go after a restart" if gone else ""
+            return "off", Sentence("its menus and controls go after a restart") if gone else ""
         if self.excluded:
-            return "off", f"it is on after a start without {self.excluded}"
+            return "off", Sentence(
+                "it is on after a start without {excluded}", excluded=self.excluded
+            )
         if self.ended_process:
-            return "set aside", "it is tried again when it is switched on and Easel is started anew"
+            return "set aside", Sentence(
+                "it is tried again when it is switched on and Easel is started anew"
+            )
         if self.broken:
-            return "failed", "a restart tries it again"
+            return "failed", Sentence("a restart tries it again")
         if self.set_aside:
-            return "set aside", "a restart tries it again"
-        return ("on", "") if self.loaded else ("off", "it is on after a restart")
+            return "set aside", Sentence("a restart tries it again")
+        return ("on", "") if self.loaded else ("off", Sentence("it is on after a restart"))
 
 
 def sentence_of(error: BaseException, found: Found) -> str:

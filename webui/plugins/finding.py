@@ -13,6 +13,8 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from webui.errors import Sentence
+
 __all__ = ["GROUP", "Found", "find", "installed"]
 
 GROUP = "easel.extensions"  # of entry points
@@ -143,9 +145,12 @@ def read_source(one: Found, file: Path, api_version: str) -> Found:
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except FileNotFoundError:
-        return replace(one, problem="there is no __init__.py in the folder")
+        return replace(one, problem=Sentence("there is no __init__.py in the folder"))
     except OSError as error:
-        return replace(one, problem=f"{file.name} cannot be read: {error.strerror}")
+        return replace(
+            one,
+            problem=Sentence("{file} cannot be read: {why}", file=file.name, why=error.strerror),
+        )
     except (SyntaxError, ValueError) as error:  # ValueError: a zero byte
         line = getattr(error, "lineno", None)
         place = f"{file.name}, line {line}" if line else file.name
@@ -179,7 +184,12 @@ def unfit(needs: str, version: str) -> str:
     try:
         fits = SpecifierSet(needs).contains(version)
     except InvalidSpecifier:
-        return f'NEEDS_API = {needs!r} is no version specifier; write it like ">=1.0,<2"'
+        return Sentence(
+            'NEEDS_API = {needs} is no version specifier; write it like ">=1.0,<2"',
+            needs=repr(needs),
+        )
     if fits:
         return ""
-    return f"it needs version {needs} of Easel's API; this is {version}"
+    return Sentence(
+        "it needs version {needs} of Easel's API; this is {version}", needs=needs, version=version
+    )

@@ -251,7 +251,7 @@ def checked(kind: str, config: Config, where: object) -> list[str]:
             raise ModelFileError(
                 Sentence("{where}: {reason}", where=where, reason=_reason(kind, name))
             )
-    remarks = []
+    remarks: list[str] = []
     for key, value in config.items():
         if key in fields.only:
             if not all(_among(one, fields.only[key]) for one in _each(key, value)):
@@ -266,12 +266,28 @@ def checked(kind: str, config: Config, where: object) -> list[str]:
                 )
         elif key in fields.told:
             if not _among(value, fields.told[key]):
-                remarks.append(f"{where}: {key} {_short(value)} is not used")
+                remarks.append(
+                    Sentence(
+                        "{where}: {part} {value} is not used",
+                        where=where,
+                        part=key,
+                        value=_short(value),
+                    )
+                )
         elif key not in fields.known and not key.startswith("_") and not _empty(value):
-            remarks.append(f"{where}: {_short(key)} is not known, and is not used")
+            remarks.append(
+                Sentence(
+                    "{where}: {part} is not known, and is not used", where=where, part=_short(key)
+                )
+            )
     if kind == "scheduler" and config.get("_class_name") in FEW_STEPS:
         remarks.append(
-            f"{where}: a {config['_class_name']} stands for a model of few steps: use 4 to 8, and a CFG scale of 1 to 2"
+            Sentence(
+                "{where}: a {config} stands for a model of few steps: use 4 to 8, and "
+                "a CFG scale of 1 to 2",
+                where=where,
+                config=config["_class_name"],
+            )
         )
     for key in COUNTS:
         if any(isinstance(n, int) and n > MOST for n in _flat(config.get(key))):
@@ -405,11 +421,15 @@ OTHER_PIPELINES = _frozen("is_cosxl_edit is_unidiffuser")
 
 def index_checked(index: Config, where: object) -> list[str]:
     """Sentences about what is not used of a model_index.json. `ModelFileError` for parts that are none of ours."""
-    remarks = []
+    remarks: list[str] = []
     pipeline = str(index.get("_class_name", "StableDiffusionPipeline"))
     if "StableDiffusion" not in pipeline:
         remarks.append(
-            f"{where}: a {_short(pipeline)} is not known; it is used as Stable Diffusion is"
+            Sentence(
+                "{where}: a {pipeline} is not known; it is used as Stable Diffusion is",
+                where=where,
+                pipeline=_short(pipeline),
+            )
         )
     for key, value in index.items():
         if key.startswith("_") or _empty(value) or value == [None, None]:
@@ -437,7 +457,7 @@ def index_checked(index: Config, where: object) -> list[str]:
                     )
                 )
         elif key in BESIDE:
-            remarks.append(f"{where}: its {key} is not used")
+            remarks.append(Sentence("{where}: its {part} is not used", where=where, part=key))
         elif isinstance(value, list):
             raise ModelFileError(
                 Sentence(
@@ -449,5 +469,9 @@ def index_checked(index: Config, where: object) -> list[str]:
                 )
             )
         else:
-            remarks.append(f"{where}: {_short(key)} is not known, and is not used")
+            remarks.append(
+                Sentence(
+                    "{where}: {part} is not known, and is not used", where=where, part=_short(key)
+                )
+            )
     return remarks

@@ -26,31 +26,35 @@ def stranger(begin: bytes, ending: str = ".safetensors") -> str | None:
     if begin[4:9] == b"\0\0\0\0{":  # a header's length may look like any of the marks below
         return None
     if begin.startswith(POINTER):
-        return "a pointer of Git LFS, not the file itself; get it with `git lfs pull`"
+        return Sentence("a pointer of Git LFS, not the file itself; get it with `git lfs pull`")
     if PAGE.match(begin):
-        return "a web page, not a model; the download went wrong (a login may be needed)"
+        return Sentence("a web page, not a model; the download went wrong (a login may be needed)")
     if WEB_ERROR.match(begin):
-        return "a message in JSON, not a model; the download went wrong"
+        return Sentence("a message in JSON, not a model; the download went wrong")
     if begin.startswith(ZIP):
-        return (
-            f"a pickle named {ending}; pickles can run code when opened; rename it to .ckpt, "
-            "which can be converted"
+        return Sentence(
+            "a pickle named {ending}; pickles can run code when opened; rename it "
+            "to .ckpt, which can be converted",
+            ending=ending,
         )
     if PICKLE.match(begin) or begin[257:262] == b"ustar":
         if ending.lower() in PICKLES:
-            return "is of PyTorch before 1.6, which is not read; get a .safetensors file of it"
-        return (
-            f"a pickle named {ending}, as PyTorch before 1.6 wrote them; pickles can run code when opened; "
-            "get a .safetensors file of it"
+            return Sentence(
+                "is of PyTorch before 1.6, which is not read; get a .safetensors file of it"
+            )
+        return Sentence(
+            "a pickle named {ending}, as PyTorch before 1.6 wrote them; pickles "
+            "can run code when opened; get a .safetensors file of it",
+            ending=ending,
         )
     if begin.startswith(b"GGUF"):
-        return "a GGUF file; only safetensors files load"
+        return Sentence("a GGUF file; only safetensors files load")
     if begin.startswith((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")):
-        return "an archive; unpack it first"
+        return Sentence("an archive; unpack it first")
     if begin.startswith(b"\x89HDF"):
-        return "an HDF5 file; only safetensors files load"
+        return Sentence("an HDF5 file; only safetensors files load")
     if len(begin) >= 8 and not any(begin):
-        return "begins with zeros: a download that has not ended, or went wrong"
+        return Sentence("begins with zeros: a download that has not ended, or went wrong")
     return None
 
 

@@ -115,9 +115,12 @@ def merge(
             done += math.prod(one.shape)
             progress("merging", done / whole)
     notes = _disagreeing(sources) if recipe.method != "none" else []
-    notes += [f"{name} has numbers that are infinite or none (NaN)" for name in bad[:5]]
+    notes += [
+        Sentence("{name} has numbers that are infinite or none (NaN)", name=name)
+        for name in bad[:5]
+    ]
     if len(bad) > 5:
-        notes.append(f"and so have {len(bad) - 5} more")
+        notes.append(Sentence("and so have {number} more", number=len(bad) - 5))
     return Merged(target, writer.sha256, **counts, dropped=dropped, notes=tuple(notes))
 
 
@@ -128,7 +131,13 @@ def _disagreeing(sources: list[_Source]) -> list[str]:
         return []
     told = ", ".join(f"{name} {prediction}" for name, prediction in said.items())
     first = sources[0].kind.prediction or "what A predicts"
-    return [f"the models predict different things ({told}); the merge is taken to predict {first}"]
+    return [
+        Sentence(
+            "the models predict different things ({told}); the merge is taken to predict {first}",
+            told=told,
+            first=first,
+        )
+    ]
 
 
 def _opened(stack: ExitStack, path: Path, without_vae: bool) -> _Source:

@@ -123,7 +123,11 @@ def _asked(path: Path) -> Mapping[str, Any]:
             )
         ) from fault
     if not isinstance(told, dict) or "refused" in told:
-        why = told.get("refused", "it is damaged") if isinstance(told, dict) else "it is damaged"
+        why = (
+            told.get("refused", Sentence("it is damaged"))
+            if isinstance(told, dict)
+            else Sentence("it is damaged")
+        )
         raise ModelFileError(
             Sentence("{file}: refused, {why}; nothing of it was run", file=path.name, why=why)
         )

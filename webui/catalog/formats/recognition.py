@@ -49,11 +49,15 @@ STARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # of the names of each 
 LAYERS = {768: 12, 1024: 23, 1280: 32}  # of the text encoders of these widths, at least
 UNCLIP = 1024  # width of the texts of unCLIP models, which have labels as XL has
 TIMES = 256  # width of each number about the picture beside the text
-SAID = {"unet": "U-Net", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
+SAID = {
+    "unet": "U-Net",
+    "text_encoder": Sentence("text encoder"),
+    "text_encoder_2": Sentence("second text encoder"),
+}
 OTHER_INPUTS = {  # input channels of U-Nets that are trained for something else
-    5: "a depth-to-image model",
-    7: "an upscaling model",
-    8: "an InstructPix2Pix model",
+    5: Sentence("a depth-to-image model"),
+    7: Sentence("an upscaling model"),
+    8: Sentence("an InstructPix2Pix model"),
 }
 OTHER_PREDICTIONS = (
     "flow",
@@ -219,7 +223,9 @@ def _unet(header: Header, layout: str) -> _Unet:
             )
         )
     if inputs not in (outputs, 2 * outputs + 1):
-        what = OTHER_INPUTS.get(inputs, f"its U-Net has {inputs} input channels")
+        what = OTHER_INPUTS.get(
+            inputs, Sentence("its U-Net has {inputs} input channels", inputs=inputs)
+        )
         raise ModelFileError(
             Sentence(
                 "{file}: {what}; only those of {outputs} load, or {outputs2} for inpainting",

@@ -135,9 +135,9 @@ def _broken(link: str) -> str | None:
     try:
         os.stat(link)
     except FileNotFoundError:
-        return "a link that leads nowhere"
+        return Sentence("a link that leads nowhere")
     except OSError as fault:
-        return f"a link that cannot be followed ({said(fault)})"
+        return Sentence("a link that cannot be followed ({why})", why=said(fault))
     return None
 
 

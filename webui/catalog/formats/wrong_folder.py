@@ -8,6 +8,7 @@ from collections.abc import Callable
 from webui.catalog.families import SD3, THOSE_THAT_LOAD
 from webui.catalog.formats.header import Header
 from webui.catalog.formats.tensor_names import Names
+from webui.errors import Sentence
 
 __all__ = ["EMBEDDED", "WHOLE", "misplaced", "told_by"]
 
@@ -35,18 +36,22 @@ def _named(pattern: str) -> Test:
 
 
 def _other(family: str) -> str:
-    return f"a {family} model; only {THOSE_THAT_LOAD} load"
+    return Sentence(
+        "a {family} model; only {those_that_load} load",
+        family=family,
+        those_that_load=THOSE_THAT_LOAD,
+    )
 
 
 LORA, VAE, CONTROLNET, UPSCALER, EMBEDDING, HYPERNETWORK = (
-    "a LoRA: put it into models/Lora",
-    "a VAE: put it into models/VAE",
-    "a ControlNet: put it into models/ControlNet",
-    "an upscaler: put it into models/ESRGAN",
-    "an embedding: put it into models/embeddings",
-    "a hypernetwork: put it into models/hypernetworks",
+    Sentence("a LoRA: put it into models/Lora"),
+    Sentence("a VAE: put it into models/VAE"),
+    Sentence("a ControlNet: put it into models/ControlNet"),
+    Sentence("an upscaler: put it into models/ESRGAN"),
+    Sentence("an embedding: put it into models/embeddings"),
+    Sentence("a hypernetwork: put it into models/hypernetworks"),
 )
-UNUSED = "those are not used here"
+UNUSED = Sentence("those are not used here")
 # Beginnings of upscalers' names, also behind what trainers put in front of them.
 ESRGAN = ("RRDB_trunk.", "model.0.weight", "model.1.sub.", "body.0.rdb1.", "conv_first.")
 OTHER_UPSCALERS = (
@@ -61,8 +66,8 @@ UPSCALERS = tuple(
 )
 # In order: the first test that the names pass says what the file is.
 KINDS: tuple[tuple[Test, str], ...] = (
-    (_begins("lllite_"), f"a ControlNet-LLLite; {UNUSED}"),
-    (_begins("lora_controlnet"), f"a control-LoRA; {UNUSED}"),
+    (_begins("lllite_"), Sentence("a ControlNet-LLLite; {unused}", unused=UNUSED)),
+    (_begins("lora_controlnet"), Sentence("a control-LoRA; {unused}", unused=UNUSED)),
     (
         _begins("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_", "lora_transformer_", "lycoris_", "oft_unet_"),
         LORA,
@@ -72,21 +77,21 @@ KINDS: tuple[tuple[Test, str], ...] = (
         LORA,
     ),
     (_holds(".hada_w1_a", ".lokr_w1", ".dora_scale", ".oft_blocks", ".oft_diag", ".lora_linear_layer."), LORA),
-    (_holds("motion_modules."), f"a motion module; {UNUSED}"),
+    (_holds("motion_modules."), Sentence("a motion module; {unused}", unused=UNUSED)),
     (
         _holds("controlnet_cond_embedding.", "controlnet_down_blocks.", "input_hint_block."),
         CONTROLNET,
     ),
     (_begins("control_model."), CONTROLNET),
-    (_begins("adapter.body.", "body.0.resnets."), f"a T2I adapter; {UNUSED}"),
-    (_begins("ip_adapter.", "image_proj."), f"an IP-Adapter; {UNUSED}"),
+    (_begins("adapter.body.", "body.0.resnets."), Sentence("a T2I adapter; {unused}", unused=UNUSED)),
+    (_begins("ip_adapter.", "image_proj."), Sentence("an IP-Adapter; {unused}", unused=UNUSED)),
     (_anywhere("double_blocks.0.", "single_transformer_blocks.0."), _other("Flux")),
     (_anywhere("joint_blocks.0.", "transformer_blocks.0.attn.add_q_proj."), _other(SD3.name)),
     (_anywhere("clip_txt_mapper.", "clip_txt_pooled_mapper.", "effnet_mapper."), _other("Stable Cascade")),
-    (_begins("edm_mean", "edm_vpred"), "a model of the EDM kind (Playground 2.5); those cannot be loaded"),
+    (_begins("edm_mean", "edm_vpred"), Sentence("a model of the EDM kind (Playground 2.5); those cannot be loaded")),
     (
         _holds(".quant_state.", ".absmax", "scaled_fp8", ".scale_weight", ".weight_scale", ".qweight", ".comfy_quant"),
-        "a quantised file; only plain weights load",
+        Sentence("a quantised file; only plain weights load"),
     ),
     (_begins(*UPSCALERS), UPSCALER),
     (_begins("emb_params", "string_to_param"), EMBEDDING),
@@ -95,11 +100,11 @@ WHOLE = ("model.diffusion_model.", "unet.")
 PLAIN: tuple[tuple[Test, str], ...] = (  # where there is no U-Net of a checkpoint
     (
         _begins("input_blocks.0.", "down_blocks.0.", "conv_in.weight"),
-        "a U-Net alone; a checkpoint has its text encoder and VAE too",
+        Sentence("a U-Net alone; a checkpoint has its text encoder and VAE too"),
     ),
     (
         _begins("encoder.layers.0.weight", "decoder.layers.0.weight", "decoder.layers.1.weight"),
-        f"a tiny VAE (TAESD); {UNUSED}",
+        Sentence("a tiny VAE (TAESD); {unused}", unused=UNUSED),
     ),
     (
         _begins(
@@ -110,11 +115,11 @@ PLAIN: tuple[tuple[Test, str], ...] = (  # where there is no U-Net of a checkpoi
     ),
     (
         _begins("text_model.", "cond_stage_model.", "conditioner.", "text_projection", "text_encoder."),
-        f"a text encoder; {UNUSED} alone",
+        Sentence("a text encoder; {unused} alone", unused=UNUSED),
     ),
-    (_begins("vision_model.", "visual.", "visual_projection"), f"an image encoder; {UNUSED}"),
+    (_begins("vision_model.", "visual.", "visual_projection"), Sentence("an image encoder; {unused}", unused=UNUSED)),
     (_begins("clip_l", "clip_g"), EMBEDDING),
-    (_begins("concept_embeds"), f"a safety checker; {UNUSED}"),
+    (_begins("concept_embeds"), Sentence("a safety checker; {unused}", unused=UNUSED)),
     (_named(r"\d+\.[01]\.linear"), HYPERNETWORK),
 )  # fmt: skip
 EMBEDDED = (768, 1024, 1280)  # widths of textual inversions
@@ -124,7 +129,7 @@ def misplaced(header: Header) -> str | None:
     """What the file is and where it belongs, None where it may be a checkpoint."""
     names = header.names
     if not names:
-        return "has no tensors in it"
+        return Sentence("has no tensors in it")
     found = told_by(names)
     if found is None and len(header.tensors) == 1:
         (only,) = header.tensors.values()

@@ -13,6 +13,7 @@ from webui.catalog.formats.file_signatures import ZIP, stranger
 from webui.catalog.formats.header import Header, open_regular, read_header
 from webui.catalog.formats.tensor_names import Names
 from webui.catalog.formats.wrong_folder import WHOLE, misplaced, told_by
+from webui.errors import Sentence
 
 __all__ = ["family_of", "tags_of", "wrong_file", "wrong_pickle", "wrong_place"]
 
@@ -103,7 +104,7 @@ def wrong_place(kind: str, header: Header) -> str | None:
     names = header.names
     adapter = kind == "lora" and names.hold(*ADAPTER) and not names.begin("lora_controlnet")
     if names.begin(*WHOLE) and not adapter and not names.begin("control_model."):
-        return "a checkpoint: put it into models/Stable-diffusion"
+        return Sentence("a checkpoint: put it into models/Stable-diffusion")
     what = misplaced(header)
     if what and not what.endswith(PLACES[kind]) and not adapter and not _may_be(kind, header):
         return what
@@ -120,31 +121,39 @@ def _unfit(kind: str, header: Header) -> str | None:
     names = header.names
     if kind == "lora":
         if not names.hold(*ADAPTER):
-            return "no LoRA that is known here"
+            return Sentence("no LoRA that is known here")
         family = family_of(kind, header)
         if family and not family.startswith(OURS):
-            return f"a LoRA for {family}; those for {THOSE_THAT_LOAD} are used"
+            return Sentence(
+                "a LoRA for {family}; those for {those_that_load} are used",
+                family=family,
+                those_that_load=THOSE_THAT_LOAD,
+            )
     if kind == "vae":
         shape = next(
             (one for top in VAES if (one := header.shape(f"{top}decoder.conv_in.weight"))), None
         )
         if shape is None:
-            return "no VAE that is known here"
+            return Sentence("no VAE that is known here")
         if len(shape) == 4 and shape[1] not in VAE_CHANNELS:
             fitting = " or ".join(map(str, sorted(VAE_CHANNELS)))
-            return f"a VAE of {shape[1]} latent channels; only those of {fitting} fit here"
+            return Sentence(
+                "a VAE of {shape} latent channels; only those of {fitting} fit here",
+                shape=shape[1],
+                fitting=fitting,
+            )
     if kind == "controlnet":
         return _other_controlnet(header)
     if kind == "embedding":
-        return None if _is_embedding(header) else "holds no textual inversion"
+        return None if _is_embedding(header) else Sentence("holds no textual inversion")
     if kind == "upscaler" and not any(len(one.shape) == 4 for one in header.tensors.values()):
-        return "no upscaler: there is no convolution in it"
+        return Sentence("no upscaler: there is no convolution in it")
     if (
         kind == "hypernetwork"
         and misplaced(header) is None
         and "hypernetwork" not in header.metadata
     ):
-        return "no hypernetwork that is known here"
+        return Sentence("no hypernetwork that is known here")
     return None
 
 
@@ -182,14 +191,16 @@ def wrong_pickle(kind: str, path: Path) -> str | None:
     with open(descriptor, "rb", buffering=0) as file:
         begin = file.read(SEEN) or b""
     if not size:
-        return "the file is empty; get it again"
+        return Sentence("the file is empty; get it again")
     if not begin.startswith(ZIP):
         if begin[4:9] == b"\0\0\0\0{":
-            return f"a safetensors file named {path.suffix}; rename it to .safetensors"
-        return stranger(begin[:512], path.suffix) or "is no file that PyTorch wrote"
+            return Sentence(
+                "a safetensors file named {suffix}; rename it to .safetensors", suffix=path.suffix
+            )
+        return stranger(begin[:512], path.suffix) or Sentence("is no file that PyTorch wrote")
     names = Names({one.decode() for one in NAME.findall(begin)})
     if names.begin(*WHOLE):
-        return "a checkpoint: put it into models/Stable-diffusion"
+        return Sentence("a checkpoint: put it into models/Stable-diffusion")
     what = told_by(names)
     return what if what and not what.endswith(PLACES[kind]) else None
 
@@ -201,13 +212,17 @@ NAME = re.compile(rb"[A-Za-z0-9_<>*-]+(?:\.[A-Za-z0-9_<>*-]+)+|string_to_param|e
 def _other_controlnet(header: Header) -> str | None:
     names = header.names
     if "difference" in header.tensors or any(name.endswith(".difference") for name in names):
-        return "a 'difference' ControlNet, to which its base model must be added; get the whole one"
+        return Sentence(
+            "a 'difference' ControlNet, to which its base model must be added; get the whole one"
+        )
     begins = ("", "control_model.")
     xl = ("add_embedding.", "label_emb.", "task_embedding", "control_add_embedding.")
     if names.begin(*(front + one for front in begins for one in xl)) or _text_width(header) == 2048:
-        return "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"
+        return Sentence(
+            "a ControlNet for Stable Diffusion XL; those for Stable Diffusion 1 and 2 work"
+        )
     if not names.hold("controlnet_down_blocks.", "zero_convs."):
-        return "no ControlNet that is known here"
+        return Sentence("no ControlNet that is known here")
     return None
 
 

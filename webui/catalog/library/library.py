@@ -110,7 +110,9 @@ class Library:
             tags=tags_of(metadata),
             tensors=tensors,
             can_note="" if found.fingerprint and self._memory is not None else NOT_KEPT,
-            can_preview="" if writable else f"{found.path.parent.name}/ cannot be written.",
+            can_preview=""
+            if writable
+            else Sentence("{parent}/ cannot be written.", parent=found.path.parent.name),
         )
 
     def change(self, file: str, values: Mapping[str, Any]) -> ModelFile:

@@ -30,7 +30,6 @@ __all__ = ["AdapterCache", "encoders", "keys_of"]
 
 Loaded = LoadedAdapter | Hypernetwork
 REMEMBERED = 256  # calls whose files are known
-WITHOUT = "{}; the picture was made without it."
 log = logging.getLogger(__name__)
 
 
@@ -94,7 +93,7 @@ class AdapterCache:
                             raise RequestError(
                                 Sentence("{gone}; put it back", gone=gone), "prompt"
                             ) from fault
-                        told.append(WITHOUT.format(gone))
+                        told.append(Sentence("{why}; the picture was made without it.", why=gone))
                         there = False
                         continue
                     self._take_in(of, adapter, networks)
@@ -166,11 +165,16 @@ class AdapterCache:
             except RequestError as fault:
                 if not warns:
                     raise
-                told.append(WITHOUT.format(fault))
+                told.append(Sentence("{why}; the picture was made without it.", why=fault))
                 continue
             if meant.left:
                 told.append(
-                    f"<{one.kind}:{one.name}>: “{meant.left}” is not known here and does nothing"
+                    Sentence(
+                        "<{kind}:{one}>: “{left}” is not known here and does nothing",
+                        kind=one.kind,
+                        one=one.name,
+                        left=meant.left,
+                    )
                 )
             found.setdefault(meant.path, replace(one, path=meant.path))
         return list(found.values()), told

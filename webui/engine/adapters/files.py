@@ -20,6 +20,7 @@ from webui.engine.adapters.parts import ALIASES, BIASES, split
 from webui.engine.adapters.rotations import TurnedInputs
 from webui.engine.read_tensors import read_tensors
 from webui.errors import ModelFileError, Sentence
+from webui.sentences import joined
 
 __all__ = ["LoadedAdapter", "read", "version_of"]
 
@@ -102,15 +103,21 @@ def read(
                 Sentence("{file}: {layer}: {why}", file=path.name, layer=layer, why=fault)
             ) from fault
     if not changes:
+        like = Sentence("; its keys are like {keys}", keys=_some(homeless)) if homeless else ""
         raise ModelFileError(
-            f"{path.name}: made for another kind of model than {model[0]!r}: none of its {len(layers)} layers is there"
-            + (f"; its keys are like {_some(homeless)}" if homeless else "")
+            Sentence(
+                "{file}: made for another kind of model than {model}: none of its {number} layers is there{like}",
+                file=path.name,
+                model=repr(model[0]),
+                number=len(layers),
+                like=like,
+            )
         )
     twice = "text_encoder_2" in networks and any(
         target.network == "text_encoder" and sources[target].startswith(PEFTS) for target in changes
     )
     notes = list(_notes(model[0], layers, changes, homeless, unknown, configs, twice))
-    note = f"{name}: {'; '.join(notes)}" if notes else ""
+    note = Sentence("{name}: {notes}", name=name, notes=joined("; ", notes)) if notes else ""
     digest = _hash(path)
     if version_of(path) != version:
         raise ModelFileError(
@@ -143,7 +150,8 @@ def _layers(path: Path) -> tuple[dict[str, dict[str, Tensor]], list[str], Config
             )
         found[layer][name] = tensor
     if not any(map(_whole, found.values())):
-        some = f"; its keys are like {_some(unknown or list(found))}" if unknown or found else ""
+        keys = _some(unknown or list(found))
+        some = Sentence("; its keys are like {keys}", keys=keys) if unknown or found else ""
         raise ModelFileError(
             Sentence("{file}: holds no LoRA or anything like it{some}", file=path.name, some=some)
         )
@@ -196,23 +204,42 @@ def _notes(
     """What of the file is not used, and what had to be guessed, in a few words each. `twice` is whether peft's names
     may mean layers of either of two text encoders."""
     if homeless:
-        yield f"{len(homeless)} of {len(layers)} layers have no place in {model}: {_some(homeless)}"
+        yield Sentence(
+            "{number} of {number2} layers have no place in {model}: {some}",
+            number=len(homeless),
+            number2=len(layers),
+            model=model,
+            some=_some(homeless),
+        )
     if unknown:
-        yield f"{_count(unknown, 'tensor')} not known here and not used: {_some(unknown)}"
+        yield Sentence(
+            "{count} not known here and not used: {some}",
+            count=_count(unknown, "tensor"),
+            some=_some(unknown),
+        )
     kinds = list(changes.values())
     turned = [change for change in kinds if isinstance(change, TurnedInputs)]
     if turned and not configs.told:
-        yield f"OFT without its adapter_config.json, read as one {turned[0].kind}"
+        yield Sentence(
+            "OFT without its adapter_config.json, read as one {kind}", kind=turned[0].kind
+        )
     guessed = [one for one in kinds if isinstance(one, Added) and one.kind != "difference"]
     if guessed and not configs.told and any(layer.startswith(PEFTS) for layer in layers):
-        yield "peft's without its adapter_config.json, read as one whose alpha is its rank"
+        yield Sentence(
+            "peft's without its adapter_config.json, read as one whose alpha is its rank"
+        )
     silent = [one for one in kinds if isinstance(one, Added) and _hides_its_root(one)]
     if silent and configs.rooted:
-        yield f"trained with rs_lora, which {_count(silent, 'layer')} cannot say, and read without it"
+        yield Sentence(
+            "trained with rs_lora, which {count} cannot say, and read without it",
+            count=_count(silent, "layer"),
+        )
     if twice:
-        yield "its text layers are taken for the first text encoder's, its names do not say whose"
+        yield Sentence(
+            "its text layers are taken for the first text encoder's, its names do not say whose"
+        )
     if idle := [one for one in kinds if isinstance(one, Added) and one.scale == 0]:
-        yield f"{_count(idle, 'layer')} without effect, by an alpha of 0"
+        yield Sentence("{count} without effect, by an alpha of 0", count=_count(idle, "layer"))
 
 
 def _hides_its_root(change: Added) -> bool:
@@ -221,7 +248,10 @@ def _hides_its_root(change: Added) -> bool:
 
 
 def _count(things: Sequence[object], name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+    number = len(things)
+    if name == "tensor":
+        return Sentence("1 tensor") if number == 1 else Sentence("{number} tensors", number=number)
+    return Sentence("1 layer") if number == 1 else Sentence("{number} layers", number=number)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from webui.catalog.formats.pickles import HYPERNETWORK, convert
 from webui.engine.adapters.files import version_of
 from webui.engine.read_tensors import read_tensors
 from webui.errors import ModelFileError, Sentence
+from webui.sentences import joined
 
 __all__ = ["Hypernetwork", "HypernetworkUses", "applied", "read"]
 
@@ -197,11 +198,25 @@ def read(
     notes = []
     if left := sorted(found.keys() - widths):
         some = ", ".join(map(str, left[:3]))
-        notes.append(f"{len(left)} of {len(found)} widths have no place in {model[0]}: {some}")
+        notes.append(
+            Sentence(
+                "{number} of {number2} widths have no place in {model}: {some}",
+                number=len(left),
+                number2=len(found),
+                model=model[0],
+                some=some,
+            )
+        )
     if unknown:
         some = ", ".join(key[:80] for key in unknown[:3])
-        notes.append(f"{len(unknown)} of its settings not known here and not used: {some}")
-    note = f"{name}: {'; '.join(notes)}" if notes else ""
+        notes.append(
+            Sentence(
+                "{number} of its settings not known here and not used: {some}",
+                number=len(unknown),
+                some=some,
+            )
+        )
+    note = Sentence("{name}: {notes}", name=name, notes=joined("; ", notes)) if notes else ""
     return Hypernetwork(*model, name, path, version, chains, note)
 
 

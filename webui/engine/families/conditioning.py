@@ -65,14 +65,20 @@ def _misfit(model: Model, rows: Sequence[Row]) -> str:
             shapes = " and ".join(
                 dict.fromkeys(str(tuple(one.context.shape)) for one in (rows[0], row))
             )
-            return (
-                f"model {model.name!r} takes texts of one length and {model.context_dim} wide, and was given {shapes}; "
-                "encode each text for the model that it steers"
+            return Sentence(
+                "model {model} takes texts of one length and {context_dim} wide, and "
+                "was given {shapes}; encode each text for the model that it steers",
+                model=repr(model.name),
+                context_dim=model.context_dim,
+                shapes=shapes,
             )
         if model.pooled_dim and row.pooled is not None and len(row.pooled) != model.pooled_dim:
-            return (
-                f"model {model.name!r} takes pooled texts of {model.pooled_dim} numbers, and was given "
-                f"{len(row.pooled)}; encode each text for the model that it steers"
+            return Sentence(
+                "model {model} takes pooled texts of {pooled_dim} numbers, and was "
+                "given {number}; encode each text for the model that it steers",
+                model=repr(model.name),
+                pooled_dim=model.pooled_dim,
+                number=len(row.pooled),
             )
     return ""
 

@@ -77,14 +77,22 @@ def read(path: Path, name: str, widths: Sequence[int]) -> Inversion:
         raise ModelFileError(Sentence("{file}: holds no textual inversion", file=path.name))
     if sizes != list(widths):
         raise OtherFamily(
-            f"{path.name}: a textual inversion of width {' and '.join(map(str, sizes))}; "
-            f"this model's text encoder has {' and '.join(map(str, widths))}"
+            Sentence(
+                "{file}: a textual inversion of width {widths}; this model's text encoder has {own}",
+                file=path.name,
+                widths=" and ".join(map(str, sizes)),
+                own=" and ".join(map(str, widths)),
+            )
         )
     left = [key for key in numbers if key not in used]
-    note = ""
+    note: str = ""
     if left:
         some = ", ".join(key[:80] for key in left[:3])
-        note = f"{path.name}: {len(left)} tensor{'s' * (len(left) > 1)} not known here and not used: {some}"
+        facts = {"file": path.name, "number": len(left), "some": some}
+        if len(left) == 1:
+            note = Sentence("{file}: {number} tensor not known here and not used: {some}", **facts)
+        else:
+            note = Sentence("{file}: {number} tensors not known here and not used: {some}", **facts)
     return Inversion(name, tuple(one.float() for one in vectors), note)
 
 
