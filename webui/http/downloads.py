@@ -14,6 +14,7 @@ from webui.http.bodies import parsed
 from webui.http.jobs import Forbidden
 from webui.http.rights import Rights
 from webui.http.views import Fault
+from webui.sentences import with_keys
 from webui.types.library import FOLDERS, Download, DownloadsFace, HubFile
 
 __all__ = ["download_routes"]
@@ -45,7 +46,8 @@ BODY = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadView:
     """A download. `state` is "waiting", "running", "verifying", "paused", "done" or "failed"; `done` and `size` are
-    bytes, `speed` bytes a second; `target` is where it goes below the models folder."""
+    bytes, `speed` bytes a second; `target` is where it goes below the models folder; `problem` is why it failed,
+    `problem_said` its key and values for a page in another language."""
 
     id: str
     repo: str
@@ -57,6 +59,7 @@ class DownloadView:
     size: int
     speed: float
     problem: str
+    problem_said: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,4 +180,5 @@ def _view(one: Download) -> DownloadView:
         size=one.size,
         speed=one.speed,
         problem=one.problem,
+        problem_said=with_keys(one.problem),
     )

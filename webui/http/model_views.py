@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from webui.sentences import with_keys
 from webui.types.library import ModelDetails, ModelFile
 
 __all__ = ["FileDetail", "FileList", "FileView", "detail", "view"]
@@ -17,7 +18,8 @@ NOTES = ("description", "activation_text", "negative_text", "notes", "vae")
 class FileView:
     """A file in the models folders. `kind` is "checkpoint", "lora", "embedding", "hypernetwork", "vae", "controlnet" or
     "upscaler". `preview` is the address of a picture, "" where there is none; `insert` and `insert_negative` what goes
-    into the prompts to use it, "" for what is used otherwise; `problem` why it cannot be used, null where it can.
+    into the prompts to use it, "" for what is used otherwise; `problem` why it cannot be used, null where it can, and
+    `problem_said` its key and values for a page in another language.
     `size` is in bytes, `modified` in seconds since 1970."""
 
     id: str
@@ -33,6 +35,7 @@ class FileView:
     insert: str
     insert_negative: str
     problem: str | None
+    problem_said: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ def _told(file: ModelFile) -> dict[str, Any]:
         "insert": (insert := _insert(file)),
         "insert_negative": file.notes.negative_text.strip() if insert else "",
         "problem": file.problem,
+        "problem_said": with_keys(file.problem),
     }
 
 

@@ -15,13 +15,14 @@ from webui.catalog.formats.header import open_regular, read_header
 from webui.catalog.formats.walking import Found, walk
 from webui.catalog.library.family_detection import family_of, wrong_pickle, wrong_place
 from webui.catalog.model_folders import KIND_FOLDERS
-from webui.errors import ModelFileError, Sentence
+from webui.errors import ModelFileError
+from webui.sentences import Sentence, kept, with_keys
 
 __all__ = ["FileIndex", "HeaderSummary", "found_files"]
 
 WITH_ENDING = ("vae",)  # kinds whose names end as their files do
 READ_SAFELY = {"embedding": (".pt", ".bin"), "hypernetwork": (".pt",)}  # pickles that are never run
-FORM = "shelf 3"  # of the JSON below; another one has every file read anew
+FORM = "shelf 4"  # of the JSON below; another one has every file read anew
 SAMPLES, SAMPLE = 16, 4096
 
 
@@ -117,7 +118,8 @@ class FileIndex:
             if isinstance(fault.__cause__, OSError):
                 return told
         self._known[found.path] = (found.stamp, told)
-        values = [FORM, told.family, told.fingerprint, told.problem]
+        said = json.dumps(with_keys(told.problem)) if isinstance(told.problem, Sentence) else None
+        values = [FORM, told.family, told.fingerprint, told.problem, said]
         self._new[found.path] = (found.stamp, json.dumps(values))
         return told
 
@@ -128,13 +130,17 @@ class FileIndex:
             self._memory.keep_headers(new)
 
 
+def _of(path: Path, problem: str | None) -> str | None:
+    return problem and Sentence("{path}: {why}", path=path.name, why=problem)
+
+
 def _told(kind: str, path: Path) -> HeaderSummary:
     if path.suffix.lower() != ".safetensors":
         problem = wrong_pickle(kind, path)
-        return HeaderSummary("", _fingerprint(path), problem and f"{path.name}: {problem}")
+        return HeaderSummary("", _fingerprint(path), _of(path, problem))
     header = read_header(path)
     problem = wrong_place(kind, header)
-    told = problem and f"{path.name}: {problem}"
+    told = _of(path, problem)
     return HeaderSummary(family_of(kind, header), header.fingerprint, told)
 
 
@@ -157,7 +163,7 @@ def _fingerprint(path: Path) -> str:
 def _from_json(text: str) -> HeaderSummary | None:
     """What is kept in `text`, None where somebody else wrote it."""
     try:
-        form, family, fingerprint, problem = json.loads(text)
+        form, family, fingerprint, problem, said = json.loads(text)
     except (ValueError, TypeError):
         return None
-    return HeaderSummary(family, fingerprint, problem) if form == FORM else None
+    return HeaderSummary(family, fingerprint, kept(problem, said)) if form == FORM else None

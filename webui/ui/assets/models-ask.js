@@ -1,7 +1,7 @@
 // What the Models tab asks of the server (webui/http/models.py, downloads.py), in words.
 
 import { model } from "./forms.js";
-import { t } from "./i18n.js";
+import { sentence, t } from "./i18n.js";
 import { icons } from "./icons.js";
 
 Object.assign(icons, {
@@ -61,11 +61,12 @@ export const shortFamily = (family) => family.replace("Stable Diffusion XL", "SD
 
 /**
  * A problem without the file's name, which stands above it.
- * @param {{ file: string, name: string, problem: string }} file
+ * @param {{ file: string, name: string, problem: string, problem_said?: unknown }} file
  */
 export function problemOf(file) {
-  const own = [file.file, file.name].find((one) => file.problem.startsWith(one + ": "));
-  const said = own ? file.problem.slice(own.length + 2) : file.problem;
+  const why = String(sentence(file.problem_said ?? file.problem));
+  const own = [": ", "："].flatMap((end) => [file.file + end, file.name + end]).find((one) => why.startsWith(one));
+  const said = why.slice(own?.length ?? 0);
   return said.charAt(0).toUpperCase() + said.slice(1);
 }
 

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { node, setText } from "./dom.js";
-import { joined, named, t } from "./i18n.js";
+import { joined, named, sentence, t } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { bytes, ICONS, kindName } from "./models-ask.js";
 
@@ -108,7 +108,7 @@ export function downloads(root, { busy, said }) {
     setText(state, words[one.state]?.() ?? one.state);
     bar.value = one.state === "done" ? 1 : share;
     bar.hidden = one.state === "done" || one.state === "failed";
-    setText(problem, one.problem);
+    setText(problem, sentence(one.problem_said ?? one.problem));
     problem.hidden = !one.problem;
     if (made.dataset.state !== one.state) {
       const held = made.contains(document.activeElement);

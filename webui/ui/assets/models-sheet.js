@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { node, setText } from "./dom.js";
-import { t } from "./i18n.js";
+import { sentence, t } from "./i18n.js";
 import { icon, iconButton } from "./icons.js";
 import { bytes, edits, ICONS, kindName } from "./models-ask.js";
 import { copyText, openDialog, toast } from "./overlays.js";
@@ -103,11 +103,11 @@ export async function openSheet(file, { use, changed }) {
     picker.replaceChildren(node("p", { class: "sheet-quiet" }, t("Loading…")));
     try {
       const { pictures } = await ask("api/pictures?limit=12");
-      const sentence = pictures.length
+      const choice = pictures.length
         ? t("Choose one of the newest pictures:")
         : t("There is no picture yet; make one first.");
       picker.replaceChildren(
-        node("p", { class: "sheet-quiet" }, sentence),
+        node("p", { class: "sheet-quiet" }, choice),
         ...pictures.map((one) => {
           const button = node("button", {
             type: "button",
@@ -138,8 +138,10 @@ export async function openSheet(file, { use, changed }) {
 
   function problem() {
     const made = node("div", { class: "sheet-wrong" });
-    const [, sentence, command] = /^(.*?)(python launch\.py .*)?$/s.exec(told.problem);
-    made.append(node("p", {}, sentence.replace(/:\s*$/, ":")));
+    const [, why, command] = /^(.*?)(python launch\.py .*)?$/s.exec(
+      String(sentence(told.problem_said ?? told.problem)),
+    );
+    made.append(node("p", {}, why.replace(/[:：]\s*$/, ":")));
     if (command) {
       const line = node("div", { class: "sheet-command" });
       line.append(
