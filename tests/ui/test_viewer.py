@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.ui.hands import module
+from tests.ui.hands import module, paint
+from tests.ui.painter import FlatPainter
 
 pytestmark = pytest.mark.browser
 
@@ -210,3 +211,33 @@ def test_a_toast_can_be_answered_and_goes(same_tab: Any) -> None:
     same_tab.mouse.move(4, 4)  # one under the pointer stays
     same_tab.evaluate(f"async () => {{ {TOAST}('Short.', null, 0.2); }}")
     same_tab.wait_for_function("!document.querySelector('.easel-toast')")
+
+
+COVERED = """() => { const of = (one) => one.getBoundingClientRect();
+    const said = of(document.querySelector(".easel-toasts"));
+    const kept = ".easel-head, [role=tablist], .easel-words, .easel-go, .stage-frame";
+    return [...document.querySelectorAll(kept)].filter((one) => one.checkVisibility()).filter((one) => {
+        const box = of(one);
+        return Math.min(box.right, said.right) > Math.max(box.left, said.left) + 1
+            && Math.min(box.bottom, said.bottom) > Math.max(box.top, said.top) + 1; }).map((one) => one.className); }"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 844)])
+def test_a_toast_covers_neither_tabs_prompt_generate_nor_picture(
+    tab: Any, painter: FlatPainter, width: int, height: int
+) -> None:
+    tab.set_viewport_size({"width": width, "height": height})
+    tab.locator("#txt2img-prompt textarea").fill("a lantern")
+    paint(tab, painter)
+    tab.locator(".stage-full:visible").wait_for()
+    text = "The model “elsewhere” is not here; the one that is chosen stays."
+    said = f"{TOAST}('{text}', {{ label: 'Undo', act() {{}} }}, 60)"
+    tab.evaluate(f"async () => {{ {said}; }}")
+    tab.locator(".easel-toast").wait_for()
+    for down in (0, 300):
+        tab.evaluate(
+            """(down) => new Promise((go) => { scrollTo(0, down);
+            requestAnimationFrame(() => requestAnimationFrame(go)); })""",
+            down,
+        )
+        tab.wait_for_function(f"() => !({COVERED})().length")
