@@ -195,13 +195,16 @@ class Side(Number):
         side = int(Number.read(self, value))
         if side % step:
             down = side - side % step
-            near = " or ".join(str(v) for v in (down, down + step) if low <= v <= high)
+            near: list[int] = [v for v in (down, down + step) if low <= v <= high]
+            both = {"low": down, "high": down + step}
             why = Sentence(
                 "{name} {value}: use a multiple of {step} ({near})",
                 name=self.called,
                 value=side,
                 step=step,
-                near=near,
+                near=Sentence("{low} or {high}", **both)
+                if len(near) > 1
+                else "".join(map(str, near)),
             )
             raise RequestError(why, self.name)
         return side
@@ -244,7 +247,7 @@ class Choice(Control):
                     return as_lists(meant)
         if self.source:
             return _text(self, value)  # the catalog's to find
-        known = ", ".join(repr(meant) for _, meant in self.choices) or "nothing yet"
+        known = ", ".join(repr(meant) for _, meant in self.choices) or Sentence("nothing yet")
         raise _no_switch(self, value) if two else self._none(value, known)
 
     def check(self, value: Any) -> None:
