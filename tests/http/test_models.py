@@ -143,7 +143,8 @@ def test_every_kind_is_told_and_found(make, tmp_path):
     assert "models convert" in by_name["old.vae.pt"]["problem"]
     assert "models/Lora" in by_name["wrong.safetensors"]["problem"]
     key, values = by_name["wrong.safetensors"]["problem_said"]  # for a page in another language
-    assert key == "{path}: {why}" and values["why"][0] == "a LoRA: put it into models/Lora"
+    assert key == "{file}: {problem}"
+    assert values["problem"][0] == "a LoRA: put it into models/Lora"
     assert [one["name"] for one in listed(client, words="DEEP xl")["files"]] == ["deep/xl"]
     assert [one["name"] for one in listed(client, kind="embedding")["files"]] == ["mood"]
     assert client.get("/api/models/files?kind=else").status_code == 422
