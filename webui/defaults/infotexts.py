@@ -22,6 +22,7 @@ from webui.defaults.extras import default_of, extra_controls, read_value
 from webui.errors import RequestError, Sentence
 from webui.metadata import MORE, NOTES, keys_of, parse
 from webui.registry import Catalog
+from webui.sentences import Sentence
 from webui.types import (
     FIELDS,
     NAMED_OPTIONS,
@@ -67,6 +68,7 @@ SIZE = re.compile(r"\s*([0-9]{1,5})\s*[xX×*]\s*([0-9]{1,5})\s*")
 OLD_HASH = 8  # digits
 NAME_AND_HASH = re.compile(r"(.+?) ?\[([0-9a-fA-F]{8,64})\]")
 HASH = re.compile(r"[0-9a-f]{8}|[0-9a-f]{10,64}")
+NO_SETTINGS = Sentence("There are no settings in this text that Easel can read.")
 WORDS_TOLD = 200  # characters of words in a sentence at most
 TOLD = 6  # names in a sentence at most
 
@@ -107,7 +109,7 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
             try:
                 values[name] = _read(controls[name], said, catalog)
             except RequestError:
-                notes.append(f"{key} “{said}” cannot be used here.")
+                notes.append(Sentence("{key} “{said}” cannot be used here.", key=key, said=said))
 
     for key, name in (("Prompt", "prompt"), ("Negative prompt", "negative_prompt")):
         if name in controls and (pairs[key] or "Steps" in pairs):
@@ -134,19 +136,23 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
             default = default_of(control, catalog) if control.default is not None else None
             values[control.name] = default
     if text.strip() and not any(pairs.values()):
-        notes.append("There are no settings in this text that Easel can read.")
+        notes.append(NO_SETTINGS)
     if pairs.get("RNG", "CPU").upper() != "CPU":
         notes.append(
-            f"The noise of “RNG: {pairs['RNG']}” is not here: the seed gives another picture."
+            Sentence(
+                "The noise of “RNG: {rng}” is not here: the seed gives another picture.",
+                rng=pairs["RNG"],
+            )
         )
     if MORE in pairs:
         words = " ".join(pairs[MORE].split())
         words = words if len(words) <= WORDS_TOLD else words[:WORDS_TOLD] + "…"
-        notes.append(f"Not read: “{words}”.")
+        notes.append(Sentence("Not read: “{words}”.", words=words))
     strange = _strange(pairs, task)
     if strange:
         more = ", …" if len(strange) > TOLD else ""
-        notes.append(f"Not known here: {', '.join(strange[:TOLD])}{more}.")
+        names = ", ".join(strange[:TOLD]) + more
+        notes.append(Sentence("Not known here: {names}.", names=names))
     return Taken(values, tuple(notes))
 
 
@@ -240,7 +246,7 @@ def _take_sampler(
     try:
         values["sampler_name"], schedule = sampler_and_schedule(pairs["Sampler"], catalog)
     except RequestError:
-        notes.append(f"The sampling method “{pairs['Sampler']}” is not here.")
+        notes.append(Sentence("The sampling method “{name}” is not here.", name=pairs["Sampler"]))
         with suppress(RequestError):  # an old name may end with a schedule that is
             schedule = catalog.schedules.find(pairs["Sampler"].rpartition(" ")[2])
     if "scheduler" not in controls:
@@ -249,7 +255,7 @@ def _take_sampler(
     try:
         values["scheduler"] = catalog.schedules.find(said) if said else schedule or "automatic"
     except RequestError:
-        notes.append(f"The schedule type “{said}” is not here.")
+        notes.append(Sentence("The schedule type “{name}” is not here.", name=said))
 
 
 def _take_size(
@@ -263,13 +269,14 @@ def _take_size(
         return
     found = SIZE.fullmatch(size)
     if found is None:
-        notes.append(f"Size “{size}” cannot be used here.")
+        notes.append(Sentence("{key} “{said}” cannot be used here.", key="Size", said=size))
         return
     said = (int(found[1]), int(found[2]))
     width, height = map(WIDTH.nearest, said)
     values |= {"width": width, "height": height}
     if (width, height) != said:
-        notes.append(f"The size {said[0]} × {said[1]} became {width} × {height}.")
+        sides = {"width": said[0], "height": said[1], "wide": width, "high": height}
+        notes.append(Sentence("The size {width} × {height} became {wide} × {high}.", **sides))
 
 
 def _take_model(
@@ -297,16 +304,29 @@ def _take_model(
         usable = [name for name in found if models[name].problem is None]
         name = next(iter(usable or found), named)
     if not name:
-        what = f"“{said}”" if said else f"with the hash {hash_}"
-        notes.append(f"The model {what} is not here; the one that is chosen stays.")
+        by_name = Sentence(
+            "The model “{name}” is not here; the one that is chosen stays.", name=said
+        )
+        by_hash = Sentence(
+            "The model with the hash {hash} is not here; the one that is chosen stays.", hash=hash_
+        )
+        notes.append(by_name if said else by_hash)
         return
     if models[name].problem is not None:
-        notes.append(f"The model “{said or name}” cannot be used; the one that is chosen stays.")
+        notes.append(
+            Sentence(
+                "The model “{name}” cannot be used; the one that is chosen stays.",
+                name=said or name,
+            )
+        )
         return
     values["model"] = name
     if _has_hash(models[name], hash_) is False:
         notes.append(
-            f"The model “{said}” is here, but another file than the picture's: their hashes differ."
+            Sentence(
+                "The model “{name}” is here, but another file than the picture's: their hashes differ.",
+                name=said,
+            )
         )
 
 

@@ -14,11 +14,12 @@ from typing import Any
 import gradio as gr
 
 from webui.registry import Catalog
+from webui.sentences import with_keys
 from webui.settings import Settings
 from webui.types import Choice, Control, Mask, ModelCard, Number, Picture, Seed, Switch, Text
 from webui.ui.canvas import NOTHING
 from webui.ui.controls import choices, option
-from webui.ui.tab import PRIVATE, Tab, known_defaults
+from webui.ui.tab import PRIVATE, Tab, known_defaults, menu
 
 __all__ = ["Forms", "form_fields"]
 
@@ -33,6 +34,7 @@ class Forms:
     ) -> None:
         self._numbers = itertools.count(1)  # because the page hears of changes alone
         self._tabs = tabs
+        self._catalog = catalog
         self.component = gr.HTML(
             {"fields": form_fields(tabs, card, catalog, settings)},
             html_template="<i hidden></i>",
@@ -58,8 +60,11 @@ class Forms:
         both = [model, *every]
         blocks.load(None, both, both, js="(...now) => Easel.restored(now)", **PRIVATE)
 
-    def fill(self, tab: Tab, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What the component becomes so that a form takes values of its controls; the others stay."""
+    def fill(
+        self, tab: Tab, values: Mapping[str, Any], notes: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """What the component becomes so that a form takes values of its controls; the others stay. With `notes` it is
+        told that settings were taken, and can be undone: they are sentences about what was not."""
         controls = {control.name: control for control in tab.task.flat_controls()}
         given = {
             name: value if isinstance(controls[name], Picture) else raw(controls[name], one, value)
@@ -68,7 +73,10 @@ class Forms:
             for value in [values[name]]
             if value is not None or isinstance(one, gr.Textbox)
         }
-        return {"number": next(self._numbers), "task": tab.task.name, "values": given}
+        message = {"number": next(self._numbers), "task": tab.task.name, "values": given}
+        if values.get("model") and "model" in tab.form.components:
+            message |= {"model": values["model"], "choices": menu(self._catalog, values["model"])}
+        return message if notes is None else {**message, "says": True, "notes": with_keys(notes)}
 
     def rebase(
         self,

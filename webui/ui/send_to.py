@@ -5,7 +5,6 @@ The page says what it wants with addresses of our own; nothing is opened here, a
 
 from __future__ import annotations
 
-import html
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +14,10 @@ import gradio as gr
 from webui.defaults import from_infotext, task_of
 from webui.errors import Sentence
 from webui.registry import Catalog
+from webui.sentences import Sentence
 from webui.types import DEFAULTS, FIELDS, Seed
 from webui.ui.forms import Forms
-from webui.ui.tab import PRIVATE, Tab, menu
+from webui.ui.tab import PRIVATE, Tab
 
 __all__ = ["FORGET", "draw_send_to", "given_picture", "said", "wire_send_to"]
 
@@ -45,15 +45,14 @@ def wire_send_to(
 ) -> None:
     """Lets the messenger fill every task's form."""
     by_task = {tab.task.name: tab for tab in tabs}
-    model = next((t.form.components["model"] for t in tabs if "model" in t.form.components), None)
-    outputs = [bar, messenger, forms.component, *([] if model is None else [model])]
+    outputs = [bar, messenger, forms.component]
     numbers = itertools.count(1)
 
     def hand(event: gr.EventData) -> list[Any]:
         text = said(event, "parameters")
+        notes: list[str] = []
         if len(text) > TEXT_MAX:
-            gr.Info(TOO_LONG, title="Not everything could be taken over")
-            text = ""
+            text, notes = "", [TOO_LONG]
         to = said(event, "to")
         if to not in by_task:
             to = task_of(text, catalog)
@@ -69,16 +68,9 @@ def wire_send_to(
             values |= FORGET
             values.pop("resize_mode", None)  # which was about the picture that this one was made of
             values[name_of(tab)] = {**picture, "image": {**picture["image"], "sized": sized}}
-        if taken is not None and taken.notes:
-            notes = html.escape(" ".join(taken.notes))
-            gr.Info(notes, title="Not everything could be taken over")
+        notes += taken.notes if taken is not None else ()
         done = {"number": next(numbers), "to": to}
-        updates = [gr.Tabs(selected=to), done, forms.fill(tab, values)]
-        if model is not None:
-            name = values.get("model")
-            chosen = gr.Dropdown(choices=menu(catalog, name), value=name) if name else gr.skip()
-            updates.append(chosen)
-        return updates
+        return [gr.Tabs(selected=to), done, forms.fill(tab, values, notes)]
 
     messenger.hand(hand, None, outputs, trigger_mode="multiple", **PRIVATE)
 

@@ -143,7 +143,7 @@ def wire(
         """Paints an example: its prompt goes into the form, its seed does not, so that the next one is new."""
         prompt, seed = said(event, "prompt"), getattr(event, "seed", None)
         instead = {"prompt": prompt} | ({"seed": seed} if isinstance(seed, int) else {})
-        filled = forms.fill(tab, {"prompt": prompt})  # with each, for Gradio may merge two
+        filled = forms.fill(tab, {"prompt": prompt}, ())  # with each, for Gradio may merge two
         yield filled, gr.skip(), gr.skip()
         try:
             job = await submitted(request, raw, instead)

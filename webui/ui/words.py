@@ -18,6 +18,8 @@ PROMPT = "easel-prompt"  # the class of a box whose tokens are counted and whose
 TOOLS = """<div class="prompt-tools" style="--line: 1" role="group" aria-label="Prompts">
 <button type="button" data-act="history" aria-haspopup="dialog">History</button>
 <button type="button" data-act="styles" aria-haspopup="dialog">Styles</button></div>"""
+TOLD = """<div class="prompt-told" role="status" hidden><div><b>Not everything could be taken over</b><ul></ul></div>
+<button type="button">✕</button></div>"""
 COUNT = '<span class="prompt-count" style="--line: {line}" data-for="{id}" translate="no"></span>'
 
 
@@ -29,7 +31,7 @@ def draw_tools(task: Task, words: Sequence[Text]) -> Any:
     pair = [f"{task.name}-{name}" for name in ("prompt", "negative_prompt")]
     boxes = json.dumps([name if name in ids else "" for name in pair])
     return gr.HTML(
-        "\n".join([keyed(TOOLS) if pair[0] in ids else "", *counts]),
+        "\n".join([keyed(TOOLS + TOLD) if pair[0] in ids else "", *counts]),
         js_on_load=f"{MOUNT}Easel.prompts(element, {boxes})",
         elem_classes="easel-tools",
         apply_default_css=False,

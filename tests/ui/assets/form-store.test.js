@@ -122,6 +122,58 @@ test("what is done after an undo takes the place of what was undone", () => {
   assert.equal(store.value("prompt"), "");
 });
 
+test("what the browser undoes of what was typed is no step any more", () => {
+  const store = new FormStore(fields());
+  store.told("prompt", "a fox", true);
+  store.close();
+  store.fill({ prompt: "a cat", steps: 5 });
+  store.told("prompt", "a cat asleep", true);
+  assert.ok(!store.fills());
+  store.told("prompt", "a cat", true);
+  assert.ok(store.fills());
+  store.undo();
+  assert.deepEqual([store.value("prompt"), store.value("steps")], ["a fox", 20]);
+  assert.ok(store.fills(true));
+});
+
+test("a fill is undone whole, with what was done since and what it changed beside", () => {
+  const store = new FormStore(fields());
+  const beside = [];
+  store.told("prompt", "a fox", true);
+  const both = { undo: () => beside.push("undo"), redo: () => beside.push("redo") };
+  const step = store.fill({ prompt: "a cat", steps: 5 }, both);
+  store.told("steps", 6, true);
+  store.undo(step);
+  assert.deepEqual([store.value("prompt"), store.value("steps")], ["a fox", 20]);
+  store.undo(step); // it is undone already
+  assert.equal(store.value("prompt"), "a fox");
+  store.redo();
+  assert.deepEqual([store.value("prompt"), store.value("steps")], ["a cat", 5]);
+  assert.deepEqual(beside, ["undo", "redo"]);
+  assert.equal(store.fill({ prompt: "a cat" }), null); // nothing changes
+  assert.notEqual(store.fill({ prompt: "a cat" }, both), null);
+});
+
+test("a picture comes back with the fill that took its place, and goes again with what was painted on it", () => {
+  const store = new FormStore({ ...fields(), image: ["picture", "Picture", null] });
+  store.told("image", { image: { url: "mine" } }, true);
+  assert.ok(!store.canUndo); // that is the canvas' own to undo
+  store.fill({ image: { image: { url: "theirs" } } });
+  store.told("image", { image: { url: "theirs" }, mask: "m" }, true);
+  store.undo();
+  assert.deepEqual(store.value("image"), { image: { url: "mine" } });
+  store.redo();
+  assert.deepEqual(store.value("image"), { image: { url: "theirs" }, mask: "m" });
+});
+
+test("another model's usual values are no step", () => {
+  const store = new FormStore(fields());
+  store.told("prompt", "a fox", true);
+  store.rebase({ ...fields(), steps: ["number", "Steps", 4] });
+  store.undo();
+  assert.deepEqual([store.value("prompt"), store.value("steps")], ["", 4]);
+});
+
 test("who reads a field is told of that field, and of a whole fill once", () => {
   const store = new FormStore(fields());
   const seen = [];

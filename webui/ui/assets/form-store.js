@@ -9,7 +9,11 @@ import { batch, signal } from "./signals.js";
  * @typedef {[string, string, any, [any, string][]?]} Field
  */
 /** @typedef {Record<string, any>} Values by the name of a field */
-/** @typedef {{ before: Values, after: Values, typed: boolean }} Step */
+/**
+ * What else a step changes, which the store does not know.
+ * @typedef {{ undo: () => void, redo: () => void }} Beside
+ */
+/** @typedef {{ before: Values, after: Values, kind: "typed" | "set" | "fill", beside?: Beside }} Step */
 
 const STEPS = 100; // that can be undone
 
@@ -74,7 +78,9 @@ export class FormStore {
       this.#unsent.delete(name);
       return;
     }
-    if (byHand) this.#step({ [name]: value }, true);
+    if (byHand && this.fields[name][0] === "picture")
+      held.value = value; // what is painted has an undo of its own
+    else if (byHand) this.#step({ [name]: value }, "typed");
     else if (this.#refused.has(name) && same(this.#refused.get(name), value)) held.value = value;
     else {
       this.#refused.set(name, value);
@@ -85,9 +91,12 @@ export class FormStore {
     this.#unsent.delete(name);
   }
 
-  /** Values from elsewhere than the widgets, which are to show them: one step. @param {Values} values */
-  fill(values) {
-    this.#step(values, false);
+  /**
+   * Values from elsewhere than the widgets, which are to show them: one step, and null where nothing changes.
+   * @param {Values} values @param {Beside} [beside]
+   */
+  fill(values, beside) {
+    return this.#step(values, "fill", beside);
   }
 
   /**
@@ -98,11 +107,12 @@ export class FormStore {
   rebase(fields, followers = () => true) {
     const values = /** @type {Values} */ ({});
     for (const [name, [, , usual]] of Object.entries(this.fields)) {
-      if (name in fields && followers(name) && same(this.value(name), usual)) values[name] = fields[name][2];
+      if (!(name in fields) || !followers(name) || !same(this.value(name), usual)) continue;
+      if (!same(fields[name][2], usual)) values[name] = fields[name][2];
     }
     batch(() => {
       this.#fields.value = { ...this.fields, ...pick(fields, (name) => this.has(name)) };
-      this.fill(values);
+      this.#set(values, true); // no step: what somebody has done is undone to what it was, not to another model
     });
   }
 
@@ -141,7 +151,7 @@ export class FormStore {
   /** What is typed into one field is one step, until it is over. */
   close() {
     const last = this.#done.at(-1);
-    if (last) last.typed = false;
+    if (last?.kind === "typed") last.kind = "set";
   }
 
   get canUndo() {
@@ -152,8 +162,16 @@ export class FormStore {
     return this.#undone.length > 0;
   }
 
-  undo() {
-    this.#back(this.#done, this.#undone, "before");
+  /** Whether the next undo, or redo, is of a fill. @param {boolean} redo */
+  fills(redo = false) {
+    return (redo ? this.#undone : this.#done).at(-1)?.kind === "fill";
+  }
+
+  /** One step back, or all from a step on. @param {Step | null} [from] */
+  undo(from = null) {
+    if (from && !this.#done.includes(from)) return;
+    do this.#back(this.#done, this.#undone, "before");
+    while (from && this.#done.includes(from));
   }
 
   redo() {
@@ -164,22 +182,33 @@ export class FormStore {
   #back(from, to, side) {
     const step = from.pop();
     if (!step) return;
-    step.typed = false;
+    if (step.kind === "typed") step.kind = "set";
+    const other = step[side === "before" ? "after" : "before"];
+    for (const name of Object.keys(other)) {
+      if (this.fields[name][0] === "picture") other[name] = this.value(name); // with what was painted since
+    }
     to.push(step);
     this.#set(step[side], true);
+    step.beside?.[side === "before" ? "undo" : "redo"]();
   }
 
-  /** @param {Values} values @param {boolean} typed */
-  #step(values, typed) {
+  /** @param {Values} values @param {"typed" | "fill"} kind @param {Beside} [beside] @returns {Step | null} */
+  #step(values, kind, beside) {
     const after = pick(values, (name, value) => this.has(name) && !same(this.value(name), value));
     const names = Object.keys(after);
-    if (!names.length) return;
-    const last = this.#done.at(-1);
-    if (typed && last?.typed && names.every((name) => name in last.after)) Object.assign(last.after, after);
-    else this.#done.push({ before: pick(this.values(), (name) => name in after), after, typed });
+    if (!names.length && !beside) return null;
+    let last = this.#done.at(-1);
+    if (kind === "typed" && last?.kind === "typed" && names.every((name) => name in last.after)) {
+      Object.assign(last.after, after);
+      if (same(last.after, last.before)) this.#done.pop(); // the browser has undone it
+    } else {
+      last = { before: pick(this.values(), (name) => name in after), after, kind, beside };
+      this.#done.push(last);
+    }
     if (this.#done.length > STEPS) this.#done.shift();
     this.#undone = [];
-    this.#set(after, !typed);
+    this.#set(after, kind === "fill");
+    return last;
   }
 
   /** @param {Values} values @param {boolean} tell whether the widgets are to be told */

@@ -3,9 +3,12 @@
 // not the usual ones, and the model; of pictures where the server has them, with the mask that was sent last.
 
 import { whenIdle } from "./accordion.js";
+import { sendAll } from "./canvas-send.js";
 import { FormStore, takes } from "./form-store.js";
 import { firstDrawn, updated } from "./gradio.js";
+import { t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
+import { toast } from "./overlays.js";
 import { batch, effect, signal } from "./signals.js";
 
 const WAIT_MS = 10000; // for the usual values of a model, from a server that may not answer
@@ -70,8 +73,22 @@ export function put() {
 const unshown = () =>
   [...stores.values()].flatMap((store) => {
     const values = store.take();
-    return Object.keys(store.fields).map((name) => values[name]);
+    return Object.entries(store.fields).map(([name, [kind]]) =>
+      kind === "picture" ? sized(values[name]) : values[name],
+    );
   });
+
+// A picture that is put in place says no size, for that of the form is, too.
+/** @param {any} value */
+const sized = (value) => (value?.image ? { ...value, image: { ...value.image, sized: true } } : value);
+
+/** @param {string | null} name */
+function choose(name) {
+  if (name === null || name === model.value) return;
+  model.value = name;
+  instead = name;
+  later();
+}
 
 /** @param {string} task @param {string} name @param {any} value */
 export function told(task, name, value) {
@@ -115,11 +132,47 @@ for (const kind of ["input", "change", "pointerdown", "keydown"]) {
 
 const taken = new Set(); // the numbers of the messages that were
 
-/** @param {{ number: number, task: string, values: Record<string, any> }} message */
-function fill(message) {
-  if (!message?.number || taken.has(message.number)) return;
-  taken.add(message.number);
-  stores.get(message.task)?.fill(message.values);
+/**
+ * What Python puts into a form. `says`: somebody took settings from elsewhere, so that it is told and can be undone; `notes`
+ * are what could not be taken over, `model` is the one to be chosen, among `choices` of the menu.
+ * @typedef {{ number: number, task: string, values: Record<string, any>, says?: boolean, notes?: any[],
+ *   model?: string | null, choices?: string[] }} Filling
+ */
+
+/** @param {Filling} message */
+function fill({ number, task, values, says = false, notes = [], model: name = null, choices = [] }) {
+  const store = stores.get(task);
+  if (!number || taken.has(number) || !store) return;
+  taken.add(number);
+  if (choices.length) menu.choices = choices.map((one) => [one, one]);
+  const before = model.value;
+  const other = name === before ? null : name;
+  const beside = { undo: () => choose(before), redo: () => choose(other) };
+  const step = store.fill(values, other === null ? undefined : beside);
+  choose(other);
+  if (says) tellTaken(task, step, notes);
+}
+
+let saying = () => {}; // takes back what was said of the last one
+
+/** @param {string} task @param {import("./form-store.js").Step | null} step @param {any[]} notes */
+function tellTaken(task, step, notes) {
+  saying();
+  const place = { task, notes };
+  if (step) saying = toast(t("Settings taken."), { label: t("Undo"), act: () => undo(task, step) });
+  else if (!notes.length) saying = toast(t("The form has these settings already."), null, 4);
+  document.dispatchEvent(new CustomEvent("easel-taken", { detail: place }));
+}
+
+/**
+ * One step back in a form, or all from a step on; of what was painted meanwhile the redo knows.
+ * @param {string} task @param {import("./form-store.js").Step | null} [step]
+ */
+async function undo(task, step = null) {
+  saying();
+  await sendAll();
+  stores.get(task)?.undo(step);
+  document.dispatchEvent(new CustomEvent("easel-taken", { detail: { task, notes: [] } }));
 }
 
 /** @param {string} name */
@@ -129,7 +182,7 @@ const FOLLOWS = (name) => name !== "prompt"; // another model's usual value
 export function forms(_element, trigger, props, watch) {
   ask = () => trigger("put", {});
   renew = () => trigger("renew", {});
-  watch("value", () => fill(props.value));
+  watch("value", () => fill(props.value ?? {}));
   watch("fresh", () => {
     const { of, asked, fields, suggested, sizes, model: said } = props.fresh;
     if ((model.value ?? asked) !== asked) return; // another has been chosen since: its own comes, or was here before
@@ -177,7 +230,7 @@ function wait() {
 // last: it may not have been told yet.
 /** @param {string} task @param {any} message @param {any[]} pictures */
 export async function request(task, message, ...pictures) {
-  fill(message);
+  fill(message ?? {});
   while (waiting) {
     await waiting.there;
     await new Promise((go) => setTimeout(go, AFTER_MS));
@@ -196,6 +249,56 @@ document.addEventListener(
   },
   true,
 );
+
+// --- Undo ------------------------------------------------------------------------------------------
+
+// What a fill has changed is undone whole. What somebody has typed the browser undoes, as long as it can.
+const TYPED = "textarea, input:not([type=range], [type=checkbox], [type=radio], [type=button])";
+document.addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.defaultPrevented) return;
+  const key = event.key.toLowerCase();
+  const redo = key === "y" || (key === "z" && event.shiftKey);
+  if (!redo && key !== "z") return;
+  const at = /** @type {HTMLElement} */ (event.target);
+  const form =
+    at.closest(".easel-task") ?? [...document.querySelectorAll(".easel-task")].find((one) => one.offsetParent);
+  const task = [...stores.keys()].find((one) => form?.querySelector(`#${CSS.escape(one)}-stage`));
+  const typed = at.matches(TYPED);
+  if (!task || document.querySelector("dialog[open]") || (typed && !fieldOver(at))) return;
+  const store = stores.get(task);
+  if (typed && !store.fills(redo)) {
+    undoneBy(at, redo, () => (redo ? store.redo() : undo(task)));
+    return;
+  }
+  if (!(redo ? store.canRedo : store.canUndo)) return;
+  event.preventDefault();
+  if (redo) store.redo();
+  else undo(task);
+});
+
+/** @param {Element} at */
+function fieldOver(at) {
+  let over = at;
+  while (over && !fields.has(over.id)) over = over.parentElement;
+  return over ? fields.get(over.id) : null;
+}
+
+/**
+ * Calls `act` unless the browser undoes something of its own now: of what was set meanwhile its steps change nothing.
+ * @param {any} field @param {boolean} redo @param {() => void} act
+ */
+function undoneBy(field, redo, act) {
+  const before = field.value;
+  let own = false;
+  const hear = (/** @type {any} */ { inputType, target }) => {
+    own ||= inputType === (redo ? "historyRedo" : "historyUndo") && (target !== field || field.value !== before);
+  };
+  document.addEventListener("input", hear, true);
+  setTimeout(() => {
+    document.removeEventListener("input", hear, true);
+    if (!own) act();
+  });
+}
 
 // --- Over a reload ---------------------------------------------------------------------------------
 

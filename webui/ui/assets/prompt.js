@@ -1,9 +1,10 @@
 // Prompt boxes: tokens counted as they are typed, and the keys for weights, history and Generate.
 
+import { node, setText } from "./dom.js";
 import { fieldAt } from "./forms.js";
 import { fieldOf } from "./gradio.js";
 import { historyPanel, rememberPrompts } from "./history.js";
-import { t } from "./i18n.js";
+import { sentence, t } from "./i18n.js";
 import { openPanel } from "./panel.js";
 import { weigh, writeText } from "./prompt-edits.js";
 import { stylesPanel } from "./styles.js";
@@ -35,6 +36,7 @@ export function prompts(element, pair) {
     if (button?.dataset.act === "styles") openPanel(button, t("Styles"), (panel) => stylesPanel(panel, words));
   });
   for (const place of element.querySelectorAll(".prompt-count")) tokenCounter(place);
+  notTaken(element.querySelector(".prompt-told"), words);
 
   const form = words.form();
   form.addEventListener(
@@ -66,6 +68,25 @@ export function prompts(element, pair) {
   );
 }
 
-// --- Tokens --------------------------------------------------------------------------------------
-
-// --- A panel under a button ----------------------------------------------------------------------
+// What could not be taken over from settings that came into the form, until the next ones, an undo or a job.
+function notTaken(place, words) {
+  if (!place) return;
+  const form = words.form();
+  const list = place.querySelector("ul");
+  const show = (notes) => {
+    list.replaceChildren(...notes.map((note) => node("li", {}, sentence(note))));
+    place.hidden = !notes.length;
+  };
+  const close = place.querySelector("button");
+  setText(close, t("Close"), "aria-label");
+  close.addEventListener("click", () => {
+    show([]);
+    words.focus();
+  });
+  document.addEventListener("easel-taken", ({ detail }) => {
+    if (form.contains(document.getElementById(`${detail.task}-stage`))) show(detail.notes);
+  });
+  form.addEventListener("click", (event) => {
+    if (event.target.closest(".easel-generate, .easel-add")) show([]);
+  });
+}

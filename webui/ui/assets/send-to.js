@@ -1,5 +1,6 @@
 // A picture, and how it was made, handed from one place of the page to a task's form (webui/ui/send_to.py).
 
+import { sendAll } from "./canvas-send.js";
 import { chosenTab } from "./gradio.js";
 
 const waiting = [];
@@ -12,8 +13,9 @@ export function sendTo(what) {
 }
 
 export function sending(element, trigger, props, watch) {
-  deliver = (what) => {
+  deliver = async (what) => {
     const { to = "", url = "", path = "", width = 0, height = 0, parameters = "", name = "" } = what;
+    if (url) await sendAll(); // what was painted comes back with an undo
     trigger("hand", { to, url, path, width, height, parameters, name });
   };
   for (const what of waiting.splice(0)) deliver(what);
