@@ -179,10 +179,13 @@ class FlatPainter:
         return job
 
     def repeat(self, job_id: str, owner: str = "", changes: Mapping[str, Any] | None = None) -> str:
-        request = replace(self.status(job_id).request, **(changes or {}))
+        return self.submit(replace(self.request(job_id), **(changes or {})), owner)
+
+    def request(self, job_id: str) -> GenerationRequest:
+        request = self.status(job_id).request
         if request.task in ("img2img", "inpaint") and request.image is None:
             raise EaselError(f"job {job_id}: its pictures are gone; give them again in its tab")
-        return self.submit(request, owner)
+        return request
 
     def _set(self, job: str, kind: EventKind, **values: Any) -> None:
         with self._changed:

@@ -16,6 +16,7 @@ from PIL import Image
 from tests.ui.conftest import opened
 from tests.ui.hands import choose, generate, line, number
 from tests.ui.painter import FlatPainter, catalog, serving, until
+from tests.ui.test_acts import holds
 from webui.engine.job import Job
 from webui.engine.jobs import Jobs
 from webui.errors import EaselError, RequestError
@@ -327,12 +328,17 @@ def test_another_browser_sees_a_job_and_opens_it(
         tab.locator(".job", has_text="far").locator(".job-open").click()
         line(tab, "Step 1 of 4").wait_for()
         tab.locator("#inpaint-stage .stage-picture[src^='data:image/jpeg']").wait_for()
+        holds(tab, "inpaint-prompt", "far")  # with its settings and its picture in the form
+        tab.locator("#inpaint-image canvas:visible").wait_for()
         tab.get_by_role("tab", name="Queue").click()
         tab.locator(".job", has_text="near").locator(".job-open").click()
         line(tab, "Position 1 in the queue").wait_for()  # now the stage follows this one alone
         tab.locator(".easel-pause:visible").click()
         line(tab, "Paused").wait_for()
         assert painter.status(later).state == "paused"
+        holds(tab, "inpaint-prompt", "near")
+        tab.locator(".easel-toast", has_text="Settings taken.").get_by_role("button").click()
+        holds(tab, "inpaint-prompt", "far")
         painter.hold.set()
         until(lambda: painter.status(job).ended, "the other goes on")
         tab.locator(".easel-resume:visible").click()

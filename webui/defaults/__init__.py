@@ -8,6 +8,7 @@ request, or the same sentence, everywhere. `check` looks over a request that som
 from webui.defaults.completion import check, check_own, complete, defaults_of
 from webui.defaults.extras import FIELDS, drawn_seed, extra_controls
 from webui.defaults.infotexts import Taken, from_infotext, task_of
+from webui.defaults.reopened import from_request
 
 __all__ = [
     "FIELDS",
@@ -19,5 +20,6 @@ __all__ = [
     "drawn_seed",
     "extra_controls",
     "from_infotext",
+    "from_request",
     "task_of",
 ]

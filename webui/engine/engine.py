@@ -222,19 +222,22 @@ class Engine:
 
     def repeat(self, job_id: str, owner: str = "", changes: Mapping[str, Any] | None = None) -> str:
         job = self._jobs[job_id]
-        request = job.request
-        if job.stripped:
-            if self._persistence is None:
-                raise EaselError(
-                    Sentence(
-                        "job {job_id}: its pictures are gone; give them again in its tab",
-                        job_id=job_id,
-                    )
-                )
-            request = self._persistence.request(job_id)
-        request = replace(request, **(changes or {}))
+        request = replace(self.request(job_id), **(changes or {}))
         again = Job(uuid.uuid4().hex[:12], request, owner, notes=job.notes)
         return self._accept(again, None)
+
+    def request(self, job_id: str) -> GenerationRequest:
+        job = self._jobs[job_id]
+        if not job.stripped:
+            return job.request
+        if self._persistence is None:
+            raise EaselError(
+                Sentence(
+                    "job {job_id}: its pictures are gone; give them again in its tab",
+                    job_id=job_id,
+                )
+            )
+        return self._persistence.request(job_id)
 
     def status(self, job_id: str) -> JobStatus:
         return self._jobs.status(job_id)

@@ -57,6 +57,10 @@ class OwnJobs:
         self._own(job_id)
         return self._engine.repeat(job_id, self._visitor().owner, changes)
 
+    def request(self, job_id: str) -> GenerationRequest:
+        self._own(job_id)
+        return self._engine.request(job_id)
+
     def _own(self, job_id: str) -> JobStatus:
         try:
             status = self._engine.status(job_id)

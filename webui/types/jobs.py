@@ -190,6 +190,11 @@ class EngineFace(Protocol):
         are no longer there, `RequestError` for a value out of range."""
         ...
 
+    def request(self, job_id: str) -> GenerationRequest:
+        """What a job was accepted as, with its pictures, which a status of one that has ended lacks. Raises
+        `EaselError` where they are no longer there."""
+        ...
+
     def status(self, job_id: str) -> JobStatus: ...
 
     def wait(self, job_id: str, after: int, timeout_s: float) -> JobStatus:

@@ -242,7 +242,7 @@ def draw_page(
         forms.wire(blocks, model)
         for tab in tabs:
             wire(tab, forms, engine, catalog, settings, visitors, own)
-        wire_queue(queue, bar, engine, catalog, visitors, own)
+        wire_queue(queue, bar, engine, catalog, visitors, own, forms, tabs)
         wire_send_to(draw_send_to(), tabs, forms, bar, catalog)
         draw_limits(catalog.tasks.values())
         update = model_updates(tabs, forms, catalog, settings)

@@ -21,11 +21,13 @@ from webui.registry import Catalog
 from webui.sentences import Sentence, with_keys
 from webui.types import EngineFace, JobStatus
 from webui.ui.files import data_url
+from webui.ui.forms import Forms
 from webui.ui.gradio_adapter import say
 from webui.ui.pictures import OwnPictures
 from webui.ui.queue_order import ends_of, in_order, mine, moved, waiting_with, whose
+from webui.ui.reopened import form_of
 from webui.ui.stage import status_line
-from webui.ui.tab import PRIVATE
+from webui.ui.tab import PRIVATE, Tab
 from webui.ui.translations import MOUNT, key, keyed
 from webui.ui.visitors import Visitors
 
@@ -89,9 +91,13 @@ def wire_queue(
     catalog: Catalog,
     visitors: Visitors,
     own: OwnPictures,
+    forms: Forms,
+    tabs: Sequence[Tab],
 ) -> None:
-    """Connects the tab. Nothing is sent to the browser where nothing has changed."""
+    """Connects the tab. A job that is opened fills its task's form. Nothing is sent to the browser where nothing
+    has changed."""
     board = Board(engine, catalog, own)
+    by_task = {tab.task.name: tab for tab in tabs}
 
     def jobs(request: gr.Request) -> list[JobStatus]:
         visitor = visitors.of(request)
@@ -117,18 +123,20 @@ def wire_queue(
     def visit(request: gr.Request, event: gr.EventData) -> Any:
         try:
             status = visitors.status(engine, getattr(event, "job", None), request)
-            if status.request.task not in catalog.tasks:
+            tab = by_task.get(status.request.task)
+            if tab is None:
                 raise RequestError(
                     Sentence("task {task} is not here any more", task=repr(status.request.task))
                 )
+            values, notes = form_of(status, tab, engine, catalog)
         except EaselError as error:
             say(str(error))
-            return gr.skip()
-        return gr.Tabs(selected=status.request.task)
+            return gr.skip(), gr.skip()
+        return gr.Tabs(selected=status.request.task), forms.fill(tab, values, notes)
 
     listed.refresh(look, None, listed, **PRIVATE)
     listed.act(act, None, listed, trigger_mode="multiple", **PRIVATE)
-    listed.visit(visit, None, bar, **PRIVATE)
+    listed.visit(visit, None, [bar, forms.component], **PRIVATE)
 
 
 def cleared(event: gr.EventData) -> float:

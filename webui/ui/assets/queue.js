@@ -33,7 +33,7 @@ export function queue(element, trigger, props, watch) {
     down: t("Start later"),
     first: t("Start next"),
     repeat: t("The same once more"),
-    open: t("Show it in its tab"),
+    open: t("Show it in its tab, with its settings in the form"),
     interrupt: t("Keep each running picture as it stands, and begin no other"),
     skip: t("Give this picture up, and go on with the next"),
   };
