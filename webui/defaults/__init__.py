@@ -7,11 +7,12 @@ request, or the same sentence, everywhere. `check` looks over a request that som
 
 from webui.defaults.completion import check, check_own, complete, defaults_of
 from webui.defaults.extras import FIELDS, drawn_seed, extra_controls
-from webui.defaults.infotexts import Taken, from_infotext, task_of
+from webui.defaults.infotexts import NO_SETTINGS, Taken, from_infotext, pasted, task_of
 from webui.defaults.reopened import from_request
 
 __all__ = [
     "FIELDS",
+    "NO_SETTINGS",
     "Taken",
     "check",
     "check_own",
@@ -21,5 +22,6 @@ __all__ = [
     "extra_controls",
     "from_infotext",
     "from_request",
+    "pasted",
     "task_of",
 ]

@@ -39,7 +39,7 @@ from webui.types import (
     Text,
 )
 
-__all__ = ["Taken", "from_infotext", "task_of"]
+__all__ = ["NO_SETTINGS", "Taken", "from_infotext", "pasted", "task_of"]
 
 # The fields by the keys that tell them. Some keys are more than a field's value, and read below.
 BY_KEY = MappingProxyType({one.infotext: one for one in FIELDS.values() if one.infotext})
@@ -70,7 +70,8 @@ NAME_AND_HASH = re.compile(r"(.+?) ?\[([0-9a-fA-F]{8,64})\]")
 HASH = re.compile(r"[0-9a-f]{8}|[0-9a-f]{10,64}")
 NO_SETTINGS = Sentence("There are no settings in this text that Easel can read.")
 WORDS_TOLD = 200  # characters of words in a sentence at most
-TOLD = 6  # names in a sentence at most
+PROMPTS = ("prompt", "negative_prompt")
+TOLD = 40  # names in a sentence at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,21 @@ def from_infotext(text: str, task: Task, catalog: Catalog) -> Taken:
         more = ", …" if len(strange) > TOLD else ""
         names = ", ".join(strange[:TOLD]) + more
         notes.append(Sentence("Not known here: {names}.", names=names))
+    return Taken(values, tuple(notes))
+
+
+def pasted(text: str, task: Task, catalog: Catalog) -> Taken:
+    """The same of a text that somebody gives a task's form. One without words leaves the form's; what goes with other
+    tasks alone is told, too."""
+    pairs, taken = parse(text), from_infotext(text, task, catalog)
+    values = dict(taken.values)
+    if not pairs["Prompt"] and not pairs["Negative prompt"]:
+        values = {name: one for name, one in values.items() if name not in PROMPTS}
+    has = {control.name for control in task.flat_controls()}
+    others = [key for key, field in BY_KEY.items() if key in pairs and field.name not in has]
+    notes = list(taken.notes)
+    if others := [key for key in others if key not in COMPOUND]:
+        notes.append(Sentence("Not for this task: {names}.", names=", ".join(others)))
     return Taken(values, tuple(notes))
 
 

@@ -11,10 +11,13 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from webui.defaults import NO_SETTINGS
 from webui.errors import EaselError, RequestError, Sentence
 from webui.images import LEFT_OUT, TOO_LONG, texts_in
 from webui.metadata import GRAPHS, parse, settings_of
 from webui.metadata import texts_of as all_texts
+from webui.sentences import with_keys
+from webui.texts import is_settings
 from webui.types import Task
 from webui.ui.files import given_file
 from webui.ui.gallery import takes_picture
@@ -33,6 +36,8 @@ HTML = """<div class="info-root">
   <label class="info-drop">
     <input type="file" accept="image/*" class="easel-unseen" aria-label="Picture: choose a file">
     <b>Choose a picture</b><span>or drop or paste it here to see its settings</span></label>
+  <textarea class="info-settings" rows="3" aria-label="Settings as text" spellcheck="false" translate="no"
+    placeholder="Or paste settings as text here"></textarea>
   <figure class="info-shown" hidden><img alt="" translate="no"><figcaption translate="no"></figcaption>
     <div class="info-acts" role="group" aria-label="What to do with the picture"></div></figure>
 </div>
@@ -61,6 +66,8 @@ def draw_png_info(tasks: Iterable[Task] = ()) -> None:
 
     def show(event: gr.EventData) -> dict[str, Any]:
         number = getattr(event, "number", 0)  # which question this answers
+        if text := said(event, "text"):
+            return {"number": number, **info_of_text(text)}
         try:
             found = info_of({"path": said(event, "path")})
         except EaselError as error:
@@ -96,6 +103,15 @@ def info_of(image: object) -> dict[str, Any]:
         "width": width,
         "height": height,
     }
+
+
+def info_of_text(text: str) -> dict[str, Any]:
+    """The same of settings as text, `problem` where there are none; a `format` of "" says that there is no picture."""
+    fields = parse(text[:TEXT_MAX])
+    if not is_settings(fields):
+        return {"problem": with_keys(NO_SETTINGS)}
+    told = {"parameters": text[:TEXT_MAX], "fields": fields, "texts": {}, "comfyui": False}
+    return {**told, "format": "", "width": 0, "height": 0}
 
 
 def texts_of(opened: Image.Image, settings: str) -> dict[str, str]:

@@ -243,7 +243,7 @@ def draw_page(
         for tab in tabs:
             wire(tab, forms, engine, catalog, settings, visitors, own)
         wire_queue(queue, bar, engine, catalog, visitors, own, forms, tabs)
-        wire_send_to(draw_send_to(), tabs, forms, bar, catalog)
+        wire_send_to(draw_send_to(), tabs, forms, bar, catalog, own)
         draw_limits(catalog.tasks.values())
         update = model_updates(tabs, forms, catalog, settings)
         # "once" would drop the model that is chosen while another's values are asked for

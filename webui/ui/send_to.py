@@ -11,12 +11,17 @@ from typing import Any
 
 import gradio as gr
 
-from webui.defaults import from_infotext, task_of
-from webui.errors import Sentence
+from webui.defaults import NO_SETTINGS, from_infotext, pasted, task_of
+from webui.errors import EaselError, RequestError
+from webui.images import texts_in
+from webui.metadata import parse, settings_of
 from webui.registry import Catalog
-from webui.sentences import Sentence
+from webui.sentences import Sentence, with_keys
+from webui.texts import is_settings
 from webui.types import DEFAULTS, FIELDS, Seed
+from webui.ui.files import given_file
 from webui.ui.forms import Forms
+from webui.ui.pictures import OwnPictures
 from webui.ui.tab import PRIVATE, Tab
 
 __all__ = ["FORGET", "draw_send_to", "given_picture", "said", "wire_send_to"]
@@ -41,14 +46,38 @@ def draw_send_to() -> Any:
 
 
 def wire_send_to(
-    messenger: Any, tabs: Sequence[Tab], forms: Forms, bar: Any, catalog: Catalog
+    messenger: Any,
+    tabs: Sequence[Tab],
+    forms: Forms,
+    bar: Any,
+    catalog: Catalog,
+    own: OwnPictures,
 ) -> None:
     """Lets the messenger fill every task's form."""
     by_task = {tab.task.name: tab for tab in tabs}
     outputs = [bar, messenger, forms.component]
     numbers = itertools.count(1)
 
-    def hand(event: gr.EventData) -> list[Any]:
+    def answered(asked: int, problem: str = "") -> dict[str, Any]:
+        answer = {"asked": asked, "read": not problem, "problem": with_keys(problem)}
+        return {"number": next(numbers), "to": "", "answer": answer}
+
+    def read(event: gr.EventData, request: gr.Request, asked: int) -> list[Any]:
+        """Settings that somebody pasted or dropped, for the form where that was."""
+        tab = by_task.get(said(event, "to"))
+        try:
+            text = written(event, own, request)
+            if tab is None or not is_settings(parse(text)):
+                raise RequestError(NO_SETTINGS)
+        except EaselError as error:
+            return [gr.skip(), answered(asked, str(error)), gr.skip()]
+        taken = pasted(text, tab.task, catalog)
+        return [gr.skip(), answered(asked), forms.fill(tab, taken.values, taken.notes)]
+
+    def hand(request: gr.Request, event: gr.EventData) -> list[Any]:
+        asked = getattr(event, "asked", 0)
+        if isinstance(asked, int) and asked:
+            return read(event, request, asked)
         text = said(event, "parameters")
         notes: list[str] = []
         if len(text) > TEXT_MAX:
@@ -73,6 +102,22 @@ def wire_send_to(
         return [gr.Tabs(selected=to), done, forms.fill(tab, values, notes)]
 
     messenger.hand(hand, None, outputs, trigger_mode="multiple", **PRIVATE)
+
+
+def written(event: gr.EventData, own: OwnPictures, request: gr.Request) -> str:
+    """The text of settings that the page sent, or that stands in the picture which it sent; "" where none does."""
+    text = said(event, "parameters")
+    if text or not said(event, "url"):
+        if len(text) > TEXT_MAX:
+            raise RequestError(TOO_LONG)
+        return text
+    image = {"path": said(event, "path"), "url": said(event, "url")}
+    held = own.opened({"image": image}, "image", request)
+    given = given_file(held["image"], "image")
+    found = None if given is None else settings_of(texts_in(given, "image")[0])
+    if not found:
+        raise RequestError(Sentence("This picture carries no settings."))
+    return found
 
 
 def name_of(tab: Tab) -> str:

@@ -17,7 +17,9 @@ PROMPT = "easel-prompt"  # the class of a box whose tokens are counted and whose
 
 TOOLS = """<div class="prompt-tools" style="--line: 1" role="group" aria-label="Prompts">
 <button type="button" data-act="history" aria-haspopup="dialog">History</button>
-<button type="button" data-act="styles" aria-haspopup="dialog">Styles</button></div>"""
+<button type="button" data-act="styles" aria-haspopup="dialog">Styles</button>
+<button type="button" data-act="paste" aria-haspopup="dialog"
+title="From the clipboard, or from the prompt where the text stands there">Paste settings</button></div>"""
 TOLD = """<div class="prompt-told" role="status" hidden><div><b>Not everything could be taken over</b><ul></ul></div>
 <button type="button">✕</button></div>"""
 COUNT = '<span class="prompt-count" style="--line: {line}" data-for="{id}" translate="no"></span>'
@@ -32,7 +34,7 @@ def draw_tools(task: Task, words: Sequence[Text]) -> Any:
     boxes = json.dumps([name if name in ids else "" for name in pair])
     return gr.HTML(
         "\n".join([keyed(TOOLS + TOLD) if pair[0] in ids else "", *counts]),
-        js_on_load=f"{MOUNT}Easel.prompts(element, {boxes})",
+        js_on_load=f"{MOUNT}Easel.prompts(element, {boxes}, upload)",
         elem_classes="easel-tools",
         apply_default_css=False,
     )

@@ -25,6 +25,8 @@ let listening = false; // Gradio, for what is asked
 /** @type {string | null} */
 let instead = null; // the model that the menu is to show, as the chosen one is gone
 let rebased = false; // other usual values came than the page was drawn with
+/** @type {Set<Promise<any>>} */
+export const arriving = new Set(); // settings that were asked for and are not in a form yet
 const hands = new Set(); // the controls that somebody has touched since they told their value
 /** @type {{ value: string | null, choices: [string, string][] }} */
 const menu = { value: null, choices: [] }; // of models, as drawn
@@ -231,6 +233,7 @@ function wait() {
 /** @param {string} task @param {any} message @param {any[]} pictures */
 export async function request(task, message, ...pictures) {
   fill(message ?? {});
+  await Promise.allSettled(arriving);
   while (waiting) {
     await waiting.there;
     await new Promise((go) => setTimeout(go, AFTER_MS));

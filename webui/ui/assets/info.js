@@ -1,10 +1,11 @@
 // The PNG info tab (webui/ui/info.py): a picture, what it says of how it was made, and the way to a task's form.
 
 import { node, setText } from "./dom.js";
-import { t, within } from "./i18n.js";
+import { sentence, t, within } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { copyText } from "./overlays.js";
 import { sendTo } from "./send-to.js";
+import { maySettings } from "./settings-text.js";
 
 // `about.tasks`: [name, label, whether it takes a picture].
 export function info(element, trigger, props, upload, watch, about) {
@@ -16,6 +17,7 @@ export function info(element, trigger, props, upload, watch, about) {
     found = $(".info-found"),
     raw = $(".info-raw"),
     texts = $(".info-texts"),
+    text = $(".info-settings"),
     acts = $(".info-acts");
   let number = 0,
     given = null,
@@ -44,6 +46,8 @@ export function info(element, trigger, props, upload, watch, about) {
       return;
     }
     given = null;
+    text.value = "";
+    image.hidden = false;
     if (preview) URL.revokeObjectURL(preview);
     preview = URL.createObjectURL(file);
     image.src = preview;
@@ -74,6 +78,24 @@ export function info(element, trigger, props, upload, watch, about) {
     } catch {
       say(t("This picture is no longer there."), true);
     }
+  }
+
+  function takeText() {
+    // settings without a picture
+    const mine = ++number;
+    clear();
+    given = null;
+    if (!text.value.trim()) {
+      shown.hidden = true;
+      delete $(".info-root").dataset.given;
+      return say("");
+    }
+    image.hidden = true;
+    image.removeAttribute("src");
+    setText(shown.querySelector("figcaption"), "");
+    shown.hidden = false;
+    $(".info-root").dataset.given = "yes";
+    trigger("pick", { text: text.value, number: mine });
   }
 
   // --- What it says ---
@@ -134,7 +156,8 @@ export function info(element, trigger, props, upload, watch, about) {
     if (!told.number || told.number !== number) return;
     clear();
     if (told.problem) {
-      say(told.problem[0].toUpperCase() + told.problem.slice(1) + ".", true);
+      const words = told.problem;
+      say(Array.isArray(words) ? sentence(words) : words[0].toUpperCase() + words.slice(1) + ".", true);
       shown.hidden = true;
       delete $(".info-root").dataset.given;
       return;
@@ -145,7 +168,8 @@ export function info(element, trigger, props, upload, watch, about) {
       told.fields.Prompt ? t("Picture of: {prompt}", { prompt: told.fields.Prompt }) : given?.name || "",
       "alt",
     );
-    setText(shown.querySelector("figcaption"), `${given?.name || ""} · ${width} × ${height} · ${told.format}`);
+    if (told.format)
+      setText(shown.querySelector("figcaption"), `${given?.name || ""} · ${width} × ${height} · ${told.format}`);
     const { Prompt: prompt = "", "Negative prompt": negative = "", ...others } = told.fields;
     const names = Object.keys(told.texts);
     if (told.parameters) {
@@ -153,7 +177,7 @@ export function info(element, trigger, props, upload, watch, about) {
       if (prompt) found.append(passage(t("Prompt"), prompt));
       if (negative) found.append(passage(t("Negative prompt"), negative));
       if (Object.keys(others).length) found.append(table(Object.entries(others)));
-      raw.hidden = false;
+      raw.hidden = !told.format; // a text stands in its box
       raw.querySelector("textarea").value = told.parameters;
       raw.querySelector(".easel-act")?.remove();
       raw.append(copier(told.parameters));
@@ -176,11 +200,13 @@ export function info(element, trigger, props, upload, watch, about) {
         width: picture ? width : 0,
         height: picture ? height : 0,
         parameters: told.parameters,
-        name: given.name,
+        name: given?.name ?? "",
       });
     const icons = { img2img: "image", inpaint: "brush", upscale: "upscale" };
-    for (const [name, label, picture] of about.tasks) {
-      if (!picture && !(told.parameters && name === "txt2img")) continue;
+    for (const [name, label, takes] of about.tasks) {
+      const picture = takes && Boolean(given);
+      if (!picture && !(told.parameters && (name === "txt2img" || (!given && ["img2img", "inpaint"].includes(name)))))
+        continue;
       acts.append(
         iconButton(icons[name] || "settings", t("Send to {task}", { task: within(label) }), () => send(name, picture)),
       );
@@ -190,6 +216,7 @@ export function info(element, trigger, props, upload, watch, about) {
   // --- How a picture gets here ---
 
   input.addEventListener("change", () => take(input.files[0]));
+  text.addEventListener("input", takeText);
   element.addEventListener("dragover", (event) => {
     event.preventDefault();
     element.dataset.over = "yes";
@@ -209,9 +236,14 @@ export function info(element, trigger, props, upload, watch, about) {
   document.addEventListener("paste", (event) => {
     if (!element.isConnected || element.offsetParent === null) return;
     const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
+    const words = event.clipboardData.getData("text/plain");
     if (file) {
       event.preventDefault();
       take(file);
+    } else if (maySettings(words) && !event.target.closest?.("input, textarea:not([readonly])")) {
+      event.preventDefault();
+      text.value = words;
+      takeText();
     }
   });
   watch("value", draw);

@@ -7,6 +7,7 @@ import { historyPanel, rememberPrompts } from "./history.js";
 import { sentence, t } from "./i18n.js";
 import { openPanel } from "./panel.js";
 import { weigh, writeText } from "./prompt-edits.js";
+import { settingsText } from "./settings-text.js";
 import { stylesPanel } from "./styles.js";
 import { tokenCounter } from "./token-counter.js";
 
@@ -16,7 +17,7 @@ const read = (id) => {
 };
 
 // What a task's words do. `pair` are the ids of prompt and negative prompt, "" where there is none.
-export function prompts(element, pair) {
+export function prompts(element, pair, upload) {
   const box = (id) => (id ? fieldOf(id, "text") : null);
   const words = {
     read: () => pair.map((id) => read(id)),
@@ -30,9 +31,12 @@ export function prompts(element, pair) {
     form: () => element.closest(".easel-task"),
   };
   rememberPrompts(words);
+  const task = pair[0].replace(/-prompt$/, "");
+  const pasteSettings = task && settingsText(words, task, upload);
   element.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-act]");
     if (button?.dataset.act === "history") openPanel(button, t("History"), (panel) => historyPanel(panel, words));
+    if (button?.dataset.act === "paste") pasteSettings(button);
     if (button?.dataset.act === "styles") openPanel(button, t("Styles"), (panel) => stylesPanel(panel, words));
   });
   for (const place of element.querySelectorAll(".prompt-count")) tokenCounter(place);
