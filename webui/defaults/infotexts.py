@@ -22,7 +22,6 @@ from webui.defaults.extras import default_of, extra_controls, read_value
 from webui.errors import RequestError, Sentence
 from webui.metadata import MORE, NOTES, keys_of, parse
 from webui.registry import Catalog
-from webui.sentences import Sentence
 from webui.types import (
     FIELDS,
     NAMED_OPTIONS,
