@@ -36,8 +36,7 @@ HTML = """<div class="info-root">
   <label class="info-drop">
     <input type="file" accept="image/*" class="easel-unseen" aria-label="Picture: choose a file">
     <b>Choose a picture</b><span>or drop or paste it here to see its settings</span></label>
-  <textarea class="info-settings" rows="3" aria-label="Settings as text" spellcheck="false"
-    placeholder="Or paste settings as text here"></textarea>
+  <textarea class="info-settings" rows="3" spellcheck="false"></textarea>
   <figure class="info-shown" hidden><img alt="" translate="no"><figcaption translate="no"></figcaption>
     <div class="info-acts" role="group" aria-label="What to do with the picture"></div></figure>
 </div>

@@ -217,6 +217,8 @@ export function info(element, trigger, props, upload, watch, about) {
 
   input.addEventListener("change", () => take(input.files[0]));
   text.addEventListener("input", takeText);
+  setText(text, t("Settings as text"), "aria-label");
+  setText(text, t("Or paste settings as text here"), "placeholder");
   element.addEventListener("dragover", (event) => {
     event.preventDefault();
     element.dataset.over = "yes";
