@@ -1,6 +1,7 @@
 // Settings as text, as A1111 writes them and Easel copies them: pasted into a prompt, by the button at it, or in a picture
 // that is dropped there. Python reads them (webui/ui/send_to.py); what it cannot read is words like any other.
 
+import { decode, Refused } from "./canvas-input.js";
 import { node, setText } from "./dom.js";
 import { arriving } from "./forms.js";
 import { sentence, t } from "./i18n.js";
@@ -63,15 +64,13 @@ export function settingsText(words, task, upload) {
       tell(await take(task, { parameters: await file.text() }));
       return;
     }
-    if (file.type && !file.type.startsWith("image/")) {
-      toast(t("{name} is not a picture; use PNG, JPEG or WebP.", { name: file.name }), null, 8);
-      return;
-    }
     try {
+      (await decode(file, file.name)).close();
       const { path, url } = await upload(file);
       tell(await take(task, { path, url }));
-    } catch {
-      toast(t("The picture could not be uploaded; it may be larger than 64 MB."), null, 8);
+    } catch (problem) {
+      const lost = t("The picture could not be uploaded; it may be larger than 64 MB.");
+      toast(problem instanceof Refused ? problem.message : lost, null, 8);
     }
   }
 
