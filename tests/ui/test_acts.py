@@ -145,7 +145,7 @@ def test_settings_alone_go_to_the_task_that_they_are_of(tab: Any, painter: FlatP
     holds(tab, "img2img-prompt", "a boat")
     holds(tab, "img2img-negative_prompt", "fog")
     holds(tab, "img2img-seed", 5)
-    toast = tab.locator(".easel-toast:visible")
+    toast = tab.locator(".prompt-told:visible li")
     toast.filter(has_text="The model “elsewhere” is not here").wait_for()
     toast.filter(has_text="Not known here: Weather.").wait_for()
 
