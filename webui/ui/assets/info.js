@@ -5,7 +5,7 @@ import { sentence, t, within } from "./i18n.js";
 import { iconButton } from "./icons.js";
 import { copyText } from "./overlays.js";
 import { sendTo } from "./send-to.js";
-import { maySettings } from "./settings-text.js";
+import { maySettings } from "./settings-like.js";
 
 // `about.tasks`: [name, label, whether it takes a picture].
 export function info(element, trigger, props, upload, watch, about) {

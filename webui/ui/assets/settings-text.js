@@ -10,12 +10,7 @@ import { ownPicture } from "./own-pictures.js";
 import { openPanel } from "./panel.js";
 import { writeText } from "./prompt-edits.js";
 import { ask } from "./send-to.js";
-
-const KEYS =
-  /(^|[\s,{])"?(steps"?\s*:\s*"?\d|(seed|cfg[ _]?scale|sampler(_name)?|size)"?\s*:\s*"?[\w-]|negative[ _]prompt"?\s*:)/i;
-
-/** Whether Python is to be asked if a text is settings. @param {string} text */
-export const maySettings = (text) => KEYS.test(text);
+import { maySettings } from "./settings-like.js";
 
 /**
  * Takes settings into a task's form; gives whether there were any, or what is wrong.
