@@ -155,15 +155,16 @@ function fill({ number, task, values, says = false, notes = [], model: name = nu
   if (says) tellTaken(task, step, notes);
 }
 
+/** By the task what could not be taken over from the settings that came into its form last. */
+export const untaken = signal(/** @type {Record<string, any[]>} */ ({}));
 let saying = () => {}; // takes back what was said of the last one
 
 /** @param {string} task @param {import("./form-store.js").Step | null} step @param {any[]} notes */
 function tellTaken(task, step, notes) {
   saying();
-  const place = { task, notes };
   if (step) saying = toast(t("Settings taken."), { label: t("Undo"), act: () => undo(task, step) });
   else if (!notes.length) saying = toast(t("The form has these settings already."), null, 4);
-  document.dispatchEvent(new CustomEvent("easel-taken", { detail: place }));
+  untaken.value = { ...untaken.value, [task]: notes };
 }
 
 /**
@@ -174,7 +175,7 @@ async function undo(task, step = null) {
   saying();
   await sendAll();
   stores.get(task)?.undo(step);
-  document.dispatchEvent(new CustomEvent("easel-taken", { detail: { task, notes: [] } }));
+  untaken.value = { ...untaken.value, [task]: [] };
 }
 
 /** @param {string} name */

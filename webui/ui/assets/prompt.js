@@ -1,13 +1,14 @@
 // Prompt boxes: tokens counted as they are typed, and the keys for weights, history and Generate.
 
 import { node, setText } from "./dom.js";
-import { fieldAt } from "./forms.js";
+import { fieldAt, untaken } from "./forms.js";
 import { fieldOf } from "./gradio.js";
 import { historyPanel, rememberPrompts } from "./history.js";
 import { sentence, t } from "./i18n.js";
 import { openPanel } from "./panel.js";
 import { weigh, writeText } from "./prompt-edits.js";
 import { settingsText } from "./settings-text.js";
+import { effect } from "./signals.js";
 import { stylesPanel } from "./styles.js";
 import { tokenCounter } from "./token-counter.js";
 
@@ -40,7 +41,7 @@ export function prompts(element, pair, upload) {
     if (button?.dataset.act === "styles") openPanel(button, t("Styles"), (panel) => stylesPanel(panel, words));
   });
   for (const place of element.querySelectorAll(".prompt-count")) tokenCounter(place);
-  notTaken(element.querySelector(".prompt-told"), words);
+  notTaken(element.querySelector(".prompt-told"), words, task);
 
   const form = words.form();
   form.addEventListener(
@@ -73,7 +74,7 @@ export function prompts(element, pair, upload) {
 }
 
 // What could not be taken over from settings that came into the form, until the next ones, an undo or a job.
-function notTaken(place, words) {
+function notTaken(place, words, task) {
   if (!place) return;
   const form = words.form();
   const list = place.querySelector("ul");
@@ -81,16 +82,17 @@ function notTaken(place, words) {
     list.replaceChildren(...notes.map((note) => node("li", {}, sentence(note))));
     place.hidden = !notes.length;
   };
+  const forget = () => {
+    if (untaken.value[task]?.length) untaken.value = { ...untaken.value, [task]: [] };
+  };
   const close = place.querySelector("button");
   setText(close, t("Close"), "aria-label");
   close.addEventListener("click", () => {
-    show([]);
+    forget();
     words.focus();
   });
-  document.addEventListener("easel-taken", ({ detail }) => {
-    if (form.contains(document.getElementById(`${detail.task}-stage`))) show(detail.notes);
-  });
+  effect(() => show(untaken.value[task] ?? []));
   form.addEventListener("click", (event) => {
-    if (event.target.closest(".easel-generate, .easel-add")) show([]);
+    if (event.target.closest(".easel-generate, .easel-add")) forget();
   });
 }
