@@ -32,6 +32,7 @@ __all__ = [
     "as_settings",
     "beside",
     "infotext",
+    "is_settings",
     "keys_of",
     "notes_in",
     "parse",

@@ -14,10 +14,9 @@ from PIL import Image
 from webui.defaults import NO_SETTINGS
 from webui.errors import EaselError, RequestError, Sentence
 from webui.images import LEFT_OUT, TOO_LONG, texts_in
-from webui.metadata import GRAPHS, parse, settings_of
+from webui.metadata import GRAPHS, is_settings, parse, settings_of
 from webui.metadata import texts_of as all_texts
 from webui.sentences import with_keys
-from webui.texts import is_settings
 from webui.types import Task
 from webui.ui.files import given_file
 from webui.ui.gallery import takes_picture

@@ -14,10 +14,9 @@ import gradio as gr
 from webui.defaults import NO_SETTINGS, from_infotext, pasted, task_of
 from webui.errors import EaselError, RequestError
 from webui.images import texts_in
-from webui.metadata import parse, settings_of
+from webui.metadata import is_settings, parse, settings_of
 from webui.registry import Catalog
 from webui.sentences import Sentence, with_keys
-from webui.texts import is_settings
 from webui.types import DEFAULTS, FIELDS, Seed
 from webui.ui.files import given_file
 from webui.ui.forms import Forms
