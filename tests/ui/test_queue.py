@@ -425,9 +425,9 @@ def sent(url: str, event: str, **values: Any) -> str:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"job": "nobody", "act": "cancel"}, "job &#x27;nobody&#x27; is not known"),
+        ({"job": "nobody", "act": "cancel"}, "job 'nobody' is not known"),
         ({"job": {"a": 1}, "act": "cancel"}, "is not known"),
-        ({}, "job None is not known"),
+        ({}, "job {job} is not known"),  # as its key, with None for it
     ],
 )
 def test_an_unknown_job_is_a_sentence(page: Page, values: Any, sentence: str) -> None:
