@@ -81,7 +81,7 @@ def made_text(request: GenerationRequest, task: Task) -> str:
     """The infotext of a picture of `request`, its notes as the engine writes them."""
     plain = replace(task, make=lambda request, studio: PICTURE)  # type: ignore[arg-type,return-value]
     parts = Parts(tasks={task.name: plain}, samplers={}, schedules={})
-    studio: Any = SimpleNamespace(wrapped=set(), samplers=set(), schedules=set())
+    studio: Any = SimpleNamespace(wrapped=set(), samplers=set(), schedules=set(), broken_off=None)
     steps = finished_picture(request, studio, parts)
     try:
         next(steps)

@@ -51,7 +51,7 @@ def test_export_keeps_the_card_and_counts_every_file(exported):
     assert (folder / "README.md").read_text() == "the card"
     assert size == sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     easel = json.loads((folder / "easel.json").read_text())
-    assert set(easel) == {"defaults", "preview", "prompts", "styles"}
+    assert set(easel) == {"defaults", "description", "preview", "prompts", "styles"}
     assert len(easel["preview"]["matrix"]) == 4
 
 

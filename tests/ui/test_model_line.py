@@ -13,7 +13,7 @@ from webui.errors import ModelFileError
 from webui.types import ModelNotes
 from webui.ui.model_line import STARTER, model_line
 
-CARD = replace(CARDS[1], family="Stable Diffusion 1")
+CARD = replace(CARDS[1], side=512)
 
 
 def test_the_starters_line_is_its_cards_and_has_words_in_every_language() -> None:
@@ -34,10 +34,10 @@ def test_what_somebody_wrote_beside_a_model_is_its_line() -> None:
     ("changes", "begins", "side"),
     [
         ({}, "Paints whatever you describe", 512),
-        ({"kind": "sdxl"}, "Paints whatever you describe", 1024),
+        ({"side": 1024}, "Paints whatever you describe", 1024),
         ({"inpainting": True}, "Made to repaint", None),
-        ({"kind": "sdxl-refiner"}, "Made to work out the details", None),
-        ({"family": "Stable Diffusion 1 kind"}, "Paints what it was trained on", None),
+        ({"refines": True}, "Made to work out the details", None),
+        ({"side": 0}, "Paints what it was trained on", None),
     ],
 )
 def test_a_model_without_words_is_told_of_by_its_family(
@@ -58,3 +58,8 @@ def test_a_description_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "easel.json").write_text('{"description": 3}', encoding="utf-8")
     with pytest.raises(ModelFileError, match="'description' is no text"):
         folder_card(tmp_path, "mine")
+
+
+def test_a_relative_of_a_published_family_is_told_from_it() -> None:
+    card = folder_card(STARTER, "starter")
+    assert (card.kind, card.side, card.refines) == ("sd1", 0, False)

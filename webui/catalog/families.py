@@ -39,9 +39,10 @@ class Family:
     fields of `SizeConditioning` that it is told. `zeros`: an empty negative prompt may count as zeros.
 
     `prediction` is what its networks predict unless a file says otherwise, of `predictions`; None where that has to be
-    found out. `scheduler` is the kind of config that its noise levels are in (see `formats.configs`). `latent_channels`
-    are those of the published VAEs, `wide_vae` says that their `force_upcast` is meant. `offered`: models are listed
-    and loaded; those of other families are refused with a sentence.
+    found out. `side` is how wide and high the published models' pictures are, in pixels; `refines`: they work out
+    another model's pictures. `scheduler` is the kind of config that its noise levels are in (see `formats.configs`).
+    `latent_channels` are those of the published VAEs, `wide_vae` says that their `force_upcast` is meant. `offered`:
+    models are listed and loaded; those of other families are refused with a sentence.
     """
 
     key: str
@@ -59,6 +60,8 @@ class Family:
     scheduler: str = "scheduler"
     latent_channels: int = 4
     wide_vae: bool = False
+    side: int = 1024
+    refines: bool = False
     offered: bool = True
 
     @property
@@ -78,8 +81,8 @@ class Family:
         return f"{self.name} kind"
 
 
-SD1 = Family("sd1", "Stable Diffusion 1", ("text_encoder",), 768)
-SD2 = Family("sd2", "Stable Diffusion 2", ("text_encoder",), 1024, prediction=None)
+SD1 = Family("sd1", "Stable Diffusion 1", ("text_encoder",), 768, side=512)
+SD2 = Family("sd2", "Stable Diffusion 2", ("text_encoder",), 1024, prediction=None, side=768)
 SDXL = Family(
     "sdxl",
     "Stable Diffusion XL",
@@ -103,6 +106,7 @@ SDXL_REFINER = Family(
     sizes=("original", "crop", "aesthetic"),
     zeros=True,
     wide_vae=True,
+    refines=True,
 )
 SD3 = Family(
     "sd3",

@@ -48,7 +48,9 @@ class ModelCard:
     "sdxl-refiner". `prediction` is what the UNet gives ("epsilon", "v_prediction", "sample", see `parameterisation`),
     None where only a call of it can tell; `zero_snr` says that its schedule ends in pure noise. `defaults` are the
     model's own values of request fields; `prompts` are example prompts, `examples` what becomes of them, where
-    the model brings it. `problem`, where there is one, is the sentence why it cannot be used.
+    the model brings it. `side` is how wide and high the published models of its family paint, in pixels, 0 of a
+    relative of theirs; `refines`: it works out another model's pictures. `problem`, where there is one, is the sentence
+    why it cannot be used.
 
     `weights` is the file that stands for the model: itself, or of a folder the U-Net's. `size` (bytes), `modified`
     (seconds since 1970), `fingerprint` (of the header and samples, kept when the file is renamed) and `sha256` (""
@@ -77,6 +79,8 @@ class ModelCard:
     fingerprint: str = ""
     sha256: str = ""
     preview: Path | None = None
+    side: int = 0
+    refines: bool = False
     notes: ModelNotes = field(default_factory=ModelNotes)
 
     @property

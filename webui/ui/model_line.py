@@ -10,10 +10,7 @@ from webui.types import ModelCard
 
 __all__ = ["STARTER", "model_line"]
 
-STARTER = (
-    ROOT / "models" / "starter"
-)  # the model that comes with Easel, whose description is in the languages' files
-SIDES = {"sd1": 512, "sd2": 768, "sdxl": 1024}  # pixels that the published models were trained at
+STARTER = ROOT / "models" / "starter"  # its description is in the languages' files
 LONGEST = 200  # characters of what somebody wrote
 
 
@@ -38,13 +35,13 @@ def _own_words(card: ModelCard) -> str:
 
 
 def _by_family(card: ModelCard) -> Sentence:
-    if card.kind == "sdxl-refiner":
+    if card.refines:
         return Sentence("Made to work out the details of another model's pictures.")
     if card.inpainting:
         return Sentence("Made to repaint parts of pictures.")
-    if card.kind in SIDES and not card.family.endswith(" kind"):
+    if card.side:
         return Sentence(
             "Paints whatever you describe, best at about {side} × {side} pixels.",
-            side=SIDES[card.kind],
+            side=card.side,
         )
     return Sentence("Paints what it was trained on.")

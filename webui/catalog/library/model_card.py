@@ -9,10 +9,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from webui.catalog.example_prompts import read_prompts
+from webui.catalog.families import family
 from webui.catalog.formats.folders import read_folder
 from webui.catalog.formats.hashing import stamp_of
 from webui.catalog.formats.header import read_header
 from webui.catalog.formats.header_cache import Facts
+from webui.catalog.formats.recognition import Recognised
 from webui.catalog.formats.sidecars import (
     CONFIGURATION,
     JSON_NOTES,
@@ -63,6 +65,8 @@ def file_card(found: Found, facts: Facts) -> ModelCard:
         inpainting=told.inpainting,
         layout=told.layout,
         kind=told.kind,
+        side=_side(told),
+        refines=family(told.kind).refines,
         prediction=notes.prediction or prediction,
         zero_snr=zero_snr if notes.zero_snr is None else notes.zero_snr,
         defaults=notes.defaults,
@@ -97,6 +101,8 @@ def folder_card(folder: Path, name: str) -> ModelCard:
         latent_channels=told.latent_channels,
         inpainting=told.inpainting,
         kind=told.kind,
+        side=_side(told),
+        refines=family(told.kind).refines,
         prediction=told.prediction,
         zero_snr=told.zero_snr,
         defaults=MappingProxyType(dict(beside.get("defaults", {}))),
@@ -144,6 +150,12 @@ def noted(below: ModelNotes, above: ModelNotes | None) -> ModelNotes:
     return replace(
         below, **{name: value for name, value in told.items() if value not in (None, "", {}, ())}
     )
+
+
+def _side(told: Recognised) -> int:
+    """`ModelCard.side`."""
+    published = family(told.kind)
+    return published.side if told.family == published.name else 0
 
 
 def _beside(folder: Path) -> Mapping[str, Any]:
