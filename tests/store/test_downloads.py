@@ -13,6 +13,7 @@ import pytest
 
 from tests.store.hub import FakeHub, fake_hub
 from webui.errors import EaselError, ModelFileError, RequestError
+from webui.sentences import with_keys
 from webui.store.downloads import Downloads
 from webui.store.downloads.hub import Hub, HubError
 from webui.store.downloads.places import MARGIN
@@ -192,8 +193,9 @@ def test_a_refusal_is_a_sentence(make, hub, status, words, monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     downloads = make()
     hub.status = status
-    with pytest.raises(HubError, match=words):
+    with pytest.raises(HubError, match=words) as fault:
         downloads.look("owner/name")
+    assert with_keys(fault.value.args[0])[0].startswith("{what}: ")  # for a page in any language
 
 
 def test_the_token_comes_from_the_environment(make, hub, monkeypatch):

@@ -39,6 +39,7 @@ def test_what_is_said_is_gathered(said: set[str]) -> None:
         "Sampling method",  # a label of a control
         "Seed",  # a group
         "Gallery",  # a tab
+        "Mask",  # a label that only errors say
         "FreeU",  # an extension's control
         "Pictures of this job",  # an HTML template
         "Queue empty",  # a script

@@ -22,7 +22,7 @@ from webui.plugins.register import OPTIONS
 from webui.preferences import GROUPS, SETTINGS
 from webui.settings import ROOT, Settings
 from webui.store.shipped_styles import shipped_styles
-from webui.types import Choice
+from webui.types import FIELDS, Choice
 from webui.ui.model_line import STARTER
 from webui.ui.page import draw_page
 from webui.ui.theme import ASSETS
@@ -74,6 +74,9 @@ def in_schema() -> Iterator[str]:
     yield from (model[said] for model in known for said in ("purpose", "about"))
     yield json.loads((STARTER / "easel.json").read_text(encoding="utf-8"))["description"]
     yield from (words for one in shipped_styles() for words in (one.style.name, one.group))
+    yield from (
+        control.label for control in FIELDS.values()
+    )  # errors name those that are not drawn, too
     yield from (*GROUPS, *GROUPS.values(), *TOKENS.values(), *OPTIONS.values())
     for setting in SETTINGS:
         yield from (setting.control.label, setting.control.info, setting.empty)

@@ -176,7 +176,7 @@ def word_routes(engine: EngineFace, catalog: Catalog, styles: StyleBook) -> APIR
                 ),
                 "name",
             )
-        raise NotThere(f"there is no style called {name!r}")
+        raise NotThere(Sentence("there is no style called {name}", name=repr(name)))
 
     @routes.get("/examples/{number}", responses=UNKNOWN, response_class=FileResponse)
     def example(number: int, model: Annotated[str, Query()]) -> FileResponse:

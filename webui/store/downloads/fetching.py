@@ -72,16 +72,20 @@ def fetch(
             before, have = have, _append(blocks, part, have, file, came)
             if have < file.size and answer.headers.get("transfer-encoding") == "chunked":
                 os.truncate(part, before)  # an end that was told: nothing broke off
-                raise _other(file, f"{have - before} bytes")
+                raise _other(file, _bytes(have - before))
     except (httpx.HTTPError, httpx.InvalidURL) as fault:
         reason = str(fault) or type(fault).__name__
-        raise HubError(f"{file.path}: the connection broke off ({reason})", True) from fault
+        said = Sentence("{file}: the connection broke off ({why})", file=file.path, why=reason)
+        raise HubError(said, True) from fault
     except OSError as fault:
         raise EaselError(
             Sentence("{parent} cannot be written: {why}", parent=part.parent, why=fault.strerror)
         ) from fault
     if have < file.size:
-        raise HubError(f"{file.path}: the connection broke off after {have} bytes", True)
+        said = Sentence(
+            "{file}: the connection broke off after {bytes} bytes", file=file.path, bytes=have
+        )
+        raise HubError(said, True)
 
 
 def _must_be_the_file(answer: httpx.Response, file: HubFile, have: int) -> None:
@@ -93,14 +97,16 @@ def _must_be_the_file(answer: httpx.Response, file: HubFile, have: int) -> None:
     if answer.status_code == 206:
         found = RANGE.match(told.get("content-range", ""))
         if found is None or int(found[1]) != have or told.get("content-encoding"):
-            raise HubError(f"{file.path}: the hub sends another part than was asked for")
+            raise HubError(
+                Sentence("{file}: the hub sends another part than was asked for", file=file.path)
+            )
         if found[2] not in ("*", str(file.size)):
-            raise _other(file, f"{found[2]} bytes")
+            raise _other(file, _bytes(found[2]))
         return
     length = told.get("content-length", "")
     packed = told.get("content-encoding", "identity") != "identity"  # then it is the packed one's
     if length.isdigit() and not packed and int(length) != file.size:
-        raise _other(file, f"{length} bytes")
+        raise _other(file, _bytes(length))
 
 
 def _may_be_a_page(file: HubFile) -> bool:
@@ -109,16 +115,28 @@ def _may_be_a_page(file: HubFile) -> bool:
 
 def _page(file: HubFile) -> HubError:
     return HubError(
-        f"{file.path}: a web page came instead of the file; a login may be needed, or the network asks for one. "
-        "What came before is kept; resume when that is done"
+        Sentence(
+            "{file}: a web page came instead of the file; a login may be needed, or the network asks for one. "
+            "What came before is kept; resume when that is done",
+            file=file.path,
+        )
     )
 
 
-def _other(file: HubFile, what: str) -> HubError:
+def _other(file: HubFile, what: Sentence) -> HubError:
     return HubError(
-        f"{file.path}: the hub sends something else ({what}; the file has {file.size}). "
-        "What came before is kept; resume later"
+        Sentence(
+            "{file}: the hub sends something else ({what}; the file has {size}). "
+            "What came before is kept; resume later",
+            file=file.path,
+            what=what,
+            size=file.size,
+        )
     )
+
+
+def _bytes(number: int | str) -> Sentence:
+    return Sentence("{number} bytes", number=number)
 
 
 def _blocks(answer: httpx.Response) -> Iterator[bytes]:
@@ -142,7 +160,9 @@ def _behind(
         for block in blocks:
             known = there.read(len(block)) if have else b""
             if block[: len(known)] != known:
-                raise _page(file) if PAGE.match(block) else _other(file, "another content")
+                raise (
+                    _page(file) if PAGE.match(block) else _other(file, Sentence("another content"))
+                )
             have -= len(known)
             if rest := block[len(known) :]:
                 yield rest
@@ -160,7 +180,7 @@ def _append(
             have += len(block)
             if have > file.size:
                 out.truncate(before)
-                raise _other(file, "more than that")
+                raise _other(file, Sentence("more than that"))
             _whole(out, block)
             came(have)
     return have

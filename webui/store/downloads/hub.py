@@ -34,7 +34,7 @@ TIMEOUT = httpx.Timeout(30, connect=15)
 class HubError(EaselError):
     """The hub does not give what was asked for. `again` says whether asking later may help, after `wait_s`."""
 
-    def __init__(self, sentence: str, again: bool = False, wait_s: float = 0.0) -> None:
+    def __init__(self, sentence: Sentence, again: bool = False, wait_s: float = 0.0) -> None:
         super().__init__(sentence)
         self.again = again
         self.wait_s = wait_s
@@ -68,14 +68,18 @@ class Hub:
             with self.client() as client:
                 answer = client.get(address, params={"blobs": "true"})
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            raise HubError(f"{self.endpoint} does not answer: {_said(fault)}", True) from fault
+            said = Sentence("{hub} does not answer: {why}", hub=self.endpoint, why=_said(fault))
+            raise HubError(said, True) from fault
         if answer.status_code != 200:
             raise refusal(answer, repo, self.endpoint)
         try:
             info = ModelInfo(**answer.json())  # type: ignore[no-untyped-call,unused-ignore]
             siblings = [_file(one) for one in info.siblings or ()]
         except (ValueError, TypeError, KeyError, AttributeError) as fault:
-            raise HubError(f"{self.endpoint}: its answer about {repo} is not understood") from fault
+            said = Sentence(
+                "{hub}: its answer about {repo} is not understood", hub=self.endpoint, repo=repo
+            )
+            raise HubError(said) from fault
         files = [one for one in siblings if one is not None]
         weights = tuple(one for one in files if one.path.endswith(WEIGHTS))
         pickled = [one for one in files if PurePosixPath(one.path).suffix.lower() in PICKLED]
@@ -102,21 +106,31 @@ def refusal(answer: httpx.Response, what: str, endpoint: str) -> HubError:
     if status in (401, 403):
         if os.environ.get("HF_TOKEN"):
             return HubError(
-                f"{what}: HF_TOKEN has no access; accept its terms at {endpoint}/{what}, or it does not exist"
+                Sentence(
+                    "{what}: HF_TOKEN has no access; accept its terms at {address}, or it does not exist",
+                    what=what,
+                    address=f"{endpoint}/{what}",
+                )
             )
         return HubError(
-            f"{what}: the hub wants to know who asks, or there is no such repository; accept its terms at "
-            f"{endpoint}/{what} and start Easel with your token in HF_TOKEN"
+            Sentence(
+                "{what}: the hub wants to know who asks, or there is no such repository; accept its terms at "
+                "{address} and start Easel with your token in HF_TOKEN",
+                what=what,
+                address=f"{endpoint}/{what}",
+            )
         )
     if status == 404:
-        return HubError(f"{what}: the hub has nothing of that name")
+        return HubError(Sentence("{what}: the hub has nothing of that name", what=what))
     if status == 429:
         told = answer.headers.get("retry-after", "")
         wait_s = float(told) if told.isdigit() else 10.0
-        return HubError(
-            f"{what}: the hub has too many requests from here; try again later", True, wait_s
+        many = Sentence(
+            "{what}: the hub has too many requests from here; try again later", what=what
         )
-    return HubError(f"{what}: the hub answers with error {status}", status >= 500)
+        return HubError(many, True, wait_s)
+    said = Sentence("{what}: the hub answers with error {status}", what=what, status=status)
+    return HubError(said, status >= 500)
 
 
 def _file(told: Any) -> HubFile | None:
