@@ -43,13 +43,26 @@ export function columnsFor(room, count, ratio) {
   return columns;
 }
 
+/** @type {WeakMap<HTMLElement, [number, number]>} */
+const held = new WeakMap(); // how many pictures of which shape a grid holds
+
 /**
+ * Has `count` pictures of a shape be as large as the frame lets them, whatever becomes of the frame.
  * @param {HTMLElement} grid
  * @param {HTMLElement} frame
  * @param {number} count
  * @param {number} ratio
  */
 export function arrange(grid, frame, count, ratio) {
+  if (!held.has(grid)) new ResizeObserver(() => fit(grid, frame)).observe(frame);
+  held.set(grid, [count, ratio]);
+  fit(grid, frame);
+}
+
+/** @param {HTMLElement} grid @param {HTMLElement} frame */
+function fit(grid, frame) {
+  const [count, ratio] = held.get(grid) ?? [1, 1];
+  if (!frame.clientWidth) return; // in a tab that is not on show: when it is
   const columns = columnsFor(frame, count, ratio);
   grid.style.setProperty("--columns", String(columns));
   grid.style.setProperty("--rows", String(Math.ceil(count / columns)));

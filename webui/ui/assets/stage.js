@@ -41,6 +41,7 @@ export function stage(element, trigger, props, watch, about) {
   const heard = new Set(); // jobs that "Add another" has added
   const ASK_MS = 1000;
   let awaited = ""; // the job that waits for the server
+  let looked = ""; // the job whose pictures were put on show last
   let passed = ""; // the job after whose end the next one was asked for
   let begun = { job: "", of: null }; // the picture that the form had when the job on show began
 
@@ -356,7 +357,8 @@ export function stage(element, trigger, props, watch, about) {
     full.disabled = false;
     full.dataset.blank = "";
     if (made.length) {
-      if (!fresh.length && shown && was === state) return; // as it is
+      if (!fresh.length && shown && was === state && looked === value.job) return; // as it is
+      looked = value.job;
       several = made.map(strip.find).filter(Boolean);
       if (several.length > 1) showAll();
       else if (several.length) show(several[0]);
@@ -424,6 +426,8 @@ export function stage(element, trigger, props, watch, about) {
     next = []; // whoever opens a job wants to see that one; the others are in the queue
     begun = { job, of: null }; // of what it is made the form does not know
     remember(nextKey, next);
+    looked = "";
+    if (told.job === job) draw(); // another picture may have been chosen since
     trigger("follow", { job });
   };
   const wanted = asked[about.task];
