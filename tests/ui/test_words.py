@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.ui.words import every_string, keys_of, languages
+from webui.ui.theme import ASSETS
 
 NAMES = re.compile(r"\{\w+\}")
 
@@ -30,6 +31,17 @@ def test_a_translation_has_the_values_of_its_string(code: str) -> None:
         # `{cat|dog}` and its like are no names
         assert set(used) == set(given), english
         assert translated.strip() == translated and translated, english
+
+
+@pytest.mark.parametrize("code", ["de", "zh-Hans"])
+def test_tools_of_the_canvas_have_names_of_their_own(code: str) -> None:
+    """What is two in English is two."""
+    html = (ASSETS / "canvas.html").read_text(encoding="utf-8")
+    tools = set(re.findall(r'data-i18n-aria-label="([^"]*)"', html))
+    tools |= set(re.findall(r'<button[^>]* aria-label="([^"]*)"', html))
+    words = languages()[code]
+    assert {"Enlarge", "Zoom in"} <= tools
+    assert len({words[tool] for tool in tools}) == len(tools)
 
 
 def test_what_is_said_is_gathered(said: set[str]) -> None:
