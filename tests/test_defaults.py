@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from webui.defaults import check, check_own, complete, defaults_of
+from webui.defaults import check, check_own, complete, defaults_of, from_request
 from webui.engine.samplers import SAMPLERS
 from webui.engine.schedules import SCHEDULES
 from webui.engine.tasks import TASKS
@@ -539,6 +539,16 @@ def test_choices_are_found_by_their_labels():
 def test_the_same_values_mean_the_same_request():
     values = {"prompt": "a", "seed": 3, "sampler_name": "euler"}
     assert completed(**values) == completed(**values)
+
+
+def test_a_form_gets_a_variation_seed_back_only_where_it_counted():
+    def given_back(**values):
+        request = completed(seed=5, **values)
+        return from_request(request, TASKS["txt2img"], catalog(PLAIN)).values
+
+    plain = given_back()
+    assert (plain["seed"], plain["subseed"], plain["subseed_strength"]) == (5, -1, 0)
+    assert given_back(subseed=9, subseed_strength=0.2)["subseed"] == 9
 
 
 def test_a_variation_seed_is_drawn_only_where_it_counts():

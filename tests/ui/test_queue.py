@@ -166,6 +166,20 @@ def test_a_running_job_may_be_interrupted_and_a_picture_of_it_skipped(tmp_path: 
     until(lambda: painter.status(job).ended, "it is over")
 
 
+def test_a_paused_job_looks_as_it_was_left(tmp_path: Path) -> None:
+    painter = FlatPainter(tmp_path)
+    painter.hold.clear()
+    board = Board(painter, catalog(), OwnPictures(painter))
+    job = painter.submit(request("a", batch_size=3))
+    until(lambda: painter.status(job).step, "it runs")
+    painter.pause(job)
+    (row,) = board.told(painter.jobs(), "")["open"]  # type: ignore[index]
+    assert row["state"] == "paused" and row["preview"].startswith("data:image/")
+    painter.cancel(job)
+    painter.hold.set()
+    until(lambda: painter.status(job).ended, "it is over")
+
+
 def test_all_of_ones_own_jobs_are_cancelled_at_once(idle: FlatPainter) -> None:
     board = Board(idle, catalog(), OwnPictures(idle))
     jobs = {owner: idle.submit(request(owner), owner[0]) for owner in ("a1", "a2", "b1")}

@@ -9,7 +9,7 @@ from webui.defaults.infotexts import Taken
 from webui.errors import RequestError
 from webui.registry import Catalog
 from webui.sentences import Sentence
-from webui.types import FIELDS, GenerationRequest, Mask, Picture, Task
+from webui.types import DEFAULTS, FIELDS, GenerationRequest, Mask, Picture, Seed, Task
 
 __all__ = ["from_request"]
 
@@ -33,7 +33,13 @@ def from_request(request: GenerationRequest, task: Task, catalog: Catalog) -> Ta
                     )
                 )
             continue
-        if control.name in FIELDS:
+        if (
+            isinstance(control, Seed)
+            and control.when in FIELDS
+            and not request.value_of(control.when)
+        ):
+            value = DEFAULTS[control.name]  # it meant nothing, and was none that somebody chose
+        elif control.name in FIELDS:
             value = getattr(request, control.name)
         elif control.name in request.extras:
             value = request.extras[control.name]

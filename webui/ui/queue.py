@@ -207,11 +207,11 @@ class Board:
         ends = ends_of(going)
         fits = sum(job.state != "queued" for job in going) + QUEUED
         several = len({job.owner for job in jobs}) > 1
-        running = [job.id for job in going if job.state == "running"][:PREVIEWS]
-        self._previews = {job: kept for job, kept in self._previews.items() if job in running}
+        begun = [job.id for job in going if job.state in ("running", "paused")][:PREVIEWS]
+        self._previews = {job: kept for job, kept in self._previews.items() if job in begun}
 
         def row(job: JobStatus) -> dict[str, Any]:
-            preview = self._preview(job) if job.id in running else ""
+            preview = self._preview(job) if job.id in begun else ""
             name = whose(job, owner) if several else ""
             row: dict[str, Any] = with_keys(
                 {**self._row(job, ends), "preview": preview, "whose": name}
