@@ -88,6 +88,13 @@ def test_of_several_pictures_each_is_seen_in_its_place(tab: Any, painter: FlatPa
     ]
     bars = cells.locator("i").evaluate_all("(all) => all.map((one) => one.style.width)")
     assert bars == ["50%", "25%"]
+    wide = tab.viewport_size
+    tab.set_viewport_size({"width": 320, "height": 844})
+    cut = tab.locator(".easel-go button:visible, .stage-line:visible").evaluate_all(
+        "(all) => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)"
+    )
+    assert not cut
+    tab.set_viewport_size(wide)
     painter.hold.set()
     line(tab, "4 pictures in").wait_for()
     assert tab.locator(".stage-grid:visible button").count() == 4
