@@ -454,4 +454,5 @@ def test_a_wrong_action_is_a_sentence(page: Page, painter: FlatPainter) -> None:
     job = painter.submit(request("a"))
     until(lambda: painter.status(job).ended, "it is done")
     said = sent(page.url, "act", job=job, act="<b>")
-    assert "&#x27;&lt;b&gt;&#x27; does not go with a job that is done" in said
+    assert "{what} does not go with a job that is {state}" in said
+    assert "'&lt;b&gt;'" in said and "<b>" not in said
