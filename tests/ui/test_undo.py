@@ -111,3 +111,18 @@ def test_a_picture_and_its_mask_come_back(tab: Any, painter: FlatPainter) -> Non
     request = paint(tab, painter)
     assert request.image is not None and request.mask is not None
     assert request.mask.getextrema() == (255, 255) and request.width == 64
+
+
+def test_a_picture_goes_where_there_was_none_though_its_mask_is_sent_meanwhile(
+    tab: Any, painter: FlatPainter
+) -> None:
+    paint(tab, painter)
+    tab.get_by_role("button", name="To inpaint").click()
+    tab.locator("#inpaint-image canvas:visible").wait_for()
+    tab.locator("#inpaint-image:not([data-busy])").first.wait_for()
+    tab.locator("#inpaint-image").get_by_role("button", name="Mask everything").click()
+    tab.locator(".easel-generate:visible").focus()
+    tab.keyboard.press("Control+z")
+    tab.locator("#inpaint-image canvas").first.wait_for(state="hidden")
+    held = f"{module('forms.js')}.formOf('inpaint').value('image')"
+    assert tab.evaluate(f"async () => {held}")["image"] is None

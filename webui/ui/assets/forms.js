@@ -174,6 +174,7 @@ function tellTaken(task, step, notes) {
 async function undo(task, step = null) {
   saying();
   await sendAll();
+  await new Promise((go) => setTimeout(go, AFTER_MS)); // Gradio tells of what was sent after that
   stores.get(task)?.undo(step);
   untaken.value = { ...untaken.value, [task]: [] };
 }
