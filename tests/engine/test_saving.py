@@ -18,7 +18,7 @@ class Store:
         self.told, self.fails = [], []
         self.reached, self.opened = threading.Event(), threading.Event()
 
-    def changed(self, job, state, priority=0, error=None):
+    def changed(self, job, state, *told):
         self.reached.set()
         assert self.opened.wait(60)
         if self.fails:
