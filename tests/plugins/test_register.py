@@ -241,7 +241,9 @@ def test_an_option_is_read_and_told_on_every_face(write, load):
     assert told["properties"]["bend"]["maximum"] == 2
     drawn = [group.label for group in parts.tasks["inpaint"].controls[-2:]]
     assert drawn == ["Sampler options", "Schedule options"]
-    studio = SimpleNamespace(wrapped=set(), samplers={"Folding"}, schedules={"bent"})
+    studio = SimpleNamespace(
+        wrapped=set(), samplers={"Folding"}, schedules={"bent"}, broken_off=None
+    )
     whole = replace(
         parts, tasks={"txt2img": replace(parts.tasks["txt2img"], make=lambda *_: PICTURE)}
     )
