@@ -15,9 +15,10 @@ from tests.ui.painter import FlatPainter, until
 from tests.ui.test_stage import REQUEST
 from webui.job_stream import Interest
 from webui.types import JobStatus
-from webui.ui.background_jobs import collected
+from webui.ui.background_jobs import Added, collected
 from webui.ui.stage_streams import Newest
 
+NOTE = Added.note
 STRIP = "() => [...document.querySelectorAll('#txt2img-stage .stage-strip > *')].map((one) => one.dataset.key)"
 
 
@@ -76,6 +77,20 @@ def test_jobs_added_at_once_are_all_shown(tab: Any, painter: FlatPainter) -> Non
     until(lambda: len(painter.submitted) == 4, "all jobs are with the engine")
     painter.hold.set()
     all_shown(tab, painter, 4)
+
+
+def test_a_job_whose_answer_was_lost_is_shown_all_the_same(
+    tab: Any, painter: FlatPainter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two updates of the page that come at once, Gradio lets the first go."""
+    monkeypatch.setattr(Added, "note", lambda added, *of: NOTE(added, *of)[:0])
+    painter.hold.clear()
+    tab.locator(".easel-generate:visible").click()
+    line(tab, "Step 1 of 4").wait_for()
+    tab.locator(".easel-add:visible").click()
+    until(lambda: len(painter.submitted) == 2, "both jobs are with the engine")
+    painter.hold.set()
+    all_shown(tab, painter, 2)
 
 
 def test_a_job_opened_from_the_queue_leaves_the_one_before_in_the_strip(

@@ -26,8 +26,9 @@ PLACES = 256  # browser tabs
 
 
 class Added:
-    """The jobs that a browser tab has lately added to the one that it shows. All are told with each one: of two
-    updates of the page that come at once, the first is lost."""
+    """The jobs that a browser tab has lately added to the one that it shows. All are told with each one and with all
+    that is told of the shown job: of two updates of the page that come at once, the first is lost, and answers may
+    come in another order than they were given in."""
 
     def __init__(self) -> None:
         self._lately: dict[str, tuple[str, ...]] = {}
@@ -39,6 +40,10 @@ class Added:
         if len(self._lately) > PLACES:
             del self._lately[next(iter(self._lately))]
         return jobs
+
+    def lately(self, place: str) -> tuple[str, ...]:
+        """All of the place, the newest last."""
+        return self._lately.get(place, ())
 
 
 def asked_for(

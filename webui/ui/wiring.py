@@ -100,7 +100,8 @@ def wire(
             async for shown, sentence in job_values(
                 engine, own, job, settings.now.previews, wanted
             ):
-                yield {**shown, "overtaken": overtaken}, sentence
+                lately = added.lately(request.session_hash or "")
+                yield {**shown, "overtaken": overtaken, "added": lately}, sentence
         yield last_again(2)  # another job may be shown by then
 
     async def follow(request: gr.Request, event: gr.EventData) -> AsyncIterator[Any]:

@@ -299,11 +299,22 @@ export function stage(element, trigger, props, watch, about) {
     return part;
   }
 
+  // Jobs that "Add another" has added, some of them for the first time.
+  /** @param {string[] | undefined} jobs */
+  function hear(jobs) {
+    const fresh = (jobs || []).filter((job) => !heard.has(job));
+    if (!fresh.length) return;
+    for (const job of fresh) heard.add(job);
+    next = [...next, ...fresh];
+    remember(nextKey, next);
+  }
+
   /** @type {any} */
   let told = {};
   function draw() {
     told = heldValue(props.value, "state", told);
     const value = told;
+    hear(value.added);
     const going = ["queued", "running", "paused"].includes(value.state);
     const stopped = value.state === "stopped"; // with the server: it goes on with it, and so do those after it
     if (passed !== value.job) passed = "";
@@ -408,11 +419,7 @@ export function stage(element, trigger, props, watch, about) {
   watch("value", draw);
   watch("collected", () => background.take(JSON.parse(props.collected || "{}")));
   watch("added", () => {
-    // by "Add another"
-    const fresh = (props.added || []).filter((job) => !heard.has(job));
-    for (const job of fresh) heard.add(job);
-    next = [...next, ...fresh];
-    remember(nextKey, next);
+    hear(props.added);
     draw();
   });
   draw();
