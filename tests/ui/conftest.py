@@ -102,7 +102,10 @@ def opened(window: Any, page: Page) -> Iterator[Any]:
     request to another host."""
     wrong: list[str] = []
     tab = window.new_page()
-    tab.on("console", lambda m: wrong.append(m.text) if is_wrong(m) else None)
+    tab.on(
+        "console",
+        lambda m: wrong.append(f"{m.text} {m.location['url']}") if is_wrong(m) else None,
+    )
     tab.on("pageerror", lambda error: wrong.append(str(error)))
     own = page.url.rstrip("/") + "/"
     tab.on(

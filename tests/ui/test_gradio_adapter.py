@@ -299,15 +299,16 @@ def test_last_again_says_nothing_twice(bare: Bare) -> None:
 
 def test_event_at_tells_events_from_endpoints(bare: Bare) -> None:
     """Events of the page would be refused, or come with any number of values."""
-    found = [adapter.event_at(bare.blocks, number) for number in range(5)]
+    found = [adapter.event_at(bare.blocks, number) for number in range(6)]
     assert found == [
         adapter.Event(None, 1, True),
         adapter.Event(None, 0, False),
         adapter.Event(None, 0, True),
+        adapter.Event(None, 0, True),
         adapter.Event("echo", 1, True),
         adapter.Event("file", 0, True),
     ]
-    assert adapter.event_at(bare.blocks, 5) is None
+    assert adapter.event_at(bare.blocks, 6) is None
 
 
 def test_event_is_what_a_client_reads_of_it(bare: Bare) -> None:
