@@ -8,6 +8,7 @@ import pytest
 
 from tests.ui.conftest import is_wrong
 from tests.ui.hands import module, whole
+from tests.ui.test_access import violations
 from tests.ui.words import languages
 from webui.ui import Page
 
@@ -63,6 +64,30 @@ def tab_of(page: Page, window: Any) -> Any:
     opened.evaluate("localStorage.removeItem('easel-language')")
     opened.close()
     assert not wrong
+
+
+def test_german_on_the_narrowest_phone_has_no_serious_fault(tab_of: Any) -> None:
+    """Its words are the longest: none leaves the window, and whoever cannot see the page can use it."""
+    tab = tab_of
+    speak(tab, "de")
+    tab.set_viewport_size({"width": 320, "height": 640})
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    wrong = {}
+    bar = tab.locator(".easel-tabs > .tab-wrapper [role=tab]")
+    for number in range(bar.count()):
+        tab.evaluate(
+            "(n) => document.querySelectorAll('.easel-tabs > .tab-wrapper [role=tab]')[n].click()",
+            number,
+        )
+        tab.wait_for_function(
+            "(n) => document.querySelectorAll('.easel-tabs > .tab-wrapper [role=tab]')[n].ariaSelected === 'true'",
+            arg=number,
+        )
+        whole(tab)
+        found = [*violations(tab), *(["scrolls sideways"] if tab.evaluate(wide) else [])]
+        if found:
+            wrong[bar.nth(number).inner_text()] = found
+    assert wrong == {}
 
 
 def test_nothing_on_the_page_is_without_a_key(tab_of: Any) -> None:
