@@ -356,4 +356,9 @@ def test_picture_actions_and_settings_are_seen_together(
         assert bar.evaluate("(bar) => bar.scrollWidth <= bar.clientWidth")
     worded = bar.locator(".easel-act:not(.stage-short) > span").all_inner_texts()
     assert worded[:2] == ["Again", "Vary"]
-    assert width <= 760 or "To inpaint" in worded
+    if width > 760:
+        assert worded[2] == "To image to image"  # words beside words, icons beside icons
+        short = bar.locator(".easel-act").evaluate_all(
+            "(acts) => acts.map((one) => !one.querySelector('span') || one.matches('.stage-short'))"
+        )
+        assert short == sorted(short)

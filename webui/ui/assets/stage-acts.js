@@ -31,13 +31,12 @@ export async function copySettings(one, button) {
   }, 1500);
 }
 
-// As many words as there is room for: the longest give way to their icons first.
+// As many words as there is room for: the last give way to their icons first, so that words stand beside words.
 export function shorten(acts) {
   const worded = [...acts.querySelectorAll(".easel-act:not(.stage-first)")].filter((one) => one.querySelector("span"));
   for (const one of worded) one.classList.remove("stage-short");
   if (!acts.clientWidth) return;
-  const length = (one) => one.querySelector("span").textContent.length;
-  for (const one of worded.sort((a, b) => length(b) - length(a))) {
+  for (const one of worded.reverse()) {
     if (acts.scrollWidth <= acts.clientWidth && acts.scrollHeight <= acts.clientHeight) return;
     one.classList.add("stage-short");
   }
