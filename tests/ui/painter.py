@@ -58,6 +58,7 @@ CARDS = (
         name="flat",
         path=Path("flat"),
         family="SD 1.x",
+        side=512,
         defaults={"width": 128, "height": 128, "steps": 4, "cfg_scale": 5.0},
         prompts=("a red circle", "a blue square"),
     ),
