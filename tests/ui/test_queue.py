@@ -453,6 +453,7 @@ def test_an_unknown_job_is_a_sentence(page: Page, values: Any, sentence: str) ->
 def test_a_wrong_action_is_a_sentence(page: Page, painter: FlatPainter) -> None:
     job = painter.submit(request("a"))
     until(lambda: painter.status(job).ended, "it is done")
-    said = sent(page.url, "act", job=job, act="<b>")
+    events = sent(page.url, "act", job=job, act="<b>").splitlines()
+    (said,) = [event for event in events if '"msg":"log"' in event]
     assert "{what} does not go with a job that is {state}" in said
     assert "'&lt;b&gt;'" in said and "<b>" not in said
