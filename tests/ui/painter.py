@@ -62,7 +62,12 @@ CARDS = (
         defaults={"width": 128, "height": 128, "steps": 4, "cfg_scale": 5.0},
         prompts=("a red circle", "a blue square"),
     ),
-    ModelCard(name="wide", path=Path("wide"), defaults={"width": 192, "height": 128, "steps": 6}),
+    ModelCard(
+        name="wide",
+        path=Path("wide"),
+        side=512,
+        defaults={"width": 192, "height": 128, "steps": 6},
+    ),
     ModelCard(name="broken", path=Path("broken"), problem="broken/unet: the weights are missing"),
 )
 
