@@ -257,6 +257,7 @@ def changing(walk: Walk) -> None:
     page.mouse.up()
     page.mouse.move(2, 2)
     walk.top()
+    page.locator(".easel-toast").wait_for(state="hidden")
     walk.shot("inpaint", whole=walk.touch)
     bar = page.locator("#inpaint-image .canvas-bar")
     bar.get_by_role("button", name="Sketch with colours").click()

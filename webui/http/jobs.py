@@ -340,7 +340,8 @@ def _why_not_there(status: JobStatus, number: int, was_there: bool) -> str:
     if was_there:
         return f"picture {number} of job {status.id} has been moved or deleted"
     if number in status.skipped:
-        how = "the job was interrupted" if status.interrupted else "it was skipped"
+        either = "it was skipped, or the job was interrupted before"
+        how = either if status.interrupted else "it was skipped"
         return f"picture {number} of job {status.id} was not made: {how}"
     if status.ended:
         return f"picture {number} of job {status.id} was not made: the job is {status.state}"
